@@ -1,0 +1,227 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { parseEnv } from 'node:util';
+import { z } from 'zod';
+
+/** Thrown for a bad setting; `message` is one line that names the variable. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+}
+
+const MEBIBYTE = 1024 * 1024;
+
+function integer(fallback: number, minimum: number, maximum: number) {
+  return z
+    .string()
+    .default(String(fallback))
+    .transform((text, context) => {
+      const value = Number(text);
+      if (/^\d{1,15}$/.test(text) && value >= minimum && value <= maximum) return value;
+      context.addIssue({ code: 'custom', message: `must be an integer from ${minimum} to ${maximum}` });
+      return z.NEVER;
+    });
+}
+
+function flag(fallback: boolean) {
+  return z
+    .string()
+    .default(String(fallback))
+    .transform((text, context) => {
+      const value = text.toLowerCase();
+      if (['true', '1', 'yes', 'on'].includes(value)) return true;
+      if (['false', '0', 'no', 'off'].includes(value)) return false;
+      context.addIssue({ code: 'custom', message: 'must be true or false' });
+      return z.NEVER;
+    });
+}
+
+function choice<const T extends readonly [string, ...string[]]>(values: T, fallback: T[number]) {
+  return z
+    .string()
+    .default(fallback)
+    .transform((text, context) => {
+      const value = values.find((candidate) => candidate === text.toLowerCase());
+      if (value !== undefined) return value as T[number];
+      context.addIssue({ code: 'custom', message: `must be one of ${values.join(', ')}` });
+      return z.NEVER;
+    });
+}
+
+function httpUrl() {
+  return z
+    .string()
+    .optional()
+    .transform((text, context) => {
+      if (text === undefined) return undefined;
+      if (/^https?:\/\/[^/?#][^?#]*$/i.test(text) && URL.canParse(text)) return text.replace(/\/+$/, '');
+      context.addIssue({ code: 'custom', message: 'must be an http:// or https:// URL without a query' });
+      return z.NEVER;
+    });
+}
+
+function databaseUrl() {
+  return z
+    .string()
+    .optional()
+    .refine((text) => text === undefined || (/^postgres(ql)?:\/\//.test(text) && URL.canParse(text)), {
+      message: 'must be a postgresql:// URL',
+    });
+}
+
+/** When a journal is synced to the disk: never, in each event-loop turn, or every `everyMs`. */
+export type SyncPolicy = 'never' | 'turn' | { readonly everyMs: number };
+
+function syncPolicy(fallback: string) {
+  return z
+    .string()
+    .default(fallback)
+    .transform((text, context): SyncPolicy => {
+      if (text === 'never' || text === 'turn') return text;
+      const everyMs = Number(text);
+      if (/^\d{1,7}$/.test(text) && everyMs >= 1) return { everyMs };
+      context.addIssue({ code: 'custom', message: 'must be never, turn or a number of milliseconds' });
+      return z.NEVER;
+    });
+}
+
+const gatewayThreads = Math.max(1, Math.min(8, availableParallelism() - 1));
+
+/**
+ * Every setting of the server, by the name of its environment variable. Units are in the names
+ * (`_MS` milliseconds, `_BYTES` bytes); the descriptions become the table in Docs/CONFIGURATION.md.
+ */
+export const settings = z.object({
+  HOST: z.string().default('0.0.0.0').describe('Address the gateways listen on'),
+  PORT: integer(5000, 0, 65_535).describe('Port the gateways share; 0 takes a free one'),
+  BASE_URL: httpUrl().describe('Origin of `short_url`; without it, the request’s Host header'),
+  DATA_DIR: z
+    .string()
+    .default('./data')
+    .describe('Folder of the click journals and of the embedded PostgreSQL'),
+  CSV_DIR: z.string().default('./csv').describe('Folder of users.csv, urls.csv and events.csv'),
+  SEED_ON_BOOT: flag(true).describe('Load CSV_DIR when the database is empty'),
+
+  DATABASE_URL: databaseUrl().describe('PostgreSQL 15 to 18; without any DATABASE_ setting, the embedded 17'),
+  DATABASE_HOST: z.string().optional().describe('Instead of DATABASE_URL: host'),
+  DATABASE_PORT: integer(5432, 1, 65_535).describe('Instead of DATABASE_URL: port'),
+  DATABASE_NAME: z.string().optional().describe('Instead of DATABASE_URL: database (default switchyard)'),
+  DATABASE_USER: z.string().optional().describe('Instead of DATABASE_URL: user (default switchyard)'),
+  DATABASE_PASSWORD: z.string().optional().describe('Instead of DATABASE_URL: password'),
+  DATABASE_POOL_MAX: integer(10, 3, 200).describe('Connections of the whole server, over all its threads'),
+  DATABASE_CONNECT_MS: integer(1000, 50, 60_000).describe('Deadline for opening a connection'),
+
+  GATEWAY_THREADS: integer(gatewayThreads, 1, 64).describe(
+    'Threads that serve HTTP (default: cores − 1, 1 to 8)',
+  ),
+  WORKER_THREADS: integer(1, 1, 16).describe(
+    'Worker threads for interactive calls; one more runs transfers, one more the click ingest',
+  ),
+
+  CACHE_MAX_LINKS: integer(500_000, 1, 50_000_000).describe('Links each gateway keeps'),
+  CACHE_MAX_UNKNOWN: integer(10_000, 1, 10_000_000).describe('Unknown codes each gateway keeps'),
+  CACHE_UNKNOWN_MS: integer(800, 1, 1000).describe('How long an unknown code is believed to be unknown'),
+
+  CALL_DEADLINE_MS: integer(1800, 50, 60_000).describe('Deadline of a call to the database; then 503'),
+  CALL_PENDING_MAX: integer(10_000, 1, 1_000_000).describe('Calls each gateway lets wait; beyond it 503'),
+  DELETE_DEADLINE_MS: integer(30_000, 50, 600_000).describe('Deadline of a delete, which may be a large one'),
+  READ_BARRIER_MS: integer(1000, 0, 10_000).describe('How long a read of events waits for earlier clicks'),
+
+  BODY_MAX_BYTES: integer(10 * MEBIBYTE, 1, 1024 * MEBIBYTE).describe('Largest JSON body; beyond it 413'),
+  BODY_TOTAL_BYTES: integer(256 * MEBIBYTE, 1, 16_384 * MEBIBYTE).describe(
+    'JSON bodies each gateway holds at one time; beyond it 503',
+  ),
+  BODY_DEADLINE_MS: integer(30_000, 50, 600_000).describe('Deadline for a JSON body to arrive; then 408'),
+
+  IMPORT_MAX_BYTES: integer(1024 * MEBIBYTE, 1, 1_048_576 * MEBIBYTE).describe(
+    'Largest import; beyond it 413',
+  ),
+  TRANSFER_WAIT_MS: integer(10_000, 50, 600_000).describe('How long an import or list waits for its turn'),
+  TRANSFER_WAITING_MAX: integer(1000, 1, 100_000).describe('Imports and lists that may wait; beyond it 503'),
+  TRANSFER_STALL_MS: integer(30_000, 50, 3_600_000).describe('A transfer without progress for so long ends'),
+  TRANSFER_DEADLINE_MS: integer(900_000, 50, 86_400_000).describe('Deadline of a whole import or list'),
+
+  CLICK_JOURNAL_SEGMENT_BYTES: integer(16 * MEBIBYTE, 4096, 1024 * MEBIBYTE).describe(
+    'A journal segment of this size is ended',
+  ),
+  CLICK_JOURNAL_SEGMENT_MS: integer(60_000, 100, 86_400_000).describe('A segment of this age is ended'),
+  CLICK_JOURNAL_MAX_BYTES: integer(4096 * MEBIBYTE, 65_536, 1_048_576 * MEBIBYTE).describe(
+    'Size of each gateway’s journal; beyond it new clicks are lost and counted',
+  ),
+  CLICK_JOURNAL_BUFFER_BYTES: integer(8 * MEBIBYTE, 65_536, 1024 * MEBIBYTE).describe(
+    'Clicks held in memory while the disk refuses them; beyond it they are lost and counted',
+  ),
+  CLICK_JOURNAL_SYNC: syncPolicy('1000').describe(
+    'fdatasync of the journal: `never`, `turn` (each event-loop turn) or every so many milliseconds',
+  ),
+  CLICK_INGEST_BATCH: integer(20_000, 1, 1_000_000).describe('Most clicks in one ingest transaction'),
+  CLICK_INGEST_LINGER_MS: integer(50, 0, 1000).describe('Pause between ingests while nobody waits for them'),
+
+  LISTEN_HEARTBEAT_MS: integer(200, 10, 10_000).describe('How often the LISTEN connection is proved alive'),
+  LISTEN_TIMEOUT_MS: integer(600, 10, 30_000).describe(
+    'A heartbeat unanswered for so long ends the connection',
+  ),
+
+  CHAOS_TOKEN: z.string().optional().describe('Token of GET /chaos; unset: always 401'),
+  LOG_LEVEL: choice(['debug', 'info', 'warning', 'error'], 'info').describe('debug, info, warning or error'),
+  LOG_RING_MAX: integer(2000, 1000, 1_000_000).describe('Log entries kept for GET /logs'),
+  LOG_REQUESTS_PER_SECOND: integer(100, 0, 100_000).describe(
+    'Request log lines a second and gateway; more are counted, not written',
+  ),
+  DRAIN_DEADLINE_MS: integer(10_000, 0, 600_000).describe('Deadline of a graceful stop'),
+});
+
+/** Every setting, parsed; frozen, passed on to whoever needs it, never imported. */
+export type Config = Readonly<z.output<typeof settings>>;
+
+/**
+ * Reads the settings from an environment. An empty variable counts as unset.
+ * @throws ConfigError with one line that names the first bad variable.
+ */
+export function parseConfig(environment: Readonly<Record<string, string | undefined>>): Config {
+  const given = Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== ''));
+  const parsed = settings.safeParse(given);
+  if (parsed.success) return Object.freeze(parsed.data);
+  const issue = parsed.error.issues[0];
+  const name = String(issue?.path[0] ?? 'the environment');
+  throw new ConfigError(`${name} ${issue?.message ?? 'is invalid'}${quoted(name, given[name])}`);
+}
+
+/** Reads the process's environment over an optional `.env` file in the working directory. */
+export function loadConfig(): Config {
+  const fromFile = existsSync('.env') ? parseEnv(readFileSync('.env', 'utf8')) : {};
+  const fromProcess = Object.fromEntries(Object.entries(process.env).filter(([, value]) => value !== ''));
+  return parseConfig({ ...fromFile, ...fromProcess });
+}
+
+/** Where PostgreSQL is, in the words of `pg.ClientConfig`; plain data, so that threads can be given it. */
+export type DatabaseAddress =
+  | { readonly connectionString: string }
+  | {
+      readonly host: string;
+      readonly port: number;
+      readonly database: string;
+      readonly user: string;
+      readonly password?: string;
+    };
+
+/** The PostgreSQL that the settings name; `undefined` where the embedded one is to be started. */
+export function givenDatabase(config: Config): DatabaseAddress | undefined {
+  if (config.DATABASE_URL !== undefined) return { connectionString: config.DATABASE_URL };
+  const { DATABASE_HOST, DATABASE_NAME, DATABASE_USER, DATABASE_PASSWORD } = config;
+  if ([DATABASE_HOST, DATABASE_NAME, DATABASE_USER, DATABASE_PASSWORD].every((part) => part === undefined)) {
+    return undefined;
+  }
+  return {
+    host: DATABASE_HOST ?? 'localhost',
+    port: config.DATABASE_PORT,
+    database: DATABASE_NAME ?? 'switchyard',
+    user: DATABASE_USER ?? 'switchyard',
+    ...(DATABASE_PASSWORD === undefined ? {} : { password: DATABASE_PASSWORD }),
+  };
+}
+
+function quoted(name: string, value: string | undefined): string {
+  // Secrets stay out of messages, and so out of logs.
+  if (value === undefined || /PASSWORD|TOKEN|DATABASE_URL/.test(name)) return '';
+  return `, not "${value.slice(0, 80)}"`;
+}

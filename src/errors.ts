@@ -1,0 +1,63 @@
+/**
+ * Every error the API can answer with: its status and its text, to the letter of the contract.
+ * `global` errors carry `"status"` in their body too: unmatched routes, 405 and failures that no
+ * route caused.
+ */
+export const errorRegistry = {
+  INVALID_JSON: { status: 400, text: 'Invalid JSON' },
+  MISSING_USERNAME: { status: 400, text: 'Invalid or missing username' },
+  MISSING_EMAIL: { status: 400, text: 'Invalid or missing email' },
+  INVALID_USERNAME: { status: 400, text: 'Invalid username' },
+  INVALID_EMAIL: { status: 400, text: 'Invalid email' },
+  MISSING_URL: { status: 400, text: "Missing 'url' field" },
+  URL_SCHEME: { status: 400, text: 'URL must start with http:// or https://' },
+  INVALID_URL: { status: 400, text: "Invalid 'url': an http(s) URL with a host, of at most 8192 characters" },
+  INVALID_ORIGINAL_URL: { status: 400, text: "Missing or invalid 'original_url'" },
+  INVALID_TITLE: { status: 400, text: "'title' must be a string of at most 255 characters" },
+  INVALID_IS_ACTIVE: { status: 400, text: "'is_active' must be true or false" },
+  INVALID_USER_ID: { status: 400, text: "'user_id' must be an integer" },
+  INVALID_URL_ID: { status: 400, text: "'url_id' must be an integer" },
+  INVALID_EVENT_TYPE: { status: 400, text: "Missing or invalid 'event_type'" },
+  INVALID_DETAILS: { status: 400, text: "'details' must be a JSON object" },
+  INVALID_PAGE: { status: 400, text: "'page' and 'per_page' must be integers, not negative" },
+  NO_FILE: { status: 400, text: 'No file provided' },
+  INVALID_MULTIPART: { status: 400, text: 'Invalid multipart body' },
+  INVALID_CSV: { status: 400, text: 'Invalid CSV' },
+  CSV_NOT_UTF8: { status: 400, text: 'CSV must be UTF-8' },
+  CSV_HEADER: { status: 400, text: "CSV header must name 'username' and 'email'" },
+  UNAUTHORIZED: { status: 401, text: 'Unauthorized' },
+  USER_NOT_FOUND: { status: 404, text: 'User not found' },
+  URL_NOT_FOUND: { status: 404, text: 'URL not found' },
+  SHORT_URL_NOT_FOUND: { status: 404, text: 'Short URL not found' },
+  EVENT_NOT_FOUND: { status: 404, text: 'Event not found' },
+  NOT_FOUND: { status: 404, text: 'Not found', global: true },
+  METHOD_NOT_ALLOWED: { status: 405, text: 'Method not allowed', global: true },
+  BODY_DEADLINE: { status: 408, text: 'Request timeout', global: true },
+  USERNAME_EXISTS: { status: 409, text: 'Username already exists' },
+  BODY_TOO_LARGE: { status: 413, text: 'Request body too large', global: true },
+  INTERNAL: { status: 500, text: 'Internal server error', global: true },
+  UNAVAILABLE: { status: 503, text: 'Service unavailable', global: true },
+} as const satisfies Record<string, { status: number; text: string; global?: true }>;
+
+export type ErrorCode = keyof typeof errorRegistry;
+
+/**
+ * A failure with a code of the registry. It is for use within one thread: crossing a thread
+ * boundary an error keeps neither class nor code, so results carry the code itself.
+ */
+export class CodedError extends Error {
+  override readonly name = 'CodedError';
+  readonly code: ErrorCode;
+
+  constructor(code: ErrorCode, detail?: string) {
+    super(detail === undefined ? errorRegistry[code].text : `${errorRegistry[code].text}: ${detail}`);
+    this.code = code;
+  }
+}
+
+/** The JSON body of an error, `detail` appended to its text where a client can use it. */
+export function errorBody(code: ErrorCode, detail?: string): string {
+  const entry: { status: number; text: string; global?: true } = errorRegistry[code];
+  const error = detail === undefined ? entry.text : `${entry.text}: ${detail}`;
+  return JSON.stringify(entry.global === true ? { error, status: entry.status } : { error });
+}

@@ -1,0 +1,281 @@
+/**
+ * Counters and gauges of every thread, in shared memory: the hot path pays a typed-array increment
+ * where a labelled prom-client counter would cost a hundred times that. Each thread claims a slot
+ * and is the only one to write it; the supervisor adds the slots up when it is asked for metrics.
+ * A slot's counters outlive its thread, so that a total never goes back when a thread is replaced.
+ */
+
+/** Cells of one thread. What each means is said where it is published: src/ops/metrics.ts. */
+const scalarNames = [
+  'redirectHits',
+  'redirectMisses',
+  'unknownHits',
+  'suspectRefreshes',
+  'staleServed',
+  'cachedLinks',
+  'cachedUnknown',
+  'cacheEvictions',
+  'calls',
+  'callsRefused',
+  'callDeadlines',
+  'pendingCalls',
+  'heldBodyBytes',
+  'clicksAccepted',
+  'clicksJournalled',
+  'clicksLost',
+  'journalWrittenBytes',
+  'journalWrites',
+  'journalWriteErrors',
+  'journalBufferBytes',
+  'journalSizeBytes',
+  'journalSyncs',
+  'logLinesSuppressed',
+  'poolSize',
+  'poolInUse',
+  'poolWaiting',
+  'sqlStatements',
+  'sqlErrors',
+  'sqlRetries',
+  'resolveBatches',
+  'resolvedCodes',
+  'createBatches',
+  'createdLinks',
+  'ingestBatches',
+  'ingestFailures',
+  'ingestedClicks',
+  'ingestDropped',
+  'ingestSeconds',
+  'ingestBytes',
+  'transfersActive',
+  'importedRows',
+  'importSkippedRows',
+  'listedRows',
+  'eventLoopUtilization',
+  'eventLoopLagP99',
+  'eventLoopLagMax',
+  'heapUsedBytes',
+] as const;
+
+export type ScalarName = (typeof scalarNames)[number];
+
+/** The index of each scalar in a thread's cells. */
+export const Scalar = Object.freeze(
+  Object.fromEntries(scalarNames.map((name, index) => [name, index])),
+) as Readonly<Record<ScalarName, number>>;
+
+export const methods = ['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS', 'OTHER'] as const;
+export type Method = (typeof methods)[number];
+
+export const routes = [
+  '/:short_code',
+  '/urls/:short_code/redirect',
+  '/shorten',
+  '/users',
+  '/users/bulk',
+  '/users/:id',
+  '/urls',
+  '/urls/:id',
+  '/events',
+  '/events/:id',
+  '/health',
+  '/metrics',
+  '/logs',
+  '/chaos',
+  'unmatched',
+] as const;
+export type Route = (typeof routes)[number];
+
+export const statuses = [200, 201, 204, 302, 400, 401, 404, 405, 408, 409, 413, 500, 503] as const;
+export type Status = (typeof statuses)[number];
+
+/** Upper bounds of the latency buckets in seconds; a redirect hit takes a few microseconds. */
+export const latencyBuckets = [
+  0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25,
+  0.5, 1, 2.5,
+] as const;
+
+/** Cells of one series: a bucket each, one for +Inf, and the sum of seconds. */
+const SERIES_CELLS = latencyBuckets.length + 2;
+const SUM_CELL = latencyBuckets.length + 1;
+const STATUS_COUNT = statuses.length;
+const SERIES_START = scalarNames.length;
+const SERIES_COUNT = methods.length * routes.length * STATUS_COUNT;
+const SLOT_CELLS = SERIES_START + SERIES_COUNT * SERIES_CELLS;
+const SLOTS = 64;
+
+const FREE = 0;
+const CLAIMED = 1;
+const RELEASED = 2;
+
+/** What a slot's thread does. */
+export const threadKinds = ['supervisor', 'gateway', 'interactive', 'transfer', 'ingest'] as const;
+export type ThreadKind = (typeof threadKinds)[number];
+
+const HEADER_CELLS = 3;
+const STATE_CELL = 0;
+const KIND_CELL = 1;
+const ORDINAL_CELL = 2;
+const HEADER_BYTES = SLOTS * HEADER_CELLS * Int32Array.BYTES_PER_ELEMENT;
+
+/** An endpoint and status as one number, to be computed once and kept by whoever counts often. */
+export function seriesOf(method: Method, route: Route, status: Status): number {
+  const endpoint = methods.indexOf(method) * routes.length + routes.indexOf(route);
+  return endpoint * STATUS_COUNT + statuses.indexOf(status);
+}
+
+function bucketOf(seconds: number): number {
+  let bucket = 0;
+  while (bucket < latencyBuckets.length && seconds > (latencyBuckets[bucket] ?? 0)) bucket += 1;
+  return bucket;
+}
+
+/** One thread's own cells; `cells` is open to the hot path, which increments it by `Scalar` index. */
+export class ThreadCounters {
+  readonly cells: Float64Array;
+
+  constructor(cells: Float64Array) {
+    this.cells = cells;
+  }
+
+  add(scalar: ScalarName, amount = 1): void {
+    const index = Scalar[scalar];
+    this.cells[index] = (this.cells[index] ?? 0) + amount;
+  }
+
+  set(scalar: ScalarName, value: number): void {
+    this.cells[Scalar[scalar]] = value;
+  }
+
+  get(scalar: ScalarName): number {
+    return this.cells[Scalar[scalar]] ?? 0;
+  }
+
+  /** Counts `count` requests of a series that took `seconds` each. */
+  observe(series: number, seconds: number, count = 1): void {
+    const start = SERIES_START + series * SERIES_CELLS;
+    const bucket = start + bucketOf(seconds);
+    this.cells[bucket] = (this.cells[bucket] ?? 0) + count;
+    this.cells[start + SUM_CELL] = (this.cells[start + SUM_CELL] ?? 0) + seconds * count;
+  }
+}
+
+export interface Slot {
+  readonly kind: ThreadKind;
+  readonly ordinal: number;
+  readonly alive: boolean;
+  readonly counters: ThreadCounters;
+}
+
+export interface Series {
+  readonly method: Method;
+  readonly route: Route;
+  readonly status: Status;
+  /** Requests in each latency bucket, not cumulated; the last is +Inf. */
+  readonly buckets: Float64Array;
+  readonly count: number;
+  readonly seconds: number;
+}
+
+/** All threads' counters. */
+export class Counters {
+  readonly buffer: SharedArrayBuffer;
+  readonly #header: Int32Array;
+
+  constructor(
+    buffer: SharedArrayBuffer = new SharedArrayBuffer(
+      HEADER_BYTES + SLOTS * SLOT_CELLS * Float64Array.BYTES_PER_ELEMENT,
+    ),
+  ) {
+    this.buffer = buffer;
+    this.#header = new Int32Array(buffer, 0, SLOTS * HEADER_CELLS);
+  }
+
+  /**
+   * Claims a slot for the calling thread. A slot released by a thread of the same kind is taken
+   * over with its totals; `release` is to be called when the thread ends.
+   */
+  claim(kind: ThreadKind): { ordinal: number; counters: ThreadCounters; release: () => void } {
+    const kindIndex = threadKinds.indexOf(kind);
+    for (const wanted of [RELEASED, FREE]) {
+      for (let slot = 0; slot < SLOTS; slot += 1) {
+        const header = slot * HEADER_CELLS;
+        if (wanted === RELEASED && Atomics.load(this.#header, header + KIND_CELL) !== kindIndex) continue;
+        if (Atomics.compareExchange(this.#header, header + STATE_CELL, wanted, CLAIMED) !== wanted) continue;
+        if (wanted === FREE) {
+          Atomics.store(this.#header, header + KIND_CELL, kindIndex);
+          Atomics.store(this.#header, header + ORDINAL_CELL, this.#ordinalsOf(kindIndex, slot));
+        }
+        return {
+          ordinal: Atomics.load(this.#header, header + ORDINAL_CELL),
+          counters: this.#countersOf(slot),
+          release: () => Atomics.store(this.#header, header + STATE_CELL, RELEASED),
+        };
+      }
+    }
+    throw new Error(`more than ${SLOTS} threads, or threads that ended without a word, have counters`);
+  }
+
+  /** Every slot that was ever claimed. */
+  slots(): Slot[] {
+    const found: Slot[] = [];
+    for (let slot = 0; slot < SLOTS; slot += 1) {
+      const header = slot * HEADER_CELLS;
+      const state = Atomics.load(this.#header, header + STATE_CELL);
+      const kind = threadKinds[Atomics.load(this.#header, header + KIND_CELL)];
+      if (state === FREE || kind === undefined) continue;
+      const ordinal = Atomics.load(this.#header, header + ORDINAL_CELL);
+      found.push({ kind, ordinal, alive: state === CLAIMED, counters: this.#countersOf(slot) });
+    }
+    return found;
+  }
+
+  /** A scalar added up over all threads, ended ones included. */
+  total(scalar: ScalarName): number {
+    return this.slots().reduce((sum, slot) => sum + slot.counters.get(scalar), 0);
+  }
+
+  /** The HTTP series with at least one request, added up over all threads. */
+  series(): Series[] {
+    const sums = new Map<number, Float64Array>();
+    for (const { kind, counters } of this.slots()) {
+      if (kind !== 'gateway') continue;
+      for (let series = 0; series < SERIES_COUNT; series += 1) {
+        const start = SERIES_START + series * SERIES_CELLS;
+        const cells = counters.cells.subarray(start, start + SERIES_CELLS);
+        if (cells.every((value) => value === 0)) continue;
+        const sum = sums.get(series) ?? new Float64Array(SERIES_CELLS);
+        for (const [index, value] of cells.entries()) sum[index] = (sum[index] ?? 0) + value;
+        sums.set(series, sum);
+      }
+    }
+    return [...sums].map(([series, cells]) => describeSeries(series, cells));
+  }
+
+  #countersOf(slot: number): ThreadCounters {
+    const offset = HEADER_BYTES + slot * SLOT_CELLS * Float64Array.BYTES_PER_ELEMENT;
+    return new ThreadCounters(new Float64Array(this.buffer, offset, SLOT_CELLS));
+  }
+
+  #ordinalsOf(kindIndex: number, before: number): number {
+    let ordinal = 0;
+    for (let slot = 0; slot < before; slot += 1) {
+      const header = slot * HEADER_CELLS;
+      const taken = Atomics.load(this.#header, header + STATE_CELL) !== FREE;
+      if (taken && Atomics.load(this.#header, header + KIND_CELL) === kindIndex) ordinal += 1;
+    }
+    return ordinal;
+  }
+}
+
+function describeSeries(series: number, cells: Float64Array): Series {
+  const endpoint = Math.floor(series / STATUS_COUNT);
+  const buckets = cells.slice(0, SUM_CELL);
+  return {
+    method: methods[Math.floor(endpoint / routes.length)] ?? 'OTHER',
+    route: routes[endpoint % routes.length] ?? 'unmatched',
+    status: statuses[series % STATUS_COUNT] ?? 500,
+    buckets,
+    count: buckets.reduce((sum, value) => sum + value, 0),
+    seconds: cells[SUM_CELL] ?? 0,
+  };
+}

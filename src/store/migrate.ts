@@ -1,0 +1,122 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { type Connection, inTransaction } from './pool.js';
+
+const folder = new URL('./migrations/', import.meta.url);
+
+/** All servers on a database take this advisory lock to change its schema or fill it. */
+export const SCHEMA_LOCK = 0x5357_0001;
+
+/** How long one server waits for another that migrates or seeds. */
+const LOCK_WAIT = '10min';
+
+const OLDEST_SERVER = 150_000;
+
+/** A database that this server can't work on; `message` is one line for the operator. */
+export class UnusableDatabaseError extends Error {
+  override readonly name = 'UnusableDatabaseError';
+}
+
+interface Migration {
+  readonly number: number;
+  readonly name: string;
+  readonly sql: string;
+}
+
+function migrations(): Migration[] {
+  return readdirSync(folder)
+    .filter((file) => /^\d{4}_\w+\.sql$/.test(file))
+    .sort()
+    .map((file) => ({
+      number: Number(file.slice(0, 4)),
+      name: file.slice(0, -'.sql'.length),
+      sql: readFileSync(new URL(file, folder), 'utf8'),
+    }));
+}
+
+export interface Prepared {
+  /** Names of the migrations that this call applied. */
+  readonly applied: readonly string[];
+  /** Whether the database was migrated by a newer version of the server. */
+  readonly newer: boolean;
+}
+
+/**
+ * Brings the schema up to date and runs `fill` (the seed), all in one transaction under one advisory
+ * lock, so that any number of servers may start at once on an empty database.
+ * @throws UnusableDatabaseError for a version or encoding that won't do.
+ */
+export async function prepareDatabase(
+  connection: Connection,
+  fill?: (connection: Connection) => Promise<void>,
+): Promise<Prepared> {
+  await requireUsable(connection);
+  return inTransaction(connection, async () => {
+    await connection.query(`SET LOCAL lock_timeout = '${LOCK_WAIT}'`);
+    await connection.query('SELECT pg_advisory_xact_lock($1)', [SCHEMA_LOCK]);
+    const prepared = await applyMigrations(connection);
+    await makePartitions(connection);
+    await fill?.(connection);
+    return prepared;
+  });
+}
+
+async function requireUsable(connection: Connection): Promise<void> {
+  const { rows } = await connection.query<{ version: string; number: string; encoding: string }>(
+    `SELECT current_setting('server_version') AS version, current_setting('server_version_num') AS number,
+            current_setting('server_encoding') AS encoding`,
+  );
+  const [server] = rows;
+  if (server === undefined) return;
+  if (Number(server.number) < OLDEST_SERVER) {
+    throw new UnusableDatabaseError(`PostgreSQL ${server.version} is too old: 15 or newer is needed`);
+  }
+  if (server.encoding !== 'UTF8') {
+    throw new UnusableDatabaseError(`the database's encoding is ${server.encoding}: UTF8 is needed`);
+  }
+}
+
+async function applyMigrations(connection: Connection): Promise<Prepared> {
+  await connection.query(
+    `CREATE TABLE IF NOT EXISTS schema_migrations (
+       number integer PRIMARY KEY, name text NOT NULL, applied_at timestamp NOT NULL DEFAULT now())`,
+  );
+  const { rows } = await connection.query<{ number: string }>('SELECT number FROM schema_migrations');
+  const done = new Set(rows.map((row) => Number(row.number)));
+  const known = migrations();
+  const applied: string[] = [];
+  for (const migration of known) {
+    if (done.has(migration.number)) continue;
+    await connection.query(migration.sql);
+    await connection.query('INSERT INTO schema_migrations (number, name) VALUES ($1, $2)', [
+      migration.number,
+      migration.name,
+    ]);
+    applied.push(migration.name);
+  }
+  const newest = known.at(-1)?.number ?? 0;
+  return { applied, newer: [...done].some((number) => number > newest) };
+}
+
+/** Monthly partitions of events, from last month to three months ahead. */
+export async function makePartitions(connection: Connection): Promise<void> {
+  await connection.query(
+    `SELECT make_event_partitions((now() AT TIME ZONE 'utc' - interval '1 month')::date,
+                                  (now() AT TIME ZONE 'utc' + interval '3 months')::date)`,
+  );
+}
+
+/** The upkeep that a running server does now and then: partitions ahead, old checkpoints gone. */
+export async function maintainDatabase(connection: Connection): Promise<void> {
+  await inTransaction(connection, async () => {
+    const { rows } = await connection.query<{ locked: string }>(
+      'SELECT pg_try_advisory_xact_lock($1) AS locked',
+      [SCHEMA_LOCK],
+    );
+    if (rows[0]?.locked !== 't') return;
+    await makePartitions(connection);
+    // A journal's files are gone long before; the row only guards against taking them in again.
+    await connection.query(
+      `DELETE FROM journal_checkpoints WHERE updated_at < now() AT TIME ZONE 'utc' - interval '90 days'`,
+    );
+  });
+}

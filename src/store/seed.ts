@@ -1,0 +1,232 @@
+import { createReadStream, existsSync } from 'node:fs';
+import path from 'node:path';
+import { parse } from 'csv-parse';
+import {
+  isRedirectTarget,
+  isStorable,
+  Longest,
+  parseTimestamp,
+  usableId,
+  usableName,
+} from '../shared/text.js';
+import { COPY_NULL, copyInto, copyText } from './copy.js';
+import type { Connection } from './pool.js';
+
+/** What a seed did with each file: rows loaded, and rows skipped by reason. */
+export interface SeedReport {
+  readonly table: 'users' | 'short_urls' | 'events';
+  loaded: number;
+  /** Reason to the number of rows it kept out, or changed where the reason says so. */
+  readonly notes: Map<string, number>;
+}
+
+/** A seed file that can't be read at all; `message` is one line for the operator. */
+export class SeedError extends Error {
+  override readonly name = 'SeedError';
+}
+
+const fileNames = ['users.csv', 'urls.csv', 'events.csv'] as const;
+
+type CsvRow = Readonly<Record<string, string>>;
+
+/**
+ * Loads the three seed files into an empty database; call it inside a transaction that holds the
+ * schema lock. Rows are taken as they are where at all possible: events may contradict the rows they
+ * belong to. What can't be kept is left out and counted by its reason.
+ * @returns `undefined` when the database is not empty: nothing was done.
+ * @throws SeedError when a file is missing or is no CSV.
+ */
+export async function seedDatabase(
+  connection: Connection,
+  csvDir: string,
+): Promise<SeedReport[] | undefined> {
+  const { rows } = await connection.query<{ used: string }>(
+    `SELECT EXISTS (SELECT FROM users) OR EXISTS (SELECT FROM short_urls) OR EXISTS (SELECT FROM events) AS used`,
+  );
+  if (rows[0]?.used === 't') return undefined;
+  for (const name of fileNames) {
+    const file = path.join(csvDir, name);
+    if (!existsSync(file))
+      throw new SeedError(`CSV_DIR has no ${name}: ${path.resolve(file)} does not exist`);
+  }
+  const seed = new Seed(connection, csvDir);
+  return [await seed.users(), await seed.urls(), await seed.events()];
+}
+
+class Seed {
+  readonly #connection: Connection;
+  readonly #csvDir: string;
+  readonly #userIds = new Set<string>();
+  /** Ids of users that were left out: what refers to them keeps a null user. */
+  readonly #droppedUserIds = new Set<string>();
+  readonly #urlIds = new Set<string>();
+
+  constructor(connection: Connection, csvDir: string) {
+    this.#connection = connection;
+    this.#csvDir = csvDir;
+  }
+
+  async users(): Promise<SeedReport> {
+    const report: SeedReport = { table: 'users', loaded: 0, notes: new Map() };
+    const usernames = new Set<string>();
+    const toRow = (row: CsvRow): string[] | string => {
+      const id = usableId(row.id ?? '');
+      const username = usableName(row.username ?? '', Longest.username);
+      const email = usableName(row.email ?? '', Longest.email);
+      const createdAt = parseTimestamp(row.created_at ?? '');
+      if (id === undefined || this.#userIds.has(id)) return 'no id, or a repeated one';
+      if (username === undefined || email === undefined) return 'no usable username or email';
+      if (createdAt === undefined) return 'no usable created_at';
+      if (usernames.has(username)) {
+        this.#droppedUserIds.add(id);
+        return 'username repeated: the first one was kept';
+      }
+      usernames.add(username);
+      this.#userIds.add(id);
+      return [id, username, email, createdAt];
+    };
+    await this.#load('users.csv', 'users (id, username, email, created_at)', report, toRow);
+    await this.#setSequence('users');
+    return report;
+  }
+
+  async urls(): Promise<SeedReport> {
+    const report: SeedReport = { table: 'short_urls', loaded: 0, notes: new Map() };
+    const codes = new Set<string>();
+    const toRow = (row: CsvRow): string[] | string => {
+      const id = usableId(row.id ?? '');
+      const code = row.short_code ?? '';
+      const title = row.title ?? '';
+      const isActive = { true: 'true', false: 'false' }[(row.is_active ?? '').toLowerCase()];
+      const createdAt = parseTimestamp(row.created_at ?? '');
+      const updatedAt = parseTimestamp(row.updated_at ?? '') ?? createdAt;
+      if (id === undefined || this.#urlIds.has(id)) return 'no id, or a repeated one';
+      if (!/^[\w~.-]{1,100}$/.test(code) || codes.has(code)) return 'no usable short_code, or a repeated one';
+      if (!isRedirectTarget(row.original_url ?? '')) return 'original_url is no http(s) URL';
+      if (!isStorable(title, Longest.title)) return 'title too long';
+      if (isActive === undefined) return 'is_active is neither True nor False';
+      if (createdAt === undefined || updatedAt === undefined) return 'no usable created_at or updated_at';
+      const userId = this.#ownerOf(row, report);
+      codes.add(code);
+      this.#urlIds.add(id);
+      const target = row.original_url ?? '';
+      return [id, userId, target, code, title, isActive, createdAt, updatedAt];
+    };
+    const columns = 'id, user_id, original_url, short_code, title, is_active, created_at, updated_at';
+    await this.#load('urls.csv', `short_urls (${columns})`, report, toRow);
+    await this.#setSequence('short_urls');
+    return report;
+  }
+
+  async events(): Promise<SeedReport> {
+    const report: SeedReport = { table: 'events', loaded: 0, notes: new Map() };
+    await this.#makePartitions();
+    const ids = new Set<string>();
+    const toRow = (row: CsvRow): string[] | string => {
+      const id = usableId(row.id ?? '');
+      const urlId = row.url_id === '' ? COPY_NULL : usableId(row.url_id ?? '');
+      const type = usableName(row.event_type ?? '', Longest.eventType);
+      const timestamp = parseTimestamp(row.timestamp ?? '');
+      const details = row.details ?? '';
+      if (id === undefined || ids.has(id)) return 'no id, or a repeated one';
+      if (urlId === undefined || (urlId !== COPY_NULL && !this.#urlIds.has(urlId)))
+        return 'its URL is not there';
+      if (type === undefined) return 'no usable event_type';
+      if (timestamp === undefined) return 'no usable timestamp';
+      if (!isJsonObject(details)) return 'details is no JSON object';
+      ids.add(id);
+      return [id, urlId, this.#ownerOf(row, report), type, timestamp, details];
+    };
+    const columns = 'id, url_id, user_id, event_type, "timestamp", details';
+    await this.#load('events.csv', `events (${columns})`, report, toRow);
+    await this.#setSequence('events');
+    await this.#connection.query(
+      `UPDATE short_urls SET click_count = clicks.n
+       FROM (SELECT url_id, count(*) AS n FROM events WHERE event_type = 'click' GROUP BY url_id) AS clicks
+       WHERE id = clicks.url_id`,
+    );
+    return report;
+  }
+
+  #ownerOf(row: CsvRow, report: SeedReport): string {
+    const text = row.user_id ?? '';
+    const id = usableId(text);
+    if (id !== undefined && this.#userIds.has(id)) return id;
+    if (text !== '') {
+      const known = id !== undefined && this.#droppedUserIds.has(id);
+      note(
+        report,
+        known ? 'kept without its user, who was left out' : 'kept without its user, who is unknown',
+      );
+    }
+    return COPY_NULL;
+  }
+
+  /** Streams a file into a table; `toRow` gives a row's values, or the reason to leave it out. */
+  async #load(
+    file: string,
+    target: string,
+    report: SeedReport,
+    toRow: (row: CsvRow) => string[] | string,
+  ): Promise<void> {
+    const rows = this.#read(file);
+    async function* chunks(): AsyncGenerator<string> {
+      let chunk = '';
+      for await (const row of rows) {
+        const values = toRow(row);
+        if (typeof values === 'string') {
+          note(report, values);
+          continue;
+        }
+        chunk += `${values.map((value) => (value === COPY_NULL ? value : copyText(value))).join('\t')}\n`;
+        if (chunk.length < 65_536) continue;
+        yield chunk;
+        chunk = '';
+      }
+      yield chunk;
+    }
+    report.loaded = await copyInto(this.#connection, target, chunks());
+  }
+
+  async *#read(file: string): AsyncGenerator<CsvRow> {
+    const parser = createReadStream(path.join(this.#csvDir, file)).pipe(
+      parse({ bom: true, columns: true, skip_empty_lines: true, relax_column_count: true }),
+    );
+    try {
+      for await (const row of parser) yield row as CsvRow;
+    } catch (error) {
+      throw new SeedError(`${path.join(this.#csvDir, file)}: ${(error as Error).message}`);
+    }
+  }
+
+  async #makePartitions(): Promise<void> {
+    const months = new Set<string>();
+    for await (const row of this.#read('events.csv')) {
+      const timestamp = parseTimestamp(row.timestamp ?? '');
+      // A stray date must not make partitions by the thousand; events_other takes it.
+      if (timestamp !== undefined && /^20[0-4]/.test(timestamp)) months.add(`${timestamp.slice(0, 7)}-01`);
+    }
+    for (const month of [...months].sort()) {
+      await this.#connection.query('SELECT make_event_partitions($1::date, $1::date)', [month]);
+    }
+  }
+
+  async #setSequence(table: 'users' | 'short_urls' | 'events'): Promise<void> {
+    await this.#connection.query(
+      `SELECT setval(pg_get_serial_sequence('${table}', 'id'), coalesce(max(id), 1), max(id) IS NOT NULL) FROM ${table}`,
+    );
+  }
+}
+
+function note(report: SeedReport, reason: string): void {
+  report.notes.set(reason, (report.notes.get(reason) ?? 0) + 1);
+}
+
+function isJsonObject(text: string): boolean {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === 'object' && value !== null && !Array.isArray(value);
+  } catch {
+    return false;
+  }
+}
