@@ -38,5 +38,7 @@ rmSync(path.join(root, 'dist'), { recursive: true, force: true });
 const tsc = path.join(path.dirname(compiler), 'bin', 'tsc');
 const run = spawnSync(process.execPath, [tsc, '-p', 'tsconfig.build.json'], { cwd: root, stdio: 'inherit' });
 if (run.status !== 0) process.exit(run.status ?? 1);
-cpSync(path.join(root, 'src/store/migrations'), path.join(root, 'dist/src/store/migrations'), { recursive: true });
+cpSync(path.join(root, 'src/store/migrations'), path.join(root, 'dist/src/store/migrations'), {
+  recursive: true,
+});
 writeFileSync(stamp, '');

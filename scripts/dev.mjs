@@ -8,7 +8,7 @@ const run = (args) => spawn(process.execPath, args, { cwd: root, stdio: 'inherit
 spawnSync(process.execPath, ['scripts/build.mjs'], { cwd: root, stdio: 'inherit' });
 const children = [
   run(['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json', '--watch', '--preserveWatchOutput']),
-  run(['--watch-path=dist/src', 'dist/src/main.js']),
+  run(['--enable-source-maps', '--watch-path=dist/src', 'dist/src/main.js']),
 ];
 for (const signal of ['SIGINT', 'SIGTERM']) {
   process.on(signal, () => {

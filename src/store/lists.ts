@@ -1,23 +1,7 @@
+import type { ListQuery, Page } from '../contract.js';
 import { eventColumns } from './events.js';
 import { urlColumns } from './urls.js';
 import { userColumns } from './users.js';
-
-/** What can be listed, with the filters of each. Ids are decimal text. */
-export type ListQuery =
-  | { readonly of: 'users' }
-  | { readonly of: 'urls'; readonly userId?: string | undefined; readonly isActive?: boolean | undefined }
-  | {
-      readonly of: 'events';
-      readonly urlId?: string | undefined;
-      readonly userId?: string | undefined;
-      readonly eventType?: string | undefined;
-    };
-
-/** A window of a list; both are numbers of rows. */
-export interface Page {
-  readonly limit: number;
-  readonly offset: number;
-}
 
 /**
  * The SQL of a list, without a name: a page's size belongs to its plan (a small one is read off an

@@ -28,7 +28,7 @@ export interface PoolOptions {
 }
 
 /** Values come as PostgreSQL's own text: an id beyond 2^53 stays exact, a timestamp stays a string. */
-const textTypes = { getTypeParser: () => (text: string) => text };
+export const textTypes = { getTypeParser: () => (text: string) => text } as unknown as pg.CustomTypesConfig;
 
 /** The options of a single connection, the same for pooled ones and for the LISTEN connection. */
 export function clientOptions(address: DatabaseAddress, name: string, connectMs: number): pg.ClientConfig {
@@ -38,11 +38,11 @@ export function clientOptions(address: DatabaseAddress, name: string, connectMs:
     connectionTimeoutMillis: connectMs,
     keepAlive: true,
     keepAliveInitialDelayMillis: 10_000,
-    types: textTypes as unknown as pg.CustomTypesConfig,
+    types: textTypes,
   };
 }
 
-/** At most one retry in the same call is worth its time; a deadlock's second victim is rare. */
+/** A deadlock's victim is seldom the victim again. */
 const ATTEMPTS = 3;
 
 /** A bounded pool of connections for one kind of work in one thread. */
@@ -84,6 +84,14 @@ export class Pool {
         this.#counters.add('sqlRetries');
       }
     }
+  }
+
+  /** As `run`, without a second attempt: for work that consumes what it is given. */
+  runOnce<T>(deadlineMs: number, work: (connection: Connection) => Promise<T>): Promise<T> {
+    return this.#once(deadlineMs, work).catch((error: unknown) => {
+      this.#counters.add('sqlErrors');
+      throw error;
+    });
   }
 
   /**

@@ -1,0 +1,96 @@
+import type { MessagePort } from 'node:worker_threads';
+import type { BarrierTarget, FromGateway, Question, ToGateway, TransferRequest } from '../contract.js';
+import { JournalSlots } from '../shared/journal-slots.js';
+
+/** How long the supervisor may take for metrics or logs. */
+const ASK_DEADLINE_MS = 2000;
+
+/** What a gateway asks of the supervisor and hears from it. */
+export class SupervisorLink {
+  readonly #port: Pick<MessagePort, 'postMessage'>;
+  readonly #journals: JournalSlots;
+  readonly #answers = new Map<number, (body: string | undefined) => void>();
+  readonly #barriers = new Map<number, () => void>();
+  #lastId = 0;
+
+  constructor(port: Pick<MessagePort, 'postMessage'>, journals: JournalSlots) {
+    this.#port = port;
+    this.#journals = journals;
+  }
+
+  tell(message: Exclude<FromGateway, { kind: 'transfer' }>): void {
+    this.#port.postMessage(message);
+  }
+
+  /** Hands one end of a channel on to a worker. */
+  requestTransfer(request: TransferRequest, port: MessagePort): void {
+    this.#port.postMessage({ kind: 'transfer', request, port } satisfies FromGateway, [port]);
+  }
+
+  /** @returns the answer's body, or `undefined` when there was none in time. */
+  ask(question: Question): Promise<string | undefined> {
+    return new Promise((resolve) => {
+      this.#lastId += 1;
+      const id = this.#lastId;
+      const settle = (body: string | undefined): void => {
+        clearTimeout(timer);
+        this.#answers.delete(id);
+        resolve(body);
+      };
+      const timer = setTimeout(settle, ASK_DEADLINE_MS, undefined);
+      this.#answers.set(id, settle);
+      this.tell({ kind: 'ask', id, question });
+    });
+  }
+
+  /**
+   * Waits until the clicks that any gateway of this server has answered so far are in the database,
+   * for `boundMs` at most.
+   * @returns how many of them are not yet.
+   */
+  async clicksIngested(boundMs: number): Promise<number> {
+    const targets = this.#pendingTargets();
+    if (targets.length === 0) return 0;
+    if (boundMs > 0) await this.#barrier(targets, boundMs);
+    return targets.reduce((sum, [slot, clicks]) => {
+      const journal = this.#journals.slot(slot);
+      return sum + Math.max(0, clicks - journal.get('ingested') - journal.get('lost'));
+    }, 0);
+  }
+
+  /** Clicks answered and not yet in the database, over all gateways. */
+  get pendingClicks(): number {
+    let sum = 0;
+    for (let index = 0; index < JournalSlots.count; index += 1) sum += this.#journals.slot(index).pending;
+    return sum;
+  }
+
+  receive(message: ToGateway): void {
+    if (message.kind === 'answer') this.#answers.get(message.id)?.(message.body);
+    if (message.kind === 'barrier') this.#barriers.get(message.id)?.();
+  }
+
+  #pendingTargets(): BarrierTarget[] {
+    const targets: BarrierTarget[] = [];
+    for (let index = 0; index < JournalSlots.count; index += 1) {
+      const journal = this.#journals.slot(index);
+      if (journal.pending > 0) targets.push([index, journal.get('accepted')]);
+    }
+    return targets;
+  }
+
+  #barrier(targets: readonly BarrierTarget[], boundMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      this.#lastId += 1;
+      const id = this.#lastId;
+      const settle = (): void => {
+        clearTimeout(timer);
+        this.#barriers.delete(id);
+        resolve();
+      };
+      const timer = setTimeout(settle, boundMs);
+      this.#barriers.set(id, settle);
+      this.tell({ kind: 'barrier', id, targets });
+    });
+  }
+}

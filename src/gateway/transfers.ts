@@ -1,0 +1,182 @@
+import { MessageChannel, type MessagePort } from 'node:worker_threads';
+import type { FromTransfer, ToTransfer, TransferRequest } from '../contract.js';
+import { Database, type ServerState } from '../shared/server-state.js';
+import type { Exchange, Headers } from './exchange.js';
+import type { SupervisorLink } from './supervisor-link.js';
+
+export interface TransfersOptions {
+  readonly state: ServerState;
+  readonly supervisor: SupervisorLink;
+  /** For a worker to begin. */
+  readonly waitMs: number;
+  /** Between any two signs of progress. */
+  readonly stallMs: number;
+  /** For the whole. */
+  readonly deadlineMs: number;
+  readonly waitingMax: number;
+  readonly importMaxBytes: number;
+}
+
+/** Pieces of a list that may be on their way to a client that does not keep up. */
+const LIST_CREDITS = 4;
+/** Bytes of an import that may be on their way to its worker before the client is paused. */
+const IMPORT_WINDOW_BYTES = 1024 * 1024;
+const SWEEP_MS = 100;
+
+/** A transfer under way, as the deadlines see it. */
+interface Watched {
+  hasBegun: boolean;
+  progressMs: number;
+  readonly startMs: number;
+  readonly giveUp: () => void;
+}
+
+/**
+ * Imports and lists of any size, each over a port of its own to a worker, in pieces and with credits:
+ * whoever is slow slows only this one transfer, and a fixed number of bytes is under way.
+ */
+export class Transfers {
+  readonly #options: TransfersOptions;
+  readonly #watched = new Set<Watched>();
+  readonly #sweeper: NodeJS.Timeout;
+
+  constructor(options: TransfersOptions) {
+    this.#options = options;
+    this.#sweeper = setInterval(() => this.#sweep(), SWEEP_MS);
+  }
+
+  /** Streams a list out. */
+  list(exchange: Exchange, request: Extract<TransferRequest, { kind: 'list' }>, headers: Headers = []): void {
+    const opened = this.#open(exchange, request);
+    if (opened === undefined) return;
+    const { port, watched, end } = opened;
+    const grant = (): void => {
+      watched.progressMs = performance.now();
+      port.postMessage({ kind: 'credit', amount: 1 } satisfies ToTransfer);
+    };
+    let ungranted = 0;
+    exchange.res.onWritable(() => {
+      for (; ungranted > 0; ungranted -= 1) grant();
+      return true;
+    });
+    port.on('message', (message: FromTransfer) => {
+      if (exchange.isOver) return;
+      watched.hasBegun = true;
+      watched.progressMs = performance.now();
+      switch (message.kind) {
+        case 'chunk':
+          if (!exchange.hasStarted) exchange.startStream(headers);
+          if (exchange.write(message.bytes)) grant();
+          else ungranted += 1;
+          break;
+        case 'end':
+          if (!exchange.hasStarted) exchange.startStream(headers);
+          exchange.endStream();
+          end();
+          break;
+        case 'failed':
+          if (exchange.hasStarted) exchange.breakOff();
+          else exchange.fail(message.error, message.detail);
+          end();
+          break;
+        default:
+          break;
+      }
+    });
+    port.postMessage({ kind: 'credit', amount: LIST_CREDITS } satisfies ToTransfer);
+  }
+
+  /** Streams a multipart body in. To be called in the request's handler, before anything is awaited. */
+  import(exchange: Exchange, request: Extract<TransferRequest, { kind: 'import' }>): void {
+    const opened = this.#open(exchange, request);
+    if (opened === undefined) return;
+    const { port, watched, end } = opened;
+    let received = 0;
+    let underWay = 0;
+    port.on('message', (message: FromTransfer) => {
+      if (exchange.isOver) return;
+      watched.hasBegun = true;
+      watched.progressMs = performance.now();
+      switch (message.kind) {
+        case 'credit':
+          underWay -= message.amount;
+          if (underWay < IMPORT_WINDOW_BYTES) exchange.resume();
+          break;
+        case 'done':
+          exchange.json(201, JSON.stringify({ imported: message.imported }));
+          end();
+          break;
+        case 'failed':
+          exchange.fail(message.error, message.detail);
+          end();
+          break;
+        default:
+          break;
+      }
+    });
+    exchange.res.onData((chunk, isLast) => {
+      if (exchange.isOver) return;
+      received += chunk.byteLength;
+      watched.progressMs = performance.now();
+      if (received > this.#options.importMaxBytes) {
+        exchange.fail('BODY_TOO_LARGE');
+        end();
+        return;
+      }
+      const bytes = chunk.slice(0);
+      underWay += bytes.byteLength;
+      if (bytes.byteLength > 0) port.postMessage({ kind: 'chunk', bytes } satisfies ToTransfer, [bytes]);
+      if (isLast) {
+        port.postMessage({ kind: 'end' } satisfies ToTransfer);
+      } else if (underWay >= IMPORT_WINDOW_BYTES) {
+        exchange.pause();
+      }
+    });
+  }
+
+  close(): void {
+    clearInterval(this.#sweeper);
+  }
+
+  #open(
+    exchange: Exchange,
+    request: TransferRequest,
+  ): { port: MessagePort; watched: Watched; end: () => void } | undefined {
+    const waiting = [...this.#watched].filter(({ hasBegun }) => !hasBegun).length;
+    if (this.#options.state.database !== Database.UP || waiting >= this.#options.waitingMax) {
+      exchange.fail('UNAVAILABLE');
+      return undefined;
+    }
+    const { port1: port, port2 } = new MessageChannel();
+    const now = performance.now();
+    const fail = (): void => {
+      if (exchange.hasStarted) exchange.breakOff();
+      else exchange.fail('UNAVAILABLE');
+      end();
+    };
+    const watched: Watched = { hasBegun: false, progressMs: now, startMs: now, giveUp: fail };
+    const end = (): void => {
+      this.#watched.delete(watched);
+      port.close();
+    };
+    this.#watched.add(watched);
+    exchange.onAborted(end);
+    // The worker's end closes with the worker; a transfer that has answered is not concerned.
+    port.on('close', () => {
+      if (this.#watched.has(watched) && !exchange.isOver) fail();
+    });
+    this.#options.supervisor.requestTransfer(request, port2);
+    return { port, watched, end };
+  }
+
+  #sweep(): void {
+    if (this.#watched.size === 0) return;
+    const now = performance.now();
+    const isDown = this.#options.state.database === Database.DOWN;
+    for (const { hasBegun, progressMs, startMs, giveUp } of this.#watched) {
+      const hasWaited = !hasBegun && (isDown || now - startMs >= this.#options.waitMs);
+      const hasStalled = hasBegun && now - progressMs >= this.#options.stallMs;
+      if (hasWaited || hasStalled || now - startMs >= this.#options.deadlineMs) giveUp();
+    }
+  }
+}

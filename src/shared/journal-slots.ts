@@ -1,0 +1,102 @@
+/**
+ * How far each gateway's journal is, in shared memory: written by its gateway, taken in by the
+ * ingest, and therefore which reads of events must wait. A slot belongs to one journal at a time.
+ */
+const names = [
+  /** Clicks whose redirect was answered. */
+  'accepted',
+  /** Clicks that were given up: the journal was full, or the disk refused for too long. */
+  'lost',
+  /** Clicks that the database has, or has refused because their link was deleted. */
+  'ingested',
+  /** Where the journal ends: segment × 2^32 + offset, in one number so that it is read whole. */
+  'written',
+  /** Bytes of journal on the disk, ever written. */
+  'writtenBytes',
+  /** Bytes of journal that were ingested and removed. */
+  'removedBytes',
+] as const;
+
+export type JournalFact = (typeof names)[number];
+
+const FACTS = names.length;
+const SLOTS = 256;
+const SEGMENT_UNIT = 2 ** 32;
+const FACT_BYTES = SLOTS * FACTS * Float64Array.BYTES_PER_ELEMENT;
+const ASLEEP = 1;
+
+export class JournalSlot {
+  /** Open to the hot path, which increments `accepted`, the first cell. */
+  readonly cells: Float64Array;
+  readonly #wake: Int32Array;
+
+  constructor(cells: Float64Array, wake: Int32Array) {
+    this.cells = cells;
+    this.#wake = wake;
+  }
+
+  /** The ingest is about to look how far the journal is; whoever writes later must wake it. */
+  fallAsleep(): void {
+    Atomics.store(this.#wake, 0, ASLEEP);
+  }
+
+  /** Whether the ingest has to be woken; to be asked after a write, and answered yes once. */
+  mustWake(): boolean {
+    return Atomics.exchange(this.#wake, 0, 0) === ASLEEP;
+  }
+
+  /** Makes the slot ready for a new journal. */
+  reset(): void {
+    this.cells.fill(0);
+    this.fallAsleep();
+  }
+
+  get(fact: JournalFact): number {
+    return this.cells[names.indexOf(fact)] ?? 0;
+  }
+
+  set(fact: JournalFact, value: number): void {
+    this.cells[names.indexOf(fact)] = value;
+  }
+
+  add(fact: JournalFact, amount: number): void {
+    this.set(fact, this.get(fact) + amount);
+  }
+
+  /** Clicks that are neither in the database nor given up. */
+  get pending(): number {
+    return Math.max(0, this.get('accepted') - this.get('lost') - this.get('ingested'));
+  }
+
+  setWritten(segment: number, offset: number): void {
+    this.set('written', segment * SEGMENT_UNIT + offset);
+  }
+
+  get written(): { segment: number; offset: number } {
+    const value = this.get('written');
+    const segment = Math.floor(value / SEGMENT_UNIT);
+    return { segment, offset: value - segment * SEGMENT_UNIT };
+  }
+}
+
+export class JournalSlots {
+  readonly buffer: SharedArrayBuffer;
+
+  constructor(
+    buffer: SharedArrayBuffer = new SharedArrayBuffer(FACT_BYTES + SLOTS * Int32Array.BYTES_PER_ELEMENT),
+  ) {
+    this.buffer = buffer;
+  }
+
+  slot(index: number): JournalSlot {
+    if (index < 0 || index >= SLOTS) throw new RangeError(`journal slot ${index}`);
+    const offset = index * FACTS * Float64Array.BYTES_PER_ELEMENT;
+    const wakeOffset = FACT_BYTES + index * Int32Array.BYTES_PER_ELEMENT;
+    return new JournalSlot(
+      new Float64Array(this.buffer, offset, FACTS),
+      new Int32Array(this.buffer, wakeOffset, 1),
+    );
+  }
+
+  static readonly count = SLOTS;
+}

@@ -1,0 +1,100 @@
+import { findSourceMap } from 'node:module';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { BroadcastChannel } from 'node:worker_threads';
+import pino from 'pino';
+
+/**
+ * Logging from any thread. A thread's lines go to the supervisor over a broadcast channel; the
+ * supervisor alone writes them out and keeps the newest for GET /logs, so lines of different threads
+ * never mix. An entry has the fields that the contract names: asctime, name, levelname, message,
+ * pathname, lineno, and those of the event itself.
+ */
+export type Logger = pino.Logger;
+
+export type LogLevel = 'debug' | 'info' | 'warning' | 'error';
+
+export const LOG_CHANNEL = 'switchyard-logs';
+
+const packageRoot = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../../..');
+
+const levelNames: Readonly<Record<string, string>> = {
+  trace: 'DEBUG',
+  debug: 'DEBUG',
+  info: 'INFO',
+  warn: 'WARNING',
+  error: 'ERROR',
+  fatal: 'CRITICAL',
+};
+
+/** @param name Who speaks: `gateway-0`, `ingest-0`, `supervisor`. @param write Takes one line of JSON. */
+export function createLogger(name: string, level: LogLevel, write: (line: string) => void): Logger {
+  return pino(
+    {
+      level: level === 'warning' ? 'warn' : level,
+      base: null,
+      messageKey: 'message',
+      errorKey: 'error',
+      timestamp: () => `,"asctime":"${asctime(new Date())}"`,
+      formatters: { level: (label) => ({ levelname: levelNames[label] ?? 'INFO' }) },
+      mixin: () => ({ name, ...callSite() }),
+    },
+    { write },
+  );
+}
+
+/** A logger for a thread other than the supervisor's. */
+export function createThreadLogger(name: string, level: LogLevel): Logger {
+  const channel = new BroadcastChannel(LOG_CHANNEL);
+  channel.unref();
+  return createLogger(name, level, (line) => channel.postMessage(line));
+}
+
+/** As Python's logging writes it, which the original's users know: `2026-01-31 12:00:00,123`, in UTC. */
+function asctime(time: Date): string {
+  return time.toISOString().replace('T', ' ').replace('.', ',').slice(0, 23);
+}
+
+interface CallSite {
+  readonly pathname: string;
+  readonly lineno: number;
+}
+
+const sites = new Map<string, CallSite>();
+const ownFile = fileURLToPath(import.meta.url);
+
+/** Where the line was logged: the first frame outside this file, the logging library and Node. */
+function callSite(): CallSite {
+  const previous = Error.prepareStackTrace;
+  const previousLimit = Error.stackTraceLimit;
+  Error.stackTraceLimit = 12;
+  Error.prepareStackTrace = (_error, frames) => frames;
+  const frames = new Error().stack as unknown as NodeJS.CallSite[];
+  Error.prepareStackTrace = previous;
+  Error.stackTraceLimit = previousLimit;
+  for (const frame of frames) {
+    const file = toPath(frame.getFileName());
+    if (file === undefined || file === ownFile || file.includes('node_modules')) continue;
+    const line = frame.getLineNumber() ?? 0;
+    const key = `${file}:${line}`;
+    const known = sites.get(key) ?? originalSite(file, line, frame.getColumnNumber() ?? 1);
+    sites.set(key, known);
+    return known;
+  }
+  return { pathname: '', lineno: 0 };
+}
+
+function toPath(fileName: string | null | undefined): string | undefined {
+  if (fileName === null || fileName === undefined || fileName.startsWith('node:')) return undefined;
+  return fileName.startsWith('file:') ? fileURLToPath(fileName) : fileName;
+}
+
+/** The line of TypeScript, where Node runs with --enable-source-maps; else of what it was compiled to. */
+function originalSite(file: string, line: number, column: number): CallSite {
+  const entry = findSourceMap(file)?.findEntry(line - 1, column - 1);
+  if (entry === undefined || !('originalSource' in entry)) {
+    return { pathname: path.relative(packageRoot, file), lineno: line };
+  }
+  const source = toPath(entry.originalSource) ?? file;
+  return { pathname: path.relative(packageRoot, source), lineno: entry.originalLine + 1 };
+}

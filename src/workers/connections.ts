@@ -1,0 +1,32 @@
+/** How the server's connections are shared out; the sum is DATABASE_POOL_MAX. */
+export interface ConnectionPlan {
+  /** The supervisor's, for LISTEN. */
+  readonly listen: number;
+  /** Connections of each interactive thread. */
+  readonly interactive: readonly number[];
+  /** Imports and streamed lists. */
+  readonly transfer: number;
+  /** Click ingest; 0 when it takes turns with transfers on their connection. */
+  readonly ingest: number;
+}
+
+const MOST_TRANSFER = 3;
+const MOST_INGEST = 2;
+
+/**
+ * Shares out the budget so that no kind of work ever waits for another's connection: 10 become 1 to
+ * listen, 4 for calls, 3 for transfers and 2 for ingest. With 3, transfers and ingest take turns.
+ * @param threads Interactive threads wanted; there are never more than connections for them.
+ */
+export function planConnections(budget: number, threads: number): ConnectionPlan {
+  const listen = 1;
+  const ingest = budget <= 3 ? 0 : budget < 8 ? 1 : MOST_INGEST;
+  const transfer = budget < 8 ? 1 : budget < 10 ? 2 : MOST_TRANSFER;
+  const calls = budget - listen - ingest - transfer;
+  const count = Math.min(threads, calls);
+  const interactive = Array.from(
+    { length: count },
+    (_, index) => Math.floor(calls / count) + (index < calls % count ? 1 : 0),
+  );
+  return { listen, interactive, transfer, ingest };
+}

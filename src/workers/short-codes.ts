@@ -1,0 +1,32 @@
+import { randomFillSync } from 'node:crypto';
+
+const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';
+const LENGTH = 6;
+
+/** Paths of our own that are as long as a code. */
+const reserved = new Set(['health', 'events']);
+
+const random = new Uint8Array(4096);
+let used = random.length;
+
+/** Six letters or digits, all equally likely, and not to be guessed. */
+export function makeShortCode(): string {
+  for (;;) {
+    let code = '';
+    while (code.length < LENGTH) {
+      // 248 is the largest multiple of 62 in a byte: what is above would favour the first letters.
+      const byte = nextByte();
+      if (byte < 248) code += ALPHABET[byte % ALPHABET.length];
+    }
+    if (!reserved.has(code)) return code;
+  }
+}
+
+function nextByte(): number {
+  if (used === random.length) {
+    randomFillSync(random);
+    used = 0;
+  }
+  used += 1;
+  return random[used - 1] as number;
+}

@@ -1,0 +1,30 @@
+import type { MessagePort } from 'node:worker_threads';
+import { maintainDatabase } from '../store/migrate.js';
+import { CallServer } from './call-server.js';
+import { workerThread } from './thread.js';
+
+/**
+ * The entry of every worker thread: each export is a task that Piscina runs by its name.
+ */
+export { importFromPort } from './import.js';
+export { ingestJournal } from './ingest.js';
+export { listToPort } from './list.js';
+
+let calls: CallServer | undefined;
+
+/** Serves one gateway's calls until it closes the port. */
+export async function serveCalls({ port }: { port: MessagePort }): Promise<void> {
+  calls ??= new CallServer(workerThread());
+  await calls.serve(port);
+}
+
+/** The database's upkeep, now and then. */
+export async function maintain(): Promise<void> {
+  const { pool, config } = workerThread();
+  await pool.run(config.DELETE_DEADLINE_MS, maintainDatabase);
+}
+
+/** Ends the thread's connections, so that it can end. */
+export async function endThread(): Promise<void> {
+  await workerThread().pool.end();
+}

@@ -1,0 +1,65 @@
+import { isMainThread, workerData } from 'node:worker_threads';
+import type { Config, DatabaseAddress } from '../config.js';
+import { Coherence } from '../shared/coherence.js';
+import { Counters, type ThreadCounters } from '../shared/counters.js';
+import { createThreadLogger, type Logger } from '../shared/logger.js';
+import { watchThread } from '../shared/thread-health.js';
+import { Pool } from '../store/pool.js';
+
+/** What a worker thread is for; each has connections of its own, so that none waits for another. */
+export type WorkerRole = 'interactive' | 'transfer' | 'ingest';
+
+/** What the supervisor starts every worker thread of a role with. */
+export interface WorkerData {
+  readonly config: Config;
+  readonly role: WorkerRole;
+  readonly address: DatabaseAddress;
+  /** Connections that this thread may hold. */
+  readonly connections: number;
+  readonly coherence: SharedArrayBuffer;
+  readonly counters: SharedArrayBuffer;
+}
+
+/** All that a worker thread has: made on its first task, gone with it. */
+export interface WorkerThread {
+  readonly config: Config;
+  readonly role: WorkerRole;
+  readonly pool: Pool;
+  readonly coherence: Coherence;
+  readonly counters: ThreadCounters;
+  readonly log: Logger;
+}
+
+/** Transactions of an ingest or an import take as long as their rows need. */
+const BULK_STATEMENT_MS = 600_000;
+
+export function startWorkerThread(data: WorkerData): WorkerThread {
+  const { config, role } = data;
+  const claimed = new Counters(data.counters).claim(role);
+  const { counters } = claimed;
+  process.once('exit', claimed.release);
+  const log = createThreadLogger(`${role}-${claimed.ordinal}`, config.LOG_LEVEL);
+  watchThread(counters);
+  const isInteractive = role === 'interactive';
+  const pool = new Pool({
+    address: data.address,
+    max: data.connections,
+    name: `switchyard ${role}`,
+    connectMs: config.DATABASE_CONNECT_MS,
+    statementMs: isInteractive ? config.CALL_DEADLINE_MS : BULK_STATEMENT_MS,
+    // A list's reader may stall that long between two rows.
+    idleInTransactionMs: isInteractive ? config.CALL_DEADLINE_MS : config.TRANSFER_STALL_MS * 2,
+    counters,
+    onConnectionError: (error) => log.debug({ error }, 'a connection to PostgreSQL broke'),
+  });
+  return { config, role, pool, coherence: new Coherence(data.coherence), counters, log };
+}
+
+let thread: WorkerThread | undefined;
+
+/** The calling thread's own. */
+export function workerThread(): WorkerThread {
+  if (isMainThread) throw new Error('worker tasks run in worker threads');
+  thread ??= startWorkerThread(workerData as WorkerData);
+  return thread;
+}
