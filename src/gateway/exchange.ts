@@ -151,7 +151,7 @@ export class Exchange {
   endStream(): void {
     if (this.#isOver) return;
     this.res.cork(() => {
-      if (this.method === 'HEAD') this.res.endWithoutBody(undefined, this.#shared.isDraining);
+      if (this.method === 'HEAD') this.#endBare();
       else this.res.end(undefined, this.#shared.isDraining);
     });
     this.#finish(200);
@@ -169,20 +169,26 @@ export class Exchange {
   #end(status: Status, headers: Headers, contentType: string | undefined, body: string | undefined): void {
     if (this.#isOver || this.#hasStarted) return;
     this.resume();
-    const mustClose = this.#shared.isDraining;
     this.res.cork(() => {
       this.#writeHead(status, headers, contentType);
-      if (body === undefined) {
-        if (status === 204) this.res.endWithoutBody(undefined, mustClose);
-        else this.res.endWithoutBody(0, mustClose);
+      if (body === undefined && status !== 204) {
+        this.res.endWithoutBody(0, this.#shared.isDraining);
+      } else if (body === undefined) {
+        this.#endBare();
       } else if (this.method === 'HEAD') {
         this.res.writeHeader('Content-Length', String(Buffer.byteLength(body)));
-        this.res.endWithoutBody(undefined, mustClose);
+        this.#endBare();
       } else {
-        this.res.end(body, mustClose);
+        this.res.end(body, this.#shared.isDraining);
       }
     });
     this.#finish(status);
+  }
+
+  /** Ends without a body and without a length, which the library can't at the same time as closing. */
+  #endBare(): void {
+    if (this.#shared.isDraining) this.res.writeHeader('Connection', 'close');
+    this.res.endWithoutBody();
   }
 
   #writeHead(status: Status, headers: Headers, contentType: string | undefined): void {

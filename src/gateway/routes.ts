@@ -65,17 +65,20 @@ function routeTable({ api, operations }: RouteTargets): RouteEntry[] {
 export function registerRoutes(app: TemplatedApp, targets: RouteTargets): void {
   const { redirect, host } = targets;
   for (const { path, route, handlers } of routeTable(targets)) {
-    const allowed: string[] = [];
-    for (const method of Object.keys(handlers) as HttpMethod[]) {
-      const handler = handlers[method] as Handler;
+    const allowed = (Object.keys(handlers) as HttpMethod[]).map((method) => methodNames[method]).join(', ');
+    const refuseMethod = (res: HttpResponse, req: HttpRequest): void => {
+      refuse(new Exchange(res, req, route, host), allowed);
+    };
+    // Without a handler of its own, a GET here would be taken for one of a path with a parameter.
+    if (handlers.get === undefined) app.get(path, refuseMethod).head(path, refuseMethod);
+    app.any(path, refuseMethod);
+    for (const [method, handler] of Object.entries(handlers) as [HttpMethod, Handler][]) {
       const handle = (res: HttpResponse, req: HttpRequest): void => {
         run(handler, new Exchange(res, req, route, host), targets);
       };
       app[method](path, handle);
       if (method === 'get') app.head(path, handle);
-      allowed.push(methodNames[method]);
     }
-    app.any(path, (res, req) => refuse(new Exchange(res, req, route, host), allowed.join(', ')));
   }
   registerRedirects(app, redirect, host);
   app.any('/*', (res, req) => {

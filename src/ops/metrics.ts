@@ -117,8 +117,13 @@ export class Metrics {
 
   constructor(facts: SupervisorFacts) {
     this.#facts = facts;
-    // Process metrics are the process's, threads included; lag and heap would be this thread's only.
     collectDefaultMetrics({ register: this.#registry, eventLoopMonitoringPrecision: 1000 });
+    // CPU, memory and descriptors are the process's, threads included. Lag, heap and handles would be
+    // those of this thread only, and look like the server's: all threads publish their own below.
+    for (const { name } of this.#registry.getMetricsAsArray()) {
+      if (name.startsWith('nodejs_') && name !== 'nodejs_version_info')
+        this.#registry.removeSingleMetric(name);
+    }
     for (const [scalar, name, help] of totals)
       this.#addCounter(name, help, () => facts.counters.total(scalar));
     for (const [scalar, name, help] of sums) this.#addGauge(name, help, () => sumOf(this.#living(), scalar));

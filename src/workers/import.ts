@@ -1,4 +1,4 @@
-import { Readable } from 'node:stream';
+import { pipeline, Readable } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import type { MessagePort } from 'node:worker_threads';
 import { Busboy } from '@fastify/busboy';
@@ -138,15 +138,15 @@ function feed(parser: Parser, port: MessagePort): void {
 
 /** The records of a CSV file, the header among them, as arrays of text. */
 async function* records(file: Readable): AsyncGenerator<string[]> {
-  const parser = Readable.from(decoded(file), { objectMode: false, encoding: 'utf8' }).pipe(
-    parse({
-      relax_quotes: true,
-      relax_column_count: true,
-      skip_empty_lines: true,
-      record_delimiter: ['\r\n', '\n', '\r'],
-      max_record_size: LARGEST_RECORD_BYTES,
-    }),
-  );
+  const parser = parse({
+    relax_quotes: true,
+    relax_column_count: true,
+    skip_empty_lines: true,
+    record_delimiter: ['\r\n', '\n', '\r'],
+    max_record_size: LARGEST_RECORD_BYTES,
+  });
+  // Hands errors on in both directions; whoever iterates the parser gets them.
+  pipeline(Readable.from(decoded(file), { objectMode: false, encoding: 'utf8' }), parser, () => undefined);
   for await (const record of parser) yield record as string[];
 }
 

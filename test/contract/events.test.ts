@@ -1,0 +1,189 @@
+import { describe, expect, it } from 'vitest';
+import { click, createUrl, createUser, type Event, useServer } from '../support/suite.js';
+
+const suite = useServer();
+const timestamp = expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d$/);
+
+describe('POST /events', () => {
+  it('creates an event with its details', async () => {
+    const { server } = suite;
+    const user = await createUser(server);
+    const url = await createUrl(server);
+    const details = { text: 'Ω "x" \'y\' \\', list: [1, null, { deep: true }], '': '', __proto__: 'own' };
+    const { status, body } = await server.post('/events', {
+      event_type: 'noted',
+      url_id: url.id,
+      user_id: user.id,
+      details,
+    });
+    expect(status).toBe(201);
+    expect(body).toEqual({
+      id: expect.any(Number),
+      url_id: url.id,
+      user_id: user.id,
+      event_type: 'noted',
+      timestamp,
+      details,
+    });
+    expect((await server.json(`/events/${(body as Event).id}`)).body).toEqual(body);
+  });
+
+  it('needs nothing but the type', async () => {
+    const { status, body } = await suite.server.post('/events', { event_type: 'x'.repeat(50) });
+    expect(status).toBe(201);
+    expect(body).toEqual({
+      id: expect.any(Number),
+      url_id: null,
+      user_id: null,
+      event_type: 'x'.repeat(50),
+      timestamp,
+      details: {},
+    });
+  });
+
+  it('keeps numbers in details exactly', async () => {
+    const text =
+      '{"event_type":"n","details":{"big":12345678901234567890,"small":1.00000000000000000001,"huge":1e400}}';
+    const response = await suite.server.fetch('/events', {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: text,
+    });
+    expect(response.status).toBe(201);
+    const body = await response.text();
+    expect(body).toContain('"big":12345678901234567890');
+    expect(body).toContain('"small":1.00000000000000000001');
+    expect(body).toContain('"huge":1e400');
+  });
+
+  it.each([
+    [{}],
+    [{ event_type: null }],
+    [{ event_type: '' }],
+    [{ event_type: '  ' }],
+    [{ event_type: 5 }],
+    [{ event_type: 'x'.repeat(51) }],
+    [{ event_type: 'a\0b' }],
+  ])('refuses the type in %j', async (fields) => {
+    const { status, body } = await suite.server.post('/events', { details: {}, ...fields });
+    expect([status, body]).toEqual([400, { error: "Missing or invalid 'event_type'" }]);
+  });
+
+  it.each([[null], [5], ['{}'], [[]], [[{}]], [true], [{ a: 'x\0y' }], [{ 'x\0y': 1 }], [{ a: ['\ud800'] }]])(
+    'refuses the details %j',
+    async (details) => {
+      const { status, body } = await suite.server.post('/events', { event_type: 'x', details });
+      expect([status, body]).toEqual([400, { error: "'details' must be a JSON object" }]);
+    },
+  );
+
+  it('refuses details nested beyond reason', async () => {
+    const deep = `${'{"a":'.repeat(50_000)}1${'}'.repeat(50_000)}`;
+    const { status } = await suite.server.post('/events', `{"event_type":"x","details":${deep}}`);
+    expect(status).toBe(400);
+  });
+
+  it('knows no such link or user', async () => {
+    const { server } = suite;
+    const user = await createUser(server);
+    expect(await server.post('/events', { event_type: 'x', url_id: 2147483646 })).toEqual({
+      status: 404,
+      body: { error: 'URL not found' },
+    });
+    expect(await server.post('/events', { event_type: 'x', user_id: 2147483646 })).toEqual({
+      status: 404,
+      body: { error: 'User not found' },
+    });
+    expect(await server.post('/events', { event_type: 'x', user_id: user.id, url_id: -1 })).toEqual({
+      status: 404,
+      body: { error: 'URL not found' },
+    });
+  });
+
+  it.each([
+    { url_id: '1' },
+    { url_id: 1.5 },
+    { url_id: {} },
+    { user_id: '1' },
+    { user_id: [1] },
+    { user_id: false },
+  ])('refuses the id in %j', async (fields) => {
+    expect((await suite.server.post('/events', { event_type: 'x', ...fields })).status).toBe(400);
+  });
+
+  it('refuses what is no JSON object', async () => {
+    for (const text of ['', '{}', '[]', '1', '{"event_type":"x"', '\xff']) {
+      expect(await suite.server.post('/events', text)).toEqual({
+        status: 400,
+        body: { error: 'Invalid JSON' },
+      });
+    }
+    const response = await suite.server.json('/events', { method: 'POST', body: '{"event_type":"x"}' });
+    expect(response).toEqual({ status: 400, body: { error: 'Invalid JSON' } });
+  });
+
+  it('refuses bytes that are not UTF-8', async () => {
+    const { status } = await suite.server.json('/events', {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: Buffer.from('{"event_type":"\xff"}', 'latin1'),
+    });
+    expect(status).toBe(400);
+  });
+
+  it('counts a click that is posted, and forgets one that is deleted', async () => {
+    const { server } = suite;
+    const url = await createUrl(server);
+    const { body } = await server.post('/events', { event_type: 'click', url_id: url.id });
+    expect((await server.json(`/urls/${url.id}`)).body).toMatchObject({ click_count: 1 });
+    await server.fetch(`/events/${(body as Event).id}`, { method: 'DELETE' });
+    expect((await server.json(`/urls/${url.id}`)).body).toMatchObject({ click_count: 0 });
+  });
+});
+
+describe('GET /events', () => {
+  it('lists the newest first, filters combined', async () => {
+    const { server } = suite;
+    const user = await createUser(server);
+    const other = await createUser(server);
+    const url = await createUrl(server, { user_id: user.id });
+    await click(server, url.short_code);
+    await server.post('/events', { event_type: 'note', url_id: url.id, user_id: other.id });
+    await click(server, url.short_code);
+    const typesOf = async (query: string): Promise<string[]> => {
+      const { status, body } = await server.json(`/events?${query}`);
+      expect(status).toBe(200);
+      return (body as Event[]).map((event) => event.event_type);
+    };
+    expect(await typesOf(`url_id=${url.id}`)).toEqual(['click', 'note', 'click', 'created']);
+    expect(await typesOf(`url_id=${url.id}&event_type=click`)).toEqual(['click', 'click']);
+    expect(await typesOf(`url_id=${url.id}&user_id=${other.id}`)).toEqual(['note']);
+    expect(await typesOf(`user_id=${user.id}&event_type=created`)).toEqual(['created']);
+    expect(await typesOf(`url_id=${url.id}&user_id=${other.id}&event_type=click`)).toEqual([]);
+    expect(await typesOf(`url_id=${url.id}&page=2&per_page=2`)).toEqual(['click', 'created']);
+    expect(await typesOf(`url_id=${url.id}&per_page=1`)).toHaveLength(4);
+    expect(await typesOf('event_type=no+such&page=1&per_page=5')).toEqual([]);
+    const all = (await server.json('/events')).body as Event[];
+    const times = all.map((event) => event.timestamp);
+    expect(times).toEqual([...times].sort().reverse());
+  });
+
+  it.each(['url_id=abc', 'user_id=1.5', 'url_id=1%00'])('refuses ?%s', async (query) => {
+    expect((await suite.server.json(`/events?${query}`)).status).toBe(400);
+  });
+});
+
+describe('GET and DELETE /events/<id>', () => {
+  it('gives and deletes an event', async () => {
+    const { server } = suite;
+    const event = (await server.post('/events', { event_type: 'once' })).body as Event;
+    expect(await server.json(`/events/${event.id}`)).toEqual({ status: 200, body: event });
+    const response = await server.fetch(`/events/${event.id}`, { method: 'DELETE' });
+    expect([response.status, await response.text()]).toEqual([204, '']);
+    const missing = { status: 404, body: { error: 'Event not found' } };
+    expect(await server.json(`/events/${event.id}`)).toEqual(missing);
+    expect(await server.json(`/events/${event.id}`, { method: 'DELETE' })).toEqual(missing);
+    expect(await server.json('/events/99999999999999999999')).toEqual(missing);
+    expect((await server.json('/events/x')).body).toEqual({ error: 'Not found', status: 404 });
+  });
+});

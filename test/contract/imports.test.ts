@@ -1,0 +1,188 @@
+import { describe, expect, it } from 'vitest';
+import { type User, uniqueName, useServer } from '../support/suite.js';
+
+const suite = useServer({ IMPORT_MAX_BYTES: String(3 * 1024 * 1024) });
+
+async function upload(
+  csv: string | Uint8Array,
+  field = 'file',
+  extra: Record<string, string> = {},
+): Promise<{ status: number; body: never }> {
+  const form = new FormData();
+  for (const [name, value] of Object.entries(extra)) form.append(name, value);
+  form.append(field, new Blob([csv as never], { type: 'text/csv' }), 'users.csv');
+  return suite.server.json('/users/bulk', { method: 'POST', body: form });
+}
+
+async function find(username: string): Promise<{ email: string; created_at: string } | undefined> {
+  const users = (await suite.server.json('/users')).body as User[];
+  return users.find((user) => user.username === username);
+}
+
+describe('POST /users/bulk', () => {
+  it('imports users, a repeated one with its last e-mail', async () => {
+    const [a, b, c] = [uniqueName(), uniqueName(), uniqueName()];
+    const csv = [
+      'username,email',
+      `${a},a1@example.com`,
+      `${b},b@example.com`,
+      `${a},a2@example.com`,
+      `${a},a3@example.com`,
+      `${c},c@example.com`,
+      '',
+    ].join('\n');
+    expect(await upload(csv)).toEqual({ status: 201, body: { imported: 5 } });
+    expect((await find(a))?.email).toBe('a3@example.com');
+    expect((await find(b))?.email).toBe('b@example.com');
+    expect(await upload(`username,email\n${b},new@example.com\n`)).toEqual({
+      status: 201,
+      body: { imported: 1 },
+    });
+    expect((await find(b))?.email).toBe('new@example.com');
+    expect((await find(c))?.email).toBe('c@example.com');
+  });
+
+  it('takes created_at where present, ignores ids and other columns', async () => {
+    const [a, b, c] = [uniqueName(), uniqueName(), uniqueName()];
+    const csv =
+      `id,created_at,email,shoe_size,username\n` +
+      `7,2024-02-29 12:34:56,a@example.com,44,${a}\n` +
+      `7,,b@example.com,44,${b}\n` +
+      `x,not a time,c@example.com,,${c}\n`;
+    expect(await upload(csv)).toEqual({ status: 201, body: { imported: 3 } });
+    expect((await find(a))?.created_at).toBe('2024-02-29T12:34:56');
+    const recent = /^20[2-9]\d-/;
+    expect((await find(b))?.created_at).toMatch(recent);
+    expect((await find(c))?.created_at).toMatch(recent);
+  });
+
+  it('takes a BOM, CRLF, quotes, line breaks in quotes and extra form fields', async () => {
+    const a = `${uniqueName()}, "the" Übergrößenträger`;
+    const b = `${uniqueName()}\nsecond line`;
+    const csv = `\ufeffusername,email\r\n"${a.replaceAll('"', '""')}",a@example.com\r\n"${b}","b@example.com"`;
+    expect(await upload(csv, 'file', { comment: 'x', other: 'y' })).toEqual({
+      status: 201,
+      body: { imported: 2 },
+    });
+    expect((await find(a))?.email).toBe('a@example.com');
+    expect((await find(b))?.email).toBe('b@example.com');
+  });
+
+  it('skips rows without a usable username or e-mail', async () => {
+    const a = uniqueName();
+    const csv =
+      `username,email\n` +
+      `,x@example.com\n` +
+      `${uniqueName()},\n` +
+      `   ,x@example.com\n` +
+      `${'x'.repeat(101)},x@example.com\n` +
+      `only-one-field\n` +
+      `\n` +
+      `${a}, trimmed@example.com \n`;
+    expect(await upload(csv)).toEqual({ status: 201, body: { imported: 1 } });
+    expect((await find(a))?.email).toBe('trimmed@example.com');
+  });
+
+  it.each(['username,email\n', 'username,email', '', '\ufeffusername,email\r\n'])(
+    'imports nothing from %j',
+    async (csv) => {
+      expect(await upload(csv)).toEqual({ status: 201, body: { imported: 0 } });
+    },
+  );
+
+  it('refuses bytes that are not UTF-8, and keeps nothing', async () => {
+    const name = uniqueName();
+    const bytes = Buffer.concat([
+      Buffer.from(`username,email\n${name},a@example.com\nb`),
+      Buffer.from([0xff, 0x0a]),
+    ]);
+    const { status, body } = await upload(bytes);
+    expect([status, body]).toEqual([400, { error: 'CSV must be UTF-8' }]);
+    expect(await find(name)).toBeUndefined();
+  });
+
+  it('refuses a header without the columns', async () => {
+    const { status, body } = await upload('name,mail\nx,y@example.com\n');
+    expect([status, body]).toEqual([400, { error: "CSV header must name 'username' and 'email'" }]);
+  });
+
+  it('refuses a quote that is never closed', async () => {
+    const { status, body } = await upload(`username,email\n"${'x'.repeat(100)}\n`);
+    expect(status).toBe(400);
+    expect((body as { error: string }).error).toMatch(/^Invalid CSV: /);
+  });
+
+  it('refuses a request without the file', async () => {
+    const missing = { status: 400, body: { error: 'No file provided' } };
+    expect(await upload('username,email\n', 'other')).toEqual(missing);
+    const form = new FormData();
+    form.append('file', 'username,email\n');
+    expect(await suite.server.json('/users/bulk', { method: 'POST', body: form })).toEqual(missing);
+    expect(await suite.server.json('/users/bulk', { method: 'POST' })).toEqual(missing);
+    expect(await suite.server.post('/users/bulk', { file: 'x' })).toEqual(missing);
+    expect(
+      await suite.server.json('/users/bulk', {
+        method: 'POST',
+        headers: { 'content-type': 'multipart/form-data' },
+        body: 'x',
+      }),
+    ).toEqual(missing);
+  });
+
+  it('refuses a multipart body that breaks off', async () => {
+    const name = uniqueName();
+    const { status, body } = await suite.server.json('/users/bulk', {
+      method: 'POST',
+      headers: { 'content-type': 'multipart/form-data; boundary=b' },
+      body: `--b\r\nContent-Disposition: form-data; name="file"; filename="u.csv"\r\n\r\nusername,email\n${name},a@example.com\n`,
+    });
+    expect([status, body]).toEqual([400, { error: 'Invalid multipart body' }]);
+    expect(await find(name)).toBeUndefined();
+  });
+
+  it('refuses a file beyond the limit', async () => {
+    const { status, body } = await upload(`username,email\n${'x,x@example.com\n'.repeat(200_000)}`);
+    expect([status, body]).toEqual([413, { error: 'Request body too large', status: 413 }]);
+  });
+
+  it('keeps nothing of an upload whose client leaves', async () => {
+    const name = uniqueName();
+    const controller = new AbortController();
+    const body = new ReadableStream({
+      start(stream) {
+        const head = `--b\r\nContent-Disposition: form-data; name="file"; filename="u.csv"\r\n\r\n`;
+        stream.enqueue(Buffer.from(`${head}username,email\n${name},a@example.com\n`));
+      },
+    });
+    const request = suite.server.fetch('/users/bulk', {
+      method: 'POST',
+      headers: { 'content-type': 'multipart/form-data; boundary=b' },
+      body,
+      duplex: 'half',
+      signal: controller.signal,
+    } as RequestInit);
+    setTimeout(() => controller.abort(), 300);
+    await expect(request).rejects.toThrow();
+    expect(await find(name)).toBeUndefined();
+    expect(await upload(`username,email\n${name},b@example.com\n`)).toEqual({
+      status: 201,
+      body: { imported: 1 },
+    });
+  });
+
+  it('runs several at once', async () => {
+    const names = Array.from({ length: 3 }, () => uniqueName('bulk'));
+    const answers = await Promise.all(
+      Array.from({ length: 8 }, (_, part) =>
+        upload(
+          `username,email\n${names
+            .map((name) => `${name},${part}@example.com\n`)
+            .join('')
+            .repeat(100)}`,
+        ),
+      ),
+    );
+    for (const answer of answers) expect(answer).toEqual({ status: 201, body: { imported: 300 } });
+    expect((await find(names[0] as string))?.email).toMatch(/^[0-7]@example\.com$/);
+  });
+});

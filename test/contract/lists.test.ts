@@ -1,0 +1,108 @@
+import { beforeAll, describe, expect, it } from 'vitest';
+import { type Event, type Url, type User, useServer } from '../support/suite.js';
+
+const suite = useServer();
+const ROWS = 3000;
+
+beforeAll(async () => {
+  await suite.database.query(
+    `INSERT INTO users (username, email) SELECT 'u' || n, 'u' || n || '@example.com' FROM generate_series(1, ${ROWS}) AS n`,
+  );
+  await suite.database.query(
+    `INSERT INTO short_urls (user_id, original_url, short_code, is_active, created_at)
+     SELECT 1 + n % 10, 'https://example.com/' || n, 'c' || n, n % 3 > 0, timestamp '2026-01-01' + n * interval '1 second'
+     FROM generate_series(1, ${ROWS}) AS n`,
+  );
+  await suite.database.query(
+    `INSERT INTO events (url_id, user_id, event_type, "timestamp", details)
+     SELECT n, 1 + n % 10, 'noted', timestamp '2026-01-01' + n * interval '1 hour', json_build_object('n', n)
+     FROM generate_series(1, ${ROWS}) AS n`,
+  );
+});
+
+describe('a list without paging', () => {
+  it.each(['users', 'urls', 'events'])('of %s comes whole, though it is streamed', async (name) => {
+    const response = await suite.server.fetch(`/${name}`);
+    expect(response.status).toBe(200);
+    expect(response.headers.get('content-type')).toBe('application/json');
+    const rows = (await response.json()) as { id: number }[];
+    expect(rows).toHaveLength(ROWS);
+    const ids = rows.map((row) => row.id);
+    expect(ids).toEqual([...ids].sort((a, b) => (name === 'users' ? a - b : b - a)));
+  });
+
+  it('has the same rows as pages have', async () => {
+    const whole = (await suite.server.json('/urls?is_active=true')).body as Url[];
+    expect(whole).toHaveLength((ROWS * 2) / 3);
+    const paged: Url[] = [];
+    for (let page = 1; ; page += 1) {
+      const rows = (await suite.server.json(`/urls?is_active=true&page=${page}&per_page=700`)).body as Url[];
+      if (rows.length === 0) break;
+      paged.push(...rows);
+    }
+    expect(paged).toEqual(whole);
+  });
+
+  it('answers HEAD without a body', async () => {
+    for (const path of ['/users', '/users/1', '/urls?page=1&per_page=2', '/health']) {
+      const response = await suite.server.fetch(path, { method: 'HEAD' });
+      expect([path, response.status, await response.text()]).toEqual([path, 200, '']);
+    }
+  });
+
+  it('is cut off without harm when its reader leaves', async () => {
+    for (let round = 0; round < 5; round += 1) {
+      const controller = new AbortController();
+      const response = await suite.server.fetch('/events', { signal: controller.signal });
+      await response.body?.getReader().read();
+      controller.abort();
+    }
+    expect((await suite.server.json('/events')).body).toHaveLength(ROWS);
+  });
+});
+
+describe('paging', () => {
+  it('takes a page of any size', async () => {
+    const { body } = await suite.server.json('/users?page=1&per_page=2500');
+    expect(body).toHaveLength(2500);
+    expect((body as User[])[2499]?.username).toBe('u2500');
+    expect((await suite.server.json('/users?page=1&per_page=999999999999')).body).toHaveLength(ROWS);
+    expect((await suite.server.json('/users?page=0&per_page=2')).body).toHaveLength(2);
+    expect((await suite.server.json('/users?page=1&per_page=0')).body).toEqual([]);
+  });
+
+  it.each([
+    'page=99999&per_page=100',
+    'page=99999999999999999999999&per_page=99999999999999',
+    'page=2&per_page=3000',
+  ])('is empty past the end: ?%s', async (query) => {
+    expect(await suite.server.json(`/users?${query}`)).toEqual({ status: 200, body: [] });
+  });
+
+  it.each([
+    'page=-1&per_page=10',
+    'page=1&per_page=-1',
+    'page=abc&per_page=10',
+    'page=1.5&per_page=2',
+    'page=1e3&per_page=1',
+    'page=%00&per_page=1',
+  ])('refuses ?%s with a clear error', async (query) => {
+    const { status, body } = await suite.server.json(`/users?${query}`);
+    expect(status).toBe(400);
+    expect(body).toEqual({ error: "'page' and 'per_page' must be integers, not negative" });
+  });
+
+  it.each(['page=1', 'per_page=1', 'page=&per_page=', 'page=1&per_page='])(
+    'needs both: ?%s',
+    async (query) => {
+      expect((await suite.server.json(`/users?${query}`)).body).toHaveLength(ROWS);
+    },
+  );
+
+  it('of events stays in order over partitions', async () => {
+    const first = (await suite.server.json('/events?page=1&per_page=1000')).body as Event[];
+    const second = (await suite.server.json('/events?page=2&per_page=1000')).body as Event[];
+    const times = [...first, ...second].map((event) => event.timestamp);
+    expect(times).toEqual([...times].sort().reverse());
+  });
+});

@@ -1,0 +1,166 @@
+import { describe, expect, it } from 'vitest';
+import { click, createUrl, useServer } from '../support/suite.js';
+import { eventually } from '../support/wait.js';
+
+const suite = useServer({ CHAOS_TOKEN: 'let me in', GATEWAY_THREADS: '2' });
+
+interface Logs {
+  readonly count: number;
+  readonly logs: Record<string, unknown>[];
+}
+
+async function logs(query = ''): Promise<Logs> {
+  const { status, body } = await suite.server.json(`/logs${query}`);
+  expect(status).toBe(200);
+  return body;
+}
+
+async function metric(series: string): Promise<number> {
+  const text = await (await suite.server.fetch('/metrics')).text();
+  const line = text.split('\n').find((candidate) => candidate.startsWith(`${series} `));
+  return line === undefined ? Number.NaN : Number(line.slice(series.length));
+}
+
+describe('GET /health', () => {
+  it('says ok, exactly', async () => {
+    const response = await suite.server.fetch('/health');
+    expect(response.status).toBe(200);
+    expect(await response.text()).toBe('{"status":"ok"}');
+    expect(response.headers.get('content-type')).toBe('application/json');
+  });
+});
+
+describe('GET /metrics', () => {
+  it('counts requests over all threads, by method, route and status', async () => {
+    const series = 'http_requests_total{method="GET",route="/:short_code",status="302"}';
+    const before = (await metric(series)) || 0;
+    const url = await createUrl(suite.server);
+    await Promise.all(
+      Array.from({ length: 40 }, () =>
+        // A connection each, so that both gateways get some.
+        suite.server.fetch(`/${url.short_code}`, { headers: { connection: 'close' } }),
+      ),
+    );
+    expect((await metric(series)) - before).toBe(40);
+    expect(await metric('http_requests_total{method="POST",route="/urls",status="201"}')).toBeGreaterThan(0);
+    const count = 'http_request_duration_seconds_count{method="GET",route="/:short_code",status="302"}';
+    expect(await metric(count)).toBe(await metric(series));
+    expect(await metric('switchyard_threads{kind="gateway"}')).toBe(2);
+  });
+
+  it('is Prometheus text, with the process’s metrics once and no raw path', async () => {
+    await suite.server.fetch('/secret-path/of/mine');
+    const response = await suite.server.fetch('/metrics');
+    expect(response.headers.get('content-type')).toMatch(/^text\/plain; version=0\.0\.4/);
+    const text = await response.text();
+    expect(text).not.toContain('secret-path');
+    expect(text.match(/^process_cpu_seconds_total /gm)).toHaveLength(1);
+    expect(text.match(/^switchyard_event_loop_lag_p99_seconds\{thread="gateway-1"\}/gm)).toHaveLength(1);
+    for (const line of text
+      .split('\n')
+      .filter((candidate) => candidate !== '' && !candidate.startsWith('#'))) {
+      expect(line).toMatch(/^[a-z0-9_]+(\{[^}]*\})? -?(\d|\.|e[+-]?|\+?Inf|NaN)+$/i);
+    }
+    const names = text.match(/^# TYPE (\S+)/gm) ?? [];
+    expect(new Set(names).size).toBe(names.length);
+  });
+
+  it('tells clicks and what became of them', async () => {
+    const url = await createUrl(suite.server);
+    const before = await metric('switchyard_ingest_clicks_total');
+    for (let count = 0; count < 10; count += 1) await click(suite.server, url.short_code);
+    await eventually(async () => (await metric('switchyard_ingest_clicks_total')) - before >= 10);
+    expect(await metric('switchyard_clicks_lost_total')).toBe(0);
+    await eventually(async () => (await metric('switchyard_clicks_pending')) === 0);
+    expect(await metric('switchyard_database_up')).toBe(1);
+    expect(await metric('switchyard_cache_coherent')).toBe(1);
+  });
+});
+
+describe('GET /logs', () => {
+  it('has the entries of all threads, the newest last, with their call sites', async () => {
+    const id = `log-test-${Date.now()}`;
+    await suite.server.fetch('/users?page=1&per_page=1', { headers: { 'x-request-id': id } });
+    const found = await eventually(async () => {
+      const answer = await logs(`?filter=${id}`);
+      return answer.count > 0 && answer;
+    });
+    expect(found.count).toBe(1);
+    expect(found.logs[0]).toMatchObject({
+      asctime: expect.stringMatching(/^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}$/),
+      name: expect.stringMatching(/^gateway-[01]$/),
+      levelname: 'INFO',
+      message: 'GET /users 200',
+      pathname: 'src/gateway/request-log.ts',
+      lineno: expect.any(Number),
+      method: 'GET',
+      route: '/users',
+      status: 200,
+      request_id: id,
+    });
+    const all = await logs('?limit=200');
+    expect(all.logs.some((entry) => entry.name === 'supervisor')).toBe(true);
+    const times = all.logs.map((entry) => entry.asctime as string);
+    expect(times.at(-1)).toBe([...times].sort().at(-1));
+  });
+
+  it('keeps the limit within 1 to 200, and takes rubbish for 50', async () => {
+    for (let count = 0; count < 210; count += 1) await suite.server.fetch('/urls/999999');
+    await eventually(async () => (await logs('?limit=200')).count === 200);
+    expect((await logs()).count).toBe(50);
+    expect((await logs('?limit=3')).count).toBe(3);
+    expect((await logs('?limit=0')).count).toBe(1);
+    expect((await logs('?limit=-7')).count).toBe(1);
+    expect((await logs('?limit=100000')).count).toBe(200);
+    for (const rubbish of ['abc', '', '1.5', 'NaN', '%00']) {
+      expect((await logs(`?limit=${rubbish}`)).count).toBe(50);
+    }
+  });
+
+  it('filters by level and text, in any case', async () => {
+    const infos = await logs('?level=info&limit=200');
+    expect(infos.count).toBeGreaterThan(0);
+    expect(infos.logs.every((entry) => entry.levelname === 'INFO')).toBe(true);
+    expect((await logs('?level=ERROR')).count).toBe(0);
+    const listening = await logs('?filter=LISTENING&limit=200');
+    expect(listening.logs.map((entry) => entry.message)).toEqual([expect.stringContaining('listening on')]);
+    expect((await logs('?filter=no-such-text-anywhere')).logs).toEqual([]);
+  });
+});
+
+describe('X-Request-ID', () => {
+  it('is taken where it is plausible, and made otherwise', async () => {
+    const given = await suite.server.fetch('/health', { headers: { 'x-request-id': 'abc-123/x' } });
+    expect(given.headers.get('x-request-id')).toBe('abc-123/x');
+    for (const id of ['', 'x'.repeat(200), 'a b', 'a"b']) {
+      const made = await suite.server.fetch('/health', { headers: { 'x-request-id': id } });
+      expect(made.headers.get('x-request-id')).toMatch(/^[0-9a-f-]{36}$/);
+    }
+  });
+});
+
+describe('GET /chaos', () => {
+  it('is refused without the token', async () => {
+    for (const headers of [
+      {},
+      { 'x-chaos-token': '' },
+      { 'x-chaos-token': 'let me' },
+      { 'x-chaos-token': 'LET ME IN' },
+    ]) {
+      expect(await suite.server.json('/chaos', { headers: headers as never })).toEqual({
+        status: 401,
+        body: { error: 'Unauthorized' },
+      });
+    }
+  });
+
+  it('stops the server gracefully with it', async () => {
+    const url = await createUrl(suite.server);
+    await click(suite.server, url.short_code);
+    const response = await suite.server.fetch('/chaos', { headers: { 'x-chaos-token': 'let me in' } });
+    expect([response.status, await response.text()]).toEqual([204, '']);
+    expect(await suite.server.exit).toBe(0);
+    const clicks = await suite.database.query('SELECT click_count FROM short_urls WHERE id = $1', [url.id]);
+    expect(clicks).toEqual([{ click_count: '1' }]);
+  });
+});

@@ -1,0 +1,68 @@
+import { randomBytes } from 'node:crypto';
+import pg from 'pg';
+import { inject } from 'vitest';
+import type { EmbeddedAddress } from '../../src/store/embedded.js';
+
+export interface TestDatabase {
+  readonly address: EmbeddedAddress;
+  readonly url: string;
+  /** A connection of the test's own. */
+  readonly client: pg.Client;
+  query<Row extends pg.QueryResultRow>(text: string, values?: unknown[]): Promise<Row[]>;
+  drop(): Promise<void>;
+}
+
+/** A database with the schema and no rows, cloned from the run's template. */
+export async function createDatabase(): Promise<TestDatabase> {
+  const server = inject('postgres');
+  const database = `test_${randomBytes(6).toString('hex')}`;
+  await asAdmin(server, `CREATE DATABASE ${database} TEMPLATE template_switchyard`);
+  return connectDatabase({ ...server, database }, () =>
+    asAdmin(server, `DROP DATABASE IF EXISTS ${database} WITH (FORCE)`),
+  );
+}
+
+/** A database without a schema. */
+export async function createEmptyDatabase(): Promise<TestDatabase> {
+  const server = inject('postgres');
+  const database = `empty_${randomBytes(6).toString('hex')}`;
+  await asAdmin(server, `CREATE DATABASE ${database} TEMPLATE template0`);
+  return connectDatabase({ ...server, database }, () =>
+    asAdmin(server, `DROP DATABASE IF EXISTS ${database} WITH (FORCE)`),
+  );
+}
+
+export async function connectDatabase(
+  address: EmbeddedAddress,
+  drop: () => Promise<void> = () => Promise.resolve(),
+): Promise<TestDatabase> {
+  const client = new pg.Client({ ...address, application_name: 'test' });
+  client.on('error', () => undefined);
+  await client.connect();
+  return {
+    address,
+    url: urlOf(address),
+    client,
+    query: async (text, values) => (await client.query(text, values)).rows as never,
+    drop: async () => {
+      await client.end().catch(() => undefined);
+      await drop();
+    },
+  };
+}
+
+export function urlOf(address: EmbeddedAddress): string {
+  return `postgresql://${address.user}:${address.password}@${address.host}:${address.port}/${address.database}`;
+}
+
+async function asAdmin(server: EmbeddedAddress, sql: string): Promise<void> {
+  const admin = new pg.Client(server);
+  await admin.connect();
+  try {
+    // Cloning a template wants it for itself; tests that start at the same time take turns.
+    await admin.query('SELECT pg_advisory_lock(1)');
+    await admin.query(sql);
+  } finally {
+    await admin.end();
+  }
+}

@@ -1,0 +1,36 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import pg from 'pg';
+import type { TestProject } from 'vitest/node';
+import { type EmbeddedAddress, EmbeddedPostgres } from '../../src/store/embedded.js';
+import { prepareDatabase } from '../../src/store/migrate.js';
+import { clientOptions } from '../../src/store/pool.js';
+
+declare module 'vitest' {
+  export interface ProvidedContext {
+    /** The PostgreSQL that all tests share; its database `template_switchyard` has the schema. */
+    readonly postgres: EmbeddedAddress;
+  }
+}
+
+/** Starts one real PostgreSQL for the run, with a database of the current schema to clone from. */
+export async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const folder = mkdtempSync(path.join(tmpdir(), 'switchyard-test-'));
+  const embedded = await EmbeddedPostgres.start(folder);
+  const admin = new pg.Client(embedded.address);
+  await admin.connect();
+  await admin.query('CREATE DATABASE template_switchyard');
+  await admin.end();
+  const template = new pg.Client(
+    clientOptions({ ...embedded.address, database: 'template_switchyard' }, 'template', 5000),
+  );
+  await template.connect();
+  await prepareDatabase(template);
+  await template.end();
+  project.provide('postgres', embedded.address);
+  return async () => {
+    await embedded.stop();
+    rmSync(folder, { recursive: true, force: true });
+  };
+}

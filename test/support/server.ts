@@ -1,0 +1,168 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+
+const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
+
+export interface LogEntry {
+  readonly levelname: string;
+  readonly name: string;
+  readonly message: string;
+  readonly [field: string]: unknown;
+}
+
+/** The server as a child process on a free port. */
+export class TestServer {
+  readonly port: number;
+  readonly url: string;
+  readonly dataDir: string;
+  readonly logs: LogEntry[];
+  /** What it wrote to the standard error. */
+  readonly banner: () => string;
+  readonly #child: ChildProcess;
+  readonly #exit: Promise<number | NodeJS.Signals>;
+  readonly #ownsDataDir: boolean;
+
+  constructor(started: Started, port: number) {
+    this.#child = started.child;
+    this.#exit = started.exit;
+    this.#ownsDataDir = started.ownsDataDir;
+    this.dataDir = started.dataDir;
+    this.logs = started.logs;
+    this.banner = started.stderr;
+    this.port = port;
+    this.url = `http://127.0.0.1:${port}`;
+  }
+
+  get pid(): number {
+    return this.#child.pid as number;
+  }
+
+  /** A request as an API client makes it: redirects are not followed. */
+  fetch(pathname: string, init: RequestInit = {}): Promise<Response> {
+    return fetch(this.url + pathname, { redirect: 'manual', ...init });
+  }
+
+  async json(pathname: string, init: RequestInit = {}): Promise<{ status: number; body: never }> {
+    const response = await this.fetch(pathname, init);
+    const text = await response.text();
+    return { status: response.status, body: (text === '' ? undefined : JSON.parse(text)) as never };
+  }
+
+  send(method: string, pathname: string, body: unknown): Promise<{ status: number; body: never }> {
+    return this.json(pathname, {
+      method,
+      headers: { 'content-type': 'application/json' },
+      body: typeof body === 'string' ? body : JSON.stringify(body),
+    });
+  }
+
+  post(pathname: string, body: unknown): Promise<{ status: number; body: never }> {
+    return this.send('POST', pathname, body);
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    this.#child.kill(signal);
+  }
+
+  /** What it ends, or ended, with. */
+  get exit(): Promise<number | NodeJS.Signals> {
+    return this.#exit;
+  }
+
+  async kill(): Promise<void> {
+    this.signal('SIGKILL');
+    await this.#exit;
+  }
+
+  /** A graceful stop. @returns its exit code. */
+  async stop(): Promise<number | NodeJS.Signals> {
+    this.signal('SIGTERM');
+    const code = await this.#exit;
+    if (this.#ownsDataDir) rmSync(this.dataDir, { recursive: true, force: true });
+    return code;
+  }
+}
+
+export type ServerEnvironment = Readonly<Record<string, string | undefined>>;
+
+interface Started {
+  readonly child: ChildProcess;
+  readonly exit: Promise<number | NodeJS.Signals>;
+  readonly logs: LogEntry[];
+  readonly dataDir: string;
+  readonly ownsDataDir: boolean;
+  readonly stderr: () => string;
+  readonly listening: Promise<number>;
+}
+
+/** Starts a server and waits until it listens. */
+export async function startServer(environment: ServerEnvironment): Promise<TestServer> {
+  const started = launch(environment);
+  const port = await Promise.race([
+    started.listening,
+    started.exit.then((code) => {
+      throw new Error(`the server ended with ${code}: ${started.stderr()}`);
+    }),
+  ]);
+  return new TestServer(started, port);
+}
+
+/** Starts a server that is expected to end by itself. */
+export async function runServer(
+  environment: ServerEnvironment,
+): Promise<{ code: number | NodeJS.Signals; stderr: string }> {
+  const started = launch(environment);
+  const code = await started.exit;
+  if (started.ownsDataDir) rmSync(started.dataDir, { recursive: true, force: true });
+  return { code, stderr: started.stderr() };
+}
+
+function launch(environment: ServerEnvironment): Started {
+  const ownsDataDir = environment.DATA_DIR === undefined;
+  const dataDir = environment.DATA_DIR ?? mkdtempSync(path.join(tmpdir(), 'switchyard-data-'));
+  const { PATH, HOME, NODE_V8_COVERAGE } = process.env;
+  const child = spawn(process.execPath, ['--enable-source-maps', path.join(root, 'dist/src/main.js')], {
+    // A folder without a .env file of the developer's.
+    cwd: path.join(root, 'test/support'),
+    env: {
+      PATH,
+      HOME,
+      ...(NODE_V8_COVERAGE === undefined ? {} : { NODE_V8_COVERAGE }),
+      HOST: '127.0.0.1',
+      PORT: '0',
+      DATA_DIR: dataDir,
+      SEED_ON_BOOT: 'false',
+      ...environment,
+    } as NodeJS.ProcessEnv,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const logs: LogEntry[] = [];
+  let stderr = '';
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+    stderr += text;
+  });
+  const listening = new Promise<number>((resolve) => {
+    createInterface({ input: child.stdout as NodeJS.ReadableStream }).on('line', (line) => {
+      const entry = parseLine(line);
+      if (entry === undefined) return;
+      logs.push(entry);
+      if (entry.message.startsWith('listening on')) resolve(Number(entry.port));
+    });
+  });
+  const exit = new Promise<number | NodeJS.Signals>((resolve) => {
+    child.once('close', (code, signal) => resolve(code ?? signal ?? 0));
+  });
+  return { child, exit, logs, dataDir, ownsDataDir, stderr: () => stderr, listening };
+}
+
+function parseLine(line: string): LogEntry | undefined {
+  try {
+    return JSON.parse(line) as LogEntry;
+  } catch {
+    return undefined;
+  }
+}

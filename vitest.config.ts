@@ -1,0 +1,35 @@
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { defineConfig } from 'vitest/config';
+
+const root = path.dirname(fileURLToPath(import.meta.url));
+
+/**
+ * Tests import the TypeScript sources by name and get what they were compiled to: the very files that
+ * the server under test runs, so that one coverage report holds for both.
+ */
+const compiledSources = {
+  name: 'compiled-sources',
+  enforce: 'pre' as const,
+  resolveId(source: string, importer: string | undefined) {
+    if (!source.startsWith('.') || importer === undefined) return null;
+    const file = path.resolve(path.dirname(importer), source);
+    const relative = path.relative(root, file);
+    if (!/^(src|csv|bench)\//.test(relative)) return null;
+    return { id: path.join(root, 'dist', relative), external: 'absolute' as const };
+  },
+};
+
+export default defineConfig({
+  plugins: [compiledSources],
+  test: {
+    include: ['test/**/*.test.ts'],
+    globalSetup: ['test/support/global-setup.ts'],
+    setupFiles: ['test/support/coverage.ts'],
+    pool: 'forks',
+    maxWorkers: 2,
+    testTimeout: 60_000,
+    hookTimeout: 120_000,
+    server: { deps: { external: [/\/dist\//] } },
+  },
+});
