@@ -64,6 +64,11 @@ export class TestServer {
     return this.send('POST', pathname, body);
   }
 
+  /** Ends or blocks one of the server's threads; needs `WITH_FAULTS` in the environment it was started with. */
+  fault(fault: Fault): void {
+    this.#child.send(fault);
+  }
+
   signal(signal: NodeJS.Signals): void {
     this.#child.kill(signal);
   }
@@ -86,6 +91,15 @@ export class TestServer {
     return code;
   }
 }
+
+export interface Fault {
+  readonly thread: 'gateway' | 'interactive' | 'transfer' | 'ingest';
+  readonly action: 'throw' | 'exit' | 'block';
+  readonly milliseconds?: number;
+}
+
+/** To be spread into a server's environment. */
+export const WITH_FAULTS = { TEST_FAULTS: '1' } as const;
 
 export type ServerEnvironment = Readonly<Record<string, string | undefined>>;
 
@@ -125,7 +139,10 @@ function launch(environment: ServerEnvironment): Started {
   const ownsDataDir = environment.DATA_DIR === undefined;
   const dataDir = environment.DATA_DIR ?? mkdtempSync(path.join(tmpdir(), 'switchyard-data-'));
   const { PATH, HOME, NODE_V8_COVERAGE } = process.env;
-  const child = spawn(process.execPath, ['--enable-source-maps', path.join(root, 'dist/src/main.js')], {
+  const hasFaults = environment.TEST_FAULTS !== undefined;
+  const preload = hasFaults ? ['--import', path.join(root, 'test/support/faults.mjs')] : [];
+  const args = ['--enable-source-maps', ...preload, path.join(root, 'dist/src/main.js')];
+  const child = spawn(process.execPath, args, {
     // A folder without a .env file of the developer's.
     cwd: path.join(root, 'test/support'),
     env: {
@@ -138,7 +155,7 @@ function launch(environment: ServerEnvironment): Started {
       SEED_ON_BOOT: 'false',
       ...environment,
     } as NodeJS.ProcessEnv,
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: hasFaults ? ['ignore', 'pipe', 'pipe', 'ipc'] : ['ignore', 'pipe', 'pipe'],
   });
   const logs: LogEntry[] = [];
   let stderr = '';

@@ -1,0 +1,148 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { TestCluster } from '../support/cluster.js';
+import { startLoad } from '../support/load.js';
+import { startServer, type TestServer } from '../support/server.js';
+import { click, createUrl, type Url } from '../support/suite.js';
+import { eventually } from '../support/wait.js';
+
+let cluster: TestCluster;
+let server: TestServer;
+
+beforeEach(async () => {
+  cluster = await TestCluster.start();
+  server = await startServer({ DATABASE_URL: cluster.url });
+});
+
+afterEach(async () => {
+  await server?.stop();
+  await cluster?.remove();
+});
+
+async function timed(path: string, init?: RequestInit): Promise<{ status: number; milliseconds: number }> {
+  const start = performance.now();
+  const response = await server.fetch(path, init);
+  await response.text();
+  return { status: response.status, milliseconds: performance.now() - start };
+}
+
+const json = { 'content-type': 'application/json' };
+const calls: readonly (readonly [path: string, init?: RequestInit])[] = [
+  ['/users'],
+  ['/users/1'],
+  ['/urls?page=1&per_page=5'],
+  ['/events'],
+  ['/NotYet'],
+  ['/shorten', { method: 'POST', headers: json, body: '{"url":"https://example.com"}' }],
+  ['/users/1', { method: 'DELETE' }],
+  ['/users/bulk', { method: 'POST', body: multipart() }],
+];
+
+function multipart(): FormData {
+  const form = new FormData();
+  form.append('file', new Blob(['username,email\na,b@example.com\n']), 'users.csv');
+  return form;
+}
+
+async function makeLinks(count: number): Promise<Url[]> {
+  const urls: Url[] = [];
+  for (let index = 0; index < count; index += 1) {
+    urls.push(await createUrl(server, { original_url: `https://example.com/${index}` }));
+  }
+  for (const url of urls) await click(server, url.short_code);
+  return urls;
+}
+
+/** What the database has of each link: its counter and its click events. */
+async function counted(): Promise<Map<string, { counter: number; events: number }>> {
+  const database = await cluster.connect();
+  const rows = await database.query<{ short_code: string; click_count: string; events: string }>(
+    `SELECT short_code, click_count, (SELECT count(*) FROM events WHERE url_id = u.id AND event_type = 'click') AS events
+     FROM short_urls AS u`,
+  );
+  await database.drop();
+  return new Map(
+    rows.map((row) => [row.short_code, { counter: Number(row.click_count), events: Number(row.events) }]),
+  );
+}
+
+describe.each(['fast', 'immediate', 'kill'] as const)('PostgreSQL stopped (%s) under load', (mode) => {
+  it('cached links go on, all else is 503 in time, and no click is missing afterwards', async () => {
+    const urls = await makeLinks(20);
+    const codes = urls.map((url) => url.short_code);
+    const load = startLoad(server.port, codes);
+    await eventually(() => load.total() > 200);
+    await cluster.stop(mode);
+    const atStop = load.total();
+
+    for (const [path, init] of calls) {
+      const { status, milliseconds } = await timed(path, init);
+      expect([path, status]).toEqual([path, 503]);
+      expect(milliseconds).toBeLessThan(2000);
+    }
+    // By now the server knows, and answers at once.
+    await eventually(async () => (await timed('/users')).milliseconds < 200);
+    expect((await server.json('/users')).body).toEqual({ error: 'Service unavailable', status: 503 });
+    expect((await server.fetch('/users')).headers.get('retry-after')).toBe('1');
+    expect((await timed('/health')).status).toBe(200);
+    expect((await timed('/logs')).status).toBe(200);
+    const metrics = await (await server.fetch('/metrics')).text();
+    expect(metrics).toContain('\nswitchyard_database_up 0\n');
+    await eventually(() => load.total() > atStop + 500);
+
+    await cluster.restart();
+    await eventually(async () => (await timed('/users')).status === 200);
+    await eventually(async () => (await timed('/shorten', calls[5]?.[1])).status === 201);
+    const after = load.total();
+    await eventually(() => load.total() > after + 200);
+    await load.stop();
+    expect([...load.statuses.keys()]).toEqual([302]);
+
+    const expected = new Map(codes.map((code) => [code, 1 + (load.redirects.get(code) ?? 0)]));
+    await eventually(async () => {
+      const rows = await counted();
+      return codes.every((code) => (rows.get(code)?.events ?? 0) >= (expected.get(code) ?? 0));
+    });
+    const rows = await counted();
+    for (const code of codes) {
+      expect(rows.get(code)).toEqual({ counter: expected.get(code), events: expected.get(code) });
+    }
+  });
+});
+
+describe('PostgreSQL frozen', () => {
+  it('is noticed: 503 in time, hits go on, and all is well again by itself', async () => {
+    const [url] = (await makeLinks(1)) as [Url];
+    cluster.freeze();
+    try {
+      for (const [path, init] of calls) {
+        const { status, milliseconds } = await timed(path, init);
+        expect([path, status]).toEqual([path, 503]);
+        expect(milliseconds).toBeLessThan(2000);
+      }
+      expect(await click(server, url.short_code)).toBe(url.original_url);
+    } finally {
+      cluster.thaw();
+    }
+    await eventually(async () => (await timed('/users')).status === 200);
+    await eventually(async () => (await counted()).get(url.short_code)?.events === 2);
+    // What was asked and refused meanwhile was not done behind the asker's back, or was done whole.
+    expect((await server.json('/urls')).status).toBe(200);
+  });
+});
+
+describe('a server started without its database', () => {
+  it('serves what it can, and all when the database comes', async () => {
+    await cluster.stop('fast');
+    const early = await startServer({ DATABASE_URL: cluster.url });
+    try {
+      expect((await early.fetch('/health')).status).toBe(200);
+      expect((await early.fetch('/users')).status).toBe(503);
+      expect(early.banner()).toContain('can not be reached');
+      await cluster.restart();
+      await eventually(async () => (await early.fetch('/users')).status === 200);
+      expect((await early.post('/shorten', { url: 'https://example.com' })).status).toBe(201);
+    } finally {
+      await early.stop();
+    }
+  });
+});

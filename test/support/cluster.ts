@@ -1,0 +1,87 @@
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { EmbeddedPostgres } from '../../src/store/embedded.js';
+import { connectDatabase, type TestDatabase, urlOf } from './database.js';
+import { eventually } from './wait.js';
+
+/** A PostgreSQL of a test's own, that it may stop, kill and freeze. */
+export class TestCluster {
+  readonly dataDir: string;
+  readonly #embedded: EmbeddedPostgres;
+
+  private constructor(dataDir: string, embedded: EmbeddedPostgres) {
+    this.dataDir = dataDir;
+    this.#embedded = embedded;
+  }
+
+  static async start(): Promise<TestCluster> {
+    const dataDir = mkdtempSync(path.join(tmpdir(), 'switchyard-cluster-'));
+    return new TestCluster(dataDir, await EmbeddedPostgres.start(dataDir));
+  }
+
+  get url(): string {
+    return urlOf(this.#embedded.address);
+  }
+
+  get port(): number {
+    return this.#embedded.address.port;
+  }
+
+  connect(): Promise<TestDatabase> {
+    return connectDatabase(this.#embedded.address);
+  }
+
+  /** `fast`: an orderly stop; `immediate`: as after a crash; `kill`: the postmaster is killed with -9. */
+  async stop(mode: 'fast' | 'immediate' | 'kill'): Promise<void> {
+    const pid = this.#postmaster();
+    const family = [pid, ...childrenOf(pid)];
+    process.kill(pid, ({ fast: 'SIGINT', immediate: 'SIGQUIT', kill: 'SIGKILL' } as const)[mode]);
+    await eventually(() => family.every((one) => !isAlive(one)), 20_000, 'the end of PostgreSQL');
+  }
+
+  async restart(): Promise<void> {
+    await this.#embedded.ensureRunning();
+  }
+
+  /** PostgreSQL goes on holding its connections and answers nothing. */
+  freeze(): void {
+    const pid = this.#postmaster();
+    for (const one of [pid, ...childrenOf(pid)]) process.kill(one, 'SIGSTOP');
+  }
+
+  thaw(): void {
+    const pid = this.#postmaster();
+    for (const one of [...childrenOf(pid), pid]) process.kill(one, 'SIGCONT');
+  }
+
+  async remove(): Promise<void> {
+    await this.#embedded.stop();
+    rmSync(this.dataDir, { recursive: true, force: true });
+  }
+
+  #postmaster(): number {
+    const file = path.join(this.#embedded.folder, 'cluster/postmaster.pid');
+    return Number(readFileSync(file, 'utf8').split('\n')[0]);
+  }
+}
+
+function childrenOf(parent: number): number[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .filter((pid) => statusOf(pid)?.match(/^PPid:\s+(\d+)$/m)?.[1] === String(parent));
+}
+
+function isAlive(pid: number): boolean {
+  const status = statusOf(pid);
+  return status !== undefined && !/^State:\s+[ZX]/m.test(status);
+}
+
+function statusOf(pid: number): string | undefined {
+  try {
+    return readFileSync(`/proc/${pid}/status`, 'utf8');
+  } catch {
+    return undefined;
+  }
+}

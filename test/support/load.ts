@@ -1,0 +1,48 @@
+import { Agent, get } from 'node:http';
+
+export interface Load {
+  /** Redirects answered so far, by short code. */
+  readonly redirects: Map<string, number>;
+  /** Answers by status; 0 for a connection that broke. */
+  readonly statuses: Map<number, number>;
+  readonly total: () => number;
+  stop(): Promise<void>;
+}
+
+/** Visitors on `connections` keep-alive connections, each following one link after the other. */
+export function startLoad(port: number, codes: readonly string[], connections = 8): Load {
+  const agent = new Agent({ keepAlive: true, maxSockets: connections });
+  const redirects = new Map<string, number>();
+  const statuses = new Map<number, number>();
+  let isOver = false;
+  const visit = (code: string): Promise<number> =>
+    new Promise((resolve) => {
+      const request = get({ host: '127.0.0.1', port, path: `/${code}`, agent }, (response) => {
+        response.resume();
+        response.on('end', () => resolve(response.statusCode ?? 0));
+        response.on('error', () => resolve(0));
+      });
+      request.on('error', () => resolve(0));
+    });
+  const visitor = async (first: number): Promise<void> => {
+    for (let index = first; !isOver; index += 1) {
+      const code = codes[index % codes.length] ?? '';
+      const status = await visit(code);
+      statuses.set(status, (statuses.get(status) ?? 0) + 1);
+      if (status === 302) redirects.set(code, (redirects.get(code) ?? 0) + 1);
+      // A server that is gone refuses at once; asking it without a pause would only keep us busy.
+      if (status === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+  };
+  const visitors = Array.from({ length: connections }, (_, index) => visitor(index));
+  return {
+    redirects,
+    statuses,
+    total: () => [...redirects.values()].reduce((sum, count) => sum + count, 0),
+    stop: async () => {
+      isOver = true;
+      await Promise.all(visitors);
+      agent.destroy();
+    },
+  };
+}
