@@ -41,7 +41,6 @@ export class Supervisor {
   #ingest: IngestScheduler | undefined;
   #metrics: Metrics | undefined;
   #maintenance: NodeJS.Timeout | undefined;
-  #workerRestarts = 0;
   #isStopping = false;
   seedReports: readonly SeedReport[] | undefined;
 
@@ -71,7 +70,10 @@ export class Supervisor {
       address: given ?? this.#embeddedAddress(),
       coherence: this.#coherence.buffer,
       counters: this.#counters.buffer,
-      onError: (error) => this.#logs.logger.error({ error }, `a worker thread failed: ${error.message}`),
+      onThreadLost: (role, error) => {
+        const why = error === undefined ? 'ended: another one takes its place' : `failed: ${error.message}`;
+        this.#logs.logger.error({ error }, `the ${role} worker ${why}`);
+      },
     });
     const workers = this.#workers;
     this.#ingest = await IngestScheduler.open({
@@ -188,12 +190,7 @@ export class Supervisor {
     if (gateway.hasEnded || this.#isStopping) return;
     const { port1, port2 } = new MessageChannel();
     gateway.send({ kind: 'worker', port: port1 });
-    this.#workers?.serveCalls(thread, port2).catch((error: unknown) => {
-      if (gateway.hasEnded || this.#isStopping) return;
-      this.#workerRestarts += 1;
-      this.#logs.logger.error({ error }, `interactive worker ${thread} ended: another one takes its place`);
-      this.#connectToWorker(gateway, thread);
-    });
+    this.#workers?.serveCalls(thread, port2).catch(() => this.#connectToWorker(gateway, thread));
   }
 
   #receive(gateway: GatewayThread, message: FromGateway): void {
@@ -205,10 +202,8 @@ export class Supervisor {
         this.#ingest?.reached(message.targets).then(() => gateway.send({ kind: 'barrier', id: message.id }));
         break;
       case 'transfer':
-        this.#workers?.transfer(message.request, message.port).catch((error: unknown) => {
-          // The port closes with the thread, which tells the gateway.
-          this.#logs.logger.error({ error }, 'the transfer worker ended');
-        });
+        // A port closes with its thread, which tells the gateway.
+        this.#workers?.transfer(message.request, message.port).catch(() => undefined);
         break;
       case 'ask':
         this.#answer(message.question).then((body) => gateway.send({ kind: 'answer', id: message.id, body }));
@@ -277,7 +272,10 @@ export class Supervisor {
         workers: this.#workers?.threads.alive ?? 0,
         workersWanted: this.#workers?.threads.wanted ?? 0,
       }),
-      threadRestarts: () => ({ gateway: this.#gateways?.restarts ?? 0, worker: this.#workerRestarts }),
+      threadRestarts: () => ({
+        gateway: this.#gateways?.restarts ?? 0,
+        worker: this.#workers?.restarts ?? 0,
+      }),
       listenLosses: () => Math.max(0, (this.#watch?.attempts ?? 1) - 1),
     });
   }

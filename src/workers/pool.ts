@@ -12,7 +12,8 @@ export interface WorkersOptions {
   readonly address: DatabaseAddress;
   readonly coherence: SharedArrayBuffer;
   readonly counters: SharedArrayBuffer;
-  readonly onError: (error: Error) => void;
+  /** Told of a thread that died, and of why where that is known. */
+  readonly onThreadLost: (role: WorkerRole, error: Error | undefined) => void;
 }
 
 const filename = fileURLToPath(new URL('./tasks.js', import.meta.url));
@@ -29,18 +30,37 @@ export class Workers {
   readonly #transfer: Piscina;
   readonly #ingest: Piscina;
   readonly ingestConnections: number;
+  #restarts = 0;
+  #isClosing = false;
 
   constructor(options: WorkersOptions) {
     const plan = planConnections(options.config.DATABASE_POOL_MAX, options.config.WORKER_THREADS);
-    this.#interactive = plan.interactive.map((connections) => startPool(options, 'interactive', connections));
-    this.#transfer = startPool(options, 'transfer', plan.transfer, plan.transfer);
-    this.#ingest = plan.ingest === 0 ? this.#transfer : startPool(options, 'ingest', plan.ingest);
+    const start = (role: WorkerRole, connections: number, tasks?: number): Piscina => {
+      const pool = startPool(options, role, connections, tasks);
+      const onLost = (error?: Error): void => {
+        if (!this.#isClosing) options.onThreadLost(role, error);
+      };
+      pool.on('error', onLost);
+      pool.on('workerDestroy', () => {
+        if (!this.#isClosing) this.#restarts += 1;
+        onLost();
+      });
+      return pool;
+    };
+    this.#interactive = plan.interactive.map((connections) => start('interactive', connections));
+    this.#transfer = start('transfer', plan.transfer, plan.transfer);
+    this.#ingest = plan.ingest === 0 ? this.#transfer : start('ingest', plan.ingest);
     this.ingestConnections = Math.max(1, plan.ingest);
   }
 
   /** How many threads serve calls; each is to be given a port by each gateway. */
   get interactiveThreads(): number {
     return this.#interactive.length;
+  }
+
+  /** Threads that died and were replaced. */
+  get restarts(): number {
+    return this.#restarts;
   }
 
   /** Threads that are alive, of those there should be. */
@@ -72,6 +92,7 @@ export class Workers {
 
   /** Ends all threads; what still runs is cut off. */
   async close(): Promise<void> {
+    this.#isClosing = true;
     await Promise.all(this.#pools().map((pool) => pool.destroy()));
   }
 
@@ -88,7 +109,7 @@ function startPool(
 ): Piscina {
   const { config, address, coherence, counters } = options;
   const data: WorkerData = { config, role, address, connections, coherence, counters };
-  const pool = new Piscina({
+  return new Piscina({
     filename,
     minThreads: 1,
     maxThreads: 1,
@@ -97,6 +118,4 @@ function startPool(
     atomics: 'disabled',
     workerData: data,
   });
-  pool.on('error', options.onError);
-  return pool;
 }
