@@ -66,7 +66,9 @@ export class Transfers {
       switch (message.kind) {
         case 'chunk':
           if (!exchange.hasStarted) exchange.startStream(headers);
-          if (exchange.write(message.bytes)) grant();
+          // A HEAD has its answer now.
+          if (exchange.isOver) end();
+          else if (exchange.write(message.bytes)) grant();
           else ungranted += 1;
           break;
         case 'end':

@@ -1,5 +1,6 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { type Event, type Url, type User, useServer } from '../support/suite.js';
+import { eventually } from '../support/wait.js';
 
 const suite = useServer();
 const ROWS = 3000;
@@ -44,10 +45,23 @@ describe('a list without paging', () => {
   });
 
   it('answers HEAD without a body', async () => {
-    for (const path of ['/users', '/users/1', '/urls?page=1&per_page=2', '/health']) {
+    const paths = [
+      '/users',
+      '/urls',
+      '/events',
+      '/users?page=1&per_page=2000',
+      '/users/1',
+      '/urls?page=1&per_page=2',
+      '/health',
+    ];
+    for (const path of paths) {
       const response = await suite.server.fetch(path, { method: 'HEAD' });
       expect([path, response.status, await response.text()]).toEqual([path, 200, '']);
     }
+    // None of them goes on behind the answer.
+    await eventually(async () =>
+      (await (await suite.server.fetch('/metrics')).text()).includes('\nswitchyard_transfers_active 0\n'),
+    );
   });
 
   it('is cut off without harm when its reader leaves', async () => {

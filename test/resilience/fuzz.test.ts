@@ -1,0 +1,329 @@
+import { connect } from 'node:net';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { createUrl, createUser, useServer } from '../support/suite.js';
+
+const suite = useServer({ GATEWAY_THREADS: '2', BODY_DEADLINE_MS: '2000' });
+
+const REQUESTS = Number(process.env.FUZZ_REQUESTS ?? 2400);
+
+const methods = ['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS', 'PROPFIND', 'get'];
+const segments = [
+  'users',
+  'urls',
+  'events',
+  'shorten',
+  'bulk',
+  'redirect',
+  'health',
+  'metrics',
+  'logs',
+  'chaos',
+];
+const ids = [
+  '0',
+  '1',
+  '2',
+  '-1',
+  '1.5',
+  '007',
+  '9223372036854775807',
+  '9223372036854775808',
+  '9'.repeat(50),
+  'abc',
+  '%00',
+  '%31',
+  '1%20',
+];
+
+const oddText = fc.oneof(
+  fc.string(),
+  fc.string({ unit: 'binary' }),
+  fc.string({ unit: 'grapheme' }),
+  fc.constantFrom(
+    '\0',
+    '\ud800',
+    "'; DROP TABLE users;--",
+    '%',
+    '\\',
+    '"',
+    '\r\n',
+    '🚦'.repeat(60),
+    'x'.repeat(300),
+  ),
+);
+const segment = fc.oneof(
+  fc.constantFrom(...segments),
+  fc.constantFrom(...ids),
+  oddText.map((text) => encodeURIComponent(text.toWellFormed())),
+  fc.string({ maxLength: 8 }).map((text) => text.replaceAll(/[^!-~]/g, '').replaceAll(/[?#/]/g, '')),
+);
+const pathname = fc.oneof(
+  {
+    weight: 3,
+    arbitrary: fc.constantFrom('/users', '/urls', '/events', '/shorten', '/users/bulk', '/logs', '/metrics'),
+  },
+  {
+    weight: 3,
+    arbitrary: fc
+      .tuple(fc.constantFrom('users', 'urls', 'events'), fc.constantFrom(...ids))
+      .map((parts) => `/${parts.join('/')}`),
+  },
+  { weight: 3, arbitrary: fc.array(segment, { maxLength: 4 }).map((parts) => `/${parts.join('/')}`) },
+);
+const parameter = fc.tuple(
+  fc.constantFrom(
+    'page',
+    'per_page',
+    'user_id',
+    'url_id',
+    'event_type',
+    'is_active',
+    'limit',
+    'level',
+    'filter',
+    'x',
+  ),
+  fc.oneof(fc.constantFrom(...ids, 'true', 'FALSE', 'click', '', 'INFO', '1e9', '99999999999'), oddText),
+);
+const query = fc
+  .array(parameter, { maxLength: 4 })
+  .map((pairs) =>
+    pairs.map(([name, value]) => `${name}=${encodeURIComponent(value.toWellFormed())}`).join('&'),
+  );
+
+const member = fc.constantFrom(
+  'username',
+  'email',
+  'url',
+  'original_url',
+  'title',
+  'is_active',
+  'user_id',
+  'url_id',
+  'event_type',
+  'details',
+  '__proto__',
+  'constructor',
+);
+const target = fc.oneof(
+  fc.webUrl(),
+  fc.constantFrom(
+    'http://',
+    'https://\r\nx',
+    'https://x:99999/',
+    'https://[::1]/',
+    `https://x/${'y'.repeat(9000)}`,
+  ),
+  oddText,
+);
+const value = fc.oneof(
+  oddText,
+  target,
+  fc.integer(),
+  fc.double(),
+  fc.boolean(),
+  fc.constant(null),
+  fc.constantFrom(1, 2, 1e300, -0, 2 ** 53),
+  fc.jsonValue(),
+);
+const jsonText = fc.oneof(
+  {
+    weight: 6,
+    arbitrary: fc.dictionary(member, value, { maxKeys: 6 }).map((object) => JSON.stringify(object)),
+  },
+  { weight: 1, arbitrary: fc.json() },
+  { weight: 1, arbitrary: fc.string() },
+  {
+    weight: 1,
+    arbitrary: fc.constantFrom(
+      '{"a":1e999}',
+      '{"a":{"a":'.repeat(500),
+      '[',
+      '{"username":"\\ud800","email":"a@b"}',
+      '﻿{}',
+    ),
+  },
+);
+const csvText = fc
+  .array(fc.array(oddText, { maxLength: 5 }), { maxLength: 6 })
+  .map((rows) => `username,email,created_at\n${rows.map((row) => row.join(',')).join('\n')}`);
+const multipart = fc
+  .tuple(csvText, fc.constantFrom('file', 'other', '', 'file"x'), fc.boolean())
+  .map(([text, name, closes]) => {
+    const head = `--b\r\nContent-Disposition: form-data; name="${name}"; filename="u.csv"\r\n\r\n`;
+    return Buffer.from(`${head}${text}${closes ? '\r\n--b--\r\n' : ''}`);
+  });
+const body = fc.oneof(
+  { weight: 5, arbitrary: jsonText.map((text) => ({ type: 'application/json', bytes: Buffer.from(text) })) },
+  { weight: 2, arbitrary: multipart.map((bytes) => ({ type: 'multipart/form-data; boundary=b', bytes })) },
+  {
+    weight: 1,
+    arbitrary: fc
+      .uint8Array({ maxLength: 200 })
+      .map((bytes) => ({ type: 'application/json', bytes: Buffer.from(bytes) })),
+  },
+  { weight: 1, arbitrary: fc.constant({ type: 'text/plain', bytes: Buffer.from('x') }) },
+  { weight: 2, arbitrary: fc.constant(undefined) },
+);
+const header = fc.tuple(
+  fc.constantFrom(
+    'x-request-id',
+    'x-chaos-token',
+    'x-forwarded-proto',
+    'accept',
+    'host',
+    'user-agent',
+    'range',
+    'expect',
+  ),
+  fc.oneof(
+    fc.constantFrom('https', '100-continue', 'bytes=0-1', '*/*', 'x'.repeat(300)),
+    fc.string({ maxLength: 30 }).map((text) => text.replaceAll(/[^ -~]/g, '')),
+  ),
+);
+const request = fc.record({
+  method: fc.constantFrom(...methods),
+  pathname,
+  query,
+  body,
+  headers: fc.array(header, { maxLength: 3 }),
+});
+
+/** Nearly right: what gets past the first check and on to the second. */
+const good = fc.string({ minLength: 1, maxLength: 12 });
+const likely = fc.oneof(
+  fc
+    .record({ username: good, email: good.map((text) => `${text}@example.com`) })
+    .map((json) => ['POST', '/users', json] as const),
+  fc
+    .record({ original_url: fc.webUrl(), title: good, user_id: fc.constantFrom(null, 1, 2, 99) })
+    .map((json) => ['POST', '/urls', json] as const),
+  fc
+    .record({ url: fc.webUrl({ withFragments: true, withQueryParameters: true }) })
+    .map((json) => ['POST', '/shorten', json] as const),
+  fc
+    .record({
+      event_type: good,
+      url_id: fc.constantFrom(null, 1, 2, 99),
+      details: fc.dictionary(good, fc.jsonValue()),
+    })
+    .map((json) => ['POST', '/events', json] as const),
+  fc.record({ title: good, is_active: fc.boolean() }).map((json) => ['PUT', '/urls/1', json] as const),
+  fc.record({ username: good }).map((json) => ['PUT', '/users/1', json] as const),
+);
+const likelyRequest = likely.map(([method, path, json]) => ({
+  method,
+  pathname: path,
+  query: '',
+  headers: [] as [string, string][],
+  body: { type: 'application/json', bytes: Buffer.from(JSON.stringify(json)) },
+}));
+const anyRequest = fc.oneof({ weight: 4, arbitrary: request }, { weight: 1, arbitrary: likelyRequest });
+
+interface Answer {
+  readonly status: number;
+  readonly text: string;
+}
+
+/** A request by hand, for `fetch` would correct or refuse most of what is to be tried. */
+function send(port: number, raw: Buffer, patienceMs = 15_000): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(port, '127.0.0.1', () => socket.write(raw));
+    const chunks: Buffer[] = [];
+    const finish = (): void => {
+      const text = Buffer.concat(chunks).toString('latin1');
+      socket.destroy();
+      resolve({ status: Number(text.match(/^HTTP\/1\.1 (\d{3})/)?.[1] ?? 0), text });
+    };
+    socket.setTimeout(patienceMs, () => {
+      socket.destroy();
+      reject(new Error(`no answer to ${raw.toString('latin1').slice(0, 300)}`));
+    });
+    socket.on('data', (chunk) => {
+      chunks.push(chunk);
+    });
+    socket.on('end', finish);
+    socket.on('error', (error) => (chunks.length > 0 ? finish() : reject(error)));
+  });
+}
+
+function encode(one: {
+  method: string;
+  pathname: string;
+  query: string;
+  headers: [string, string][];
+  body: { type: string; bytes: Buffer } | undefined;
+}): Buffer {
+  const path = one.query === '' ? one.pathname : `${one.pathname}?${one.query}`;
+  const lines = [`${one.method} ${path} HTTP/1.1`, 'Connection: close'];
+  if (!one.headers.some(([name]) => name === 'host')) lines.push('Host: example.com');
+  for (const [name, text] of one.headers) if (name !== 'expect') lines.push(`${name}: ${text}`);
+  if (one.body !== undefined)
+    lines.push(`Content-Type: ${one.body.type}`, `Content-Length: ${one.body.bytes.length}`);
+  return Buffer.concat([
+    Buffer.from(`${lines.join('\r\n')}\r\n\r\n`, 'latin1'),
+    one.body?.bytes ?? Buffer.alloc(0),
+  ]);
+}
+
+describe('no input', () => {
+  it(`ends the process or makes a 5xx, in ${REQUESTS} requests to all routes`, {
+    timeout: 240_000,
+  }, async () => {
+    const { server } = suite;
+    for (let count = 0; count < 3; count += 1) {
+      const user = await createUser(server);
+      await createUrl(server, { user_id: user.id });
+    }
+    const seen = new Map<number, number>();
+    await fc.assert(
+      fc.asyncProperty(anyRequest, async (one) => {
+        const { status, text } = await send(server.port, encode(one as never));
+        seen.set(status, (seen.get(status) ?? 0) + 1);
+        expect(status, text.slice(0, 500)).toBeGreaterThanOrEqual(200);
+        expect(status, text.slice(0, 500)).toBeLessThan(500);
+        const [head = '', ...rest] = text.split('\r\n\r\n');
+        const content = rest.join('\r\n\r\n');
+        // What a client sent never becomes a header, and errors are JSON.
+        expect(head).not.toMatch(/^set-cookie/im);
+        if (status >= 400 && /application\/json/.test(head) && content !== '')
+          expect(() => JSON.parse(content)).not.toThrow();
+      }),
+      { numRuns: REQUESTS },
+    );
+    expect((await server.fetch('/health')).status).toBe(200);
+    // The generator reaches into the routes and not only against their walls.
+    for (const status of [200, 201, 400, 404, 405])
+      expect(seen.get(status) ?? 0, `status ${status}`).toBeGreaterThan(10);
+    expect(
+      server.logs.filter((entry) => entry.levelname === 'ERROR' || entry.levelname === 'CRITICAL'),
+    ).toEqual([]);
+  });
+
+  it('makes a 5xx by breaking the protocol', async () => {
+    const { server } = suite;
+    const broken = [
+      'GET / HTTP/1.0\r\n\r\n',
+      'GET /users HTTP/1.1\r\n\r\n',
+      'GET  HTTP/1.1\r\nHost: a\r\n\r\n',
+      '\r\n\r\n\r\n',
+      'POST /users HTTP/1.1\r\nHost: a\r\nContent-Length: abc\r\n\r\n',
+      'POST /users HTTP/1.1\r\nHost: a\r\nContent-Length: -5\r\n\r\n',
+      'POST /users HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n',
+      `GET /users HTTP/1.1\r\nHost: a\r\nX: ${'y'.repeat(100_000)}\r\n\r\n`,
+      `GET /${'y'.repeat(50_000)} HTTP/1.1\r\nHost: a\r\n\r\n`,
+      'GET /abc HTTP/1.1\r\nHost: a\r\n\r\n'
+        .repeat(3)
+        .replace(/$/, 'GET /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n'),
+    ];
+    for (const text of broken) {
+      const outcome = await send(server.port, Buffer.from(text, 'latin1'), 500).catch(() => ({ status: 0 }));
+      expect([
+        text.slice(0, 60),
+        outcome.status === 0 || outcome.status < 500 || outcome.status === 505,
+      ]).toEqual([text.slice(0, 60), true]);
+    }
+    expect((await server.fetch('/health')).status).toBe(200);
+  });
+});
