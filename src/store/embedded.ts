@@ -245,7 +245,12 @@ export class EmbeddedPostgres {
       if (sqlStateOf(error) !== '3D000') return false;
     }
     await this.#withClient('postgres', async (client) => {
-      await client.query(`CREATE DATABASE ${DATABASE}`);
+      try {
+        await client.query(`CREATE DATABASE ${DATABASE}`);
+      } catch (error) {
+        // Another server on this folder was faster.
+        if (!['42P04', '23505'].includes(sqlStateOf(error) ?? '')) throw error;
+      }
     });
     return true;
   }

@@ -1,8 +1,8 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { EmbeddedPostgres } from '../../src/store/embedded.js';
 import { connectDatabase, type TestDatabase, urlOf } from './database.js';
+import { makeFolder } from './folders.js';
 import { eventually } from './wait.js';
 
 /** A PostgreSQL of a test's own, that it may stop, kill and freeze. */
@@ -16,7 +16,7 @@ export class TestCluster {
   }
 
   static async start(): Promise<TestCluster> {
-    const dataDir = mkdtempSync(path.join(tmpdir(), 'switchyard-cluster-'));
+    const dataDir = makeFolder('cluster');
     return new TestCluster(dataDir, await EmbeddedPostgres.start(dataDir));
   }
 

@@ -1,11 +1,10 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
+import { rmSync } from 'node:fs';
 import pg from 'pg';
 import type { TestProject } from 'vitest/node';
 import { type EmbeddedAddress, EmbeddedPostgres } from '../../src/store/embedded.js';
 import { prepareDatabase } from '../../src/store/migrate.js';
 import { clientOptions } from '../../src/store/pool.js';
+import { makeFolder } from './folders.js';
 
 declare module 'vitest' {
   export interface ProvidedContext {
@@ -16,7 +15,7 @@ declare module 'vitest' {
 
 /** Starts one real PostgreSQL for the run, with a database of the current schema to clone from. */
 export async function setup(project: TestProject): Promise<() => Promise<void>> {
-  const folder = mkdtempSync(path.join(tmpdir(), 'switchyard-test-'));
+  const folder = makeFolder('test');
   const embedded = await EmbeddedPostgres.start(folder);
   const admin = new pg.Client(embedded.address);
   await admin.connect();

@@ -1,9 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { rmSync } from 'node:fs';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { makeFolder } from './folders.js';
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
 
@@ -137,7 +137,7 @@ export async function runServer(
 
 function launch(environment: ServerEnvironment): Started {
   const ownsDataDir = environment.DATA_DIR === undefined;
-  const dataDir = environment.DATA_DIR ?? mkdtempSync(path.join(tmpdir(), 'switchyard-data-'));
+  const dataDir = environment.DATA_DIR ?? makeFolder('data');
   const { PATH, HOME, NODE_V8_COVERAGE } = process.env;
   const hasFaults = environment.TEST_FAULTS !== undefined;
   const preload = hasFaults ? ['--import', path.join(root, 'test/support/faults.mjs')] : [];

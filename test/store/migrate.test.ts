@@ -1,0 +1,117 @@
+import pg from 'pg';
+import { afterEach, describe, expect, it } from 'vitest';
+import { maintainDatabase, makePartitions, prepareDatabase } from '../../src/store/migrate.js';
+import { clientOptions } from '../../src/store/pool.js';
+import { createDatabase, createEmptyDatabase, type TestDatabase } from '../support/database.js';
+import { startServer } from '../support/server.js';
+
+let database: TestDatabase;
+
+afterEach(async () => {
+  await database?.drop();
+});
+
+async function connect(): Promise<pg.Client> {
+  const client = new pg.Client(clientOptions(database.address, 'test', 5000));
+  await client.connect();
+  return client;
+}
+
+describe('prepareDatabase', () => {
+  it('migrates an empty database once, however many servers start at once', async () => {
+    database = await createEmptyDatabase();
+    const clients = await Promise.all(Array.from({ length: 10 }, connect));
+    let filled = 0;
+    const prepared = await Promise.all(
+      clients.map((client) =>
+        prepareDatabase(client, async () => {
+          filled += 1;
+        }),
+      ),
+    );
+    const applied = prepared.filter((one) => one.applied.length > 0);
+    expect(applied).toHaveLength(1);
+    expect(applied[0]?.applied).toEqual(['0001_schema', '0002_invalidation']);
+    expect(filled).toBe(10);
+    expect(prepared.some((one) => one.newer)).toBe(false);
+    await Promise.all(clients.map((client) => client.end()));
+  });
+
+  it('leaves nothing behind when it fails', async () => {
+    database = await createEmptyDatabase();
+    const client = await connect();
+    await expect(prepareDatabase(client, () => Promise.reject(new Error('no seed')))).rejects.toThrow(
+      'no seed',
+    );
+    const tables = await database.query(`SELECT tablename FROM pg_tables WHERE schemaname = 'public'`);
+    expect(tables).toEqual([]);
+    await client.end();
+  });
+
+  it('goes on with a database of a newer version, and says so', async () => {
+    database = await createDatabase();
+    await database.query(`INSERT INTO schema_migrations (number, name) VALUES (9999, '9999_future')`);
+    const client = await connect();
+    expect(await prepareDatabase(client)).toEqual({ applied: [], newer: true });
+    await client.end();
+  });
+
+  it('lets ten servers start at once on an empty database, seeded once', { timeout: 120_000 }, async () => {
+    database = await createEmptyDatabase();
+    const servers = await Promise.all(
+      Array.from({ length: 10 }, () =>
+        startServer({
+          DATABASE_URL: database.url,
+          DATABASE_POOL_MAX: '4',
+          SEED_ON_BOOT: 'true',
+          CSV_DIR: '../../csv',
+        }),
+      ),
+    );
+    const counts = await database.query(
+      'SELECT (SELECT count(*) FROM users) AS users, (SELECT count(*) FROM short_urls) AS urls, (SELECT count(*) FROM events) AS events',
+    );
+    expect(counts).toEqual([{ users: '400', urls: '2000', events: '3422' }]);
+    expect(await Promise.all(servers.map((server) => server.stop()))).toEqual(Array(10).fill(0));
+  });
+});
+
+describe('event partitions', () => {
+  it('are made ahead, and take over what came before them', async () => {
+    database = await createDatabase();
+    const partitions = async (): Promise<string[]> => {
+      const rows = await database.query<{ name: string }>(
+        `SELECT inhrelid::regclass::text AS name FROM pg_inherits WHERE inhparent = 'events'::regclass ORDER BY 1`,
+      );
+      return rows.map((row) => row.name);
+    };
+    expect(await partitions()).toHaveLength(6);
+    await database.query(
+      `INSERT INTO events (event_type, "timestamp") VALUES ('old', '1999-05-05'), ('old', '1999-06-06'), ('far', '2999-01-01')`,
+    );
+    expect(await database.query('SELECT tableoid::regclass::text AS t FROM events GROUP BY 1')).toEqual([
+      { t: 'events_other' },
+    ]);
+    const made = await database.query(`SELECT make_event_partitions('1999-05-20', '1999-06-01') AS n`);
+    expect(made).toEqual([{ n: 2 }]);
+    expect(
+      await database.query(
+        'SELECT tableoid::regclass::text AS t, event_type FROM events ORDER BY "timestamp"',
+      ),
+    ).toEqual([
+      { t: 'events_1999_05', event_type: 'old' },
+      { t: 'events_1999_06', event_type: 'old' },
+      { t: 'events_other', event_type: 'far' },
+    ]);
+    const client = await connect();
+    await makePartitions(client);
+    await database.query(
+      `INSERT INTO journal_checkpoints (journal_id, updated_at)
+       VALUES (gen_random_uuid(), now() - interval '1 year'), (gen_random_uuid(), now())`,
+    );
+    await maintainDatabase(client);
+    expect(await database.query('SELECT count(*) AS n FROM journal_checkpoints')).toEqual([{ n: '1' }]);
+    expect(await partitions()).toHaveLength(8);
+    await client.end();
+  });
+});

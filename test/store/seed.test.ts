@@ -1,0 +1,210 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import pg from 'pg';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { DEFAULT_SEED, makeDataset } from '../../csv/dataset.js';
+import { renderFiles } from '../../csv/rows.js';
+import { clientOptions, inTransaction } from '../../src/store/pool.js';
+import { type SeedReport, seedDatabase } from '../../src/store/seed.js';
+import { createDatabase, type TestDatabase } from '../support/database.js';
+import { startServer } from '../support/server.js';
+
+const csvDir = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../../csv');
+let database: TestDatabase;
+let folder: string;
+
+beforeEach(async () => {
+  database = await createDatabase();
+  folder = mkdtempSync(path.join(tmpdir(), 'switchyard-seed-'));
+});
+
+afterEach(async () => {
+  await database?.drop();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+async function seed(from: string): Promise<SeedReport[] | undefined> {
+  const client = new pg.Client(clientOptions(database.address, 'test', 5000));
+  await client.connect();
+  try {
+    return await inTransaction(client, () => seedDatabase(client, from));
+  } finally {
+    await client.end();
+  }
+}
+
+function write(files: Record<'users' | 'urls' | 'events', string[]>): string {
+  for (const [name, lines] of Object.entries(files))
+    writeFileSync(path.join(folder, `${name}.csv`), lines.join('\n'));
+  return folder;
+}
+
+const headers = {
+  users: 'id,username,email,created_at',
+  urls: 'id,user_id,short_code,original_url,title,is_active,created_at,updated_at',
+  events: 'id,url_id,user_id,event_type,timestamp,details',
+};
+
+describe('the committed seed files', () => {
+  it('are what their generator makes', () => {
+    for (const [name, text] of renderFiles(makeDataset(DEFAULT_SEED))) {
+      expect(readFileSync(path.join(csvDir, name), 'utf8') === text, name).toBe(true);
+    }
+  });
+
+  it('load whole, with counters that equal the clicks', async () => {
+    const reports = await seed(csvDir);
+    expect(reports?.map(({ table, loaded, notes }) => [table, loaded, notes.size])).toEqual([
+      ['users', 400, 0],
+      ['short_urls', 2000, 0],
+      ['events', 3422, 0],
+    ]);
+    const wrong = await database.query(
+      `SELECT id FROM short_urls AS u
+       WHERE click_count <> (SELECT count(*) FROM events WHERE url_id = u.id AND event_type = 'click')`,
+    );
+    expect(wrong).toEqual([]);
+    expect(await database.query('SELECT count(*) AS n FROM events_other')).toEqual([{ n: '0' }]);
+    // Sequences go on behind what was loaded.
+    await database.query(`INSERT INTO users (username, email) VALUES ('next', 'next@example.com')`);
+    expect(await database.query(`SELECT id FROM users WHERE username = 'next'`)).toEqual([{ id: '401' }]);
+    await database.query(`INSERT INTO events (event_type) VALUES ('next')`);
+    expect(await database.query(`SELECT id FROM events WHERE event_type = 'next'`)).toEqual([{ id: '3423' }]);
+  });
+
+  it('are loaded into an empty database only', async () => {
+    await database.query(`INSERT INTO users (username, email) VALUES ('first', 'first@example.com')`);
+    expect(await seed(csvDir)).toBeUndefined();
+    expect(await database.query('SELECT count(*) AS n FROM users')).toEqual([{ n: '1' }]);
+  });
+
+  it('redirect, every active code of them', { timeout: 120_000 }, async () => {
+    const server = await startServer({ DATABASE_URL: database.url, SEED_ON_BOOT: 'true', CSV_DIR: csvDir });
+    try {
+      const rows = await database.query<{ short_code: string; original_url: string; is_active: boolean }>(
+        'SELECT short_code, original_url, is_active FROM short_urls',
+      );
+      expect(rows).toHaveLength(2000);
+      for (let start = 0; start < rows.length; start += 50) {
+        await Promise.all(
+          rows.slice(start, start + 50).map(async (row) => {
+            const response = await server.fetch(`/${row.short_code}`);
+            await response.arrayBuffer();
+            const location = Buffer.from(response.headers.get('location') ?? '', 'latin1').toString('utf8');
+            expect([response.status, location]).toEqual(row.is_active ? [302, row.original_url] : [404, '']);
+          }),
+        );
+      }
+      const active = rows.filter((row) => row.is_active).length;
+      const { body } = await server.json('/events?event_type=click&page=1&per_page=1');
+      expect(body).toHaveLength(1);
+      const [clicks] = await database.query<{ n: string; counted: string }>(
+        `SELECT count(*) AS n, (SELECT sum(click_count) FROM short_urls) AS counted FROM events WHERE event_type = 'click'`,
+      );
+      expect(clicks).toEqual({ n: String(active + 718), counted: String(active + 718) });
+      expect(server.banner()).toContain('seeded 400 users');
+    } finally {
+      await server.stop();
+    }
+  });
+});
+
+describe('seed files', () => {
+  it('that contradict themselves are taken as far as possible, and what is left out is said', async () => {
+    const reports = await seed(
+      write({
+        users: [
+          headers.users,
+          '1,ada,ada@example.com,2024-01-01 00:00:00',
+          '2,ada,other@example.com,2024-01-02 00:00:00',
+          '1,repeated-id,a@example.com,2024-01-02 00:00:00',
+          '3,,a@example.com,2024-01-02 00:00:00',
+          '4,no-time,a@example.com,yesterday',
+          `5,${'x'.repeat(101)},a@example.com,2024-01-02 00:00:00`,
+          '6,bob,b@example.com,2024-01-02T00:00:00Z',
+        ],
+        urls: [
+          headers.urls,
+          '1,1,aaaaaa,https://example.com/1,One,True,2024-02-01 00:00:00,2024-02-01 00:00:00',
+          '2,2,bbbbbb,https://example.com/2,"Owner, dropped",False,2024-02-01 00:00:00,2024-02-01 00:00:00',
+          '3,99,cccccc,https://example.com/3,Owner unknown,true,2024-02-01 00:00:00,',
+          '4,,dddddd,https://example.com/4,Nobody’s,FALSE,2024-02-01 00:00:00,2024-02-01 00:00:00',
+          '5,1,aaaaaa,https://example.com/5,Code repeated,True,2024-02-01 00:00:00,2024-02-01 00:00:00',
+          '6,1,eeeeee,ftp://example.com/6,No http,True,2024-02-01 00:00:00,2024-02-01 00:00:00',
+          '7,1,ffffff,https://example.com/7,State unclear,maybe,2024-02-01 00:00:00,2024-02-01 00:00:00',
+        ],
+        events: [
+          headers.events,
+          '1,1,1,created,2023-01-01 00:00:00,"{""before"":""the link""}"',
+          '2,1,2,click,2024-03-01 00:00:00,{}',
+          '3,1,1,click,2024-03-02 00:00:00,"{""tab"":""a\\tb"",""line"":""a\\nb"",""slash"":""\\\\""}"',
+          '4,99,1,click,2024-03-03 00:00:00,{}',
+          '5,5,1,click,2024-03-03 00:00:00,{}',
+          '6,1,1,click,not a time,{}',
+          '7,1,1,click,2024-03-03 00:00:00,[]',
+          '8,1,1,click,2024-03-03 00:00:00,{',
+          '3,1,1,click,2024-03-03 00:00:00,{}',
+          '9,,,deleted,1970-01-01 00:00:00,"{""reason"":""x""}"',
+        ],
+      }),
+    );
+    expect(reports?.map(({ table, loaded, notes }) => [table, loaded, Object.fromEntries(notes)])).toEqual([
+      [
+        'users',
+        2,
+        {
+          'username repeated: the first one was kept': 1,
+          'no id, or a repeated one': 1,
+          'no usable username or email': 2,
+          'no usable created_at': 1,
+        },
+      ],
+      [
+        'short_urls',
+        4,
+        {
+          'kept without its user, who was left out': 1,
+          'kept without its user, who is unknown': 1,
+          'no usable short_code, or a repeated one': 1,
+          'original_url is no http(s) URL': 1,
+          'is_active is neither True nor False': 1,
+        },
+      ],
+      [
+        'events',
+        4,
+        {
+          'kept without its user, who was left out': 1,
+          'its URL is not there': 2,
+          'no usable timestamp': 1,
+          'details is no JSON object': 2,
+          'no id, or a repeated one': 1,
+        },
+      ],
+    ]);
+    expect(
+      await database.query('SELECT id, user_id, title, is_active, click_count FROM short_urls ORDER BY id'),
+    ).toEqual([
+      { id: '1', user_id: '1', title: 'One', is_active: true, click_count: '2' },
+      { id: '2', user_id: null, title: 'Owner, dropped', is_active: false, click_count: '0' },
+      { id: '3', user_id: null, title: 'Owner unknown', is_active: true, click_count: '0' },
+      { id: '4', user_id: null, title: 'Nobody’s', is_active: false, click_count: '0' },
+    ]);
+    expect(await database.query(`SELECT details FROM events WHERE id = 3`)).toEqual([
+      { details: { tab: 'a\tb', line: 'a\nb', slash: '\\' } },
+    ]);
+  });
+
+  it('that are missing or no CSV end the seed with a line that names them', async () => {
+    await expect(seed(folder)).rejects.toThrow(/CSV_DIR has no users\.csv/);
+    write({
+      users: [headers.users, '1,"never closed,a@example.com,2024-01-01'],
+      urls: [headers.urls],
+      events: [headers.events],
+    });
+    await expect(seed(folder)).rejects.toThrow(/users\.csv: .*[Qq]uot/);
+    expect(await database.query('SELECT count(*) AS n FROM users')).toEqual([{ n: '0' }]);
+  });
+});
