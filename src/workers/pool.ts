@@ -21,6 +21,10 @@ const filename = fileURLToPath(new URL('./tasks.js', import.meta.url));
 /** Tasks that only wait for PostgreSQL share a thread; this is no limit, connections are. */
 const TASKS_A_THREAD = 10_000;
 
+/** A thread that dies again at once is asked for again no faster than this. */
+const FIRST_BACKOFF_MS = 100;
+const LONGEST_BACKOFF_MS = 5000;
+
 /**
  * The worker threads: one Piscina pool for each kind of work, each thread with connections of its
  * own. A thread that dies is replaced by Piscina; what it was doing is rejected.
@@ -41,9 +45,23 @@ export class Workers {
         if (!this.#isClosing) options.onThreadLost(role, error);
       };
       pool.on('error', onLost);
+      let backoffMs = FIRST_BACKOFF_MS;
       pool.on('workerDestroy', () => {
-        if (!this.#isClosing) this.#restarts += 1;
+        if (this.#isClosing) return;
+        this.#restarts += 1;
         onLost();
+        // Piscina gives up replacing threads once one has died while it started, and would leave what
+        // is queued waiting for ever. A further task makes it start a thread again.
+        setTimeout(() => {
+          if (this.#isClosing) return;
+          pool.run(undefined, { name: 'ready' }).then(
+            () => {
+              backoffMs = FIRST_BACKOFF_MS;
+            },
+            () => undefined,
+          );
+        }, backoffMs).unref();
+        backoffMs = Math.min(LONGEST_BACKOFF_MS, backoffMs * 2);
       });
       return pool;
     };

@@ -24,7 +24,7 @@ export async function maintain(): Promise<void> {
   await pool.run(config.DELETE_DEADLINE_MS, maintainDatabase);
 }
 
-/** Ends the thread's connections, so that it can end. */
-export async function endThread(): Promise<void> {
-  await workerThread().pool.end();
+/** Says that the thread is there. */
+export function ready(): void {
+  workerThread();
 }

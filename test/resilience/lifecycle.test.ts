@@ -132,6 +132,22 @@ describe.each([
   });
 });
 
+describe('a worker thread that dies while it starts', () => {
+  it.each(['ingest', 'interactive', 'transfer'] as const)('%s: is replaced all the same', async (thread) => {
+    const server = await startServer({ DATABASE_URL: database.url, ...WITH_FAULTS });
+    const url = await createUrl(server);
+    // One after the other, so that most of them find a thread that has only just been started.
+    for (let round = 0; round < 20; round += 1) {
+      server.fault({ thread, action: 'exit' });
+      await new Promise((resolve) => setTimeout(resolve, 15));
+    }
+    await eventually(async () => (await server.fetch(`/${url.short_code}`)).status === 302);
+    await eventually(async () => (await clicksOf(url)) === 1);
+    await eventually(async () => (await server.fetch('/users?page=1&per_page=2000')).status === 200);
+    expect(await server.stop()).toBe(0);
+  });
+});
+
 async function restartsOf(server: TestServer): Promise<number> {
   const metrics = await server
     .fetch('/metrics')
