@@ -106,8 +106,12 @@ describe.each([
       const before = load.total();
       await eventually(() => load.total() > before + 100);
       const restarts = await restartsOf(server);
-      server.fault({ thread, action });
-      await eventually(async () => (await restartsOf(server)) > restarts);
+      await eventually(async () => {
+        // A thread that is only just starting does not hear it yet.
+        server.fault({ thread, action });
+        await new Promise((resolve) => setTimeout(resolve, 300));
+        return (await restartsOf(server)) > restarts;
+      });
       await eventually(async () => {
         const answers = await Promise.all([
           server.fetch('/users?page=1&per_page=1').then((response) => response.status),

@@ -226,7 +226,8 @@ describe.runIf(isRoot)('as root', () => {
       cwd: home,
       uid: someone.uid,
       gid: someone.gid,
-      env: { PATH: process.env.PATH ?? '', HOME: home },
+      // Node would pass the folder for coverage on, where this user may not write.
+      env: { PATH: process.env.PATH ?? '', HOME: home, NODE_V8_COVERAGE: '' },
       encoding: 'utf8',
     });
     expect([result.stdout, result.stderr]).toEqual([`${path.join(home, 'data/postgres')}\ntrue\n`, '']);
