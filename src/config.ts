@@ -111,7 +111,7 @@ export const settings = z.object({
   DATABASE_CONNECT_MS: integer(1000, 50, 60_000).describe('Deadline for opening a connection'),
 
   GATEWAY_THREADS: integer(gatewayThreads, 1, 64).describe(
-    'Threads that serve HTTP (default: cores − 1, 1 to 8)',
+    'Threads that serve HTTP; by default one for each core but one, at least 1 and at most 8',
   ),
   WORKER_THREADS: integer(1, 1, 16).describe(
     'Worker threads for interactive calls; one more runs transfers, one more the click ingest',
@@ -169,6 +169,24 @@ export const settings = z.object({
   ),
   DRAIN_DEADLINE_MS: integer(10_000, 0, 600_000).describe('Deadline of a graceful stop'),
 });
+
+/** A setting as the documentation shows it; `fallback` is empty where there is none. */
+export interface SettingDoc {
+  readonly name: string;
+  readonly fallback: string;
+  readonly description: string;
+}
+
+/** Every setting with its default, for the documentation. */
+export function describeSettings(): SettingDoc[] {
+  const defaults: Readonly<Record<string, unknown>> = settings.parse({});
+  return Object.entries(settings.shape).map(([name, schema]) => {
+    const value = defaults[name];
+    const text =
+      typeof value === 'object' && value !== null ? Object.values(value).join(' ') : String(value ?? '');
+    return { name, fallback: text, description: schema.description ?? '' };
+  });
+}
 
 /** Every setting, parsed; frozen, passed on to whoever needs it, never imported. */
 export type Config = Readonly<z.output<typeof settings>>;

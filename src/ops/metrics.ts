@@ -1,6 +1,6 @@
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
-import { type Counters, latencyBuckets, type ScalarName, type Slot } from '../shared/counters.js';
-import { Database, type ServerState } from '../shared/server-state.js';
+import { Counters, latencyBuckets, type ScalarName, type Slot } from '../shared/counters.js';
+import { Database, ServerState } from '../shared/server-state.js';
 
 /** What the supervisor knows and no thread counts. */
 export interface SupervisorFacts {
@@ -20,6 +20,13 @@ export interface SupervisorFacts {
   readonly listenLosses: () => number;
 }
 
+interface Described {
+  readonly name: string;
+  readonly help: string;
+  readonly type?: string;
+  readonly labelNames?: readonly string[];
+}
+
 type Help = readonly [name: string, help: string];
 
 /** Counters that are the sum of one scalar over all threads. */
@@ -36,8 +43,8 @@ const totals: readonly (readonly [scalar: ScalarName, ...metric: Help])[] = [
   ['calls', 'switchyard_calls_total', 'Calls from gateways to workers, resolves of codes not included'],
   ['callsRefused', 'switchyard_calls_refused_total', 'Calls refused: PostgreSQL away, or too many waiting'],
   ['callDeadlines', 'switchyard_call_deadlines_total', 'Calls that got no answer before their deadline'],
-  ['clicksJournalled', 'switchyard_clicks_journalled_total', 'Clicks written to a journal'],
-  ['clicksLost', 'switchyard_clicks_lost_total', 'Clicks given up: journal full, disk refusing, or damage'],
+  ['clicksJournalled', 'clicks_journalled_total', 'Clicks written to a journal'],
+  ['clicksLost', 'clicks_lost_total', 'Clicks given up: journal full, disk refusing, or damage'],
   ['journalWrittenBytes', 'switchyard_journal_written_bytes_total', 'Bytes written to click journals'],
   ['journalWrites', 'switchyard_journal_writes_total', 'Writes to click journals'],
   [
@@ -46,8 +53,8 @@ const totals: readonly (readonly [scalar: ScalarName, ...metric: Help])[] = [
     'Writes to click journals that the disk refused',
   ],
   ['journalSyncs', 'switchyard_journal_syncs_total', 'fdatasync calls on click journals'],
-  ['ingestedClicks', 'switchyard_ingest_clicks_total', 'Clicks taken into the database'],
-  ['ingestDropped', 'switchyard_ingest_dropped_total', 'Clicks dropped because their link was deleted'],
+  ['ingestedClicks', 'clicks_ingested_total', 'Clicks taken into the database'],
+  ['ingestDropped', 'clicks_dropped_total', 'Clicks dropped because their link was deleted'],
   ['ingestBatches', 'switchyard_ingest_batches_total', 'Ingest transactions committed'],
   [
     'ingestFailures',
@@ -132,6 +139,15 @@ export class Metrics {
     this.#addFacts();
   }
 
+  /** Every metric there is, for the documentation. */
+  describe(): { name: string; type: string; labels: readonly string[]; help: string }[] {
+    const types = ['counter', 'gauge', 'histogram', 'summary'];
+    return this.#registry.getMetricsAsArray().map((metric) => {
+      const { name, help, type, labelNames } = metric as unknown as Described;
+      return { name, type: types.includes(String(type)) ? String(type) : '', labels: labelNames ?? [], help };
+    });
+  }
+
   /** Prometheus's text format. */
   text(): Promise<string> {
     return this.#registry.metrics();
@@ -196,6 +212,8 @@ export class Metrics {
     this.#registry.registerMetric({
       name: durationName,
       help: durationHelp,
+      type: 'histogram',
+      labelNames: ['method', 'route', 'status'],
       get: () => Promise.resolve(this.#histogram(durationName, durationHelp)),
       reset: () => undefined,
     } as never);
@@ -242,7 +260,7 @@ export class Metrics {
       () => ingest().pendingBytes,
     );
     this.#addGauge(
-      'switchyard_clicks_pending',
+      'clicks_pending',
       'Clicks of this server not in the database yet',
       () => ingest().pendingClicks,
     );
@@ -289,4 +307,19 @@ export class Metrics {
 
 function sumOf(slots: readonly Slot[], scalar: ScalarName): number {
   return slots.reduce((sum, { counters }) => sum + counters.get(scalar), 0);
+}
+
+/** Every metric of a server, for the documentation; nothing is measured. */
+export function describeMetrics(): ReturnType<Metrics['describe']> {
+  const metrics = new Metrics({
+    version: '',
+    poolMax: 0,
+    state: new ServerState(),
+    counters: new Counters(),
+    ingest: () => ({ pendingBytes: 0, pendingClicks: 0, secondsBehind: 0 }),
+    threads: () => ({ gateways: 0, gatewaysWanted: 0, workers: 0, workersWanted: 0 }),
+    threadRestarts: () => ({ gateway: 0, worker: 0 }),
+    listenLosses: () => 0,
+  });
+  return metrics.describe();
 }

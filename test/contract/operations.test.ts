@@ -67,11 +67,11 @@ describe('GET /metrics', () => {
 
   it('tells clicks and what became of them', async () => {
     const url = await createUrl(suite.server);
-    const before = await metric('switchyard_ingest_clicks_total');
+    const before = await metric('clicks_ingested_total');
     for (let count = 0; count < 10; count += 1) await click(suite.server, url.short_code);
-    await eventually(async () => (await metric('switchyard_ingest_clicks_total')) - before >= 10);
-    expect(await metric('switchyard_clicks_lost_total')).toBe(0);
-    await eventually(async () => (await metric('switchyard_clicks_pending')) === 0);
+    await eventually(async () => (await metric('clicks_ingested_total')) - before >= 10);
+    expect(await metric('clicks_lost_total')).toBe(0);
+    await eventually(async () => (await metric('clicks_pending')) === 0);
     expect(await metric('switchyard_database_up')).toBe(1);
     expect(await metric('switchyard_cache_coherent')).toBe(1);
   });
