@@ -59,6 +59,14 @@ function httpUrl() {
     });
 }
 
+function headerName() {
+  return z
+    .string()
+    .regex(/^[\w-]{1,64}$/, 'must be the name of a header')
+    .transform((name) => name.toLowerCase())
+    .optional();
+}
+
 function databaseUrl() {
   return z
     .string()
@@ -155,6 +163,16 @@ export const settings = z.object({
   ),
   CLICK_INGEST_BATCH: integer(20_000, 1, 1_000_000).describe('Most clicks in one ingest transaction'),
   CLICK_INGEST_LINGER_MS: integer(50, 0, 1000).describe('Pause between ingests while nobody waits for them'),
+
+  CLICK_DETAILS: choice(['off', 'basic', 'full'], 'off').describe(
+    'What a click event says beside the link. `basic`: referrer host, browser, system, device, country; `full`: the anonymised address too',
+  ),
+  CLICK_COUNTRY_HEADER: headerName().describe(
+    'Header in which a trusted proxy gives the country of a visitor',
+  ),
+  CLICK_ADDRESS_HEADER: headerName().describe(
+    'Header in which a trusted proxy gives the address of a visitor; without it, the connection’s',
+  ),
 
   LISTEN_HEARTBEAT_MS: integer(200, 10, 10_000).describe('How often the LISTEN connection is proved alive'),
   LISTEN_TIMEOUT_MS: integer(600, 10, 30_000).describe(

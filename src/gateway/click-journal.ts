@@ -1,22 +1,27 @@
-import { close, closeSync, fdatasync, fdatasyncSync, fsync, openSync, writeSync } from 'node:fs';
+import {
+  close,
+  closeSync,
+  fdatasync,
+  fdatasyncSync,
+  fstatSync,
+  fsync,
+  mkdirSync,
+  openSync,
+  writeSync,
+} from 'node:fs';
 import path from 'node:path';
 import type { SyncPolicy } from '../config.js';
 import type { ThreadCounters } from '../shared/counters.js';
-import {
-  definitionBytes,
-  encodeDefinition,
-  encodeSegmentHeader,
-  FRAME_HEADER_BYTES,
-  sealFrame,
-  segmentFile,
-} from '../shared/journal-format.js';
+import { type ClickForm, encodeSegmentHeader, segmentFile } from '../shared/journal-format.js';
 import type { JournalSlot } from '../shared/journal-slots.js';
+import { JournalFrame, type Visit } from './journal-frame.js';
 import type { CachedLink } from './link-cache.js';
 
 export interface ClickJournalOptions {
-  /** The server's journal folder; it exists. */
+  /** The server's journal folder. */
   readonly folder: string;
   readonly journalId: string;
+  readonly form: ClickForm;
   readonly slot: JournalSlot;
   readonly counters: ThreadCounters;
   readonly segmentBytes: number;
@@ -26,52 +31,44 @@ export interface ClickJournalOptions {
   readonly sync: SyncPolicy;
   /** Called after a write when the ingest sleeps. */
   readonly onWritten: () => void;
-  /** Called when clicks begin to be refused by the disk or the bound, and when that is over. */
+  /** Called when the disk or the bound begins to refuse clicks, and without an error when that is over. */
   readonly onTrouble: (error: Error | undefined) => void;
 }
 
-/** Clicks of one turn; a turn with more makes more frames. */
-const CLICKS_PER_FRAME = 16_384;
 const RETRY_MS = 250;
+/** A segment with more is ended: all its texts are in memory. */
+const MOST_TEXTS = 65_536;
+
+/** A frame that the disk has not taken yet. */
+interface HeldFrame {
+  readonly bytes: Buffer;
+  readonly clicks: number;
+}
 
 /**
- * One gateway's click journal: clicks are noted in memory while a turn of the event loop lasts and
- * written at its end, as one frame. The format is described in src/shared/journal-format.ts.
+ * One gateway's click journal: clicks are noted in memory while a turn of the event loop lasts, and
+ * `flush` at its end writes them as one frame. Format, states and promises: src/shared/CLICK_JOURNAL.md.
  *
- * States of the writer:
- * - *writing*: each turn's frame goes straight to the file;
- * - *holding*: the disk refused a frame; frames wait in memory, in order, and are tried again;
- * - *refusing*: what waits, or the journal on the disk, has reached its bound; new clicks are counted
- *   as lost. Redirects go on in every state.
- *
- * In *refusing* no link may count as defined, so that `record` need not ask for the state: the
- * segment's number that links are compared with is one that none carries.
+ * - *writing*: each turn's frame goes straight to the file.
+ * - *holding*: the disk refused a frame; frames wait in memory, in order, and are tried again.
+ * - *refusing*: what waits in memory, or the journal on the disk, has reached its bound; new clicks are
+ *   counted as lost. Redirects go on in every state.
  */
 export class ClickJournal {
   readonly #options: ClickJournalOptions;
   readonly #slot: JournalSlot;
   readonly #accepted: Float64Array;
-  readonly #clicks = new Uint32Array(CLICKS_PER_FRAME);
-  #definitions = Buffer.allocUnsafe(64 * 1024);
-  #definitionBytes = 0;
-  #clickCount = 0;
-  #turnMs = 0;
+  readonly #frame: JournalFrame;
+  #isRefusing = false;
 
-  /** The segment that new definitions belong to; -1 while refusing. */
-  #segment = 0;
-  /** The segment of the open file. */
-  #openSegment = 0;
+  #segment = 1;
   #descriptor: number | undefined;
+  /** Where the next frame goes in the open segment. */
   #offset = 0;
   #openedMs = 0;
-  #linkCount = 0;
-  #firstLinkOfFrame = 0;
-  #segmentClicks = 0;
 
-  /** Frames that the disk has refused so far, oldest first. */
-  #held: Buffer[] = [];
+  #held: HeldFrame[] = [];
   #heldBytes = 0;
-  #heldClicks: number[] = [];
   #retryTimer: NodeJS.Timeout | undefined;
   readonly #syncTimer: NodeJS.Timeout | undefined;
   #isDirty = false;
@@ -81,7 +78,8 @@ export class ClickJournal {
     this.#options = options;
     this.#slot = options.slot;
     this.#accepted = options.slot.cells;
-    this.#startSegment(1);
+    this.#frame = new JournalFrame(options.form);
+    this.#frame.startSegment(this.#segment);
     if (typeof options.sync === 'object') {
       this.#syncTimer = setInterval(() => this.#sync(), options.sync.everyMs).unref();
     }
@@ -91,43 +89,56 @@ export class ClickJournal {
   record(link: CachedLink): void {
     // `accepted` is the first cell of a slot.
     this.#accepted[0] = (this.#accepted[0] as number) + 1;
-    if (link.journalSegment !== this.#segment && !this.#define(link)) return;
-    if (this.#clickCount === 0) this.#turnMs = Date.now();
-    this.#clicks[this.#clickCount] = link.journalRef;
-    this.#clickCount += 1;
-    if (this.#clickCount === CLICKS_PER_FRAME) this.flush();
+    if (this.#isRefusing) {
+      this.#lose(1);
+      return;
+    }
+    this.#frame.add(link);
+    if (this.#frame.isFull) this.flush();
+  }
+
+  /** As `record`, with the facts of the visit; for a journal of the detailed form. */
+  recordVisit(link: CachedLink, visit: Visit): void {
+    this.#accepted[0] = (this.#accepted[0] as number) + 1;
+    if (this.#isRefusing) {
+      this.#lose(1);
+      return;
+    }
+    this.#frame.addVisit(link, visit);
+    if (this.#frame.isFull) this.flush();
   }
 
   /** Writes what this turn has noted. */
   flush(): void {
-    const clicks = this.#clickCount;
+    const clicks = this.#frame.clickCount;
     if (clicks === 0) return;
-    const frame = this.#sealFrame();
-    this.#clickCount = 0;
-    this.#definitionBytes = 0;
+    const frame = { bytes: this.#frame.seal(), clicks };
     if (this.#held.length > 0) {
-      this.#hold(frame, clicks);
+      this.#hold(frame);
       return;
     }
     try {
       this.#write(frame);
-      this.#wrote(clicks);
     } catch (error) {
       this.#options.counters.add('journalWriteErrors');
-      this.#hold(frame, clicks);
-      this.#beginRetrying(error as Error);
+      this.#options.onTrouble(error as Error);
+      this.#hold(frame);
+      this.#beginRetrying();
+      return;
     }
+    this.#rollIfDue();
   }
 
   /** Ends the journal. What the disk still refuses is lost, and counted. */
   close(): void {
     this.flush();
     clearInterval(this.#syncTimer);
-    clearTimeout(this.#retryTimer);
+    clearInterval(this.#retryTimer);
     try {
       this.#writeHeld();
     } catch {
-      this.#loseHeld();
+      this.#lose(this.#held.reduce((sum, { clicks }) => sum + clicks, 0));
+      this.#held = [];
     }
     if (this.#descriptor === undefined) return;
     try {
@@ -139,52 +150,22 @@ export class ClickJournal {
     this.#descriptor = undefined;
   }
 
-  /** Gives the link a number in this segment. @returns whether the click can be kept. */
-  #define(link: CachedLink): boolean {
-    if (this.#segment === -1) {
-      this.#slot.add('lost', 1);
-      this.#options.counters.add('clicksLost');
-      return false;
-    }
-    if (this.#clickCount === 0) this.#firstLinkOfFrame = this.#linkCount;
-    const needed = definitionBytes(link.shortCode.length * 3, link.target.length * 3);
-    if (this.#definitions.length - this.#definitionBytes < needed) this.#growDefinitions(needed);
-    this.#definitionBytes = encodeDefinition(this.#definitions, this.#definitionBytes, link);
-    link.journalSegment = this.#segment;
-    link.journalRef = this.#linkCount;
-    this.#linkCount += 1;
-    return true;
-  }
-
-  #growDefinitions(needed: number): void {
-    const larger = Buffer.allocUnsafe(Math.max(this.#definitions.length * 2, this.#definitionBytes + needed));
-    this.#definitions.copy(larger, 0, 0, this.#definitionBytes);
-    this.#definitions = larger;
-  }
-
-  #sealFrame(): Buffer {
-    const clicksStart = FRAME_HEADER_BYTES + this.#definitionBytes;
-    const frame = Buffer.allocUnsafe(clicksStart + this.#clickCount * 4);
-    this.#definitions.copy(frame, FRAME_HEADER_BYTES, 0, this.#definitionBytes);
-    frame.set(new Uint8Array(this.#clicks.buffer, 0, this.#clickCount * 4), clicksStart);
-    sealFrame(frame, {
-      timeMs: this.#turnMs,
-      definitionBytes: this.#definitionBytes,
-      firstLink: this.#firstLinkOfFrame,
-      firstClick: this.#segmentClicks,
-    });
-    this.#segmentClicks += this.#clickCount;
-    this.#firstLinkOfFrame = this.#linkCount;
-    return frame;
-  }
-
-  /** @throws when the disk refuses; what it took in part is then written again from its start. */
-  #write(bytes: Buffer): void {
+  /** @throws when the disk refuses; what it took in part is written again from its start, later. */
+  #write({ bytes, clicks }: HeldFrame): void {
     this.#descriptor ??= this.#open();
     if (this.#offset === 0) this.#append(this.#segmentHeader());
     this.#append(bytes);
-    this.#options.counters.add('journalWrites');
     this.#isDirty = true;
+    const { counters, sync } = this.#options;
+    if (sync === 'turn') {
+      fdatasyncSync(this.#descriptor);
+      counters.add('journalSyncs');
+    }
+    counters.add('journalWrites');
+    counters.add('clicksJournalled', clicks);
+    this.#slot.setWritten(this.#segment, this.#offset);
+    this.#slot.add('framed', clicks);
+    if (this.#slot.mustWake()) this.#options.onWritten();
   }
 
   #append(bytes: Buffer): void {
@@ -197,25 +178,17 @@ export class ClickJournal {
     this.#options.counters.add('journalWrittenBytes', bytes.length);
   }
 
-  #wrote(clicks: number): void {
-    this.#slot.setWritten(this.#openSegment, this.#offset);
-    this.#options.counters.add('clicksJournalled', clicks);
-    if (this.#options.sync === 'turn' && this.#descriptor !== undefined) {
-      fdatasyncSync(this.#descriptor);
-      this.#options.counters.add('journalSyncs');
-    }
-    if (this.#slot.mustWake()) this.#options.onWritten();
+  #rollIfDue(): void {
+    const { segmentBytes, segmentMs } = this.#options;
     if (this.#isFull()) {
       // Only an ended segment can be taken in and removed.
       this.#endSegment();
       this.#refuse(new Error('the click journal has reached CLICK_JOURNAL_MAX_BYTES'));
       this.#beginRetrying();
-    } else if (
-      this.#offset >= this.#options.segmentBytes ||
-      this.#turnMs - this.#openedMs >= this.#options.segmentMs
-    ) {
-      this.#endSegment();
+      return;
     }
+    const isOld = this.#frame.timeMs - this.#openedMs >= segmentMs;
+    if (this.#offset >= segmentBytes || isOld || this.#frame.textCount >= MOST_TEXTS) this.#endSegment();
   }
 
   #isFull(): boolean {
@@ -226,27 +199,23 @@ export class ClickJournal {
 
   #open(): number {
     const { folder, journalId } = this.#options;
-    const descriptor = openSync(path.join(folder, segmentFile(journalId, this.#openSegment)), 'wx', 0o640);
-    this.#syncFolder();
-    return descriptor;
+    const file = path.join(folder, segmentFile(journalId, this.#segment));
+    try {
+      return openSync(file, 'wx', 0o640);
+    } catch (error) {
+      // Somebody has tidied up the whole folder; there is no reason to lose clicks for that.
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+      mkdirSync(folder, { recursive: true });
+      return openSync(file, 'wx', 0o640);
+    } finally {
+      this.#syncFolder();
+    }
   }
 
   #segmentHeader(): Buffer {
     this.#openedMs = Date.now();
-    return encodeSegmentHeader({
-      journalId: this.#options.journalId,
-      segment: this.#openSegment,
-      createdMs: this.#openedMs,
-    });
-  }
-
-  #startSegment(segment: number): void {
-    this.#segment = segment;
-    this.#openSegment = segment;
-    this.#offset = 0;
-    this.#linkCount = 0;
-    this.#firstLinkOfFrame = 0;
-    this.#segmentClicks = 0;
+    const { journalId } = this.#options;
+    return encodeSegmentHeader({ journalId, segment: this.#segment, createdMs: this.#openedMs });
   }
 
   /** The next click goes to a new file; this one is synced and closed behind our back. */
@@ -254,21 +223,20 @@ export class ClickJournal {
     const descriptor = this.#descriptor;
     this.#descriptor = undefined;
     this.#isDirty = false;
-    this.#startSegment(this.#openSegment + 1);
+    this.#offset = 0;
+    this.#segment += 1;
+    this.#frame.startSegment(this.#segment);
     // Says that the segment before is complete, even while nothing is in this one.
-    this.#slot.setWritten(this.#openSegment, 0);
+    this.#slot.setWritten(this.#segment, 0);
+    if (this.#slot.mustWake()) this.#options.onWritten();
     if (descriptor === undefined) return;
-    if (this.#options.sync === 'never') {
-      close(descriptor);
-    } else {
-      fdatasync(descriptor, () => close(descriptor));
-    }
+    if (this.#options.sync === 'never') close(descriptor);
+    else fdatasync(descriptor, () => close(descriptor));
   }
 
-  #hold(frame: Buffer, clicks: number): void {
+  #hold(frame: HeldFrame): void {
     this.#held.push(frame);
-    this.#heldClicks.push(clicks);
-    this.#heldBytes += frame.length;
+    this.#heldBytes += frame.bytes.length;
     this.#options.counters.set('journalBufferBytes', this.#heldBytes);
     if (this.#heldBytes >= this.#options.bufferBytes) {
       this.#refuse(new Error('the disk has refused the click journal for too long'));
@@ -276,13 +244,17 @@ export class ClickJournal {
   }
 
   #refuse(error: Error): void {
-    if (this.#segment === -1) return;
-    this.#segment = -1;
+    if (this.#isRefusing) return;
+    this.#isRefusing = true;
     this.#options.onTrouble(error);
   }
 
-  #beginRetrying(error?: Error): void {
-    if (error !== undefined) this.#options.onTrouble(error);
+  #lose(clicks: number): void {
+    this.#slot.add('lost', clicks);
+    this.#options.counters.add('clicksLost', clicks);
+  }
+
+  #beginRetrying(): void {
     this.#retryTimer ??= setInterval(() => this.#retry(), RETRY_MS).unref();
   }
 
@@ -296,8 +268,7 @@ export class ClickJournal {
     if (this.#isFull()) return;
     clearInterval(this.#retryTimer);
     this.#retryTimer = undefined;
-    // Links that were refused have no number: a new segment lets all be defined anew.
-    if (this.#segment === -1) this.#endSegment();
+    this.#isRefusing = false;
     this.#options.onTrouble(undefined);
   }
 
@@ -305,34 +276,34 @@ export class ClickJournal {
     for (let frame = this.#held[0]; frame !== undefined; frame = this.#held[0]) {
       this.#write(frame);
       this.#held.shift();
-      this.#heldBytes -= frame.length;
-      this.#wroteHeld(this.#heldClicks.shift() ?? 0);
+      this.#heldBytes -= frame.bytes.length;
+      this.#options.counters.set('journalBufferBytes', this.#heldBytes);
     }
   }
 
-  #wroteHeld(clicks: number): void {
-    this.#options.counters.set('journalBufferBytes', this.#heldBytes);
-    this.#slot.setWritten(this.#openSegment, this.#offset);
-    this.#options.counters.add('clicksJournalled', clicks);
-    if (this.#slot.mustWake()) this.#options.onWritten();
-  }
-
-  #loseHeld(): void {
-    const clicks = this.#heldClicks.reduce((sum, count) => sum + count, 0);
-    this.#held = [];
-    this.#heldClicks = [];
-    this.#slot.add('lost', clicks);
-    this.#options.counters.add('clicksLost', clicks);
-  }
-
   #sync(): void {
+    const descriptor = this.#descriptor;
+    if (descriptor === undefined) return;
+    this.#leaveRemovedFile(descriptor);
     if (!this.#isDirty || this.#isSyncing || this.#descriptor === undefined) return;
     this.#isDirty = false;
     this.#isSyncing = true;
-    fdatasync(this.#descriptor, () => {
+    fdatasync(descriptor, () => {
       this.#isSyncing = false;
       this.#options.counters.add('journalSyncs');
     });
+  }
+
+  /** What is written to a file without a name is lost when it is closed: better to begin a new one. */
+  #leaveRemovedFile(descriptor: number): void {
+    try {
+      if (fstatSync(descriptor).nlink > 0 || this.#held.length > 0) return;
+    } catch {
+      return;
+    }
+    this.#options.onTrouble(new Error('the open segment of the click journal was removed by somebody'));
+    this.flush();
+    this.#endSegment();
   }
 
   /** So that a new segment's name survives a power cut as its content does. */

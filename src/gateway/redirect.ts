@@ -5,7 +5,9 @@ import { isRedirectTarget } from '../shared/text.js';
 import type { Calls, FlightControl } from './calls.js';
 import type { ClickJournal } from './click-journal.js';
 import { Exchange, type ExchangeHost } from './exchange.js';
+import type { Visit } from './journal-frame.js';
 import type { CachedLink, LinkCache, Stamp } from './link-cache.js';
+import type { VisitReader } from './visits.js';
 
 const HITS = Scalar.redirectHits;
 const hitSeries = seriesOf('GET', '/:short_code', 302);
@@ -13,11 +15,17 @@ const hitSeries = seriesOf('GET', '/:short_code', 302);
 /** No code that we make is longer than six characters; what is longer than this is not looked up. */
 const LONGEST_CODE = 255;
 
+/** Who waits for a code, and what is to be noted of the visit, where that is noted. */
+interface Waiter {
+  readonly exchange: Exchange;
+  readonly visit: Visit | undefined;
+}
+
 /** A code being looked up, what was known of its coherence before, and who waits for it. */
 export interface Flight {
   readonly shortCode: string;
   readonly stamp: Stamp;
-  readonly waiters: Exchange[];
+  readonly waiters: Waiter[];
 }
 
 /**
@@ -33,6 +41,7 @@ export class Redirect implements FlightControl<Flight> {
   readonly #host: ExchangeHost;
   readonly #cells: Float64Array;
   readonly #counters: ThreadCounters;
+  readonly #visits: VisitReader | undefined;
   readonly #flights = new Map<string, Flight>();
   /** Set once the two know each other. */
   calls!: Pick<Calls<Flight>, 'resolve'>;
@@ -41,7 +50,9 @@ export class Redirect implements FlightControl<Flight> {
   #turnHits = 0;
   readonly #endTurn = (): void => this.endTurn();
 
-  constructor(cache: LinkCache, journal: ClickJournal, host: ExchangeHost) {
+  /** @param visits Where a click is to say more than its link. */
+  constructor(cache: LinkCache, journal: ClickJournal, host: ExchangeHost, visits?: VisitReader) {
+    this.#visits = visits;
     this.#cache = cache;
     this.#journal = journal;
     this.#host = host;
@@ -49,11 +60,16 @@ export class Redirect implements FlightControl<Flight> {
     this.#cells = host.counters.cells;
   }
 
+  /** Whether a click is to say more than its link; then `get` is not for use, but `other`. */
+  get hasVisits(): boolean {
+    return this.#visits !== undefined;
+  }
+
   /** GET /<short_code>. */
   get(res: HttpResponse, req: HttpRequest): void {
     const link = this.#cache.lookup(req.getParameter(0));
     if (link === undefined) {
-      this.#miss(new Exchange(res, req, '/:short_code', this.#host));
+      this.#miss(new Exchange(res, req, '/:short_code', this.#host), undefined);
       return;
     }
     if (!this.#turnIsOpen) this.#beginTurn();
@@ -66,16 +82,20 @@ export class Redirect implements FlightControl<Flight> {
       .endWithoutBody(0, this.#host.isDraining);
   }
 
-  /** HEAD /<short_code>, and both methods of /urls/<short_code>/redirect: the same, unhurried. */
+  /**
+   * The same, unhurried: HEAD, both methods of /urls/<short_code>/redirect, and all redirects where
+   * visits are noted.
+   */
   other(res: HttpResponse, req: HttpRequest, route: Route): void {
     const exchange = new Exchange(res, req, route, this.#host);
+    const visit = this.#visits?.read(res, req, exchange.method === 'HEAD');
     const link = this.#cache.lookup(exchange.parameter);
     if (link === undefined) {
-      this.#miss(exchange);
+      this.#miss(exchange, visit);
       return;
     }
     this.#cells[HITS] = (this.#cells[HITS] as number) + 1;
-    this.#follow(exchange, link);
+    this.#follow(exchange, visit, link);
   }
 
   /**
@@ -110,12 +130,12 @@ export class Redirect implements FlightControl<Flight> {
       this.#forget(flight);
       // The database can't be asked: what is only suspect is better than nothing.
       const suspect = this.#cache.lookupSuspect(flight.shortCode);
-      for (const exchange of flight.waiters) {
+      for (const { exchange, visit } of flight.waiters) {
         if (suspect === undefined) {
           exchange.fail(error);
         } else {
           this.#counters.add('staleServed');
-          this.#follow(exchange, suspect);
+          this.#follow(exchange, visit, suspect);
         }
       }
     }
@@ -127,7 +147,7 @@ export class Redirect implements FlightControl<Flight> {
     setImmediate(this.#endTurn);
   }
 
-  #miss(exchange: Exchange): void {
+  #miss(exchange: Exchange, visit: Visit | undefined): void {
     const shortCode = decodeCode(exchange.parameter);
     if (shortCode === undefined) {
       exchange.fail('SHORT_URL_NOT_FOUND');
@@ -137,7 +157,7 @@ export class Redirect implements FlightControl<Flight> {
     const link = shortCode === exchange.parameter ? undefined : this.#cache.lookup(shortCode);
     if (link !== undefined) {
       this.#cells[HITS] = (this.#cells[HITS] as number) + 1;
-      this.#follow(exchange, link);
+      this.#follow(exchange, visit, link);
       return;
     }
     if (this.#cache.isUnknown(shortCode, Date.now())) {
@@ -150,11 +170,11 @@ export class Redirect implements FlightControl<Flight> {
     const underWay = this.#flights.get(shortCode);
     // A flight that left before the latest change may bring back what was replaced.
     if (underWay !== undefined && sameStamp(underWay.stamp, stamp)) {
-      underWay.waiters.push(exchange);
+      underWay.waiters.push({ exchange, visit });
       return;
     }
     if (this.#cache.lookupSuspect(shortCode) !== undefined) this.#counters.add('suspectRefreshes');
-    const flight = { shortCode, stamp, waiters: [exchange] };
+    const flight = { shortCode, stamp, waiters: [{ exchange, visit }] };
     this.#flights.set(shortCode, flight);
     this.calls.resolve(flight);
   }
@@ -162,28 +182,29 @@ export class Redirect implements FlightControl<Flight> {
   #land(flight: Flight, urlId: string, userId: string | null, target: string): void {
     // What came into the table by another way than ours might split the response's header.
     if (!isRedirectTarget(target)) {
-      for (const exchange of flight.waiters) exchange.fail('SHORT_URL_NOT_FOUND');
+      for (const { exchange } of flight.waiters) exchange.fail('SHORT_URL_NOT_FOUND');
       return;
     }
     const link = this.#cache.fill({ urlId, userId, shortCode: flight.shortCode, target }, flight.stamp);
-    for (const exchange of flight.waiters) this.#follow(exchange, link);
+    for (const { exchange, visit } of flight.waiters) this.#follow(exchange, visit, link);
   }
 
   #landUnknown(flight: Flight, nowMs: number): void {
     this.#cache.fillUnknown(flight.shortCode, flight.stamp, nowMs);
-    for (const exchange of flight.waiters) exchange.fail('SHORT_URL_NOT_FOUND');
+    for (const { exchange } of flight.waiters) exchange.fail('SHORT_URL_NOT_FOUND');
   }
 
   #forget(flight: Flight): void {
     if (this.#flights.get(flight.shortCode) === flight) this.#flights.delete(flight.shortCode);
   }
 
-  /** Answers with the link's target; a click is noted for what a visitor was sent to, not for a HEAD. */
-  #follow(exchange: Exchange, link: CachedLink): void {
+  /** Answers with the link's target. A HEAD makes no click, but is noted where visits are. */
+  #follow(exchange: Exchange, visit: Visit | undefined, link: CachedLink): void {
     if (exchange.isOver) return;
-    if (exchange.method === 'GET') {
+    if (visit !== undefined || exchange.method === 'GET') {
       if (!this.#turnIsOpen) this.#beginTurn();
-      this.#journal.record(link);
+      if (visit === undefined) this.#journal.record(link);
+      else this.#journal.recordVisit(link, visit);
     }
     exchange.redirect(link.target);
   }

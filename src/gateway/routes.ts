@@ -88,7 +88,8 @@ export function registerRoutes(app: TemplatedApp, targets: RouteTargets): void {
 
 function registerRedirects(app: TemplatedApp, redirect: Redirect, host: ExchangeHost): void {
   const alias: Route = '/urls/:short_code/redirect';
-  app.get('/:short_code', (res, req) => redirect.get(res, req));
+  if (redirect.hasVisits) app.get('/:short_code', (res, req) => redirect.other(res, req, '/:short_code'));
+  else app.get('/:short_code', (res, req) => redirect.get(res, req));
   app.head('/:short_code', (res, req) => redirect.other(res, req, '/:short_code'));
   app.get(alias, (res, req) => redirect.other(res, req, alias));
   app.head(alias, (res, req) => redirect.other(res, req, alias));

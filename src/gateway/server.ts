@@ -4,6 +4,7 @@ import type { Config } from '../config.js';
 import type { ToGateway } from '../contract.js';
 import { Coherence } from '../shared/coherence.js';
 import { Counters } from '../shared/counters.js';
+import { DETAILED_FORM, PLAIN_FORM } from '../shared/journal-format.js';
 import { JournalSlots } from '../shared/journal-slots.js';
 import { createThreadLogger } from '../shared/logger.js';
 import { ServerState } from '../shared/server-state.js';
@@ -20,6 +21,7 @@ import { RequestLog } from './request-log.js';
 import { registerRoutes } from './routes.js';
 import { SupervisorLink } from './supervisor-link.js';
 import { Transfers } from './transfers.js';
+import { VisitReader } from './visits.js';
 
 /** What the supervisor starts a gateway thread with. */
 export interface GatewayData {
@@ -83,6 +85,7 @@ class Gateway {
     this.#journal = new ClickJournal({
       folder: data.journalFolder,
       journalId: data.journalId,
+      form: config.CLICK_DETAILS === 'off' ? PLAIN_FORM : DETAILED_FORM,
       slot: journals.slot(data.journalSlot),
       counters,
       segmentBytes: config.CLICK_JOURNAL_SEGMENT_BYTES,
@@ -103,7 +106,7 @@ class Gateway {
       coherence: new Coherence(data.coherence),
       counters,
     });
-    this.#redirect = new Redirect(cache, this.#journal, this.#host);
+    this.#redirect = new Redirect(cache, this.#journal, this.#host, visitReader(config));
     this.#calls = new Calls(
       { state, counters, pendingMax: config.CALL_PENDING_MAX, deadlineMs: config.CALL_DEADLINE_MS },
       this.#redirect,
@@ -226,6 +229,15 @@ class Gateway {
   #logFault(error: unknown, exchange: Exchange): void {
     this.#log.error({ error, request_id: exchange.requestId }, `${exchange.method} ${exchange.path} failed`);
   }
+}
+
+function visitReader(config: Config): VisitReader | undefined {
+  if (config.CLICK_DETAILS === 'off') return undefined;
+  return new VisitReader({
+    countryHeader: config.CLICK_COUNTRY_HEADER,
+    withAddress: config.CLICK_DETAILS === 'full',
+    addressHeader: config.CLICK_ADDRESS_HEADER,
+  });
 }
 
 if (parentPort !== null) {

@@ -55,6 +55,11 @@ const totals: readonly (readonly [scalar: ScalarName, ...metric: Help])[] = [
   ['journalSyncs', 'switchyard_journal_syncs_total', 'fdatasync calls on click journals'],
   ['ingestedClicks', 'clicks_ingested_total', 'Clicks taken into the database'],
   ['ingestDropped', 'clicks_dropped_total', 'Clicks dropped because their link was deleted'],
+  [
+    'ingestRejected',
+    'clicks_rejected_total',
+    'Clicks that PostgreSQL rejected, set aside beside the journal',
+  ],
   ['ingestBatches', 'switchyard_ingest_batches_total', 'Ingest transactions committed'],
   [
     'ingestFailures',

@@ -42,6 +42,7 @@ const scalarNames = [
   'ingestFailures',
   'ingestedClicks',
   'ingestDropped',
+  'ingestRejected',
   'ingestSeconds',
   'ingestBytes',
   'transfersActive',

@@ -17,16 +17,21 @@ import { crc32 } from 'node:zlib';
  *     frame header      0  4 bytes  "SWFR"
  *                       4  u32      size of the frame, header included; a multiple of 4
  *                       8  u32      CRC-32 of bytes 12 to the end of the frame
- *                      12  u32      form of the click records (0: one u32 each)
+ *                      12  u32      form of the click records, 0 or 1
  *                      16  f64      time of the clicks, ms since 1970
  *                      24  u32      bytes of definitions
  *                      28  u32      number of the first link that is defined here
  *                      32  u32      clicks in this segment before this frame
- *                      36  u32      0
- *     definitions      40  one for each link clicked for the first time in this segment
- *     clicks               one record each: the number of the link in this segment
+ *                      36  u32      number of the first text that is defined here
+ *     definitions      40  one for each link and text that comes for the first time in this segment
+ *     clicks               one record each
  *
- *     definition        0  u8       1: a link
+ *     click, form 0     0  u32      number of the link in this segment, from 0
+ *     click, form 1     0  u32      the same in the low 28 bits; flags in the high 4 (1: a HEAD)
+ *                       4  4 × u32  numbers of texts in this segment, from 1; 0 for none:
+ *                                   referrer host, user agent, country, address
+ *
+ *     link              0  u8       1
  *                       1  u8       0
  *                       2  u16      bytes of the short code
  *                       4  u32      bytes of the target
@@ -34,6 +39,11 @@ import { crc32 } from 'node:zlib';
  *                      16  u64      user id, 0 for none
  *                      24  the code, then the target as it was served, in UTF-8; zeros up to a
  *                          multiple of 4
+ *
+ *     text              0  u8       2
+ *                       1  3 × u8   0
+ *                       4  u32      bytes of the text
+ *                       8  the text in UTF-8; zeros up to a multiple of 4
  *
  * A segment explains itself: whatever a click refers to is defined before it in the same file. The
  * counts in a frame's header make a lost frame before it visible: neither is a later click given
@@ -45,8 +55,21 @@ export const FRAME_HEADER_BYTES = 40;
 
 const SEGMENT_MAGIC = Buffer.from('SWYCLICK', 'latin1');
 export const FRAME_MAGIC = Buffer.from('SWFR', 'latin1').readUInt32LE(0);
-const DEFINITION_HEADER_BYTES = 24;
-const LINK_DEFINITION = 1;
+const LINK_HEADER_BYTES = 24;
+const TEXT_HEADER_BYTES = 8;
+const LINK_KIND = 1;
+const TEXT_KIND = 2;
+
+/** The two forms of click records: only the link, or with the facts of a visit. */
+export const PLAIN_FORM = 0;
+export const DETAILED_FORM = 1;
+export type ClickForm = typeof PLAIN_FORM | typeof DETAILED_FORM;
+
+/** u32 words of a click record, by form. */
+export const WORDS_PER_CLICK = [1, 5] as const;
+export const LINK_NUMBER_BITS = 28;
+export const LINK_NUMBER_MASK = 2 ** LINK_NUMBER_BITS - 1;
+export const HEAD_FLAG = 1;
 
 /** No frame is larger: a longer length is damage. */
 export const LARGEST_FRAME_BYTES = 64 * 1024 * 1024;
@@ -68,12 +91,15 @@ export interface SegmentHeader {
 export interface Frame {
   /** Size of the whole frame in bytes. */
   readonly bytes: number;
+  readonly form: ClickForm;
   readonly timeMs: number;
   readonly firstLink: number;
+  readonly firstText: number;
   readonly firstClick: number;
   readonly links: readonly JournalledLink[];
-  /** The numbers of the clicked links. */
-  readonly clicks: Uint32Array;
+  readonly texts: readonly string[];
+  /** The click records, `WORDS_PER_CLICK[form]` words each. */
+  readonly words: Uint32Array;
 }
 
 export function encodeSegmentHeader(header: SegmentHeader): Buffer {
@@ -103,30 +129,48 @@ export function decodeSegmentHeader(bytes: Buffer): SegmentHeader | string {
   };
 }
 
-export function definitionBytes(codeBytes: number, targetBytes: number): number {
-  return roundUp(DEFINITION_HEADER_BYTES + codeBytes + targetBytes);
+/** The most bytes that the definition of such a link takes; a character takes 3 at most. */
+export function linkBytesAtMost(link: JournalledLink): number {
+  return roundUp(LINK_HEADER_BYTES + (link.shortCode.length + link.target.length) * 3);
 }
 
-/** Writes a definition at `offset` of a buffer with room for it. @returns the offset after it. */
-export function encodeDefinition(into: Buffer, offset: number, link: JournalledLink): number {
-  const code = into.write(link.shortCode, offset + DEFINITION_HEADER_BYTES, 'utf8');
-  const target = into.write(link.target, offset + DEFINITION_HEADER_BYTES + code, 'utf8');
-  into.writeUInt8(LINK_DEFINITION, offset);
-  into.writeUInt8(0, offset + 1);
+export function textBytesAtMost(text: string): number {
+  return roundUp(TEXT_HEADER_BYTES + text.length * 3);
+}
+
+/** Writes a link's definition at `offset` of a buffer with room for it. @returns the offset after it. */
+export function encodeLink(into: Buffer, offset: number, link: JournalledLink): number {
+  const code = into.write(link.shortCode, offset + LINK_HEADER_BYTES, 'utf8');
+  const target = into.write(link.target, offset + LINK_HEADER_BYTES + code, 'utf8');
+  into.writeUInt16LE(LINK_KIND, offset);
   into.writeUInt16LE(code, offset + 2);
   into.writeUInt32LE(target, offset + 4);
   into.writeBigUInt64LE(BigInt(link.urlId), offset + 8);
   into.writeBigUInt64LE(BigInt(link.userId ?? 0), offset + 16);
-  const end = offset + DEFINITION_HEADER_BYTES + code + target;
-  const padded = offset + roundUp(end - offset);
+  return pad(into, offset + LINK_HEADER_BYTES + code + target);
+}
+
+/** As `encodeLink`, for a text. */
+export function encodeText(into: Buffer, offset: number, text: string): number {
+  const bytes = into.write(text, offset + TEXT_HEADER_BYTES, 'utf8');
+  into.writeUInt32LE(TEXT_KIND, offset);
+  into.writeUInt32LE(bytes, offset + 4);
+  return pad(into, offset + TEXT_HEADER_BYTES + bytes);
+}
+
+/** Definitions begin on multiples of 4. */
+function pad(into: Buffer, end: number): number {
+  const padded = roundUp(end);
   into.fill(0, end, padded);
   return padded;
 }
 
 export interface FrameHead {
+  readonly form: ClickForm;
   readonly timeMs: number;
   readonly definitionBytes: number;
   readonly firstLink: number;
+  readonly firstText: number;
   readonly firstClick: number;
 }
 
@@ -134,12 +178,12 @@ export interface FrameHead {
 export function sealFrame(frame: Buffer, head: FrameHead): void {
   frame.writeUInt32LE(FRAME_MAGIC, 0);
   frame.writeUInt32LE(frame.length, 4);
-  frame.writeUInt32LE(0, 12);
+  frame.writeUInt32LE(head.form, 12);
   frame.writeDoubleLE(head.timeMs, 16);
   frame.writeUInt32LE(head.definitionBytes, 24);
   frame.writeUInt32LE(head.firstLink, 28);
   frame.writeUInt32LE(head.firstClick, 32);
-  frame.writeUInt32LE(0, 36);
+  frame.writeUInt32LE(head.firstText, 36);
   frame.writeUInt32LE(crc32(frame.subarray(12)), 8);
 }
 
@@ -149,52 +193,64 @@ export function sealFrame(frame: Buffer, head: FrameHead): void {
  */
 export function decodeFrame(bytes: Buffer, offset: number): Frame | 'incomplete' | 'damaged' {
   const available = bytes.length - offset;
-  if (available < FRAME_HEADER_BYTES)
-    return available === 0 || isPrefix(bytes, offset) ? 'incomplete' : 'damaged';
+  if (available < FRAME_HEADER_BYTES) return isPrefix(bytes, offset) ? 'incomplete' : 'damaged';
   const size = bytes.readUInt32LE(offset + 4);
-  const definitions = bytes.readUInt32LE(offset + 24);
+  const definitionEnd = FRAME_HEADER_BYTES + bytes.readUInt32LE(offset + 24);
   if (bytes.readUInt32LE(offset) !== FRAME_MAGIC || size % 4 !== 0) return 'damaged';
-  if (size < FRAME_HEADER_BYTES + definitions || size > LARGEST_FRAME_BYTES) return 'damaged';
+  if (size < definitionEnd || size > LARGEST_FRAME_BYTES) return 'damaged';
   if (available < size) return 'incomplete';
   const frame = bytes.subarray(offset, offset + size);
   if (frame.readUInt32LE(8) !== crc32(frame.subarray(12))) return 'damaged';
-  // A form this version does not know can't be read, however whole it is.
-  if (frame.readUInt32LE(12) !== 0) return 'damaged';
-  const links = decodeDefinitions(frame, FRAME_HEADER_BYTES, FRAME_HEADER_BYTES + definitions);
-  if (links === undefined) return 'damaged';
-  const clicks = new Uint32Array((size - FRAME_HEADER_BYTES - definitions) / 4);
-  for (let index = 0; index < clicks.length; index += 1) {
-    clicks[index] = frame.readUInt32LE(FRAME_HEADER_BYTES + definitions + index * 4);
-  }
+  const form = frame.readUInt32LE(12);
+  // A form that this version does not know can't be read, however whole it is.
+  if (form !== PLAIN_FORM && form !== DETAILED_FORM) return 'damaged';
+  const definitions = decodeDefinitions(frame, FRAME_HEADER_BYTES, definitionEnd);
+  const wordCount = (size - definitionEnd) / 4;
+  if (definitions === undefined || wordCount % WORDS_PER_CLICK[form] !== 0) return 'damaged';
+  const words = new Uint32Array(wordCount);
+  for (let index = 0; index < wordCount; index += 1)
+    words[index] = frame.readUInt32LE(definitionEnd + index * 4);
   return {
     bytes: size,
+    form,
     timeMs: frame.readDoubleLE(16),
     firstLink: frame.readUInt32LE(28),
+    firstText: frame.readUInt32LE(36),
     firstClick: frame.readUInt32LE(32),
-    links,
-    clicks,
+    ...definitions,
+    words,
   };
 }
 
-function decodeDefinitions(frame: Buffer, start: number, end: number): JournalledLink[] | undefined {
+function decodeDefinitions(
+  frame: Buffer,
+  start: number,
+  end: number,
+): { links: JournalledLink[]; texts: string[] } | undefined {
   const links: JournalledLink[] = [];
-  let offset = start;
-  while (offset < end) {
-    if (end - offset < DEFINITION_HEADER_BYTES || frame[offset] !== LINK_DEFINITION) return undefined;
-    const code = frame.readUInt16LE(offset + 2);
-    const target = frame.readUInt32LE(offset + 4);
-    const codeStart = offset + DEFINITION_HEADER_BYTES;
-    offset += definitionBytes(code, target);
-    if (offset > end) return undefined;
-    const userId = frame.readBigUInt64LE(codeStart - 8);
-    links.push({
-      urlId: String(frame.readBigUInt64LE(codeStart - 16)),
-      userId: userId === 0n ? null : String(userId),
-      shortCode: frame.toString('utf8', codeStart, codeStart + code),
-      target: frame.toString('utf8', codeStart + code, codeStart + code + target),
-    });
+  const texts: string[] = [];
+  for (let offset = start; offset < end; ) {
+    const kind = frame[offset];
+    const header = kind === LINK_KIND ? LINK_HEADER_BYTES : TEXT_HEADER_BYTES;
+    if ((kind !== LINK_KIND && kind !== TEXT_KIND) || end - offset < header) return undefined;
+    const code = kind === LINK_KIND ? frame.readUInt16LE(offset + 2) : 0;
+    const text = offset + header + code;
+    const textEnd = text + frame.readUInt32LE(offset + 4);
+    if (textEnd > end) return undefined;
+    if (kind === LINK_KIND) {
+      const userId = frame.readBigUInt64LE(offset + 16);
+      links.push({
+        urlId: String(frame.readBigUInt64LE(offset + 8)),
+        userId: userId === 0n ? null : String(userId),
+        shortCode: frame.toString('utf8', offset + header, text),
+        target: frame.toString('utf8', text, textEnd),
+      });
+    } else {
+      texts.push(frame.toString('utf8', text, textEnd));
+    }
+    offset = roundUp(textEnd);
   }
-  return links;
+  return { links, texts };
 }
 
 function isPrefix(bytes: Buffer, offset: number): boolean {

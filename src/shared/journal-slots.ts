@@ -9,6 +9,8 @@ const names = [
   'lost',
   /** Clicks that the database has, or has refused because their link was deleted. */
   'ingested',
+  /** Clicks that were written to the journal; set after `written`, to be read before it. */
+  'framed',
   /** Where the journal ends: segment × 2^32 + offset, in one number so that it is read whole. */
   'written',
   /** Bytes of journal on the disk, ever written. */

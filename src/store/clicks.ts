@@ -1,4 +1,5 @@
 import { copyInto } from './copy.js';
+import { verdictOf } from './failures.js';
 import { type Connection, rowsOf, type Statement } from './pool.js';
 
 /** How far a journal has been taken in; the offset is where the next frame begins. */
@@ -7,31 +8,70 @@ export interface Checkpoint {
   readonly offset: number;
 }
 
-export interface ClickBatch {
+/** What became of a journal's clicks, from its beginning. */
+export interface ClickTotals {
+  /** In the database. */
+  readonly clicks: number;
+  /** Dropped: their link was deleted before they came. */
+  readonly dropped: number;
+  /** Rejected by the database and set aside. */
+  readonly rejected: number;
+  /** Damaged in the journal. */
+  readonly unreadable: number;
+}
+
+/** How far a journal has been taken in, with what became of its clicks. */
+export interface CheckpointRow extends Checkpoint {
+  readonly totals: ClickTotals;
+}
+
+/** Clicks of one journal, `Click` being whatever the caller has of each. */
+export interface ClickBatch<Click> {
   readonly journalId: string;
   /** Where the batch begins: it goes in only if the journal has been taken in exactly so far. */
   readonly from: Checkpoint;
   readonly to: Checkpoint;
-  /** Clicks by url id, deleted links included. */
-  readonly countsByUrl: ReadonlyMap<string, number>;
-  /**
-   * The events' rows in COPY's text form, those of the given links only:
-   * url_id, user_id, event_type, timestamp, details.
-   */
-  readonly rows: (existing: ReadonlySet<string>) => Iterable<string | Buffer>;
-  readonly clicks: number;
+  readonly clicks: readonly Click[];
+  /** Clicks between the two positions that can't be read. */
+  readonly unreadable: number;
+  readonly urlIdOf: (click: Click) => string;
+  /** Whether it is a visit, to be added to its link's counter. */
+  readonly isCounted: (click: Click) => boolean;
+  /** Their events in COPY's text form: url_id, user_id, event_type, timestamp, details. */
+  readonly rows: (clicks: readonly Click[]) => Iterable<string>;
 }
 
-export type IngestResult =
-  | { readonly done: true; readonly ingested: number; readonly dropped: number }
+/** A click that PostgreSQL will not take, whatever is done. */
+export interface RejectedClick<Click> {
+  readonly click: Click;
+  readonly reason: string;
+}
+
+export type IngestResult<Click> =
+  | {
+      readonly done: true;
+      readonly totals: ClickTotals;
+      readonly rejected: readonly RejectedClick<Click>[];
+    }
   /** Somebody else, or we ourselves in a commit whose answer was lost, got this far. */
-  | { readonly done: false; readonly checkpoint: Checkpoint };
+  | { readonly done: false; readonly checkpoint: CheckpointRow };
+
+const checkpointColumns = 'segment, byte_offset, clicks, dropped, rejected, unreadable';
+
+type CheckpointValues = readonly [
+  segment: string,
+  offset: string,
+  clicks: string,
+  dropped: string,
+  rejected: string,
+  unreadable: string,
+];
 
 const lockStatement: Statement = {
   name: 'checkpoint_lock',
   text: `INSERT INTO journal_checkpoints (journal_id) VALUES ($1)
          ON CONFLICT (journal_id) DO UPDATE SET journal_id = excluded.journal_id
-         RETURNING segment, byte_offset`,
+         RETURNING ${checkpointColumns}`,
 };
 
 const shareLinksStatement: Statement = {
@@ -54,17 +94,26 @@ const moveStatement: Statement = {
   name: 'checkpoint_move',
   text: `UPDATE journal_checkpoints
          SET segment = $2, byte_offset = $3, clicks = clicks + $4, dropped = dropped + $5,
-             updated_at = now() AT TIME ZONE 'utc'
-         WHERE journal_id = $1`,
+             rejected = rejected + $6, unreadable = unreadable + $7, updated_at = now() AT TIME ZONE 'utc'
+         WHERE journal_id = $1 RETURNING ${checkpointColumns}`,
 };
 
+const readStatement: Statement = {
+  name: 'checkpoint_read',
+  text: `SELECT ${checkpointColumns} FROM journal_checkpoints WHERE journal_id = $1`,
+};
+
+const NOTHING_YET: CheckpointValues = ['0', '0', '0', '0', '0', '0'];
+
+function toCheckpoint(values: CheckpointValues): CheckpointRow {
+  const [segment = 0, offset = 0, clicks = 0, dropped = 0, rejected = 0, unreadable = 0] = values.map(Number);
+  return { segment, offset, totals: { clicks, dropped, rejected, unreadable } };
+}
+
 /** How far a journal has been taken in; the start for one that nobody has begun. */
-export async function readCheckpoint(connection: Connection, journalId: string): Promise<Checkpoint> {
-  const { rows } = await connection.query<{ segment: string; byte_offset: string }>(
-    'SELECT segment, byte_offset FROM journal_checkpoints WHERE journal_id = $1',
-    [journalId],
-  );
-  return { segment: Number(rows[0]?.segment ?? 0), offset: Number(rows[0]?.byte_offset ?? 0) };
+export async function readCheckpoint(connection: Connection, journalId: string): Promise<CheckpointRow> {
+  const [row] = await rowsOf<CheckpointValues>(connection, readStatement, [journalId]);
+  return toCheckpoint(row ?? NOTHING_YET);
 }
 
 /**
@@ -72,33 +121,105 @@ export async function readCheckpoint(connection: Connection, journalId: string):
  * once however often it is tried. Call it within a transaction. Locks are taken in the order that all
  * of the store keeps: checkpoint, links by id (shared, so that none is deleted before the events are
  * there), counters by id. Clicks on links that no longer exist are dropped.
+ * @param isCareful Finds the clicks that make PostgreSQL reject a batch, and leaves only those out. It
+ *   costs a savepoint a try, so it is for the second attempt.
  */
-export async function ingestClicks(connection: Connection, batch: ClickBatch): Promise<IngestResult> {
-  const [row] = await rowsOf<[segment: string, offset: string]>(connection, lockStatement, [batch.journalId]);
-  const checkpoint = { segment: Number(row?.[0] ?? 0), offset: Number(row?.[1] ?? 0) };
+export async function ingestClicks<Click>(
+  connection: Connection,
+  batch: ClickBatch<Click>,
+  isCareful = false,
+): Promise<IngestResult<Click>> {
+  const [locked] = await rowsOf<CheckpointValues>(connection, lockStatement, [batch.journalId]);
+  const checkpoint = toCheckpoint(locked ?? NOTHING_YET);
   if (checkpoint.segment !== batch.from.segment || checkpoint.offset !== batch.from.offset) {
     return { done: false, checkpoint };
   }
-  const urlIds = [...batch.countsByUrl.keys()];
-  const found = await rowsOf<[id: string]>(connection, shareLinksStatement, [urlIds]);
-  const existing = new Set(found.map(([id]) => id));
-  let ingested = 0;
-  if (existing.size > 0) {
-    const columns = 'url_id, user_id, event_type, "timestamp", details';
-    ingested = await copyInto(connection, `events (${columns})`, batch.rows(existing));
-    const ids = [...existing];
-    await rowsOf(connection, lockCountersStatement, [ids]);
-    await rowsOf(connection, countStatement, [ids, ids.map((id) => batch.countsByUrl.get(id) ?? 0)]);
+  const kept = await onExistingLinks(connection, batch);
+  const rejected: RejectedClick<Click>[] = [];
+  if (kept.length > 0) {
+    if (isCareful) await copyCarefully(connection, batch, kept, rejected);
+    else await copyEvents(connection, batch, kept);
+    const refused = new Set(rejected.map(({ click }) => click));
+    await addCounters(
+      connection,
+      batch,
+      refused.size === 0 ? kept : kept.filter((click) => !refused.has(click)),
+    );
   }
-  const dropped = batch.clicks - ingested;
-  await rowsOf(connection, moveStatement, [
+  const [moved] = await rowsOf<CheckpointValues>(connection, moveStatement, [
     batch.journalId,
     batch.to.segment,
     batch.to.offset,
-    ingested,
-    dropped,
+    kept.length - rejected.length,
+    batch.clicks.length - kept.length,
+    rejected.length,
+    batch.unreadable,
   ]);
-  return { done: true, ingested, dropped };
+  return { done: true, totals: toCheckpoint(moved ?? NOTHING_YET).totals, rejected };
+}
+
+async function onExistingLinks<Click>(
+  connection: Connection,
+  batch: ClickBatch<Click>,
+): Promise<readonly Click[]> {
+  const wanted = new Set(batch.clicks.map(batch.urlIdOf));
+  if (wanted.size === 0) return [];
+  const found = await rowsOf<[id: string]>(connection, shareLinksStatement, [[...wanted]]);
+  if (found.length === wanted.size) return batch.clicks;
+  const existing = new Set(found.map(([id]) => id));
+  return batch.clicks.filter((click) => existing.has(batch.urlIdOf(click)));
+}
+
+async function copyEvents<Click>(
+  connection: Connection,
+  batch: ClickBatch<Click>,
+  clicks: readonly Click[],
+): Promise<void> {
+  const columns = 'url_id, user_id, event_type, "timestamp", details';
+  await copyInto(connection, `events (${columns})`, batch.rows(clicks));
+}
+
+/** Halves what is rejected until the clicks that are to blame stand alone. */
+async function copyCarefully<Click>(
+  connection: Connection,
+  batch: ClickBatch<Click>,
+  clicks: readonly Click[],
+  rejected: RejectedClick<Click>[],
+): Promise<void> {
+  await connection.query('SAVEPOINT part');
+  try {
+    await copyEvents(connection, batch, clicks);
+    await connection.query('RELEASE SAVEPOINT part');
+    return;
+  } catch (error) {
+    if (verdictOf(error) !== 'rejected') throw error;
+    await connection.query('ROLLBACK TO SAVEPOINT part');
+    const [only] = clicks;
+    if (clicks.length === 1 && only !== undefined) {
+      rejected.push({ click: only, reason: (error as Error).message });
+      return;
+    }
+  }
+  const middle = Math.ceil(clicks.length / 2);
+  await copyCarefully(connection, batch, clicks.slice(0, middle), rejected);
+  await copyCarefully(connection, batch, clicks.slice(middle), rejected);
+}
+
+async function addCounters<Click>(
+  connection: Connection,
+  batch: ClickBatch<Click>,
+  clicks: readonly Click[],
+): Promise<void> {
+  const counts = new Map<string, number>();
+  for (const click of clicks) {
+    if (!batch.isCounted(click)) continue;
+    const urlId = batch.urlIdOf(click);
+    counts.set(urlId, (counts.get(urlId) ?? 0) + 1);
+  }
+  if (counts.size === 0) return;
+  const ids = [...counts.keys()];
+  await rowsOf(connection, lockCountersStatement, [ids]);
+  await rowsOf(connection, countStatement, [ids, [...counts.values()]]);
 }
 
 /** Forgets a journal whose files are gone. */

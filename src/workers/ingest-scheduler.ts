@@ -9,7 +9,8 @@ import { claimFolder, type FolderOwner, isOwned } from '../shared/folder-owner.j
 import { type JournalSlot, JournalSlots } from '../shared/journal-slots.js';
 import type { Logger } from '../shared/logger.js';
 import { Database, type ServerState } from '../shared/server-state.js';
-import type { IngestJob, IngestOutcome } from './ingest.js';
+import type { ClickTotals } from '../store/clicks.js';
+import { type IngestJob, type IngestOutcome, nothingIngested } from './ingest-job.js';
 import { listJournals } from './journal-reader.js';
 
 export interface IngestSchedulerOptions {
@@ -38,6 +39,10 @@ interface Journal {
   /** Bytes not taken in at the last look, and what its writer had written in all by then. */
   pendingBytes: number;
   writtenBytesThen: number;
+  /** What became of its clicks, as far as we have been told; `undefined` for one that we know nothing of yet. */
+  totals: ClickTotals | undefined;
+  /** Clicks that were written and are nowhere to be read. */
+  missing: number;
   /** Since when there has been something to take in, ms since 1970. */
   behindSinceMs: number | undefined;
 }
@@ -186,6 +191,8 @@ export class IngestScheduler {
       backoffUntilMs: 0,
       pendingBytes: 0,
       writtenBytesThen: 0,
+      totals: slot === undefined ? undefined : { clicks: 0, dropped: 0, rejected: 0, unreadable: 0 },
+      missing: 0,
       behindSinceMs: slot === undefined ? Date.now() : undefined,
     };
     this.#journals.set(journalId, journal);
@@ -266,6 +273,7 @@ export class IngestScheduler {
     // Before looking how far it is: what is written after the look wakes us.
     slot?.fallAsleep();
     const writtenBytes = slot?.get('writtenBytes') ?? 0;
+    const framed = slot?.get('framed') ?? 0;
     const written = isLive ? slot?.written : undefined;
     const outcome = await this.#options.ingest({ journalId, folder, written }).catch(failedOutcome);
     journal.isRunning = false;
@@ -273,6 +281,7 @@ export class IngestScheduler {
     journal.pendingBytes = outcome.pendingBytes;
     journal.writtenBytesThen = writtenBytes;
     this.#account(journal, outcome);
+    if (outcome.isAtEnd) this.#missMissing(journal, framed);
     if (outcome.failure !== undefined) this.#failed(journal, outcome.failure);
     else this.#succeeded(journal, outcome);
     if (outcome.isGone && !isLive) this.#bury(journal);
@@ -280,13 +289,38 @@ export class IngestScheduler {
     this.#pump();
   }
 
-  #account({ slot }: Journal, outcome: IngestOutcome): void {
-    slot?.add('ingested', outcome.ingested + outcome.dropped);
-    slot?.add('removedBytes', outcome.removedBytes);
-    if (outcome.unreadable === 0) return;
-    slot?.add('lost', outcome.unreadable);
-    this.#options.counters.add('clicksLost', outcome.unreadable);
-    this.#options.log.error({ clicks: outcome.unreadable }, `${outcome.unreadable} clicks can't be read`);
+  #account(journal: Journal, { before, after, removedBytes }: IngestOutcome): void {
+    const { slot } = journal;
+    slot?.add('removedBytes', removedBytes);
+    if (before === undefined || after === undefined) return;
+    const known = journal.totals ?? before;
+    // The row is gone with the last file, and we were not told; or the database is an older copy of itself.
+    if (sumOf(after) < sumOf(known)) return;
+    journal.totals = after;
+    const { counters } = this.#options;
+    counters.add('ingestedClicks', after.clicks - known.clicks);
+    counters.add('ingestDropped', after.dropped - known.dropped);
+    counters.add('ingestRejected', after.rejected - known.rejected);
+    slot?.set('ingested', after.clicks + after.dropped + after.rejected);
+    const unreadable = after.unreadable - known.unreadable;
+    if (unreadable > 0) this.#lose(journal, unreadable, 'can’t be read in the journal');
+  }
+
+  /** All that was there has been read, and yet more was written: somebody has removed a file. */
+  #missMissing(journal: Journal, framed: number): void {
+    const { slot, totals } = journal;
+    if (slot === undefined || totals === undefined) return;
+    const accounted = slot.get('ingested') + totals.unreadable + journal.missing;
+    const missing = framed - accounted;
+    if (missing <= 0) return;
+    journal.missing += missing;
+    this.#lose(journal, missing, 'are gone with a file that was removed or cut short');
+  }
+
+  #lose({ slot }: Journal, clicks: number, how: string): void {
+    slot?.add('lost', clicks);
+    this.#options.counters.add('clicksLost', clicks);
+    this.#options.log.error({ clicks }, `${clicks} clicks ${how}`);
   }
 
   #failed(journal: Journal, failure: string): void {
@@ -315,10 +349,7 @@ export class IngestScheduler {
   #bury(journal: Journal): void {
     this.#journals.delete(journal.journalId);
     const lost = journal.slot?.pending ?? 0;
-    if (lost === 0) return;
-    journal.slot?.add('lost', lost);
-    this.#options.counters.add('clicksLost', lost);
-    this.#options.log.error({ clicks: lost }, `${lost} clicks were lost with a gateway's last turn`);
+    if (lost > 0) this.#lose(journal, lost, 'were lost with a gateway’s last turn');
   }
 
   #settleWaiters(): void {
@@ -333,22 +364,17 @@ export class IngestScheduler {
   }
 }
 
+function sumOf({ clicks, dropped, rejected, unreadable }: ClickTotals): number {
+  return clicks + dropped + rejected + unreadable;
+}
+
 function hasWork(journal: Journal): boolean {
   return !journal.isLive || (journal.slot?.pending ?? 0) > 0 || journal.behindSinceMs !== undefined;
 }
 
 function failedOutcome(error: unknown): IngestOutcome {
-  return {
-    ingested: 0,
-    dropped: 0,
-    unreadable: 0,
-    removedBytes: 0,
-    pendingBytes: 0,
-    newestMs: undefined,
-    hasMore: true,
-    isGone: false,
-    failure: error instanceof Error ? error.message : String(error),
-  };
+  const failure = error instanceof Error ? error.message : String(error);
+  return { ...nothingIngested, hasMore: true, failure };
 }
 
 function removeIfEmpty(folder: string): void {

@@ -1,20 +1,35 @@
 import { closeSync, openSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import {
+  DETAILED_FORM,
   decodeSegmentHeader,
   type Frame,
+  HEAD_FLAG,
   type JournalledLink,
+  LINK_NUMBER_BITS,
+  LINK_NUMBER_MASK,
   parseSegmentFile,
   SEGMENT_HEADER_BYTES,
   segmentFile,
+  WORDS_PER_CLICK,
 } from '../shared/journal-format.js';
 import type { Checkpoint } from '../store/clicks.js';
 import { readAt, scanFrames } from './journal-scan.js';
+
+/** What was noted of a visit, where visits are noted; empty for unknown. */
+export interface JournalledVisit {
+  readonly referrer: string;
+  readonly userAgent: string;
+  readonly country: string;
+  readonly address: string;
+  readonly isHead: boolean;
+}
 
 /** A click as it was journalled: who was sent where, and when. */
 export interface JournalledClick {
   readonly link: JournalledLink;
   readonly timeMs: number;
+  readonly visit: JournalledVisit | undefined;
 }
 
 /** The clicks between two positions of a journal. */
@@ -192,12 +207,13 @@ export class JournalReader {
   }
 }
 
-/** The links of one segment as far as it has been read. */
+/** The links and texts of one segment as far as it has been read. */
 class KnownLinks {
   readonly segment: number;
   /** How far the segment has been read. */
   offset = SEGMENT_HEADER_BYTES;
   readonly #links: JournalledLink[] = [];
+  readonly #texts: string[] = [''];
   #clicks = 0;
 
   constructor(segment: number) {
@@ -206,15 +222,31 @@ class KnownLinks {
 
   /** @returns how many clicks can't be told: lost in damage before this frame, or of undefined links. */
   take(frame: Frame, clicks: JournalledClick[]): number {
+    const { form, words, timeMs } = frame;
+    const stride = WORDS_PER_CLICK[form];
+    const count = words.length / stride;
     let unreadable = Math.max(0, frame.firstClick - this.#clicks);
     for (const [index, link] of frame.links.entries()) this.#links[frame.firstLink + index] = link;
-    for (const number of frame.clicks) {
-      const link = this.#links[number];
+    for (const [index, text] of frame.texts.entries()) this.#texts[frame.firstText + index] = text;
+    for (let start = 0; start < words.length; start += stride) {
+      const link = this.#links[(words[start] as number) & LINK_NUMBER_MASK];
       if (link === undefined) unreadable += 1;
-      else clicks.push({ link, timeMs: frame.timeMs });
+      else
+        clicks.push({ link, timeMs, visit: form === DETAILED_FORM ? this.#visit(words, start) : undefined });
     }
-    this.#clicks = frame.firstClick + frame.clicks.length;
+    this.#clicks = frame.firstClick + count;
     return unreadable;
+  }
+
+  #visit(words: Uint32Array, start: number): JournalledVisit {
+    const textAt = (index: number): string => this.#texts[words[start + index] ?? 0] ?? '';
+    return {
+      referrer: textAt(1),
+      userAgent: textAt(2),
+      country: textAt(3),
+      address: textAt(4),
+      isHead: (((words[start] as number) >>> LINK_NUMBER_BITS) & HEAD_FLAG) !== 0,
+    };
   }
 }
 

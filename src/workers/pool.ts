@@ -4,7 +4,7 @@ import { Piscina } from 'piscina';
 import type { Config, DatabaseAddress } from '../config.js';
 import type { TransferRequest } from '../contract.js';
 import { planConnections } from './connections.js';
-import type { IngestJob, IngestOutcome } from './ingest.js';
+import type { IngestJob, IngestOutcome } from './ingest-job.js';
 import type { WorkerData, WorkerRole } from './thread.js';
 
 export interface WorkersOptions {

@@ -128,7 +128,9 @@ describe.each([
     const broken = load.statuses.get(0) ?? 0;
     await eventually(async () => (await clicksOf(url)) >= load.total());
     expect(await clicksOf(url)).toBeLessThanOrEqual(load.total() + broken);
-    if (thread !== 'gateway') expect([...load.statuses.keys()]).toEqual([302]);
+    // Only a gateway's end is felt; while there is no interactive worker, a first miss has to be refused.
+    const felt = { gateway: [0, 302, 503], interactive: [302, 503], ingest: [302], transfer: [302] }[thread];
+    expect(felt).toEqual(expect.arrayContaining([...load.statuses.keys()]));
     expect(
       server.logs.some((entry) => entry.levelname === 'ERROR' && /ended|failed/.test(entry.message)),
     ).toBe(true);

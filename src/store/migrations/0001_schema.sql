@@ -80,12 +80,16 @@ BEGIN
   RETURN made;
 END $$;
 
--- How far each click journal has been taken in: moved in the same transaction as its clicks.
+-- How far each click journal has been taken in, and what became of its clicks so far: in the database,
+-- dropped because their link was deleted, rejected by the database, unreadable in the journal. It moves
+-- in the same transaction as the clicks.
 CREATE TABLE journal_checkpoints (
   journal_id  uuid PRIMARY KEY,
   segment     bigint NOT NULL DEFAULT 0,
   byte_offset bigint NOT NULL DEFAULT 0,
   clicks      bigint NOT NULL DEFAULT 0,
   dropped     bigint NOT NULL DEFAULT 0,
+  rejected    bigint NOT NULL DEFAULT 0,
+  unreadable  bigint NOT NULL DEFAULT 0,
   updated_at  timestamp(3) NOT NULL DEFAULT (now() AT TIME ZONE 'utc')
 ) WITH (fillfactor = 50);

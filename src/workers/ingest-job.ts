@@ -1,0 +1,42 @@
+import type { Checkpoint, ClickTotals } from '../store/clicks.js';
+
+/** One step of taking in a journal. */
+export interface IngestJob {
+  readonly folder: string;
+  readonly journalId: string;
+  /** How far a living gateway has written; `undefined` for a journal whose writer is no more. */
+  readonly written: Checkpoint | undefined;
+}
+
+export interface IngestOutcome {
+  /**
+   * What had become of the journal's clicks before and after this step; `undefined` when PostgreSQL
+   * could not be asked. Totals, not differences: a step may have been done and yet never reported.
+   */
+  readonly before: ClickTotals | undefined;
+  readonly after: ClickTotals | undefined;
+  readonly removedBytes: number;
+  readonly pendingBytes: number;
+  /** Time of the last click taken in by this step, ms since 1970. */
+  readonly newestMs: number | undefined;
+  /** Whether there may be more to take in at once. */
+  readonly hasMore: boolean;
+  /** Whether all that was written before this step has been read. */
+  readonly isAtEnd: boolean;
+  /** Whether nothing is left of a journal whose writer is no more. */
+  readonly isGone: boolean;
+  /** Why nothing could be taken in; to be tried again later. */
+  readonly failure?: string;
+}
+
+/** The outcome of a step in which nothing was done. */
+export const nothingIngested: IngestOutcome = {
+  before: undefined,
+  after: undefined,
+  removedBytes: 0,
+  pendingBytes: 0,
+  newestMs: undefined,
+  hasMore: false,
+  isAtEnd: false,
+  isGone: false,
+};
