@@ -25,9 +25,16 @@ interface Known {
 
 const journals = new Map<string, Known>();
 
+/** What taking in needs of its surroundings: a worker thread, or the command-line tool. */
+export type IngestContext = Pick<WorkerThread, 'pool' | 'config' | 'counters' | 'log'>;
+
 /** Takes in what a journal has, up to the largest batch. */
 export async function ingestJournal(job: IngestJob): Promise<IngestOutcome> {
-  const thread = workerThread();
+  return takeInJournal(workerThread(), job);
+}
+
+/** As `ingestJournal`, wherever it is run. */
+export async function takeInJournal(thread: IngestContext, job: IngestJob): Promise<IngestOutcome> {
   const key = `${job.folder}/${job.journalId}`;
   const known = journals.get(key) ?? { reader: newReader(thread, job), totals: undefined };
   journals.set(key, known);
@@ -44,11 +51,11 @@ export async function ingestJournal(job: IngestJob): Promise<IngestOutcome> {
   }
 }
 
-function newReader(thread: WorkerThread, { folder, journalId }: IngestJob): JournalReader {
+function newReader(thread: IngestContext, { folder, journalId }: IngestJob): JournalReader {
   return new JournalReader(folder, journalId, (damage) => tellDamage(thread, damage));
 }
 
-async function step(thread: WorkerThread, known: Known, job: IngestJob): Promise<IngestOutcome> {
+async function step(thread: IngestContext, known: Known, job: IngestJob): Promise<IngestOutcome> {
   const { pool, config, counters } = thread;
   const { reader } = known;
   for (let round = 0; round < ROUNDS; round += 1) {
@@ -92,7 +99,7 @@ async function step(thread: WorkerThread, known: Known, job: IngestJob): Promise
 
 /** One transaction; a second, careful one when PostgreSQL rejects what is in the first. */
 async function takeIn(
-  { pool, log }: WorkerThread,
+  { pool, log }: IngestContext,
   { journalId }: IngestJob,
   { from, to, clicks, unreadable }: JournalPiece,
 ): ReturnType<typeof ingestClicks<JournalledClick>> {
@@ -120,7 +127,7 @@ async function takeIn(
 }
 
 /** Nothing to read: what was ingested is removed, and of an ended journal the last trace too. */
-async function finish(thread: WorkerThread, known: Known, job: IngestJob): Promise<IngestOutcome> {
+async function finish(thread: IngestContext, known: Known, job: IngestJob): Promise<IngestOutcome> {
   const { reader, totals } = known;
   const removedBytes = reader.removeIngested(job.written);
   const isGone = job.written === undefined && reader.isGone;
@@ -135,7 +142,7 @@ async function finish(thread: WorkerThread, known: Known, job: IngestJob): Promi
 
 /** Keeps what PostgreSQL will not take, with its reason, in a file beside the journal. */
 function setAside(
-  { log }: WorkerThread,
+  { log }: IngestContext,
   { folder, journalId }: IngestJob,
   { to }: JournalPiece,
   rejected: readonly RejectedClick<JournalledClick>[],
@@ -158,7 +165,7 @@ function bytesOf({ from, to }: JournalPiece): number {
   return to.offset - (from.segment === to.segment ? from.offset : 0);
 }
 
-function tellDamage({ log }: WorkerThread, damage: Damage): void {
+function tellDamage({ log }: IngestContext, damage: Damage): void {
   const kept = damage.keptAs === undefined ? 'could not be kept' : `kept as ${damage.keptAs}`;
   log.error(
     { ...damage },

@@ -1,0 +1,41 @@
+import { type Config, type DatabaseAddress, givenDatabase } from '../config.js';
+import { Counters } from '../shared/counters.js';
+import { createLogger } from '../shared/logger.js';
+import { EmbeddedPostgres } from '../store/embedded.js';
+import { Pool } from '../store/pool.js';
+import type { IngestContext } from '../workers/ingest.js';
+
+const STATEMENT_MS = 600_000;
+
+export interface ToolDatabase extends IngestContext {
+  close(): Promise<void>;
+}
+
+/** The database that the settings name, for a tool; an embedded one is started when it is down. */
+export async function openDatabase(config: Config): Promise<ToolDatabase> {
+  const given = givenDatabase(config);
+  const embedded = given === undefined ? await EmbeddedPostgres.start(config.DATA_DIR) : undefined;
+  const address = (given ?? embedded?.address) as DatabaseAddress;
+  const { counters } = new Counters().claim('ingest');
+  const log = createLogger('tool', config.LOG_LEVEL, (line) => process.stderr.write(line));
+  const pool = new Pool({
+    address,
+    max: 1,
+    name: 'switchyard tool',
+    connectMs: config.DATABASE_CONNECT_MS,
+    statementMs: STATEMENT_MS,
+    idleInTransactionMs: 60_000,
+    counters,
+    onConnectionError: (error) => log.warn({ error }, 'the connection to PostgreSQL broke'),
+  });
+  return {
+    config,
+    pool,
+    counters,
+    log,
+    close: async () => {
+      await pool.end();
+      await embedded?.stop();
+    },
+  };
+}

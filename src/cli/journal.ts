@@ -1,0 +1,170 @@
+import { existsSync, readdirSync, rmdirSync, rmSync, statSync } from 'node:fs';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Config } from '../config.js';
+import { claimFolder, isOwned } from '../shared/folder-owner.js';
+import { takeInJournal } from '../workers/ingest.js';
+import { type JournalSummary, summarise } from '../workers/journal-inspect.js';
+import { listJournals, listSegments } from '../workers/journal-reader.js';
+import { openDatabase } from './database.js';
+import { startProgress } from './progress.js';
+
+/** A tool that finds nothing to do where something was expected. */
+class FolderError extends TypeError {
+  override readonly name = 'FolderError';
+}
+
+const RETRIES = 20;
+
+/** Prints what each journal under a folder holds. */
+export async function showJournals(folder: string): Promise<void> {
+  for (const { server, owner, summaries } of await inspect(folder)) {
+    print(`${server} (${owner ? 'its server is alive' : 'its server is no more'})`);
+    if (summaries.length === 0) print('  no journal');
+    for (const summary of summaries) print(describe(summary));
+  }
+}
+
+/** Reads every frame under a folder. @returns whether all of it is whole. */
+export async function verifyJournals(folder: string): Promise<boolean> {
+  let damages = 0;
+  let clicks = 0;
+  for (const { server, owner, summaries } of await inspect(folder)) {
+    for (const summary of summaries) {
+      clicks += summary.clicks;
+      for (const { file, offset, bytes, reason } of summary.damages) {
+        // The end of a living server's last segment may just be being written.
+        const isTail = owner && reason === 'frame cut short';
+        if (!isTail) damages += 1;
+        print(
+          `${path.join(server, file)}: ${reason} at byte ${offset}, ${bytes} bytes${isTail ? ' (being written)' : ''}`,
+        );
+      }
+    }
+  }
+  print(`${clicks} clicks in whole frames, ${damages} damaged places`);
+  return damages === 0;
+}
+
+/** Takes the journals of servers that are no more into the database. @returns whether nothing is left. */
+export async function drainJournals(config: Config, folder: string): Promise<boolean> {
+  const database = await openDatabase(config);
+  let isDone = true;
+  try {
+    for (const server of serverFolders(folder)) {
+      const owner = await claimFolder(server);
+      if (owner === undefined) {
+        print(`${server}: left alone, its server is alive`);
+        isDone = false;
+        continue;
+      }
+      try {
+        const pending = listJournals(server);
+        const total = pending.reduce((sum, id) => sum + bytesOf(server, id), 0);
+        const progress = startProgress(path.basename(server), total);
+        let clicks = 0;
+        for (const journalId of pending) {
+          const taken = await drainOne(database, server, journalId, (left) => progress.update(total - left));
+          if (taken === undefined) isDone = false;
+          else clicks += taken;
+        }
+        progress.stop();
+        print(`${server}: ${clicks} clicks taken in from ${pending.length} journals`);
+      } finally {
+        await owner.release();
+        removeIfEmpty(server);
+      }
+    }
+  } finally {
+    await database.close();
+  }
+  return isDone;
+}
+
+async function drainOne(
+  database: Parameters<typeof takeInJournal>[0],
+  folder: string,
+  journalId: string,
+  onLeft: (bytes: number) => void,
+): Promise<number | undefined> {
+  let clicks = 0;
+  for (let failures = 0; failures < RETRIES; ) {
+    const outcome = await takeInJournal(database, { folder, journalId, written: undefined });
+    if (outcome.failure !== undefined) {
+      failures += 1;
+      if (failures === 1) process.stderr.write(`${journalId}: ${outcome.failure}\n`);
+      await sleep(500);
+      continue;
+    }
+    failures = 0;
+    clicks += (outcome.after?.clicks ?? 0) - (outcome.before?.clicks ?? 0);
+    onLeft(outcome.pendingBytes);
+    if (outcome.isGone) return clicks;
+  }
+  return undefined;
+}
+
+interface Inspected {
+  readonly server: string;
+  readonly owner: boolean;
+  readonly summaries: readonly JournalSummary[];
+}
+
+async function inspect(folder: string): Promise<Inspected[]> {
+  const servers = serverFolders(folder);
+  const total = servers.flatMap((server) => listJournals(server).map((id) => bytesOf(server, id)));
+  const progress = startProgress(
+    'reading',
+    total.reduce((sum, bytes) => sum + bytes, 0),
+  );
+  let done = 0;
+  const found: Inspected[] = [];
+  for (const server of servers) {
+    const summaries = listJournals(server).map((journalId) =>
+      summarise(server, journalId, (bytes) => {
+        done += bytes;
+        progress.update(done);
+      }),
+    );
+    found.push({ server, owner: await isOwned(server), summaries });
+  }
+  progress.stop();
+  return found;
+}
+
+/** The servers' folders under a data folder, a journal folder, or the one folder that is given. */
+function serverFolders(given: string): string[] {
+  const folder = path.resolve(given);
+  if (!existsSync(folder) || !statSync(folder).isDirectory()) throw new FolderError(`${given} is no folder`);
+  if (listJournals(folder).length > 0) return [folder];
+  const root = existsSync(path.join(folder, 'journal')) ? path.join(folder, 'journal') : folder;
+  const names = readdirSync(root, { withFileTypes: true }).filter((entry) => entry.isDirectory());
+  return names.map((entry) => path.join(root, entry.name)).sort();
+}
+
+function bytesOf(folder: string, journalId: string): number {
+  return listSegments(folder, journalId).reduce((sum, { size }) => sum + size, 0);
+}
+
+function describe(summary: JournalSummary): string {
+  const { journalId, segments, bytes, frames, clicks, links, texts, firstMs, lastMs, damages } = summary;
+  const time = (ms: number | undefined): string => (ms === undefined ? '-' : new Date(ms).toISOString());
+  return [
+    `  ${journalId}`,
+    `    ${segments} segments, ${bytes} bytes, ${frames} frames, ${damages.length} damaged places`,
+    `    ${clicks} clicks on ${links} links, ${texts} texts, from ${time(firstMs)} to ${time(lastMs)}`,
+  ].join('\n');
+}
+
+function removeIfEmpty(folder: string): void {
+  try {
+    rmSync(path.join(folder, 'owner.sock'), { force: true });
+    rmdirSync(folder);
+  } catch {
+    // Something is left in it that is worth keeping.
+  }
+}
+
+function print(line: string): void {
+  process.stdout.write(`${line}\n`);
+}

@@ -1,0 +1,66 @@
+import { type Connection, inTransaction } from './pool.js';
+
+/** A link whose counter is not the number of its click events. */
+export interface CounterError {
+  readonly id: string;
+  readonly shortCode: string;
+  readonly counter: number;
+  readonly events: number;
+}
+
+export interface ReconcileStep {
+  /** Links compared. */
+  readonly links: number;
+  readonly wrong: readonly CounterError[];
+  /** The last link's id, where to go on; `undefined` when there are no more. */
+  readonly last: string | undefined;
+}
+
+export async function countLinks(connection: Connection): Promise<number> {
+  const { rows } = await connection.query<{ n: string }>('SELECT count(*) AS n FROM short_urls');
+  return Number(rows[0]?.n ?? 0);
+}
+
+/**
+ * Compares the counters of the next links by id. The links are locked first and their events counted
+ * after, so that an ingest going on at the same time is either seen whole or adds its clicks later.
+ */
+export async function findWrongCounters(
+  connection: Connection,
+  { after, links, repair }: { after: string; links: number; repair: boolean },
+): Promise<ReconcileStep> {
+  return inTransaction(connection, async () => {
+    const locked = await connection.query<{ id: string }>(
+      `SELECT id FROM short_urls WHERE id > $1 ORDER BY id LIMIT ${links} FOR NO KEY UPDATE`,
+      [after],
+    );
+    const ids = locked.rows.map((row) => row.id);
+    const counted = await connection.query<{
+      id: string;
+      short_code: string;
+      click_count: string;
+      events: string;
+    }>(
+      `SELECT id, short_code, click_count, events
+       FROM (SELECT id, short_code, click_count,
+                    (SELECT count(*) FROM events WHERE url_id = short_urls.id AND event_type = 'click') AS events
+             FROM short_urls WHERE id = ANY ($1::bigint[])) AS compared
+       WHERE click_count <> events ORDER BY id`,
+      [ids],
+    );
+    const wrong = counted.rows.map((row) => ({
+      id: row.id,
+      shortCode: row.short_code,
+      counter: Number(row.click_count),
+      events: Number(row.events),
+    }));
+    if (repair && wrong.length > 0) {
+      await connection.query(
+        `UPDATE short_urls SET click_count = right_count
+         FROM unnest($1::bigint[], $2::bigint[]) AS counted (url_id, right_count) WHERE id = url_id`,
+        [wrong.map(({ id }) => id), wrong.map(({ events }) => events)],
+      );
+    }
+    return { links: ids.length, wrong, last: ids.length < links ? undefined : ids.at(-1) };
+  });
+}
