@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 import { parseArgs } from 'node:util';
-import { loadConfig } from '../config.js';
+import { ConfigError, loadConfig } from '../config.js';
 import { drainJournals, showJournals, verifyJournals } from './journal.js';
 import { reconcile } from './reconcile.js';
 

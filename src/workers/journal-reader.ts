@@ -103,8 +103,7 @@ export class JournalReader {
     if (from === undefined) throw new Error('a journal is read from a position');
     for (const segment of this.#segments(written)) {
       const start = startIn(segment.number, from);
-      const hasHeader = segment.size >= SEGMENT_HEADER_BYTES;
-      if (start >= segment.end && (hasHeader || !segment.isComplete)) continue;
+      if (start >= segment.end && !isStump(segment, from)) continue;
       return this.#readSegment(segment, from, start, mostClicks);
     }
     return undefined;
@@ -166,8 +165,13 @@ export class JournalReader {
           offset = scanned.offset + scanned.bytes;
           continue;
         }
+        const { bytes } = scanned.frame;
+        offset = scanned.offset + bytes;
+        if (known.hasTaken(scanned.frame)) {
+          this.#keepAside(descriptor, segment, { offset: scanned.offset, bytes, reason: 'frame repeated' });
+          continue;
+        }
         unreadable += known.take(scanned.frame, clicks);
-        offset = scanned.offset + scanned.frame.bytes;
         if (clicks.length >= mostClicks) break;
       }
       known.offset = offset;
@@ -182,7 +186,7 @@ export class JournalReader {
     if (this.#known.segment === segment && this.#known.offset === start) return this.#known;
     const known = new KnownLinks(segment);
     for (const scanned of scanFrames(descriptor, SEGMENT_HEADER_BYTES, start)) {
-      if (scanned.kind === 'frame') known.take(scanned.frame, []);
+      if (scanned.kind === 'frame' && !known.hasTaken(scanned.frame)) known.take(scanned.frame, []);
     }
     this.#known = known;
     return known;
@@ -220,6 +224,11 @@ class KnownLinks {
     this.segment = segment;
   }
 
+  /** Whether the frame's clicks come before what has been read: it stands in the file a second time. */
+  hasTaken(frame: Frame): boolean {
+    return frame.firstClick < this.#clicks;
+  }
+
   /** @returns how many clicks can't be told: lost in damage before this frame, or of undefined links. */
   take(frame: Frame, clicks: JournalledClick[]): number {
     const { form, words, timeMs } = frame;
@@ -248,6 +257,12 @@ class KnownLinks {
       isHead: (((words[start] as number) >>> LINK_NUMBER_BITS) & HEAD_FLAG) !== 0,
     };
   }
+}
+
+/** A complete segment without a whole header, that nobody has looked at yet. */
+function isStump(segment: Segment, from: Checkpoint): boolean {
+  const isPassed = segment.number === from.segment && from.offset > 0;
+  return segment.isComplete && segment.size < SEGMENT_HEADER_BYTES && !isPassed;
 }
 
 /** Where a segment is to be read from, given how far its journal has been taken in. */

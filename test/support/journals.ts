@@ -1,0 +1,92 @@
+import { randomUUID } from 'node:crypto';
+import { ClickJournal, type ClickJournalOptions } from '../../src/gateway/click-journal.js';
+import { CachedLink } from '../../src/gateway/link-cache.js';
+import { Counters, type ThreadCounters } from '../../src/shared/counters.js';
+import { PLAIN_FORM } from '../../src/shared/journal-format.js';
+import { type JournalSlot, JournalSlots } from '../../src/shared/journal-slots.js';
+import type { Checkpoint } from '../../src/store/clicks.js';
+import { type Damage, type JournalledClick, JournalReader } from '../../src/workers/journal-reader.js';
+
+const slots = new JournalSlots();
+const { counters: sharedCounters } = new Counters().claim('gateway');
+let nextSlot = 0;
+
+export interface TestJournal {
+  readonly journal: ClickJournal;
+  readonly journalId: string;
+  readonly folder: string;
+  readonly slot: JournalSlot;
+  readonly counters: ThreadCounters;
+  readonly troubles: (string | undefined)[];
+  readonly wakes: () => number;
+}
+
+/** A writer without a gateway around it. */
+export function openJournal(folder: string, options: Partial<ClickJournalOptions> = {}): TestJournal {
+  const slot = slots.slot(nextSlot % JournalSlots.count);
+  nextSlot += 1;
+  slot.reset();
+  const journalId = randomUUID();
+  const troubles: (string | undefined)[] = [];
+  let wakes = 0;
+  const journal = new ClickJournal({
+    folder,
+    journalId,
+    form: PLAIN_FORM,
+    slot,
+    counters: sharedCounters,
+    segmentBytes: 16 * 1024 * 1024,
+    segmentMs: 60_000,
+    maxBytes: 1024 * 1024 * 1024,
+    bufferBytes: 8 * 1024 * 1024,
+    sync: 'never',
+    onWritten: () => {
+      wakes += 1;
+    },
+    onTrouble: (error) => troubles.push(error?.message),
+    ...options,
+  });
+  return { journal, journalId, folder, slot, counters: sharedCounters, troubles, wakes: () => wakes };
+}
+
+export function makeLink(
+  id: number,
+  target = `https://example.com/${id}`,
+  userId: string | null = null,
+): CachedLink {
+  return new CachedLink(
+    { urlId: String(id), userId, shortCode: `c${id}`, target },
+    { slot: 0, version: 0, epoch: 0 },
+  );
+}
+
+export interface ReadJournal {
+  readonly clicks: readonly JournalledClick[];
+  readonly unreadable: number;
+  readonly damages: readonly Damage[];
+  readonly reader: JournalReader;
+}
+
+/** Reads a journal from its start, in pieces of at least `most` clicks. */
+export function readJournal(
+  folder: string,
+  journalId: string,
+  { most = 1000, written, restart = false }: { most?: number; written?: Checkpoint; restart?: boolean } = {},
+): ReadJournal {
+  const damages: Damage[] = [];
+  const clicks: JournalledClick[] = [];
+  let unreadable = 0;
+  const start = (position: Checkpoint): JournalReader => {
+    const made = new JournalReader(folder, journalId, (damage) => damages.push(damage));
+    made.seek(position);
+    return made;
+  };
+  let reader = start({ segment: 0, offset: 0 });
+  for (let piece = reader.read(most, written); piece !== undefined; piece = reader.read(most, written)) {
+    clicks.push(...piece.clicks);
+    unreadable += piece.unreadable;
+    if (restart) reader = start(piece.to);
+    else reader.seek(piece.to);
+  }
+  return { clicks, unreadable, damages, reader };
+}
