@@ -55,7 +55,7 @@ const timestampPattern =
   /^(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?)? ?(?:(Z)|([+-])(\d\d):?(\d\d))?$/i;
 
 /**
- * Reads an ISO 8601 date or date and time; without a zone it is UTC.
+ * Reads an ISO 8601 date or date and time of the years 100 to 9999; without a zone it is UTC.
  * @returns `YYYY-MM-DD HH:MM:SS.mmm` in UTC, or `undefined` for anything else.
  */
 export function parseTimestamp(text: string): string | undefined {
@@ -65,7 +65,7 @@ export function parseTimestamp(text: string): string | undefined {
   const millisecond = Math.trunc(Number(`0.${match[7] ?? 0}`) * 1000);
   const local = Date.UTC(part(1), part(2) - 1, part(3), part(4), part(5), part(6), millisecond);
   const date = new Date(local);
-  // Date.UTC carries 31 February over into March, and takes years below 100 for 19xx.
+  // Date.UTC carries 31 February over into March, and takes years below 100 for 19xx: none of ours.
   const isReal =
     date.getUTCFullYear() === part(1) &&
     date.getUTCMonth() === part(2) - 1 &&
@@ -73,7 +73,7 @@ export function parseTimestamp(text: string): string | undefined {
     date.getUTCHours() === part(4) &&
     date.getUTCMinutes() === part(5) &&
     date.getUTCSeconds() === part(6);
-  if (!isReal || part(1) < 1) return undefined;
+  if (!isReal) return undefined;
   const offsetMinutes = (part(10) * 60 + part(11)) * (match[9] === '-' ? -1 : 1);
   return formatTimestamp(local - offsetMinutes * 60_000);
 }

@@ -1,0 +1,198 @@
+import { readdirSync, readFileSync, rmSync } from 'node:fs';
+import path from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { parseConfig } from '../../src/config.js';
+import { Counters } from '../../src/shared/counters.js';
+import { createLogger } from '../../src/shared/logger.js';
+import { Pool } from '../../src/store/pool.js';
+import { type IngestContext, takeInJournal } from '../../src/workers/ingest.js';
+import { createDatabase, type TestDatabase } from '../support/database.js';
+import { makeFolder } from '../support/folders.js';
+import { makeLink, openJournal, type TestJournal } from '../support/journals.js';
+
+let database: TestDatabase;
+let folder: string;
+let context: IngestContext;
+let logged: string[];
+
+beforeEach(async () => {
+  database = await createDatabase();
+  folder = makeFolder('ingest');
+  logged = [];
+  await database.query(
+    `INSERT INTO short_urls (original_url, short_code) SELECT 'https://example.com/' || n, 'c' || n FROM generate_series(1, 10) AS n`,
+  );
+  context = makeContext({});
+});
+
+afterEach(async () => {
+  await context.pool.end();
+  await database.drop();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+function makeContext(settings: Record<string, string>): IngestContext {
+  const { counters } = new Counters().claim('ingest');
+  return {
+    config: parseConfig(settings),
+    counters,
+    log: createLogger('test', 'debug', (line) => logged.push(line)),
+    pool: new Pool({
+      address: database.address,
+      max: 2,
+      name: 'switchyard test',
+      connectMs: 2000,
+      statementMs: 10_000,
+      idleInTransactionMs: 10_000,
+      counters,
+      onConnectionError: () => undefined,
+    }),
+  };
+}
+
+async function drain(journal: TestJournal, ended = true): Promise<void> {
+  const { journalId, slot } = journal;
+  for (let round = 0; round < 200; round += 1) {
+    const written = ended ? undefined : slot.written;
+    const outcome = await takeInJournal(context, { folder, journalId, written });
+    expect(outcome.failure).toBeUndefined();
+    if (outcome.isGone || (outcome.isAtEnd && !ended)) return;
+  }
+  throw new Error('the journal did not come to its end');
+}
+
+async function clicksByUrl(): Promise<Record<string, number>> {
+  const rows = await database.query<{ id: string; click_count: string; events: string }>(
+    `SELECT id, click_count, (SELECT count(*) FROM events WHERE url_id = u.id AND event_type = 'click') AS events
+     FROM short_urls AS u ORDER BY id`,
+  );
+  for (const row of rows) expect(row.click_count).toBe(row.events);
+  return Object.fromEntries(
+    rows.filter((row) => row.events !== '0').map((row) => [row.id, Number(row.events)]),
+  );
+}
+
+function clickSome(journal: TestJournal, counts: Record<number, number>): void {
+  for (const [id, count] of Object.entries(counts)) {
+    const link = makeLink(Number(id));
+    for (let index = 0; index < count; index += 1) {
+      journal.journal.record(link);
+      if (index % 3 === 0) journal.journal.flush();
+    }
+  }
+  journal.journal.flush();
+}
+
+describe('taking in a journal', () => {
+  it('puts each click there once, drops those of deleted links, and leaves nothing behind', async () => {
+    const journal = openJournal(folder, { segmentBytes: 4096 });
+    clickSome(journal, { 1: 500, 2: 3, 7: 900, 99: 40 });
+    journal.journal.close();
+    expect(readdirSync(folder).length).toBeGreaterThan(1);
+    await drain(journal);
+    expect(await clicksByUrl()).toEqual({ 1: 500, 2: 3, 7: 900 });
+    expect(readdirSync(folder)).toEqual([]);
+    expect(await database.query('SELECT * FROM journal_checkpoints')).toEqual([]);
+    const [event] = await database.query(`SELECT * FROM events WHERE url_id = 2 LIMIT 1`);
+    expect(event).toMatchObject({
+      user_id: null,
+      event_type: 'click',
+      details: { short_code: 'c2', original_url: 'https://example.com/2' },
+    });
+  });
+
+  it('goes on where it was, whoever goes on', async () => {
+    const journal = openJournal(folder);
+    for (let round = 1; round <= 5; round += 1) {
+      clickSome(journal, { 1: 10, 2: 5 });
+      // A reader that remembers nothing, as after a crash of its thread.
+      context = makeContext({ CLICK_INGEST_BATCH: '4' });
+      await drain(journal, false);
+      expect(await clicksByUrl()).toEqual({ 1: round * 10, 2: round * 5 });
+    }
+    const rows = await database.query('SELECT clicks, dropped FROM journal_checkpoints');
+    expect(rows).toEqual([{ clicks: '75', dropped: '0' }]);
+    journal.journal.close();
+    await drain(journal);
+  });
+
+  it('counts once though two take it in at the same time', async () => {
+    const journal = openJournal(folder, { segmentBytes: 4096 });
+    clickSome(journal, { 1: 700, 2: 300 });
+    journal.journal.close();
+    const { journalId } = journal;
+    const other = makeContext({ CLICK_INGEST_BATCH: '50' });
+    context = makeContext({ CLICK_INGEST_BATCH: '70' });
+    const takeAll = async (one: IngestContext): Promise<void> => {
+      for (let round = 0; round < 300; round += 1) {
+        const outcome = await takeInJournal(one, {
+          folder: `${folder}${one === other ? '/' : ''}`,
+          journalId,
+          written: undefined,
+        });
+        if (outcome.isGone) return;
+      }
+    };
+    await Promise.all([takeAll(context), takeAll(other)]);
+    expect(await clicksByUrl()).toEqual({ 1: 700, 2: 300 });
+    await other.pool.end();
+  });
+
+  it('keeps out only the clicks that PostgreSQL rejects, with the reason', async () => {
+    await database.query(
+      `ALTER TABLE events ADD CONSTRAINT picky CHECK (details->>'original_url' NOT LIKE '%/poison%')`,
+    );
+    const journal = openJournal(folder);
+    const poison = makeLink(3, 'https://example.com/poison');
+    for (let index = 0; index < 100; index += 1) {
+      journal.journal.record(makeLink(1));
+      if (index % 40 === 7) journal.journal.record(poison);
+      journal.journal.record(makeLink(3));
+    }
+    journal.journal.flush();
+    journal.journal.close();
+    await drain(journal);
+    expect(await clicksByUrl()).toEqual({ 1: 100, 3: 100 });
+    const [name = ''] = readdirSync(folder);
+    expect(name).toMatch(/\.rejected\.ndjson$/);
+    const lines = readFileSync(path.join(folder, name), 'utf8')
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    expect(lines).toHaveLength(3);
+    for (const line of lines) {
+      expect(line).toMatchObject({
+        reason: expect.stringContaining('picky'),
+        link: { urlId: '3', target: poison.target },
+      });
+    }
+    expect(context.counters.get('ingestBatches')).toBe(1);
+    expect(logged.join('')).toContain('3 clicks were rejected and set aside');
+  });
+
+  it('tells PostgreSQL being away as a failure, and goes on after', async () => {
+    const journal = openJournal(folder);
+    clickSome(journal, { 1: 5 });
+    journal.journal.close();
+    const away = { ...database.address, port: 1 };
+    const broken: IngestContext = {
+      ...context,
+      pool: new Pool({
+        address: away,
+        max: 1,
+        name: 'test',
+        connectMs: 500,
+        statementMs: 500,
+        idleInTransactionMs: 500,
+        counters: context.counters,
+        onConnectionError: () => undefined,
+      }),
+    };
+    const outcome = await takeInJournal(broken, { folder, journalId: journal.journalId, written: undefined });
+    expect(outcome.failure).toMatch(/^unavailable: /);
+    expect(outcome.pendingBytes).toBeGreaterThan(0);
+    await drain(journal);
+    expect(await clicksByUrl()).toEqual({ 1: 5 });
+    await broken.pool.end();
+  });
+});
