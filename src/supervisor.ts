@@ -239,7 +239,7 @@ export class Supervisor {
     switch (change.kind) {
       case 'up':
         logger.info('PostgreSQL can be reached');
-        this.#ingest?.wake();
+        this.#ingest?.retryNow();
         break;
       case 'down':
         logger.error({ error: change.error }, `PostgreSQL can't be reached: ${change.error.message}`);

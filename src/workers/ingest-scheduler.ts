@@ -131,6 +131,15 @@ export class IngestScheduler {
     this.#pump();
   }
 
+  /** PostgreSQL is back: there is no reason to wait on account of earlier failures. */
+  retryNow(): void {
+    for (const journal of this.#journals.values()) {
+      journal.failures = 0;
+      journal.backoffUntilMs = 0;
+    }
+    this.wake();
+  }
+
   /** Settles when so many clicks of each journal are in the database, or given up. */
   reached(targets: readonly BarrierTarget[]): Promise<void> {
     return new Promise((resolve) => {

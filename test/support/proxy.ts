@@ -1,0 +1,112 @@
+import { connect, createServer, type Server, type Socket } from 'node:net';
+
+interface Pair {
+  readonly client: Socket;
+  readonly upstream: Socket;
+  /** What PostgreSQL answers is thrown away from now on. */
+  isMuted: boolean;
+}
+
+/** A TCP proxy in front of PostgreSQL that can do what networks do. */
+export class FaultProxy {
+  readonly #server: Server;
+  readonly #pairs = new Set<Pair>();
+  #isFrozen = false;
+  #commitCuts = 0;
+  /** How the next COMMITs end: cut before PostgreSQL gets it, or after, its answer lost. */
+  #cutBefore = false;
+  cuts = 0;
+  readonly port: number;
+
+  private constructor(server: Server, port: number) {
+    this.#server = server;
+    this.port = port;
+  }
+
+  static async start(upstreamPort: number): Promise<FaultProxy> {
+    const server = createServer();
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const proxy = new FaultProxy(server, (server.address() as { port: number }).port);
+    server.on('connection', (client) => proxy.#accept(client, upstreamPort));
+    return proxy;
+  }
+
+  /** Connections stay open and nothing goes through, in either direction; new ones are accepted. */
+  freeze(): void {
+    this.#isFrozen = true;
+    for (const { client, upstream } of this.#pairs) {
+      client.pause();
+      upstream.pause();
+    }
+  }
+
+  thaw(): void {
+    this.#isFrozen = false;
+    for (const { client, upstream } of this.#pairs) {
+      client.resume();
+      upstream.resume();
+    }
+  }
+
+  /** Cuts every connection. */
+  cutAll(): void {
+    for (const pair of this.#pairs) this.#cut(pair);
+  }
+
+  /** The next `count` COMMITs get no answer: their connection is cut, before or after it took place. */
+  cutCommits(count: number, before: boolean): void {
+    this.#commitCuts = count;
+    this.#cutBefore = before;
+  }
+
+  get pendingCuts(): number {
+    return this.#commitCuts;
+  }
+
+  async stop(): Promise<void> {
+    this.cutAll();
+    await new Promise((resolve) => this.#server.close(resolve));
+  }
+
+  #accept(client: Socket, upstreamPort: number): void {
+    const upstream = connect(upstreamPort, '127.0.0.1');
+    const pair: Pair = { client, upstream, isMuted: false };
+    this.#pairs.add(pair);
+    if (this.#isFrozen) {
+      client.pause();
+      upstream.pause();
+    }
+    client.on('data', (data) => this.#fromClient(pair, data));
+    upstream.on('data', (data) => {
+      if (!pair.isMuted) client.write(data);
+    });
+    for (const socket of [client, upstream]) {
+      socket.on('error', () => this.#cut(pair));
+      socket.on('close', () => this.#cut(pair));
+    }
+  }
+
+  #fromClient(pair: Pair, data: Buffer): void {
+    const isCommit = this.#commitCuts > 0 && data.includes('COMMIT\0');
+    if (!isCommit) {
+      pair.upstream.write(data);
+      return;
+    }
+    this.#commitCuts -= 1;
+    this.cuts += 1;
+    if (this.#cutBefore) {
+      this.#cut(pair);
+      return;
+    }
+    pair.isMuted = true;
+    // PostgreSQL's answer says that it has committed; its receiver is never told.
+    pair.upstream.once('data', () => this.#cut(pair));
+    pair.upstream.write(data);
+  }
+
+  #cut(pair: Pair): void {
+    this.#pairs.delete(pair);
+    pair.client.destroy();
+    pair.upstream.destroy();
+  }
+}
