@@ -160,8 +160,17 @@ async function* decoded(file: Readable): AsyncGenerator<string> {
       throw new CodedError('CSV_NOT_UTF8');
     }
   };
-  for await (const bytes of file) yield decode(bytes as Buffer);
+  for await (const bytes of wholeParts(file)) yield decode(bytes);
   yield decode();
+}
+
+/** A part that breaks off fails here or in the parser, whichever is first; both are the same mistake. */
+async function* wholeParts(file: Readable): AsyncGenerator<Buffer> {
+  try {
+    for await (const bytes of file) yield bytes as Buffer;
+  } catch (error) {
+    throw error instanceof CodedError ? error : new CodedError('INVALID_MULTIPART');
+  }
 }
 
 /** Usable rows in COPY's text form; the others are counted by reason. */

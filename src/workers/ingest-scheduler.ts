@@ -185,7 +185,10 @@ export class IngestScheduler {
     while (this.#running > 0 && Date.now() < deadlineMs) await sleep(10);
     await this.#owner.release();
     removeIfEmpty(this.folder);
-    for (const owner of this.#adopted.values()) await owner.release();
+    for (const [folder, owner] of this.#adopted) {
+      await this.#leaveIfDone(folder);
+      if (this.#adopted.has(folder)) await owner.release();
+    }
   }
 
   #add(journalId: string, folder: string, slot?: JournalSlot): Journal {

@@ -65,6 +65,10 @@ describe(`several servers on one database (seed ${seed})`, () => {
       servers[victim] = await start(victim);
     }
     const counted = await settled(database, seen.total);
+    // The folders of the dead are removed by the living.
+    const journalFolders = (): string[] =>
+      folders.slice(0, second + 1).flatMap((folder) => readdirSync(path.join(folder, 'journal')));
+    await eventually(() => journalFolders().length === servers.length);
     for (const server of servers) expect(await server.stop()).toBe(0);
     report({
       run: `two servers, ${name}, killed in turn`,
@@ -76,9 +80,7 @@ describe(`several servers on one database (seed ${seed})`, () => {
       twice: Math.max(0, totalOf(counted) - seen.total),
     });
     expectExact(counted, codes, seen);
-    // Nothing is left behind: neither journals nor folders of the dead.
-    for (const folder of folders.slice(0, second + 1))
-      expect(readdirSync(path.join(folder, 'journal'))).toEqual([]);
+    expect(journalFolders()).toEqual([]);
   });
 
   it('a server that never comes back: another one on its folder takes over while it runs', {
