@@ -1,6 +1,5 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { createDatabase, type TestDatabase } from '../support/database.js';
 import { Nginx } from '../support/nginx.js';
 import { freePort } from '../support/program.js';
@@ -8,6 +7,8 @@ import { type RawAnswer, sendRaw } from '../support/raw-http.js';
 import { startServer, type TestServer } from '../support/server.js';
 import { createUrl } from '../support/suite.js';
 import { describeWith } from '../support/tools.js';
+import { untilEnd } from '../support/until-end.js';
+import { eventually } from '../support/wait.js';
 
 describeWith('nginx')('every error, through a real Nginx', () => {
   let database: TestDatabase;
@@ -124,46 +125,37 @@ describeWith('nginx')('every error, through a real Nginx', () => {
     });
 
     it('429 beyond the limit of an address, when there is one', async () => {
-      const limited = await Nginx.start([server.port], {
-        NGINX_RATE_LIMIT: 'on',
-        NGINX_RATE: '1r/m',
-        NGINX_RATE_BURST: '2',
-      });
+      const variables = { NGINX_RATE_LIMIT: 'on', NGINX_RATE: '1r/m', NGINX_RATE_BURST: '2' } as const;
+      const limited = untilEnd(await Nginx.start([server.port], variables));
       const answers: RawAnswer[] = [];
       for (let count = 0; count < 4; count += 1) {
         answers.push(await sendRaw(limited.port, request('GET /health HTTP/1.1', 'Host: a')));
       }
-      await limited.stop();
       expect(answers.map(({ status }) => status)).toEqual([200, 200, 200, 429]);
       expectError(answers[3] as RawAnswer, 429, 'Too many requests');
     });
 
     it('502 when no gateway listens', async () => {
-      const alone = await Nginx.start([await freePort()]);
+      const alone = untilEnd(await Nginx.start([await freePort()]));
       for (const path of ['/abcdef', '/health', '/users/bulk']) {
         const answer = await sendRaw(alone.port, request(`GET ${path} HTTP/1.1`, 'Host: a'));
         expectError(answer, 502, 'Service temporarily unavailable');
       }
-      await alone.stop();
     });
 
     it('504 when a gateway does not answer', async () => {
-      const frozen = await startServer({ DATABASE_URL: database.url });
-      const impatient = await Nginx.start([frozen.port], {
-        NGINX_READ_TIMEOUT: '1s',
-        NGINX_REDIRECT_TIMEOUT: '1s',
-      });
+      const frozen = untilEnd(await startServer({ DATABASE_URL: database.url }));
+      const variables = { NGINX_READ_TIMEOUT: '1s', NGINX_REDIRECT_TIMEOUT: '1s' } as const;
+      const impatient = untilEnd(await Nginx.start([frozen.port], variables));
       frozen.signal('SIGSTOP');
+      onTestFinished(() => frozen.signal('SIGCONT'));
       for (const path of ['/abcdef', '/health']) {
         const answer = await sendRaw(impatient.port, request(`GET ${path} HTTP/1.1`, 'Host: a'), 20_000);
         expectError(answer, 504, 'Gateway timeout');
       }
       frozen.signal('SIGCONT');
-      // Nginx leaves a server alone for a second that let it wait.
-      await sleep(1100);
-      expect((await impatient.fetch('/health')).status).toBe(200);
-      await impatient.stop();
-      await frozen.stop();
+      // Nginx leaves a server alone for a while that let it wait.
+      await eventually(async () => (await impatient.fetch('/health')).status === 200);
     });
   });
 
@@ -207,8 +199,8 @@ describeWith('nginx')('every error, through a real Nginx', () => {
 
     it('503 passes unchanged when the database is away, Retry-After with it', async () => {
       const url = `postgresql://nobody:none@127.0.0.1:${await freePort()}/none`;
-      const lonely = await startServer({ DATABASE_URL: url });
-      const before = await Nginx.start([lonely.port]);
+      const lonely = untilEnd(await startServer({ DATABASE_URL: url }));
+      const before = untilEnd(await Nginx.start([lonely.port]));
       const answer = await before.fetch('/users');
       expect([answer.status, await answer.text()]).toEqual([
         503,
@@ -216,8 +208,6 @@ describeWith('nginx')('every error, through a real Nginx', () => {
       ]);
       expect(answer.headers.get('retry-after')).toBe('1');
       expect((await before.fetch('/health')).status).toBe(200);
-      await before.stop();
-      await lonely.stop();
     });
   });
 

@@ -1,5 +1,6 @@
 import { request } from 'node:http';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { environmentOf } from '../support/compose.js';
 import { CountingProxy } from '../support/counting-proxy.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
 import { startLoad } from '../support/load.js';
@@ -8,6 +9,7 @@ import { run } from '../support/program.js';
 import { startServer, type TestServer } from '../support/server.js';
 import { createUrl, uniqueName } from '../support/suite.js';
 import { describeWith, toolPath } from '../support/tools.js';
+import { untilEnd } from '../support/until-end.js';
 import { eventually } from '../support/wait.js';
 
 describeWith('nginx')('Nginx in front of a gateway', () => {
@@ -28,8 +30,8 @@ describeWith('nginx')('Nginx in front of a gateway', () => {
   });
 
   it('keeps its connections to the gateway', async () => {
-    const counting = await CountingProxy.start(server.port);
-    const inFront = await Nginx.start([counting.port]);
+    const counting = untilEnd(await CountingProxy.start(server.port));
+    const inFront = untilEnd(await Nginx.start([counting.port]));
     const { short_code: code } = await createUrl(server);
     const load = startLoad(inFront.port, [code], 8);
     await eventually(() => load.total() >= 2000);
@@ -37,8 +39,6 @@ describeWith('nginx')('Nginx in front of a gateway', () => {
     // A connection for each visitor that waits at one time, in each of Nginx's processes at most.
     expect(counting.connections).toBeLessThanOrEqual(16);
     expect([...load.statuses.keys()]).toEqual([302]);
-    await inFront.stop();
-    counting.stop();
   });
 
   it('passes a redirect on byte for byte, and its query with the request', async () => {
@@ -49,6 +49,44 @@ describeWith('nginx')('Nginx in front of a gateway', () => {
     expect(Buffer.from(answer.headers.location ?? '', 'latin1').toString('utf8')).toBe(target);
     expect(answer.headers['content-length']).toBe('0');
     expect(answer.headers.server).toBe('nginx');
+  });
+
+  it('takes every header at its longest without meeting the gateway’s limit', async () => {
+    const { short_code: code } = await createUrl(server);
+    const answer = await fetchRaw(nginx.port, `/${code}?${'q'.repeat(2048 - code.length - 2)}`, {
+      host: 'h'.repeat(255),
+      'content-type': 'c'.repeat(128),
+      'content-length': '0',
+      'x-chaos-token': 't'.repeat(128),
+      'x-request-id': 'r'.repeat(128),
+      'x-forwarded-proto': 'https',
+      'x-forwarded-for': '2001:0db8:1111:2222:3333:4444:5555:6666',
+      'x-country': 'de',
+      'user-agent': 'u'.repeat(6000),
+      referer: `https://${'r'.repeat(6000)}`,
+    });
+    expect(answer.status).toBe(302);
+  });
+
+  it('tells the gateway what it may note of a visit', async () => {
+    const { CLICK_ADDRESS_HEADER, CLICK_COUNTRY_HEADER } = environmentOf('app');
+    const headers = { CLICK_ADDRESS_HEADER, CLICK_COUNTRY_HEADER };
+    const noting = untilEnd(
+      await startServer({ DATABASE_URL: database.url, CLICK_DETAILS: 'full', ...headers }),
+    );
+    const inFront = untilEnd(await Nginx.start([noting.port]));
+    const { id, short_code: code } = await createUrl(noting);
+    await fetchRaw(inFront.port, `/${code}`, {
+      'user-agent': 'Mozilla/5.0 (X11; Linux x86_64; rv:130.0) Gecko/20100101 Firefox/130.0',
+      referer: 'https://news.example.org/today?id=7',
+      'x-forwarded-for': '203.0.113.77',
+      'x-country': 'ch',
+    });
+    const { body } = await noting.json(`/events?url_id=${id}&event_type=click`);
+    const [click] = body as { details: Record<string, unknown> }[];
+    expect(JSON.stringify(click?.details)).toMatch(/news\.example\.org.*Firefox|Firefox.*news\.example\.org/);
+    expect(JSON.stringify(click?.details)).toContain('"CH"');
+    expect(JSON.stringify(click?.details)).toContain('203.0.113.0');
   });
 
   it('gives every answer one request id: the client’s where it is plausible', async () => {
@@ -86,11 +124,10 @@ describeWith('nginx')('Nginx in front of a gateway', () => {
       upstream_status: '302',
       user_agent: 'a "quoted" \\ agent',
     });
-    const distrustful = await Nginx.start([server.port], { NGINX_TRUSTED_PROXY: '10.9.8.7/32' });
+    const distrustful = untilEnd(await Nginx.start([server.port], { NGINX_TRUSTED_PROXY: '10.9.8.7/32' }));
     await fetchRaw(distrustful.port, '/health', { 'x-request-id': id, 'x-forwarded-for': '203.0.113.7' });
     const other = await eventually(() => distrustful.log().find((one) => one.request_id === id));
     expect(other.remote_addr).toBe('127.0.0.1');
-    await distrustful.stop();
   });
 
   it('tells the gateway the scheme and the host that the visitor used', async () => {

@@ -1,4 +1,5 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { environmentOf } from '../support/compose.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
 import { startLoad } from '../support/load.js';
 import { Nginx, type NginxVariables } from '../support/nginx.js';
@@ -6,6 +7,7 @@ import { startServer, type TestServer } from '../support/server.js';
 import { createUrl } from '../support/suite.js';
 import { describeWith } from '../support/tools.js';
 import { startTraffic, type Traffic } from '../support/traffic.js';
+import { untilEnd } from '../support/until-end.js';
 import { eventually } from '../support/wait.js';
 
 const CLIENTS = 8;
@@ -27,14 +29,18 @@ describeWith('nginx')('two replicas behind Nginx', () => {
     await database?.drop();
   });
 
+  /** As the container is started, with the same patience for idle connections. */
+  async function startReplica(port = 0): Promise<TestServer> {
+    const { DRAIN_LINGER_MS } = environmentOf('app');
+    return untilEnd(await startServer({ DATABASE_URL: database.url, PORT: String(port), DRAIN_LINGER_MS }));
+  }
+
   async function startReplicas(
     variables: NginxVariables = {},
   ): Promise<{ replicas: TestServer[]; nginx: Nginx }> {
-    const replicas = await Promise.all([0, 1].map(() => startServer({ DATABASE_URL: database.url })));
-    const nginx = await Nginx.start(
-      replicas.map(({ port }) => port),
-      variables,
-    );
+    const replicas = [await startReplica(), await startReplica()];
+    const ports = replicas.map(({ port }) => port);
+    const nginx = untilEnd(await Nginx.start(ports, variables));
     return { replicas, nginx };
   }
 
@@ -46,13 +52,13 @@ describeWith('nginx')('two replicas behind Nginx', () => {
   describe('a rolling restart under load', () => {
     it('fails no request', async () => {
       const { replicas, nginx } = await startReplicas();
-      const traffic = startTraffic(nginx.port, codes, CLIENTS);
+      const traffic = untilEnd(startTraffic(nginx.port, codes, CLIENTS));
       for (const index of [0, 1]) {
         await more(traffic, 300);
         const replica = replicas[index] as TestServer;
         expect(await replica.stop()).toBe(0);
         await more(traffic, 100);
-        const successor = await startServer({ DATABASE_URL: database.url, PORT: String(replica.port) });
+        const successor = await startReplica(replica.port);
         replicas[index] = successor;
         // The next one's turn comes when Nginx uses this one again; it leaves a server that refused
         // alone for fail_timeout, which it counts in whole seconds.
@@ -62,15 +68,13 @@ describeWith('nginx')('two replicas behind Nginx', () => {
       await traffic.stop();
       expect(traffic.complaints).toEqual([]);
       expect([...traffic.answers.keys()].sort()).toEqual(['GET 200', 'GET 302', 'POST 201']);
-      await nginx.stop();
-      await Promise.all(replicas.map((replica) => replica.stop()));
     });
   });
 
   describe('a replica that is killed under load', () => {
     it('fails nothing but what can’t be repeated of the requests it had', async () => {
       const { replicas, nginx } = await startReplicas();
-      const traffic = startTraffic(nginx.port, codes, CLIENTS);
+      const traffic = untilEnd(startTraffic(nginx.port, codes, CLIENTS));
       await more(traffic, 500);
       await replicas[0]?.kill();
       await more(traffic, 1000);
@@ -82,22 +86,18 @@ describeWith('nginx')('two replicas behind Nginx', () => {
       for (const complaint of traffic.complaints) {
         expect(complaint).toMatch(/502 {"error":"Service temporarily unavailable","status":502}$/);
       }
-      await nginx.stop();
-      await replicas[1]?.stop();
     });
   });
 
   describe('a replica that does not answer any more', () => {
     it('is passed over by redirects, within their time-out', async () => {
       const { replicas, nginx } = await startReplicas({ NGINX_REDIRECT_TIMEOUT: '1s' });
-      const [frozen, healthy] = replicas as [TestServer, TestServer];
+      const [frozen] = replicas as [TestServer, TestServer];
       frozen.signal('SIGSTOP');
+      onTestFinished(() => frozen.signal('SIGCONT'));
       const some = codes.slice(0, 20);
       const answers = await Promise.all(some.map((code) => nginx.fetch(`/${code}`)));
       expect(answers.map(({ status }) => status)).toEqual(some.map(() => 302));
-      frozen.signal('SIGCONT');
-      await nginx.stop();
-      await Promise.all([frozen.stop(), healthy.stop()]);
     });
   });
 
@@ -107,12 +107,10 @@ describeWith('nginx')('two replicas behind Nginx', () => {
       const { replicas, nginx } = await startReplicas(variables);
       const visits = Array.from({ length: 5000 }, () => codes[Math.floor(Math.random() * LINKS)] ?? '');
       // One visitor: two who ask for the same link at the same time would both miss it.
-      const load = startLoad(nginx.port, [...codes, ...codes, ...visits], 1);
+      const load = untilEnd(startLoad(nginx.port, [...codes, ...codes, ...visits], 1));
       await eventually(() => load.total() >= 4000);
       await load.stop();
       const caches = await Promise.all(replicas.map((replica) => cacheOf(replica)));
-      await nginx.stop();
-      await Promise.all(replicas.map((replica) => replica.stop()));
       const sum = (fact: keyof Cache): number => caches.reduce((total, cache) => total + cache[fact], 0);
       return { hits: sum('hits'), misses: sum('misses'), links: sum('links') };
     }
