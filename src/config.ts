@@ -186,6 +186,9 @@ export const settings = z.object({
     'Request log lines a second and gateway; more are counted, not written',
   ),
   DRAIN_DEADLINE_MS: integer(10_000, 0, 600_000).describe('Deadline of a graceful stop'),
+  DRAIN_LINGER_MS: integer(0, 0, 600_000).describe(
+    'How long a stop leaves idle connections to their clients to close; behind a proxy, longer than it keeps them',
+  ),
 });
 
 /** A setting as the documentation shows it; `fallback` is empty where there is none. */

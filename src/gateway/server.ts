@@ -62,6 +62,7 @@ class Gateway {
   readonly #stopWatching: () => void;
   readonly #releaseCounters: () => void;
   #listenSocket: us_listen_socket | undefined;
+  #connections = 0;
   #isClosed = false;
 
   constructor(data: GatewayData, port: NonNullable<typeof parentPort>) {
@@ -127,6 +128,9 @@ class Gateway {
       waitingMax: config.TRANSFER_WAITING_MAX,
       importMaxBytes: config.IMPORT_MAX_BYTES,
     });
+    this.#app.filter((_, change) => {
+      this.#connections += Number(change);
+    });
     registerRoutes(this.#app, {
       redirect: this.#redirect,
       api: new Api({
@@ -187,12 +191,17 @@ class Gateway {
     }
   }
 
-  /** No new connections; the next answer on each of the others closes it. */
+  /**
+   * No new connections; the next answer on each of the others closes it. Idle ones are left for a while:
+   * a request that meets a connection being cut has failed, and can't always be sent again.
+   */
   #drain(): void {
     this.#host.isDraining = true;
     this.#closeListener();
+    const lingerUntilMs = performance.now() + this.#data.config.DRAIN_LINGER_MS;
     const timer = setInterval(() => {
       if (this.#host.open > 0) return;
+      if (this.#connections > 0 && performance.now() < lingerUntilMs) return;
       clearInterval(timer);
       this.#supervisor.tell({ kind: 'drained' });
     }, DRAIN_CHECK_MS);

@@ -1,0 +1,166 @@
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import pg from 'pg';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
+import { environmentOf, root } from '../support/compose.js';
+import { readDashboards } from '../support/dashboards.js';
+import { createEmptyDatabase, type TestDatabase } from '../support/database.js';
+import { run } from '../support/program.js';
+import { startServer, type TestServer } from '../support/server.js';
+import { click, createUrl } from '../support/suite.js';
+
+interface DataSource {
+  readonly uid: string;
+  readonly type: string;
+  readonly user?: string;
+  readonly secureJsonData?: { readonly password: string };
+}
+
+const dataSources = (
+  parse(readFileSync(path.join(root, 'ops/grafana/provisioning/datasources/datasources.yml'), 'utf8')) as {
+    datasources: DataSource[];
+  }
+).datasources;
+
+/** The units in use, as Grafana names them. */
+const units = ['short', 's', 'bytes', 'decbytes', 'percentunit', 'reqps', 'ops'];
+
+describe('the dashboards', () => {
+  it('are as their source says', async () => {
+    const { code, output } = await run(process.execPath, ['scripts/dashboards.mjs', '--check'], {
+      cwd: root,
+    });
+    expect(output).toBe('');
+    expect(code).toBe(0);
+  });
+
+  it('have names of their own', () => {
+    const boards = [...readDashboards().values()];
+    expect(boards.length).toBeGreaterThanOrEqual(5);
+    expect(new Set(boards.map(({ uid }) => uid)).size).toBe(boards.length);
+    for (const { uid, schemaVersion } of boards) {
+      expect(uid).toMatch(/^[a-z-]{1,40}$/);
+      expect(schemaVersion).toBeGreaterThanOrEqual(39);
+    }
+  });
+
+  it.each([...readDashboards()])('%s: every panel says what it shows, in a unit', (_, board) => {
+    for (const panel of board.panels.filter(({ type }) => type !== 'row')) {
+      const where = `${board.title} / ${panel.title}`;
+      expect(panel.description?.length, where).toBeGreaterThan(20);
+      expect(units, where).toContain(panel.fieldConfig?.defaults.unit);
+      expect(panel.fieldConfig?.defaults.thresholds?.steps[0]?.value, where).toBeNull();
+      expect(panel.targets?.length, where).toBeGreaterThan(0);
+      const source = dataSources.find(({ uid }) => uid === panel.datasource?.uid);
+      expect(source?.type, where).toBe(panel.datasource?.type);
+    }
+  });
+
+  it.each([...readDashboards()])('%s: panels lie beside each other, not on each other', (_, { panels }) => {
+    expect(new Set(panels.map(({ id }) => id)).size).toBe(panels.length);
+    const taken = new Set<string>();
+    for (const { gridPos } of panels) {
+      expect(gridPos.x + gridPos.w).toBeLessThanOrEqual(24);
+      for (let x = gridPos.x; x < gridPos.x + gridPos.w; x += 1) {
+        for (let y = gridPos.y; y < gridPos.y + gridPos.h; y += 1) {
+          expect(taken.has(`${x},${y}`)).toBe(false);
+          taken.add(`${x},${y}`);
+        }
+      }
+    }
+  });
+
+  it.each([...readDashboards()])('%s: uses the variables that it has', (_, board) => {
+    const names = board.templating.list.map(({ name }) => name);
+    const used = [...JSON.stringify(board.panels).matchAll(/\$(?!__)\{?(\w+)/g)].map(([, name]) => name);
+    for (const name of used) expect(names).toContain(name);
+  });
+
+  it('are found by their provisioning', () => {
+    const file = path.join(root, 'ops/grafana/provisioning/dashboards/dashboards.yml');
+    const { providers } = parse(readFileSync(file, 'utf8')) as { providers: { options: { path: string } }[] };
+    const home = environmentOf('grafana').GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH ?? '';
+    expect(path.dirname(home)).toBe(providers[0]?.options.path);
+    expect([...readDashboards().keys()]).toContain(path.basename(home));
+  });
+});
+
+describe('Grafana’s role in the database', () => {
+  let database: TestDatabase;
+  let server: TestServer;
+  let reader: pg.Client;
+  const role = dataSources.find(({ uid }) => uid === 'postgres')?.user ?? '';
+
+  beforeAll(async () => {
+    // As in the container: the role is made first, the tables by the server.
+    database = await createEmptyDatabase();
+    const sql = readFileSync(path.join(root, 'ops/postgres/reader.sql'), 'utf8');
+    await database.query(sql.replace(":'password'", "'read only'"));
+    server = await startServer({ DATABASE_URL: database.url });
+    reader = new pg.Client({ ...database.address, user: role, password: 'read only' });
+    await reader.connect();
+  });
+
+  afterAll(async () => {
+    await reader?.end();
+    await server?.stop();
+    await database?.query(`DROP OWNED BY ${role}`);
+    await database?.query(`DROP ROLE ${role}`);
+    await database?.drop();
+  });
+
+  it('is the one that the init script makes, with the password that Grafana is given', () => {
+    const script = readFileSync(path.join(root, 'ops/postgres/reader.sql'), 'utf8');
+    expect(script).toContain(`CREATE ROLE ${role} LOGIN`);
+    expect(dataSources.find(({ uid }) => uid === 'postgres')?.secureJsonData?.password).toBe(
+      '$POSTGRES_READER_PASSWORD',
+    );
+    expect(environmentOf('grafana').POSTGRES_READER_PASSWORD).toBe(
+      environmentOf('db').POSTGRES_READER_PASSWORD,
+    );
+  });
+
+  it.each([
+    `INSERT INTO users (username, email) VALUES ('x', 'x@example.com')`,
+    `DELETE FROM events`,
+    `UPDATE short_urls SET is_active = false`,
+    `CREATE TABLE mine (id int)`,
+    `SET default_transaction_read_only = off; DELETE FROM users`,
+  ])('may not: %s', async (sql) => {
+    await expect(reader.query(sql)).rejects.toThrow(/permission denied|read-only/);
+    await reader.query('SET default_transaction_read_only = on');
+  });
+
+  it('may read what the upkeep makes later', async () => {
+    await database.query('SELECT make_event_partitions($1, $1)', ['2031-05-01']);
+    await expect(reader.query('SELECT count(*) FROM events_2031_05')).resolves.toBeDefined();
+  });
+
+  it('gets rows for every panel that asks the database', async () => {
+    const url = await createUrl(server);
+    for (let count = 0; count < 5; count += 1) await click(server, url.short_code);
+    await server.json(`/events?url_id=${url.id}`);
+    const queries = [...readDashboards().values()].flatMap(({ title, panels }) =>
+      panels.flatMap(({ title: panel, targets = [] }) =>
+        targets.flatMap(({ rawSql }) => (rawSql === undefined ? [] : [[`${title} / ${panel}`, rawSql]])),
+      ),
+    );
+    expect(queries.length).toBeGreaterThanOrEqual(5);
+    for (const [where, sql = ''] of queries) {
+      const inTime = sql.replaceAll(
+        /\$__timeFilter\(([^)]+)\)/g,
+        `$1 BETWEEN '2020-01-01T00:00:00Z' AND '2099-01-01T00:00:00Z'`,
+      );
+      expect(inTime, where).not.toContain('$__');
+      const { rows } = await reader.query(inTime);
+      expect(rows.length, where).toBeGreaterThan(0);
+      if (where === 'PostgreSQL and pool / Connections by user') {
+        expect(rows.map(({ user }) => user)).toContain(database.address.user);
+      }
+      if (where === 'Clicks / Top 10 links') {
+        expect(rows[0]).toEqual({ short_code: url.short_code, target: url.original_url, clicks: '5' });
+      }
+    }
+  });
+});

@@ -1,0 +1,118 @@
+import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { parse, stringify } from 'yaml';
+import { root } from './compose.js';
+import { makeFolder } from './folders.js';
+import { freePort, Program } from './program.js';
+import { toolPath } from './tools.js';
+
+const source = path.join(root, 'ops/prometheus');
+
+/** Ports to scrape, by job, and of the Alertmanagers to tell. */
+export interface PrometheusTargets {
+  readonly switchyard: readonly number[];
+  readonly nginx?: readonly number[];
+  readonly alertmanager?: readonly number[];
+}
+
+export interface Sample {
+  readonly metric: Readonly<Record<string, string>>;
+  readonly value: number;
+}
+
+export interface RuleState {
+  readonly name: string;
+  readonly type: 'alerting' | 'recording';
+  readonly health: string;
+  readonly lastError?: string;
+}
+
+interface ScrapeConfig {
+  job_name: string;
+  dns_sd_configs?: unknown;
+  static_configs?: { targets: string[] }[];
+}
+
+interface PrometheusConfig {
+  alerting: { alertmanagers: { static_configs: { targets: string[] }[] }[] };
+  scrape_configs: ScrapeConfig[];
+}
+
+/** A real Prometheus with the committed configuration and rules; only the addresses are its test's. */
+export class Prometheus {
+  readonly url: string;
+  readonly #folder: string;
+  readonly #program: Program;
+
+  private constructor(url: string, folder: string, program: Program) {
+    this.url = url;
+    this.#folder = folder;
+    this.#program = program;
+  }
+
+  static async start(targets: PrometheusTargets): Promise<Prometheus> {
+    const folder = makeFolder('prometheus');
+    const port = await freePort();
+    cpSync(path.join(source, 'rules'), path.join(folder, 'rules'), { recursive: true });
+    writeFileSync(path.join(folder, 'prometheus.yml'), render(targets, port));
+    const program = new Program(toolPath('prometheus'), [
+      `--config.file=${folder}/prometheus.yml`,
+      `--storage.tsdb.path=${folder}/data`,
+      `--web.listen-address=127.0.0.1:${port}`,
+      '--log.level=warn',
+    ]);
+    const prometheus = new Prometheus(`http://127.0.0.1:${port}`, folder, program);
+    await program.answers(`${prometheus.url}/-/ready`);
+    return prometheus;
+  }
+
+  /** The instant value of an expression. @throws when Prometheus refuses it. */
+  async query(expression: string): Promise<Sample[]> {
+    const answer = await this.#get<{ resultType: string; result: unknown }>('query', { query: expression });
+    if (answer.resultType === 'scalar') {
+      return [{ metric: {}, value: Number((answer.result as [number, string])[1]) }];
+    }
+    return (answer.result as { metric: Record<string, string>; value: [number, string] }[]).map(
+      ({ metric, value }) => ({ metric, value: Number(value[1]) }),
+    );
+  }
+
+  /** Names of all series, scraped and recorded. */
+  names(): Promise<string[]> {
+    return this.#get('label/__name__/values');
+  }
+
+  async rules(): Promise<RuleState[]> {
+    const { groups } = await this.#get<{ groups: { rules: RuleState[] }[] }>('rules');
+    return groups.flatMap(({ rules }) => rules);
+  }
+
+  async stop(): Promise<void> {
+    await this.#program.stop();
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+
+  async #get<T>(endpoint: string, parameters: Record<string, string> = {}): Promise<T> {
+    const response = await fetch(`${this.url}/api/v1/${endpoint}?${new URLSearchParams(parameters)}`);
+    const answer = (await response.json()) as { status: string; error?: string; data: T };
+    if (answer.status !== 'success') throw new Error(`${parameters.query ?? endpoint}: ${answer.error}`);
+    return answer.data;
+  }
+}
+
+function render(targets: PrometheusTargets, ownPort: number): string {
+  const config = parse(readFileSync(path.join(source, 'prometheus.yml'), 'utf8')) as PrometheusConfig;
+  const ports: Readonly<Record<string, readonly number[]>> = { prometheus: [ownPort], ...targets };
+  for (const job of config.scrape_configs) {
+    delete job.dns_sd_configs;
+    job.static_configs = [{ targets: (ports[job.job_name] ?? []).map(addressOf) }];
+  }
+  for (const { static_configs } of config.alerting.alertmanagers) {
+    for (const entry of static_configs) entry.targets = (targets.alertmanager ?? []).map(addressOf);
+  }
+  return stringify(config);
+}
+
+function addressOf(port: number): string {
+  return `127.0.0.1:${port}`;
+}
