@@ -1,0 +1,5 @@
+import type { Scenario } from '../scenario.js';
+import { redirectHit, redirectPipelined, redirectServers } from './redirect-hit.js';
+
+/** All scenarios, in the order in which they run. */
+export const scenarios: readonly Scenario[] = [redirectHit, redirectPipelined, redirectServers];
