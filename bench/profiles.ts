@@ -24,15 +24,15 @@ export function summariseProfiles(folder: string): string {
     const profile = JSON.parse(readFileSync(path.join(folder, file), 'utf8')) as CpuProfile;
     const own = selfMicros(profile);
     const total = [...own.values()].reduce((sum, micros) => sum + micros, 0);
-    const busy = total - (own.get('(idle)') ?? 0) - (own.get('(program)') ?? 0);
+    const busy = total - (own.get('(idle)') ?? 0);
     if (busy < total * SMALLEST_SHARE) continue;
     const rows = [...own]
       .filter(([name]) => name !== '(idle)')
       .sort(([, one], [, other]) => other - one)
       .slice(0, FUNCTIONS)
-      .map(([name, micros]) => [name, `${figure(micros / 1000)} ms`, `${figure((micros / total) * 100)} %`]);
+      .map(([name, micros]) => [name, `${figure(micros / 1000)} ms`, `${figure((micros / busy) * 100)} %`]);
     parts.push(
-      `\n${file} (thread ${threadOf(profile)})\n${table([['function', 'own time', 'of all'], ...rows])}`,
+      `\n${file} (thread ${threadOf(profile)})\n${table([['function', 'own time', 'of busy'], ...rows])}`,
     );
   }
   return parts.join('\n');
@@ -58,7 +58,8 @@ function threadOf({ nodes }: CpuProfile): string {
   const urls = nodes.map(({ callFrame }) => callFrame.url);
   const known = [
     ['gateway/server.js', 'gateway'],
-    ['workers/ingest.js', 'worker'],
+    ['journal-reader.js', 'ingest'],
+    ['workers/tasks.js', 'calls or transfers'],
     ['src/main.js', 'supervisor'],
   ] as const;
   return known.find(([file]) => urls.some((url) => url.endsWith(file)))?.[1] ?? 'unknown';

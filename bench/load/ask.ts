@@ -4,6 +4,7 @@ import { connect } from 'node:net';
 export interface RawAnswer {
   readonly status: number;
   readonly headers: ReadonlyMap<string, string>;
+  readonly body: string;
   /** Of the head and the body together. */
   readonly bytes: number;
 }
@@ -21,7 +22,7 @@ export function ask(port: number, request: string): Promise<RawAnswer> {
       text += part;
       const headEnd = text.indexOf('\r\n\r\n');
       if (headEnd === -1) return;
-      const answer = parse(text.slice(0, headEnd), text.length);
+      const answer = parse(text.slice(0, headEnd), text.slice(headEnd + 4));
       if (text.length < headEnd + 4 + Number(answer.headers.get('content-length') ?? 0)) return;
       clearTimeout(timer);
       socket.destroy();
@@ -31,11 +32,16 @@ export function ask(port: number, request: string): Promise<RawAnswer> {
   });
 }
 
-function parse(head: string, bytes: number): RawAnswer {
+function parse(head: string, body: string): RawAnswer {
   const [statusLine = '', ...lines] = head.split('\r\n');
   const headers = lines.map((line): [string, string] => {
     const colon = line.indexOf(':');
     return [line.slice(0, colon).toLowerCase(), line.slice(colon + 1).trim()];
   });
-  return { status: Number(statusLine.split(' ')[1]), headers: new Map(headers), bytes };
+  return {
+    status: Number(statusLine.split(' ')[1]),
+    headers: new Map(headers),
+    body,
+    bytes: head.length + 4 + body.length,
+  };
 }

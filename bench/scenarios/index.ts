@@ -1,5 +1,13 @@
 import type { Scenario } from '../scenario.js';
 import { redirectHit, redirectPipelined, redirectServers } from './redirect-hit.js';
+import { redirectMiss } from './redirect-miss.js';
+import { shorten } from './shorten.js';
 
 /** All scenarios, in the order in which they run. */
-export const scenarios: readonly Scenario[] = [redirectHit, redirectPipelined, redirectServers];
+export const scenarios: readonly Scenario[] = [
+  redirectHit,
+  redirectPipelined,
+  redirectServers,
+  redirectMiss,
+  shorten,
+];
