@@ -1,6 +1,9 @@
 import type { Scenario } from '../scenario.js';
+import { ingest } from './ingest.js';
 import { redirectHit, redirectPipelined, redirectServers } from './redirect-hit.js';
 import { redirectMiss } from './redirect-miss.js';
+import { redirectRate } from './redirect-rate.js';
+import { redirectSustained } from './redirect-sustained.js';
 import { shorten } from './shorten.js';
 
 /** All scenarios, in the order in which they run. */
@@ -8,6 +11,9 @@ export const scenarios: readonly Scenario[] = [
   redirectHit,
   redirectPipelined,
   redirectServers,
+  redirectRate,
   redirectMiss,
+  ingest,
+  redirectSustained,
   shorten,
 ];

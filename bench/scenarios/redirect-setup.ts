@@ -29,6 +29,8 @@ export interface RedirectSetup {
   readonly servers: ReadonlyMap<string, readonly ServerHandle[]>;
   /** How answers differ in what is not compared. */
   readonly notes: readonly string[];
+  /** For loads with a fixed rate: found only when the servers are there. */
+  readonly setRate: (rate: number) => void;
 }
 
 export function popularPaths(bench: Bench): string {
@@ -48,6 +50,10 @@ export async function withRedirectServers<T>(
   use: (setup: RedirectSetup) => Promise<T>,
 ): Promise<T> {
   const ends: (() => Promise<void>)[] = [];
+  let current = load;
+  const setRate = (rate: number): void => {
+    current = { ...load, rate };
+  };
   try {
     const arms: Arm[] = [];
     const servers = new Map<string, readonly ServerHandle[]>();
@@ -73,7 +79,7 @@ export async function withRedirectServers<T>(
           first,
           twin,
           generator: bench.generator,
-          load: () => load,
+          load: () => current,
           ...(check === undefined ? {} : { check }),
         }),
       );
@@ -99,13 +105,14 @@ export async function withRedirectServers<T>(
     }
     const named = [...servers].flatMap(([name, pair]) => pair.map((server) => [name, server] as const));
     const notes = await requireIdentical(named, `/${codeOf(1)}`);
-    return await use({ arms, servers, notes });
+    return await use({ arms, servers, notes, setRate });
   } finally {
     for (const end of ends.reverse()) await end().catch(() => undefined);
   }
 }
 
-async function fillCache(server: ServerHandle): Promise<void> {
+/** Makes every link known to the server's one gateway. */
+export async function fillCache(server: ServerHandle): Promise<void> {
   const requests = Array.from({ length: LINKS }, (_, index) =>
     requestText({ port: server.port }, `/${codeOf(index + 1)}`),
   );
