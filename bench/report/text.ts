@@ -20,7 +20,7 @@ export function figure(value: number): string {
 }
 
 export function percent(share: number): string {
-  return `${(share * 100).toFixed(1)} %`;
+  return Number.isFinite(share) ? `${(share * 100).toFixed(1)} %` : '–';
 }
 
 export function mebibytes(bytes: number): string {
