@@ -6,7 +6,8 @@ import type { PacedLoad } from './load.js';
 /**
  * A generator with a fixed rate of arrivals, in a process of its own. Request `n` is due at `n / rate`
  * seconds. It goes out on a free connection as soon as it is due; when none is free it waits, and that
- * wait counts. The loop never sleeps, so that a request is at most microseconds late by our own fault.
+ * wait counts. At a high rate the loop never sleeps, so that a request is at most microseconds late by
+ * our own fault; at a low one it sleeps between them, to leave the core to the server.
  */
 const load = JSON.parse(process.argv[2] ?? '{}') as PacedLoad;
 const requests = readFileSync(load.paths, 'utf8')
@@ -18,6 +19,10 @@ const requests = readFileSync(load.paths, 'utf8')
 const WARM_UP_SECONDS = Math.min(1, load.seconds / 4);
 /** How long the last answers may take. */
 const GRACE_MS = 10_000;
+
+/** Up to so many requests a second a timer, which is a millisecond late at most, is exact enough. */
+const LOW_RATE = 5000;
+const isSparse = load.rate <= LOW_RATE;
 
 const histogram = new Histogram();
 let errors = 0;
@@ -66,7 +71,9 @@ function turn(): void {
     finish();
     return;
   }
-  setImmediate(turn);
+  const nextDueMs = startMs + sent * millisecondsEach - performance.now();
+  if (isSparse && (sent === total || nextDueMs > 0)) setTimeout(turn, Math.max(1, Math.floor(nextDueMs)));
+  else setImmediate(turn);
 }
 
 function finish(): void {

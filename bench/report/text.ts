@@ -24,7 +24,7 @@ export function percent(share: number): string {
 }
 
 export function mebibytes(bytes: number): string {
-  return `${(bytes / 2 ** 20).toFixed(0)} MiB`;
+  return bytes > 0 ? `${(bytes / 2 ** 20).toFixed(0)} MiB` : '–';
 }
 
 /** Columns as wide as their widest cell; the first to the left, the others to the right. */
