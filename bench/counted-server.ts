@@ -8,6 +8,10 @@ import { root } from './root.js';
 
 /** Room for all that is allocated while we count, so that no collection comes between. */
 const YOUNG_MEBIBYTES = 128;
+const largeYoungSpace = [
+  `--min-semi-space-size=${YOUNG_MEBIBYTES}`,
+  `--max-semi-space-size=${YOUNG_MEBIBYTES}`,
+];
 
 /** The real server with the probe in it, a process that we can talk to. */
 export class CountedServer {
@@ -21,17 +25,22 @@ export class CountedServer {
     this.port = port;
   }
 
-  static async start(databaseUrl: string): Promise<CountedServer> {
+  /** @param settings On top of the default ones. @param nodeArgs For Node itself. */
+  static async start(
+    databaseUrl: string,
+    checkout: string = root,
+    settings: Readonly<Record<string, string>> = {},
+    nodeArgs: readonly string[] = largeYoungSpace,
+  ): Promise<CountedServer> {
     const dataDir = makeFolder('counted');
     const { PATH, HOME } = process.env;
     const child = spawn(
       process.execPath,
       [
-        `--min-semi-space-size=${YOUNG_MEBIBYTES}`,
-        `--max-semi-space-size=${YOUNG_MEBIBYTES}`,
+        ...nodeArgs,
         '--import',
         fileURLToPath(new URL('./counted-probe.js', import.meta.url)),
-        path.join(root, 'dist/src/main.js'),
+        path.join(checkout, 'dist/src/main.js'),
       ],
       {
         cwd: dataDir,
@@ -45,6 +54,7 @@ export class CountedServer {
           DATABASE_URL: databaseUrl,
           SEED_ON_BOOT: 'false',
           GATEWAY_THREADS: '1',
+          ...settings,
         },
         stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
       },

@@ -72,8 +72,9 @@ function twinNoise({ first, twin }: ArmResult, read: (measure: Measure) => numbe
 export function targetLine(target: ScenarioResult['targets'][number]): string {
   const { text, value, limit, kind, unit } = target;
   const sign = kind === 'at most' ? '≤' : '≥';
-  const margin = marginOf(target);
-  const verdict = isMet(target) ? `met by ${percent(margin)}` : `MISSED by ${percent(-margin)}`;
+  const margin = Math.abs(marginOf(target));
+  const by = Number.isFinite(margin) ? ` by ${percent(margin)}` : '';
+  const verdict = `${isMet(target) ? 'met' : 'MISSED'}${by}`;
   return `${text}: ${figure(value)} ${unit} (target ${sign} ${figure(limit)} ${unit}): ${verdict}`;
 }
 

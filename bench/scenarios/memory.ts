@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { startSwitchyard } from '../arms/switchyard.js';
+import { readMetrics } from '../arms/switchyard.js';
+import { CountedServer } from '../counted-server.js';
 import { codeOf } from '../data/links.js';
 import { requestText } from '../load/connection.js';
 import { walk } from '../load/walk.js';
@@ -11,7 +12,7 @@ const QUICK_LINKS = 200_000;
 const CONNECTIONS = 64;
 const KEPT_FEW = 1000;
 /** Memory that is given back when nothing happens counts as given back. */
-const SETTLE_SECONDS = 15;
+const SETTLE_SECONDS = 10;
 
 export const memory: Scenario = {
   name: 'memory',
@@ -50,7 +51,7 @@ export const memory: Scenario = {
       timelines: [],
       notes: [
         'by difference between two servers that answered the same requests and differ in CACHE_MAX_LINKS only',
-        `RSS is the lowest within ${SETTLE_SECONDS} s after the last answer`,
+        `the gateway collects its garbage first; RSS is the lowest within ${SETTLE_SECONDS} s after`,
       ],
       unitCosts: { cachedLinkBytes: bytes },
     };
@@ -65,25 +66,23 @@ async function residentAfter(
   const [subject] = bench.subjects;
   if (subject === undefined) throw new Error('there is nothing to measure');
   const database = await bench.postgres.database(links);
-  const server = await startSwitchyard({
-    root: subject.root,
-    databaseUrl: database.url,
-    placement: 'anywhere',
-    settings: { CACHE_MAX_LINKS: String(cacheMaxLinks) },
-  });
+  const settings = { CACHE_MAX_LINKS: String(cacheMaxLinks) };
+  const server = await CountedServer.start(database.url, subject.root, settings, []);
   try {
     await sleep(2000);
-    const before = residentBytes(server.pids());
+    await server.probe({ ask: 'begin' });
+    const before = residentBytes([server.pid]);
     const requests = Array.from({ length: links }, (_, index) =>
       requestText({ port: server.port }, `/${codeOf(index + 1)}`),
     );
     const wrong = await walk(server.port, requests, { connections: CONNECTIONS, expected: 302 });
     if (wrong > 0) throw new Error(`${wrong} links did not redirect`);
-    while (((await server.metrics?.())?.get('clicks_pending') ?? 0) > 0) await sleep(200);
-    let after = residentBytes(server.pids());
+    while (((await readMetrics(server.port)).get('clicks_pending') ?? 0) > 0) await sleep(200);
+    await server.probe({ ask: 'begin' });
+    let after = residentBytes([server.pid]);
     for (let second = 0; second < SETTLE_SECONDS; second += 1) {
       await sleep(1000);
-      after = Math.min(after, residentBytes(server.pids()));
+      after = Math.min(after, residentBytes([server.pid]));
     }
     return { before, after };
   } finally {
