@@ -128,6 +128,7 @@ class Gateway {
       waitingMax: config.TRANSFER_WAITING_MAX,
       importMaxBytes: config.IMPORT_MAX_BYTES,
     });
+    // biome-ignore lint/suspicious/useIterableCallbackReturn: not an array's filter, but uWebSockets.js's hook
     this.#app.filter((_, change) => {
       this.#connections += Number(change);
     });

@@ -1,0 +1,29 @@
+import type { Scenario } from '../scenario.js';
+import { importUsers } from './import.js';
+import { ingest } from './ingest.js';
+import { list } from './list.js';
+import { memory } from './memory.js';
+import { redirectHit, redirectPipelined, redirectServers } from './redirect-hit.js';
+import { redirectMiss } from './redirect-miss.js';
+import { redirectRate } from './redirect-rate.js';
+import { redirectSustained } from './redirect-sustained.js';
+import { shorten } from './shorten.js';
+import { start } from './start.js';
+import { threads } from './threads.js';
+
+/** All scenarios, in the order in which they run. */
+export const scenarios: readonly Scenario[] = [
+  redirectHit,
+  redirectPipelined,
+  redirectServers,
+  redirectRate,
+  redirectMiss,
+  ingest,
+  redirectSustained,
+  shorten,
+  importUsers,
+  list,
+  memory,
+  start,
+  threads,
+];

@@ -1,0 +1,129 @@
+import { hasNginx, startNginx } from '../arms/nginx.js';
+import { startNodeServer } from '../arms/node-server.js';
+import type { ScenarioResult } from '../report/results.js';
+import { compareArms, medianOf, runRounds, stepsOf } from '../rounds.js';
+import type { Bench, Scenario } from '../scenario.js';
+import { type Baseline, CONNECTIONS, LINKS, popularPaths, withRedirectServers } from './redirect-setup.js';
+import { armOf, ratioTarget } from './targets.js';
+
+export const bareBaseline: Baseline = {
+  name: 'bare',
+  about: 'uWebSockets.js alone: one route, a constant 302 of as many bytes, in a worker thread',
+  start: () => startNodeServer('bare', 'server core', {}),
+};
+
+const httpBaseline: Baseline = {
+  name: 'http',
+  about: 'Node http, links in a map',
+  start: () => startNodeServer('http', 'server core', { LINKS: String(LINKS) }),
+};
+
+const fastifyBaseline: Baseline = {
+  name: 'fastify',
+  about: 'Fastify, links in a map',
+  start: () => startNodeServer('fastify', 'server core', { LINKS: String(LINKS) }),
+};
+
+const nginxBaseline: Baseline = {
+  name: 'nginx',
+  about: 'Nginx, one worker, return 302 from a map',
+  start: () => startNginx(LINKS, 'server core'),
+};
+
+async function runHit(
+  bench: Bench,
+  { name, title }: { name: string; title: string },
+  baselines: readonly Baseline[],
+  pipelining: number,
+): Promise<Omit<ScenarioResult, 'targets'>> {
+  const armCount = bench.subjects.length === 1 ? baselines.length + 1 : bench.subjects.length;
+  bench.progress.begin(name, stepsOf(armCount, bench.rounds) + armCount);
+  const load = {
+    connections: CONNECTIONS,
+    seconds: bench.seconds,
+    paths: popularPaths(bench),
+    pipelining,
+    expected: 302,
+    isPinned: true,
+  };
+  return withRedirectServers(bench, baselines, load, async ({ arms, notes }) => {
+    const results = await runRounds(arms, {
+      rounds: bench.rounds,
+      onStep: (what) => bench.progress.step(what),
+    });
+    const own = armOf(results, bench.subjects[0]?.name ?? '');
+    return {
+      name,
+      title,
+      unit: 'requests',
+      parameters: {
+        connections: CONNECTIONS,
+        links: LINKS,
+        popularity: 'Zipf 1.0',
+        pipelining,
+        seconds: bench.seconds,
+      },
+      arms: results,
+      comparisons: compareArms(results),
+      facts: [],
+      timelines: [],
+      notes,
+      unitCosts:
+        own === undefined || pipelining > 1
+          ? {}
+          : {
+              hitMicros: medianOf(own, ({ cpuMicros }) => cpuMicros),
+              hitsPerGateway: medianOf(own, ({ perSecond }) => perSecond),
+            },
+    };
+  });
+}
+
+export const redirectHit: Scenario = {
+  name: 'redirect-hit',
+  title: 'Redirects that hit the cache',
+  isComparable: true,
+  run: async (bench) => {
+    const result = await runHit(bench, redirectHit, [bareBaseline], 1);
+    const own = bench.subjects[0]?.name ?? '';
+    return {
+      ...result,
+      targets: [
+        ...ratioTarget(result.arms, 'CPU per request of the bare App', 'cpuMicros', 'bare', own, 1.1),
+        ...ratioTarget(result.arms, 'throughput of the bare App', 'perSecond', 'bare', own, 0.92),
+      ],
+    };
+  },
+};
+
+export const redirectPipelined: Scenario = {
+  name: 'redirect-pipelined',
+  title: 'Redirects that hit the cache, 16 pipelined',
+  isComparable: true,
+  run: async (bench) => {
+    const result = await runHit(bench, redirectPipelined, [bareBaseline], 16);
+    const own = bench.subjects[0]?.name ?? '';
+    const text = 'CPU per request of the bare App, pipelined';
+    return { ...result, targets: ratioTarget(result.arms, text, 'cpuMicros', 'bare', own, 1.5) };
+  },
+};
+
+export const redirectServers: Scenario = {
+  name: 'redirect-servers',
+  title: 'Redirects that hit the cache, beside other servers',
+  isComparable: false,
+  run: async (bench) => {
+    const baselines = [bareBaseline, ...(hasNginx() ? [nginxBaseline] : []), httpBaseline, fastifyBaseline];
+    const result = await runHit(bench, redirectServers, baselines, 1);
+    const own = bench.subjects[0]?.name ?? '';
+    return {
+      ...result,
+      notes: hasNginx() ? result.notes : [...result.notes, 'Nginx is not installed here: not compared'],
+      unitCosts: {},
+      targets: [
+        ...ratioTarget(result.arms, 'throughput of Nginx', 'perSecond', 'nginx', own, 0.9),
+        ...ratioTarget(result.arms, 'throughput of Node http', 'perSecond', 'http', own, 1.8),
+      ],
+    };
+  },
+};
