@@ -2,6 +2,7 @@ import { mkdirSync, readdirSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { ClickJournal } from '../../src/gateway/click-journal.js';
 import { CachedLink } from '../../src/gateway/link-cache.js';
+import { LinkTable } from '../../src/gateway/link-table.js';
 import { Counters } from '../../src/shared/counters.js';
 import { PLAIN_FORM } from '../../src/shared/journal-format.js';
 import { JournalSlots } from '../../src/shared/journal-slots.js';
@@ -47,13 +48,14 @@ export function writeJournal(dataDir: string, clicks: number, links: number): Wr
       if (error !== undefined) throw error;
     },
   });
+  const table = new LinkTable(links);
   const cached = new Map<number, CachedLink>();
   let inTurn = 0;
   for (const n of clickedLinks(clicks, links)) {
     let link = cached.get(n);
     if (link === undefined) {
       const row = { urlId: String(n), userId: String(userOf(n)), shortCode: codeOf(n), target: targetOf(n) };
-      link = new CachedLink(row, { slot: 0, version: 0, epoch: 0 });
+      link = new CachedLink(table).at(table.put(row, { slot: 0, version: 0, epoch: 0 }));
       cached.set(n, link);
     }
     journal.record(link);

@@ -14,8 +14,7 @@ import type { SyncPolicy } from '../config.js';
 import type { ThreadCounters } from '../shared/counters.js';
 import { type ClickForm, encodeSegmentHeader, segmentFile } from '../shared/journal-format.js';
 import type { JournalSlot } from '../shared/journal-slots.js';
-import { JournalFrame, type Visit } from './journal-frame.js';
-import type { CachedLink } from './link-cache.js';
+import { JournalFrame, type NumberedLink, type Visit } from './journal-frame.js';
 
 export interface ClickJournalOptions {
   /** The server's journal folder. */
@@ -86,7 +85,7 @@ export class ClickJournal {
   }
 
   /** Notes a click on a link; `flush` is to be called when the turn ends. */
-  record(link: CachedLink): void {
+  record(link: NumberedLink): void {
     // `accepted` is the first cell of a slot.
     this.#accepted[0] = (this.#accepted[0] as number) + 1;
     if (this.#isRefusing) {
@@ -98,7 +97,7 @@ export class ClickJournal {
   }
 
   /** As `record`, with the facts of the visit; for a journal of the detailed form. */
-  recordVisit(link: CachedLink, visit: Visit): void {
+  recordVisit(link: NumberedLink, visit: Visit): void {
     this.#accepted[0] = (this.#accepted[0] as number) + 1;
     if (this.#isRefusing) {
       this.#lose(1);

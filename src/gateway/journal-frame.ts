@@ -5,13 +5,13 @@ import {
   encodeText,
   FRAME_HEADER_BYTES,
   HEAD_FLAG,
+  type JournalledLink,
   LINK_NUMBER_BITS,
   linkBytesAtMost,
   sealFrame,
   textBytesAtMost,
   WORDS_PER_CLICK,
 } from '../shared/journal-format.js';
-import type { CachedLink } from './link-cache.js';
 
 /** What a request tells of a visit beside the link; empty for unknown. */
 export interface Visit {
@@ -20,6 +20,13 @@ export interface Visit {
   readonly country: string;
   readonly address: string;
   readonly isHead: boolean;
+}
+
+/** A link that can remember its number in a segment of the journal; segment 0 for none. */
+export interface NumberedLink extends JournalledLink {
+  readonly journalSegment: number;
+  readonly journalRef: number;
+  setJournalRef(segment: number, ref: number): void;
 }
 
 /** Clicks of one turn; a turn with more makes more frames. */
@@ -79,7 +86,7 @@ export class JournalFrame {
   }
 
   /** Notes a click in the plain form. There must be room: see `isFull`. */
-  add(link: CachedLink): void {
+  add(link: NumberedLink): void {
     if (this.#wordCount === 0) this.#timeMs = Date.now();
     if (link.journalSegment !== this.#segment) this.#define(link);
     this.#words[this.#wordCount] = link.journalRef;
@@ -87,7 +94,7 @@ export class JournalFrame {
   }
 
   /** Notes a click in the detailed form. */
-  addVisit(link: CachedLink, visit: Visit): void {
+  addVisit(link: NumberedLink, visit: Visit): void {
     if (this.#wordCount === 0) this.#timeMs = Date.now();
     if (link.journalSegment !== this.#segment) this.#define(link);
     const flags = visit.isHead ? HEAD_FLAG : 0;
@@ -123,11 +130,10 @@ export class JournalFrame {
     return frame;
   }
 
-  #define(link: CachedLink): void {
+  #define(link: NumberedLink): void {
     this.#makeRoom(linkBytesAtMost(link));
     this.#definitionBytes = encodeLink(this.#definitions, this.#definitionBytes, link);
-    link.journalSegment = this.#segment;
-    link.journalRef = this.#linkCount;
+    link.setJournalRef(this.#segment, this.#linkCount);
     this.#linkCount += 1;
   }
 

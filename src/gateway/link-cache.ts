@@ -1,49 +1,61 @@
 import { LRUCache } from 'lru-cache';
 import { type Coherence, slotOf } from '../shared/coherence.js';
 import type { ThreadCounters } from '../shared/counters.js';
+import type { NumberedLink } from './journal-frame.js';
+import { type LinkRow, LinkTable, type Stamp } from './link-table.js';
+
+export type { LinkRow, Stamp } from './link-table.js';
 
 /**
- * A link as a gateway keeps it. All fields are set in the constructor, in one order, so that every
- * entry has the same shape.
+ * A cached link. There is one of these a cache, for whichever link was found last: to be used at once
+ * and not kept.
  */
-export class CachedLink {
-  readonly urlId: string;
-  readonly userId: string | null;
-  readonly shortCode: string;
-  /** The value of the Location header. */
-  readonly target: string;
-  readonly slot: number;
-  readonly version: number;
-  readonly epoch: number;
-  /** The journal segment in which this link has the number `journalRef`; 0 for none. */
-  journalSegment: number;
-  journalRef: number;
+export class CachedLink implements NumberedLink {
+  readonly #table: LinkTable;
+  #entry = 0;
 
-  constructor(row: LinkRow, stamp: Stamp) {
-    this.urlId = row.urlId;
-    this.userId = row.userId;
-    this.shortCode = row.shortCode;
-    this.target = row.target;
-    this.slot = stamp.slot;
-    this.version = stamp.version;
-    this.epoch = stamp.epoch;
-    this.journalSegment = 0;
-    this.journalRef = 0;
+  constructor(table: LinkTable) {
+    this.#table = table;
   }
-}
 
-export interface LinkRow {
-  readonly urlId: string;
-  readonly userId: string | null;
-  readonly shortCode: string;
-  readonly target: string;
-}
+  at(entry: number): this {
+    this.#entry = entry;
+    return this;
+  }
 
-/** What was known of a code's coherence before its row was read; see src/shared/coherence.ts. */
-export interface Stamp {
-  readonly slot: number;
-  readonly version: number;
-  readonly epoch: number;
+  /** Status and Location header of the answer, for `writeStatus`. */
+  get head(): string {
+    return this.#table.head(this.#entry);
+  }
+
+  get target(): string {
+    return this.#table.target(this.#entry);
+  }
+
+  get shortCode(): string {
+    return this.#table.shortCode(this.#entry);
+  }
+
+  get urlId(): string {
+    return String(this.#table.urlId(this.#entry));
+  }
+
+  get userId(): string | null {
+    const userId = this.#table.userId(this.#entry);
+    return userId === 0n ? null : String(userId);
+  }
+
+  get journalSegment(): number {
+    return this.#table.journalSegment(this.#entry);
+  }
+
+  get journalRef(): number {
+    return this.#table.journalRef(this.#entry);
+  }
+
+  setJournalRef(segment: number, ref: number): void {
+    this.#table.setJournalRef(this.#entry, segment, ref);
+  }
 }
 
 interface UnknownCode extends Stamp {
@@ -63,14 +75,16 @@ export interface LinkCacheOptions {
  * were found not to exist. An entry is used only while its stamp holds.
  */
 export class LinkCache {
-  readonly #links: LRUCache<string, CachedLink>;
+  readonly #links: LinkTable;
+  readonly #found: CachedLink;
   readonly #unknown: LRUCache<string, UnknownCode>;
   readonly #coherence: Coherence;
   readonly #counters: ThreadCounters;
   readonly #unknownMs: number;
 
   constructor(options: LinkCacheOptions) {
-    this.#links = new LRUCache({ max: options.maxLinks });
+    this.#links = new LinkTable(options.maxLinks);
+    this.#found = new CachedLink(this.#links);
     this.#unknown = new LRUCache({ max: options.maxUnknown });
     this.#coherence = options.coherence;
     this.#counters = options.counters;
@@ -79,11 +93,12 @@ export class LinkCache {
 
   /** The link of a code if it may be served as it is. */
   lookup(shortCode: string): CachedLink | undefined {
-    const link = this.#links.get(shortCode);
-    if (link === undefined) return undefined;
-    if (this.#coherence.version(link.slot) !== link.version) return undefined;
-    if (this.#coherence.epoch() !== link.epoch) return undefined;
-    return link;
+    const entry = this.#links.find(shortCode);
+    if (entry === 0) return undefined;
+    if (this.#coherence.version(this.#links.slot(entry)) !== this.#links.version(entry)) return undefined;
+    if (this.#coherence.epoch() !== this.#links.epoch(entry)) return undefined;
+    this.#links.touch(entry);
+    return this.#found.at(entry);
   }
 
   /**
@@ -91,8 +106,10 @@ export class LinkCache {
    * gone unheard. To be served only when the database can't be asked.
    */
   lookupSuspect(shortCode: string): CachedLink | undefined {
-    const link = this.#links.get(shortCode);
-    return link !== undefined && this.#coherence.version(link.slot) === link.version ? link : undefined;
+    const entry = this.#links.find(shortCode);
+    if (entry === 0) return undefined;
+    const isTrue = this.#coherence.version(this.#links.slot(entry)) === this.#links.version(entry);
+    return isTrue ? this.#found.at(entry) : undefined;
   }
 
   /** Whether a code is known not to exist, or not to be active. */
@@ -112,19 +129,17 @@ export class LinkCache {
     return { slot, version: this.#coherence.version(slot), epoch: this.#coherence.epoch() };
   }
 
-  /** Keeps what was read after `stamp` was taken; what was invalidated meanwhile is not kept. */
+  /** Keeps what was read after `stamp` was taken; what was invalidated meanwhile is lent, not kept. */
   fill(row: LinkRow, stamp: Stamp): CachedLink {
-    const link = new CachedLink(row, stamp);
-    if (this.#coherence.version(stamp.slot) === stamp.version) {
-      this.#links.set(row.shortCode, link);
-      this.#counters.set('cachedLinks', this.#links.size);
-    }
-    return link;
+    const isTrue = this.#coherence.version(stamp.slot) === stamp.version;
+    const entry = isTrue ? this.#links.put(row, stamp) : this.#links.lend(row, stamp);
+    this.#counters.set('cachedLinks', this.#links.size);
+    return this.#found.at(entry);
   }
 
   fillUnknown(shortCode: string, stamp: Stamp, nowMs: number): void {
     if (this.#coherence.version(stamp.slot) !== stamp.version) return;
-    this.#links.delete(shortCode);
+    this.#links.remove(shortCode);
     this.#unknown.set(shortCode, { ...stamp, untilMs: nowMs + this.#unknownMs });
     this.#counters.set('cachedLinks', this.#links.size);
     this.#counters.set('cachedUnknown', this.#unknown.size);

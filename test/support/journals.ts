@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { ClickJournal, type ClickJournalOptions } from '../../src/gateway/click-journal.js';
 import { CachedLink } from '../../src/gateway/link-cache.js';
+import { LinkTable } from '../../src/gateway/link-table.js';
 import { Counters, type ThreadCounters } from '../../src/shared/counters.js';
 import { PLAIN_FORM } from '../../src/shared/journal-format.js';
 import { type JournalSlot, JournalSlots } from '../../src/shared/journal-slots.js';
@@ -54,10 +55,9 @@ export function makeLink(
   target = `https://example.com/${id}`,
   userId: string | null = null,
 ): CachedLink {
-  return new CachedLink(
-    { urlId: String(id), userId, shortCode: `c${id}`, target },
-    { slot: 0, version: 0, epoch: 0 },
-  );
+  const table = new LinkTable(1);
+  const row = { urlId: String(id), userId, shortCode: `c${id}`, target };
+  return new CachedLink(table).at(table.put(row, { slot: 0, version: 0, epoch: 0 }));
 }
 
 export interface ReadJournal {
