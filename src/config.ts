@@ -125,7 +125,7 @@ export const settings = z.object({
     'Worker threads for interactive calls; one more runs transfers, one more the click ingest',
   ),
 
-  CACHE_MAX_LINKS: integer(500_000, 1, 50_000_000).describe('Links each gateway keeps'),
+  CACHE_MAX_LINKS: integer(500_000, 1, 20_000_000).describe('Links each gateway keeps'),
   CACHE_MAX_UNKNOWN: integer(10_000, 1, 10_000_000).describe('Unknown codes each gateway keeps'),
   CACHE_UNKNOWN_MS: integer(800, 1, 1000).describe('How long an unknown code is believed to be unknown'),
 

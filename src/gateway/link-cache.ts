@@ -94,7 +94,7 @@ export class LinkCache {
   /** The link of a code if it may be served as it is. */
   lookup(shortCode: string): CachedLink | undefined {
     const entry = this.#links.find(shortCode);
-    if (entry === 0) return undefined;
+    if (entry === LinkTable.none) return undefined;
     if (this.#coherence.version(this.#links.slot(entry)) !== this.#links.version(entry)) return undefined;
     if (this.#coherence.epoch() !== this.#links.epoch(entry)) return undefined;
     this.#links.touch(entry);
@@ -107,7 +107,7 @@ export class LinkCache {
    */
   lookupSuspect(shortCode: string): CachedLink | undefined {
     const entry = this.#links.find(shortCode);
-    if (entry === 0) return undefined;
+    if (entry === LinkTable.none) return undefined;
     const isTrue = this.#coherence.version(this.#links.slot(entry)) === this.#links.version(entry);
     return isTrue ? this.#found.at(entry) : undefined;
   }

@@ -17,129 +17,126 @@ export interface Stamp {
 const HEAD = '302 Found\r\nLocation: ';
 
 /** Columns of an entry, all 32-bit: together they are half a cache line. */
-const KEY_LOW = 0;
 const KEY_HIGH = 1;
 const SLOT = 2;
 const VERSION = 3;
 const EPOCH = 4;
 const JOURNAL_SEGMENT = 5;
 const JOURNAL_REF = 6;
-const FLAGS = 7;
+/** Whether the entry was used since the clock's hand last came by. */
+const USED = 7;
 const COLUMNS_BITS = 3;
-/** The entry was used since the clock's hand last came by. */
-const USED = 1;
-/** The code has no key: it stands in a map. */
-const UNPACKED = 2;
 
-/** The entry of a link that is not kept. Those of kept links follow; 0 is none. */
-const LENT = 1;
+/** Share of the table that is taken at most: beyond it, probing gets long. */
+const FULLEST = 0.75;
+const NONE = -1;
 
 const LONGEST_PACKED = 10;
 const CHARACTERS_A_WORD = 5;
 /** Six bits for each of 64 characters; 255 for the others. */
 const sixBits = new Uint8Array(256).fill(255);
+/** Upper half of a key that is only a number: no packed code has both of these bits. */
+const NUMBERED = 0xc0000000 | 0;
 const packable = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
 for (const [index, character] of [...packable].entries()) sixBits[character.charCodeAt(0)] = index;
 
 /**
  * One gateway's links in columns, a fixed number of them at most, found by short code.
  *
- * A hit in a table of a million objects is mostly waiting for memory: for the map's bucket, the
- * object, its code, its target. Here a code of up to ten usual characters is itself the key, 64 bits
- * with its length, and stands beside all else that a hit needs but the answer; other codes stand in a
- * map. Targets are kept as the head of their answer, ready to be written. Which entry has to go when
- * all are taken is decided by the clock algorithm: least recently used, near enough, without a write
- * to the neighbours of an entry at every use.
+ * A hit among a million objects is mostly waiting for memory: for the map's bucket, the object, its
+ * code, its target. Here a code of up to ten usual characters is itself the key, 64 bits with its
+ * length, and where it hashes to stands all else that a hit needs but the answer; the answer's head is
+ * kept ready to be written. (Other codes are numbered by a map, and the number is the key.) Which link
+ * has to go when there are enough is decided by the clock algorithm: least recently used, near
+ * enough, and a use writes to no other entry.
  *
- * Columns are allocated for the largest number at once; the system gives them memory as they are used.
+ * An entry's number is good until the next `put` or `remove`: entries move up when one is removed.
+ * Columns are allocated for the largest number at once; the system gives them memory as it is used.
  */
 export class LinkTable {
+  static readonly none = NONE;
   readonly #most: number;
+  readonly #capacity: number;
+  /** From a 32-bit hash to a place. */
+  readonly #scale: number;
   readonly #cells: Int32Array;
   /** URL and user of each entry; 0 for no user. */
   readonly #ids: BigInt64Array;
-  readonly #heads: string[] = ['', ''];
-  /** Entries by hash, linear probing; 0 for none. */
-  readonly #buckets: Int32Array;
-  readonly #mask: number;
-  readonly #unpacked = new Map<string, number>();
-  readonly #unpackedCodes = new Map<number, string>();
+  readonly #heads: string[];
+  readonly #numbers = new Map<string, number>();
+  readonly #numbered = new Map<number, string>();
+  #lastNumber = 0;
   #size = 0;
-  #last = LENT;
-  #free: number[] = [];
-  #hand = LENT;
+  #hand = 0;
   #low = 0;
   #high = 0;
+  #lentCode = '';
 
   constructor(most: number) {
     this.#most = most;
-    const entries = LENT + most + 1;
-    this.#cells = new Int32Array(entries << COLUMNS_BITS);
-    this.#ids = new BigInt64Array(entries * 2);
-    const bucketBits = Math.max(4, Math.ceil(Math.log2(most * 1.5)));
-    this.#buckets = new Int32Array(2 ** bucketBits);
-    this.#mask = 2 ** bucketBits - 1;
+    this.#capacity = Math.max(8, Math.ceil(most / FULLEST));
+    this.#scale = this.#capacity / 2 ** 32;
+    // One beyond: the link that is not kept.
+    this.#cells = new Int32Array((this.#capacity + 1) << COLUMNS_BITS);
+    this.#ids = new BigInt64Array((this.#capacity + 1) * 2);
+    this.#heads = new Array<string>(this.#capacity + 1).fill('');
   }
 
   get size(): number {
     return this.#size;
   }
 
-  /** The entry of a code; 0 for none. */
+  /** The entry of a code; `LinkTable.none` when there is none. */
   find(shortCode: string): number {
-    if (!this.#pack(shortCode)) return this.#unpacked.get(shortCode) ?? 0;
+    if (!this.#pack(shortCode)) {
+      const number = this.#numbers.get(shortCode);
+      if (number === undefined) return NONE;
+      this.#low = number;
+      this.#high = NUMBERED;
+    }
     const low = this.#low;
     const high = this.#high;
-    const buckets = this.#buckets;
     const cells = this.#cells;
-    for (let at = hash(low, high) & this.#mask; ; at = (at + 1) & this.#mask) {
-      const entry = buckets[at] as number;
-      if (entry === 0) return 0;
+    for (let entry = this.#home(low, high); ; entry = this.#next(entry)) {
       const cell = entry << COLUMNS_BITS;
-      if (cells[cell] === low && cells[cell + KEY_HIGH] === high) return entry;
+      const itsLow = cells[cell] as number;
+      const itsHigh = cells[cell + KEY_HIGH] as number;
+      if (itsLow === low && itsHigh === high) return entry;
+      if ((itsLow | itsHigh) === 0) return NONE;
     }
   }
 
   /** Notes that an entry is of use. */
   touch(entry: number): void {
-    const cell = (entry << COLUMNS_BITS) + FLAGS;
-    const flags = this.#cells[cell] as number;
-    // Most are touched already, and a line that is not written is not fetched for writing.
-    if ((flags & USED) === 0) this.#cells[cell] = flags | USED;
+    const cell = (entry << COLUMNS_BITS) + USED;
+    // Most are noted already, and a line that is not written need not be fetched for writing.
+    if (this.#cells[cell] === 0) this.#cells[cell] = 1;
   }
 
   /** Keeps a link in place of what was known of its code. @returns its entry. */
   put(row: LinkRow, stamp: Stamp): number {
     this.remove(row.shortCode);
-    const entry = this.#allocate();
+    if (this.#size === this.#most) this.#evict();
+    if (!this.#pack(row.shortCode)) this.#number(row.shortCode);
+    let entry = this.#home(this.#low, this.#high);
+    while (this.#isTaken(entry)) entry = this.#next(entry);
+    this.#cells[entry << COLUMNS_BITS] = this.#low;
+    this.#cells[(entry << COLUMNS_BITS) + KEY_HIGH] = this.#high;
     this.#write(entry, row, stamp);
-    if (this.#pack(row.shortCode)) {
-      const cell = entry << COLUMNS_BITS;
-      this.#cells[cell + KEY_LOW] = this.#low;
-      this.#cells[cell + KEY_HIGH] = this.#high;
-      this.#buckets[this.#emptyBucket(this.#low, this.#high)] = entry;
-    } else {
-      this.#cells[(entry << COLUMNS_BITS) + FLAGS] = UNPACKED;
-      this.#unpacked.set(row.shortCode, entry);
-      this.#unpackedCodes.set(entry, row.shortCode);
-    }
     this.#size += 1;
     return entry;
   }
 
   /** Makes an entry of a link without keeping it: it lasts until the next call of this. */
   lend(row: LinkRow, stamp: Stamp): number {
-    this.#write(LENT, row, stamp);
-    this.#cells[(LENT << COLUMNS_BITS) + FLAGS] = UNPACKED;
-    this.#unpackedCodes.set(LENT, row.shortCode);
-    return LENT;
+    this.#write(this.#capacity, row, stamp);
+    this.#lentCode = row.shortCode;
+    return this.#capacity;
   }
 
   remove(shortCode: string): void {
     const entry = this.find(shortCode);
-    if (entry === 0) return;
-    this.#forget(entry);
-    this.#free.push(entry);
+    if (entry !== NONE) this.#vacate(entry);
   }
 
   slot(entry: number): number {
@@ -185,10 +182,23 @@ export class LinkTable {
   }
 
   shortCode(entry: number): string {
+    if (entry === this.#capacity) return this.#lentCode;
+    const low = this.#cells[entry << COLUMNS_BITS] as number;
+    const high = this.#cells[(entry << COLUMNS_BITS) + KEY_HIGH] as number;
+    return high === NUMBERED ? (this.#numbered.get(low) as string) : unpack(low, high);
+  }
+
+  #home(low: number, high: number): number {
+    return Math.floor((hash(low, high) >>> 0) * this.#scale);
+  }
+
+  #next(entry: number): number {
+    return entry + 1 === this.#capacity ? 0 : entry + 1;
+  }
+
+  #isTaken(entry: number): boolean {
     const cell = entry << COLUMNS_BITS;
-    const isUnpacked = ((this.#cells[cell + FLAGS] as number) & UNPACKED) !== 0;
-    if (isUnpacked) return this.#unpackedCodes.get(entry) ?? '';
-    return unpack(this.#cells[cell] as number, this.#cells[cell + KEY_HIGH] as number);
+    return ((this.#cells[cell] as number) | (this.#cells[cell + KEY_HIGH] as number)) !== 0;
   }
 
   #write(entry: number, { urlId, userId, target }: LinkRow, { slot, version, epoch }: Stamp): void {
@@ -198,66 +208,66 @@ export class LinkTable {
     cells[cell + VERSION] = version;
     cells[cell + EPOCH] = epoch;
     cells[cell + JOURNAL_SEGMENT] = 0;
-    cells[cell + FLAGS] = 0;
+    cells[cell + USED] = 0;
     this.#ids[entry * 2] = BigInt(urlId);
     this.#ids[entry * 2 + 1] = BigInt(userId ?? 0);
     this.#heads[entry] = flat(HEAD + target);
   }
 
-  /** A free entry: one that was removed, one that was never used, or the clock's choice. */
-  #allocate(): number {
-    const free = this.#free.pop();
-    if (free !== undefined) return free;
-    if (this.#last < LENT + this.#most) {
-      this.#last += 1;
-      return this.#last;
-    }
+  /** Removes the next entry that was not used since the hand came by last. */
+  #evict(): void {
     for (;;) {
-      this.#hand = this.#hand === LENT + this.#most ? LENT + 1 : this.#hand + 1;
-      const cell = (this.#hand << COLUMNS_BITS) + FLAGS;
-      const flags = this.#cells[cell] as number;
-      if ((flags & USED) === 0) break;
-      this.#cells[cell] = flags & ~USED;
+      this.#hand = this.#next(this.#hand);
+      if (!this.#isTaken(this.#hand)) continue;
+      const cell = (this.#hand << COLUMNS_BITS) + USED;
+      if (this.#cells[cell] === 0) break;
+      this.#cells[cell] = 0;
     }
-    this.#forget(this.#hand);
-    return this.#hand;
+    this.#vacate(this.#hand);
   }
 
-  #forget(entry: number): void {
-    const cell = entry << COLUMNS_BITS;
-    if (((this.#cells[cell + FLAGS] as number) & UNPACKED) !== 0) {
-      this.#unpacked.delete(this.shortCode(entry));
-      this.#unpackedCodes.delete(entry);
-    } else {
-      this.#vacate(this.#cells[cell] as number, this.#cells[cell + KEY_HIGH] as number, entry);
+  /** Empties an entry, and moves up what had to probe past it. */
+  #vacate(entry: number): void {
+    const number = this.#cells[entry << COLUMNS_BITS] as number;
+    if (this.#cells[(entry << COLUMNS_BITS) + KEY_HIGH] === NUMBERED) {
+      this.#numbers.delete(this.#numbered.get(number) as string);
+      this.#numbered.delete(number);
     }
-    this.#heads[entry] = '';
+    let hole = entry;
+    for (let other = this.#next(hole); this.#isTaken(other); other = this.#next(other)) {
+      const cell = other << COLUMNS_BITS;
+      const home = this.#home(this.#cells[cell] as number, this.#cells[cell + KEY_HIGH] as number);
+      // Whether its way from home to here leads past the hole.
+      if (this.#distance(home, other) < this.#distance(hole, other)) continue;
+      this.#move(other, hole);
+      hole = other;
+    }
+    this.#cells.fill(0, hole << COLUMNS_BITS, (hole + 1) << COLUMNS_BITS);
+    this.#heads[hole] = '';
     this.#size -= 1;
   }
 
-  #emptyBucket(low: number, high: number): number {
-    let at = hash(low, high) & this.#mask;
-    while (this.#buckets[at] !== 0) at = (at + 1) & this.#mask;
-    return at;
+  #distance(from: number, to: number): number {
+    return to >= from ? to - from : to - from + this.#capacity;
   }
 
-  /** Empties an entry's bucket, and moves up what had to probe past it. */
-  #vacate(low: number, high: number, entry: number): void {
-    const buckets = this.#buckets;
-    let hole = hash(low, high) & this.#mask;
-    while (buckets[hole] !== entry) hole = (hole + 1) & this.#mask;
-    for (let at = (hole + 1) & this.#mask; buckets[at] !== 0; at = (at + 1) & this.#mask) {
-      const cell = (buckets[at] as number) << COLUMNS_BITS;
-      const home = hash(this.#cells[cell] as number, this.#cells[cell + KEY_HIGH] as number) & this.#mask;
-      // Whether its way from home to here leads through the hole.
-      if (((at - home) & this.#mask) < ((at - hole) & this.#mask)) continue;
-      buckets[hole] = buckets[at] as number;
-      hole = at;
-    }
-    buckets[hole] = 0;
+  #move(from: number, to: number): void {
+    this.#cells.copyWithin(to << COLUMNS_BITS, from << COLUMNS_BITS, (from + 1) << COLUMNS_BITS);
+    this.#ids.copyWithin(to * 2, from * 2, from * 2 + 2);
+    this.#heads[to] = this.#heads[from] as string;
   }
 
-  /** Sets the key of a code. @returns false for a code that has none. */
+  /** Sets the key of a code that can't be packed: a number that no other code has. */
+  #number(shortCode: string): void {
+    do this.#lastNumber = (this.#lastNumber + 1) | 0;
+    while (this.#numbered.has(this.#lastNumber));
+    this.#numbers.set(shortCode, this.#lastNumber);
+    this.#numbered.set(this.#lastNumber, shortCode);
+    this.#low = this.#lastNumber;
+    this.#high = NUMBERED;
+  }
+
+  /** Sets the key of a code. @returns false for a code that can't be packed. */
   #pack(shortCode: string): boolean {
     const { length } = shortCode;
     if (length === 0 || length > LONGEST_PACKED) return false;

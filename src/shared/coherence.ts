@@ -12,7 +12,7 @@
  * raised when the LISTEN connection is back after a loss; links cached in an earlier epoch are
  * suspect: to be read again before they are used, or used as they are when that can't be done.
  */
-const SLOT_BITS = 20;
+const SLOT_BITS = 18;
 const SLOTS = 2 ** SLOT_BITS;
 const EPOCH_CELL = SLOTS;
 
@@ -35,12 +35,16 @@ export class Coherence {
     this.#cells = new Int32Array(buffer);
   }
 
+  /**
+   * Read without Atomics, which would be two calls a redirect. An aligned 32-bit read is whole, and
+   * what another thread wrote before an answer was seen is there by the time the next request is.
+   */
   version(slot: number): number {
-    return Atomics.load(this.#cells, slot);
+    return this.#cells[slot] as number;
   }
 
   epoch(): number {
-    return Atomics.load(this.#cells, EPOCH_CELL);
+    return this.#cells[EPOCH_CELL] as number;
   }
 
   /** No thread of this server serves what it cached of this code from now on. */

@@ -65,7 +65,7 @@ describe('the table of links', () => {
         expect(table.size).toBe(model.size);
         for (const { code } of steps) {
           const entry = table.find(code);
-          expect(entry === 0 ? undefined : String(table.urlId(entry))).toBe(model.get(code));
+          expect(entry === LinkTable.none ? undefined : String(table.urlId(entry))).toBe(model.get(code));
         }
       }),
       { numRuns: 500 },
@@ -85,7 +85,7 @@ describe('the table of links', () => {
             expect(table.shortCode(entry)).toBe(code);
           }
           const distinct = new Set(codes);
-          const found = [...distinct].filter((code) => table.find(code) !== 0);
+          const found = [...distinct].filter((code) => table.find(code) !== LinkTable.none);
           expect(found).toHaveLength(Math.min(most, distinct.size));
           expect(table.size).toBe(found.length);
         },
@@ -102,7 +102,7 @@ describe('the table of links', () => {
       for (const code of favourites) table.touch(table.find(code));
       for (let index = 0; index < 40; index += 1) table.put(rowOf(`s${round}x${index}`, '2'), stamp);
     }
-    for (const code of favourites) expect(table.find(code)).not.toBe(0);
+    for (const code of favourites) expect(table.find(code)).not.toBe(LinkTable.none);
     expect(table.size).toBe(100);
   });
 
@@ -112,7 +112,7 @@ describe('the table of links', () => {
     table.put(rowOf('kept', '1'), stamp);
     const { shortCode, urlId } = link.at(table.lend(rowOf('lent', '2'), stamp));
     expect([shortCode, urlId]).toEqual(['lent', '2']);
-    expect(table.find('lent')).toBe(0);
+    expect(table.find('lent')).toBe(LinkTable.none);
     expect(table.size).toBe(1);
     expect(link.at(table.lend(rowOf('other', '3'), stamp)).shortCode).toBe('other');
     expect(link.at(table.find('kept')).shortCode).toBe('kept');
