@@ -1,5 +1,6 @@
 import path from 'node:path';
 import { requireIdentical } from '../arms/identical.js';
+import { holdIngest } from '../arms/ingest-hold.js';
 import { loadArm } from '../arms/load-arm.js';
 import { startNodeServer } from '../arms/node-server.js';
 import type { ServerHandle } from '../arms/process.js';
@@ -71,6 +72,7 @@ export const redirectMiss: Scenario = {
         } as const;
         await add(name, about, () => startSwitchyard({ root, ...settings }));
       }
+      ends.push(await holdIngest(database));
       const notes = await requireIdentical(named, `/${codeOf(1)}`);
       const results = await runRounds(arms, { rounds, onStep: (what) => progress.step(what) });
       const own = armOf(results, subjects[0]?.name ?? '');
@@ -103,7 +105,7 @@ export const redirectMiss: Scenario = {
         notes: [
           ...notes,
           'nothing is pinned: server, PostgreSQL and generator share the cores, as on one machine',
-          'Switchyard journals each click and takes it in meanwhile; the baseline counts nothing',
+          'Switchyard journals each click, the baseline counts nothing; the ingest is held, as in redirect-hit',
         ],
         unitCosts:
           own === undefined

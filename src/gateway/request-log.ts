@@ -1,11 +1,13 @@
 import type { Route, Status, ThreadCounters } from '../shared/counters.js';
-import type { Logger } from '../shared/logger.js';
+import { type Logger, thisPlace } from '../shared/logger.js';
 import type { Exchange } from './exchange.js';
 
 /** Asked for every few seconds by machines; their lines would push everything else out of the ring. */
 const quietRoutes: ReadonlySet<Route> = new Set(['/health', '/metrics', '/logs']);
 /** The hot path's misses; a flood of unknown codes must not become a flood of lines. */
 const debugRoutes: ReadonlySet<Route> = new Set(['/:short_code', '/urls/:short_code/redirect']);
+
+const place = thisPlace();
 
 /**
  * One line for each API request, and at most so many a second: under load the counters tell what is
@@ -31,6 +33,7 @@ export class RequestLog {
     }
     if (!this.#mayWrite()) return;
     const fields = {
+      ...place,
       method: exchange.method,
       path: exchange.path.slice(0, 500),
       route,
