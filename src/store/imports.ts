@@ -1,6 +1,8 @@
 import { copyInto } from './copy.js';
 import { type Connection, inTransaction } from './pool.js';
 
+const SORT_MEMORY = '64MB';
+
 /**
  * Takes in users in bulk: COPY into a staging table, then one upsert, in one transaction. A username
  * that is there already, or comes again, gets the e-mail of its last row.
@@ -14,6 +16,8 @@ export async function importUsers(
 ): Promise<number> {
   return inTransaction(connection, async () => {
     await connection.query(`SET LOCAL statement_timeout = ${options.statementMs}`);
+    // The upsert sorts a million names in memory rather than in files.
+    await connection.query(`SET LOCAL work_mem = '${SORT_MEMORY}'`);
     await connection.query(
       `CREATE TEMPORARY TABLE staged_users (position bigint, username text, email text, created_at timestamp(3))
        ON COMMIT DROP`,

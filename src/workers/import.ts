@@ -1,4 +1,4 @@
-import { pipeline, Readable } from 'node:stream';
+import type { Readable } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import type { MessagePort } from 'node:worker_threads';
 import { Busboy } from '@fastify/busboy';
@@ -66,7 +66,7 @@ async function importUpload(
   const skipped = new Map<string, number>();
   const deadlineMs = thread.config.TRANSFER_DEADLINE_MS;
   const imported = await thread.pool.runOnce(deadlineMs, (connection) =>
-    importUsers(connection, copyRows(records(file), skipped), {
+    importUsers(connection, copyRows(recordBatches(file), skipped), {
       statementMs: deadlineMs,
       complete: upload.complete,
     }),
@@ -136,18 +136,41 @@ function feed(parser: Parser, port: MessagePort): void {
   });
 }
 
-/** The records of a CSV file, the header among them, as arrays of text. */
-async function* records(file: Readable): AsyncGenerator<string[]> {
+/**
+ * The records of a CSV file, the header among them, as arrays of text: all that a piece of the file
+ * completes come together, for a turn of the event loop each would take longer than parsing them.
+ */
+async function* recordBatches(file: Readable): AsyncGenerator<string[][]> {
+  let batch: string[][] = [];
+  const take = (): string[][] => {
+    const taken = batch;
+    batch = [];
+    return taken;
+  };
   const parser = parse({
     relax_quotes: true,
     relax_column_count: true,
     skip_empty_lines: true,
     record_delimiter: ['\r\n', '\n', '\r'],
     max_record_size: LARGEST_RECORD_BYTES,
+    on_record: (record: string[]) => {
+      batch.push(record);
+      return null;
+    },
   });
-  // Hands errors on in both directions; whoever iterates the parser gets them.
-  pipeline(Readable.from(decoded(file), { objectMode: false, encoding: 'utf8' }), parser, () => undefined);
-  for await (const record of parser) yield record as string[];
+  const isDone = finished(parser);
+  // Whoever waits for a write or the end is told; nobody may be waiting yet.
+  isDone.catch(() => undefined);
+  parser.resume();
+  for await (const text of decoded(file)) {
+    await new Promise<void>((resolve, reject) => {
+      parser.write(text, (error) => (error ? reject(error) : resolve()));
+    });
+    if (batch.length > 0) yield take();
+  }
+  parser.end();
+  await isDone;
+  yield take();
 }
 
 /** Strictly UTF-8; a byte order mark is not part of the text. */
@@ -175,38 +198,41 @@ async function* wholeParts(file: Readable): AsyncGenerator<Buffer> {
 
 /** Usable rows in COPY's text form; the others are counted by reason. */
 async function* copyRows(
-  rows: AsyncIterable<string[]>,
+  batches: AsyncIterable<string[][]>,
   skipped: Map<string, number>,
 ): AsyncGenerator<string> {
-  const skip = (reason: string): void => {
-    skipped.set(reason, (skipped.get(reason) ?? 0) + 1);
-  };
   let columns: Columns | undefined;
   let position = 0;
   let chunk = '';
-  for await (const row of rows) {
-    if (columns === undefined) {
-      columns = columnsOf(row);
-      continue;
+  for await (const batch of batches) {
+    for (const row of batch) {
+      if (columns === undefined) {
+        columns = columnsOf(row);
+        continue;
+      }
+      const usable = usableRow(row, columns);
+      if (typeof usable === 'string') {
+        skipped.set(usable, (skipped.get(usable) ?? 0) + 1);
+        continue;
+      }
+      position += 1;
+      chunk += `${position}\t${usable.join('\t')}\n`;
     }
-    const username = usableName(row[columns.username] ?? '', Longest.username);
-    const email = usableEmail(row[columns.email] ?? '');
-    if (username === undefined) {
-      skip('no usable username');
-      continue;
-    }
-    if (email === undefined) {
-      skip('no usable email');
-      continue;
-    }
-    const createdAt = parseTimestamp(row[columns.createdAt] ?? '') ?? COPY_NULL;
-    position += 1;
-    chunk += `${position}\t${copyText(username)}\t${copyText(email)}\t${createdAt}\n`;
     if (chunk.length < CHUNK_CHARACTERS) continue;
     yield chunk;
     chunk = '';
   }
   if (chunk !== '') yield chunk;
+}
+
+/** The values of a row, or why it is skipped. */
+function usableRow(row: readonly string[], columns: Columns): readonly string[] | string {
+  const username = usableName(row[columns.username] ?? '', Longest.username);
+  if (username === undefined) return 'no usable username';
+  const email = usableEmail(row[columns.email] ?? '');
+  if (email === undefined) return 'no usable email';
+  const createdAt = parseTimestamp(row[columns.createdAt] ?? '') ?? COPY_NULL;
+  return [copyText(username), copyText(email), createdAt];
 }
 
 interface Columns {

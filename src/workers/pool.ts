@@ -119,6 +119,8 @@ export class Workers {
   }
 }
 
+const TRANSFER_NICE = 10;
+
 function startPool(
   options: WorkersOptions,
   role: WorkerRole,
@@ -134,6 +136,8 @@ function startPool(
     concurrentTasksPerWorker: tasks,
     // The default stops a worker's event loop between tasks, and with it its sockets and timers.
     atomics: 'disabled',
+    // Long work gives way to redirects where there are fewer cores than threads.
+    niceIncrement: role === 'transfer' ? TRANSFER_NICE : 0,
     workerData: data,
   });
 }
