@@ -12,7 +12,7 @@ import { makeBaseRoot, parseBaseImage } from './image/base-root.mjs';
 import { buildStages, configOf, readNetwork } from './image/build.mjs';
 import { contextFiles } from './image/context.mjs';
 import { parseDockerfile } from './image/dockerfile.mjs';
-import { run } from './image/namespaces.mjs';
+import { endAll, run } from './image/namespaces.mjs';
 import { readService, serveAndCheck } from './image/serve.mjs';
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
@@ -41,6 +41,8 @@ async function megabytes(folder) {
   return `${(Number(bytes) / 1e6).toFixed(0)} MB`;
 }
 
+let isInterrupted = false;
+
 async function rehearse({ image, stages, config, service, files }) {
   if (process.platform !== 'linux' || process.getuid() !== 0)
     throw new Error('a rehearsal needs Linux, and root for its namespaces');
@@ -50,15 +52,17 @@ async function rehearse({ image, stages, config, service, files }) {
   const folder = mkdtempSync(path.join(tmpdir(), 'switchyard-image-'));
   // The PostgreSQL of the rehearsal runs as an ordinary user, who has to get in.
   chmodSync(folder, 0o755);
-  const children = new Set();
   let postgres;
   const cleanUp = async () => {
-    for (const child of children) child.kill('SIGKILL');
-    await postgres?.stop();
-    rmSync(folder, { recursive: true, force: true });
+    await endAll();
+    await postgres?.then((started) => started.stop()).catch(() => undefined);
+    rmSync(folder, { recursive: true, force: true, maxRetries: 3 });
   };
   for (const signal of ['SIGINT', 'SIGTERM'])
-    process.once(signal, () => void cleanUp().finally(() => process.exit(130)));
+    process.once(signal, () => {
+      isInterrupted = true;
+      void cleanUp().finally(() => process.exit(130));
+    });
   try {
     const fetched = path.join(folder, 'fetched');
     mkdirSync(fetched);
@@ -69,18 +73,14 @@ async function rehearse({ image, stages, config, service, files }) {
     const built = await buildStages({ stages, source, files, base, folder, network, say });
     say('the image’s tree', await megabytes(built));
     say(`of it in ${config.workdir}`, await megabytes(path.join(built, config.workdir)));
-    postgres = await EmbeddedPostgres.start(path.join(folder, 'outside-database'));
-    const { user, password, host, port, database } = postgres.address;
+    postgres = EmbeddedPostgres.start(path.join(folder, 'outside-database'));
+    const { user, password, host, port, database } = (await postgres).address;
     await serveAndCheck({
       ...{ root: built, config, service, folder, say },
       databaseUrl: `postgresql://${user}:${password}@${host}:${port}/${database}`,
-      whenStarted: (child) => {
-        children.add(child);
-        child.once('exit', () => children.delete(child));
-      },
     });
   } finally {
-    await cleanUp();
+    if (!isInterrupted) await cleanUp();
   }
   say('the image’s rehearsal went well');
 }
@@ -90,6 +90,6 @@ try {
   if (values.plan) console.log(JSON.stringify(plan, null, 2));
   else await rehearse(plan);
 } catch (error) {
-  console.error(`rehearsal: ${error.message}`);
+  if (!isInterrupted) console.error(`rehearsal: ${error.message}`);
   process.exitCode = 1;
 }

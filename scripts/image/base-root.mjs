@@ -20,8 +20,9 @@ export async function makeBaseRoot(image, root, folder, say) {
   await requireDebootstrap(say);
   const mirror = await debianMirror();
   say(`Debian ${suite}`);
-  // In a namespace of its own: what debootstrap mounts goes with it, however it ends.
-  await run('unshare', ['--mount', '--', 'debootstrap', '--variant=minbase', suite, root, mirror], {
+  // In namespaces of its own: what debootstrap mounts and starts goes with it, however it ends.
+  const apart = ['--mount', '--pid', '--fork', '--kill-child', '--mount-proc', '--'];
+  await run('unshare', [...apart, 'debootstrap', '--variant=minbase', suite, root, mirror], {
     env: { ...process.env, ...(await aptProxy()), DEBIAN_FRONTEND: 'noninteractive' },
   });
   rmSync(path.join(root, 'var/cache/apt'), { recursive: true });

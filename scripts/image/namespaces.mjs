@@ -5,6 +5,22 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
+/** Everything started here that has not ended. */
+const running = new Set();
+
+/** Ends it all, with whatever it has started: nothing outlives its process 1. */
+export async function endAll() {
+  for (const child of running) child.kill('SIGKILL');
+  while (running.size > 0) await sleep(20);
+}
+
+function start(program, args, options) {
+  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'], ...options });
+  running.add(child);
+  for (const event of ['close', 'error']) child.once(event, () => running.delete(child));
+  return child;
+}
+
 const quote = (text) => `'${text.replaceAll("'", `'\\''`)}'`;
 
 /** Devices that every container has. */
@@ -57,14 +73,14 @@ export function startInside({
           ...(isConfined ? ['--no-new-privs', '--bounding-set=-all', '--inh-caps=-all'] : []),
         ];
   const HOME = user === 'root' ? '/root' : `/home/${user}`;
-  return spawn(
+  return start(
     'unshare',
     [
       ...['--mount', '--pid', '--fork', '--kill-child', '--', 'sh', '-c', setup.join('\n'), 'sh'],
       ...privileges,
       ...argv,
     ],
-    { env: { HOME, ...env }, stdio: ['ignore', 'pipe', 'pipe'] },
+    { env: { HOME, ...env } },
   );
 }
 
@@ -86,8 +102,7 @@ export async function ended(child, onText = () => undefined) {
 
 /** Runs a program to its end. @throws with all it said, when that is not well. */
 export async function run(program, args, options = {}) {
-  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'], ...options });
-  const { code, output } = await ended(child);
+  const { code, output } = await ended(start(program, args, options));
   if (code !== 0) throw new Error(`${program} ${args.join(' ')} ended with ${code}:\n${output}`);
   return output;
 }
@@ -114,13 +129,13 @@ export function statusOf(pid) {
 export async function runBeside(pid, argv, env) {
   const { Uid, Gid } = statusOf(pid);
   const [uid, gid] = [Uid, Gid].map((row) => row.split('\t')[0]);
-  const child = spawn(
+  const child = start(
     'nsenter',
     [
       ...['--target', String(pid), '--mount', '--pid', '--root', '--wd'],
       ...[`--setuid=${uid}`, `--setgid=${gid}`, '--', ...argv],
     ],
-    { env, stdio: ['ignore', 'pipe', 'pipe'] },
+    { env },
   );
   return ended(child);
 }

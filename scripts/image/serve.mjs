@@ -28,7 +28,7 @@ export function readService(file, name) {
 }
 
 /** Says each thing that is as it should be. @throws at the first that is not. */
-export async function serveAndCheck({ root, config, service, databaseUrl, folder, whenStarted, say }) {
+export async function serveAndCheck({ root, config, service, databaseUrl, folder, say }) {
   const volumes = [];
   for (const [index, to] of config.volumes.entries()) {
     // A fresh volume has what the image has there, and its owner.
@@ -41,15 +41,12 @@ export async function serveAndCheck({ root, config, service, databaseUrl, folder
     Object.entries(service.env).filter(([key]) => !key.startsWith('DATABASE_')),
   );
   const env = { ...config.env, ...withoutDatabase, HOST: '127.0.0.1', PORT: String(port) };
-  const start = (extra) => {
-    const child = startInside({
+  const start = (extra) =>
+    startInside({
       ...{ root, argv: config.cmd, user: config.user, workdir: config.workdir, binds: volumes },
       ...{ tmpfs: service.tmpfs, isReadOnly: service.isReadOnly, isConfined: service.isConfined },
       env: { ...env, ...extra },
     });
-    whenStarted(child);
-    return child;
-  };
 
   checkTree(root, config);
   say('the tree has neither sources, development dependencies, an embedded PostgreSQL nor npm');
