@@ -9,8 +9,11 @@ export interface Load {
   stop(): Promise<void>;
 }
 
-/** Visitors on `connections` keep-alive connections, each following one link after the other. */
-export function startLoad(port: number, codes: readonly string[], connections = 8): Load {
+/**
+ * Visitors on `connections` keep-alive connections, each following one link after the other.
+ * @param pauseMs Between two of one visitor's.
+ */
+export function startLoad(port: number, codes: readonly string[], connections = 8, pauseMs = 0): Load {
   const agent = new Agent({ keepAlive: true, maxSockets: connections });
   const redirects = new Map<string, number>();
   const statuses = new Map<number, number>();
@@ -31,7 +34,8 @@ export function startLoad(port: number, codes: readonly string[], connections = 
       statuses.set(status, (statuses.get(status) ?? 0) + 1);
       if (status === 302) redirects.set(code, (redirects.get(code) ?? 0) + 1);
       // A server that is gone refuses at once; asking it without a pause would only keep us busy.
-      if (status === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+      const pause = status === 0 ? 5 : pauseMs;
+      if (pause > 0) await new Promise((resolve) => setTimeout(resolve, pause));
     }
   };
   const visitors = Array.from({ length: connections }, (_, index) => visitor(index));

@@ -124,7 +124,8 @@ describe(`a network that misbehaves (seed ${seed})`, () => {
   it(`${cuts} commits without an answer: nothing twice, nothing lost`, timeout(cuts, 6), async () => {
     const random = new Random('commits');
     const codes = await makeCodes(server);
-    const load = startLoad(server.port, codes, CONNECTIONS);
+    // Enough that every transaction has clicks; more would only be counting.
+    const load = startLoad(server.port, codes, CONNECTIONS, 10);
     while (proxy.cuts < cuts) {
       proxy.cutCommits(random.between(1, 3), random.next() < 0.3);
       await eventually(() => proxy.pendingCuts === 0, 30_000, 'a commit to cut');

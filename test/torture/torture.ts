@@ -74,8 +74,9 @@ export interface Counted {
 /** Each link's counter and click events, by short code. */
 export async function countClicks(database: TestDatabase): Promise<Map<string, Counted>> {
   const rows = await database.query<{ short_code: string; click_count: string; events: string }>(
-    `SELECT short_code, click_count, (SELECT count(*) FROM events WHERE url_id = u.id AND event_type = 'click') AS events
-     FROM short_urls AS u`,
+    `SELECT short_code, click_count, coalesce(clicks.n, 0) AS events FROM short_urls LEFT JOIN
+       (SELECT url_id, count(*) AS n FROM events WHERE event_type = 'click' GROUP BY url_id) AS clicks
+       ON clicks.url_id = short_urls.id`,
   );
   return new Map(
     rows.map((row) => [row.short_code, { counter: Number(row.click_count), events: Number(row.events) }]),
