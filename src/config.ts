@@ -182,7 +182,7 @@ export const settings = z.object({
   CHAOS_TOKEN: z.string().optional().describe('Token of GET /chaos; unset: always 401'),
   LOG_LEVEL: choice(['debug', 'info', 'warning', 'error'], 'info').describe('debug, info, warning or error'),
   LOG_RING_MAX: integer(2000, 1000, 1_000_000).describe('Log entries kept for GET /logs'),
-  LOG_REQUESTS_PER_SECOND: integer(1000, 0, 100_000).describe(
+  LOG_REQUESTS_PER_SECOND: integer(500, 0, 100_000).describe(
     'Request log lines a second and gateway; more are counted, not written',
   ),
   DRAIN_DEADLINE_MS: integer(10_000, 0, 600_000).describe('Deadline of a graceful stop'),

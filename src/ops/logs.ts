@@ -1,6 +1,6 @@
 import { BroadcastChannel } from 'node:worker_threads';
 import pino from 'pino';
-import { createLogger, LOG_CHANNEL, type Logger, type LogLevel } from '../shared/logger.js';
+import { createLogger, LOG_CHANNEL, type Logger, type LogLevel, type LogMessage } from '../shared/logger.js';
 
 export interface LogHubOptions {
   readonly level: LogLevel;
@@ -39,7 +39,9 @@ export class LogHub {
     // A reader of our output that goes away must not take the server with it.
     this.#output.on('error', () => undefined);
     this.logger = createLogger('supervisor', options.level, (line) => this.#take(line));
-    this.#channel.onmessage = (event: unknown) => this.#take((event as { data: string }).data);
+    this.#channel.onmessage = (event: unknown) => {
+      for (const line of (event as { data: LogMessage }).data) this.#take(line);
+    };
     this.#channel.unref();
   }
 

@@ -15,6 +15,8 @@ export type Logger = pino.Logger;
 export type LogLevel = 'debug' | 'info' | 'warning' | 'error';
 
 export const LOG_CHANNEL = 'switchyard-logs';
+/** Lines of JSON, oldest first. */
+export type LogMessage = readonly string[];
 
 const packageRoot = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../../..');
 
@@ -43,11 +45,20 @@ export function createLogger(name: string, level: LogLevel, write: (line: string
   );
 }
 
-/** A logger for a thread other than the supervisor's. */
+/** A logger for a thread other than the supervisor's; the lines of a turn travel as one message. */
 export function createThreadLogger(name: string, level: LogLevel): Logger {
   const channel = new BroadcastChannel(LOG_CHANNEL);
   channel.unref();
-  return createLogger(name, level, (line) => channel.postMessage(line));
+  let lines: string[] = [];
+  const send = (): void => {
+    if (lines.length > 0) channel.postMessage(lines satisfies LogMessage);
+    lines = [];
+  };
+  process.once('exit', send);
+  return createLogger(name, level, (line) => {
+    if (lines.length === 0) setImmediate(send);
+    lines.push(line);
+  });
 }
 
 /** As Python's logging writes it, which the original's users know: `2026-01-31 12:00:00,123`, in UTC. */
