@@ -60,8 +60,9 @@ export class Bodies {
           end({ ok: false, error: 'UNAVAILABLE' });
         } else {
           // The chunk's memory is gone when this handler returns.
-          chunks.push(Buffer.from(chunk.slice(0)));
-          if (isLast) end({ ok: true, bytes: Buffer.concat(chunks) });
+          chunks.push(Buffer.from(new Uint8Array(chunk)));
+          if (isLast)
+            end({ ok: true, bytes: chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks) });
         }
       });
     });
