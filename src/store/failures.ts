@@ -66,7 +66,7 @@ export function isConnectionLoss(error: unknown): boolean {
     return socketFailures.has(code) || code.startsWith('08') || /^57P0[1-3]$/.test(code);
   }
   // pg reports these by message alone.
-  return /connection terminated|connection error|not queryable|timeout exceeded|client was closed/i.test(
+  return /connection terminated|connection error|not queryable|timeout ex|client was closed/i.test(
     error.message,
   );
 }
