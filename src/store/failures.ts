@@ -42,12 +42,10 @@ const socketFailures = new Set([
   'ENOENT',
 ]);
 
-/** The SQLSTATE of an error that PostgreSQL reported. */
+/** The SQLSTATE of an error that PostgreSQL reported. Codes of system calls (EROFS, EPIPE) only look like one. */
 export function sqlStateOf(error: unknown): string | undefined {
-  const code = (error as { code?: unknown } | null)?.code;
-  return typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) && !socketFailures.has(code)
-    ? code
-    : undefined;
+  const { code, syscall } = (error ?? {}) as { code?: unknown; syscall?: unknown };
+  return typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) && syscall === undefined ? code : undefined;
 }
 
 export function verdictOf(error: unknown): Verdict {
