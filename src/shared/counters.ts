@@ -118,7 +118,8 @@ const STATUS_COUNT = statuses.length;
 const SERIES_START = scalarNames.length;
 const SERIES_COUNT = methods.length * routes.length * STATUS_COUNT;
 const SLOT_CELLS = SERIES_START + SERIES_COUNT * SERIES_CELLS;
-const SLOTS = 64;
+/** Of the most gateways and workers that the settings allow, and of some that ended without a word. */
+const SLOTS = 128;
 
 const FREE = 0;
 const CLAIMED = 1;

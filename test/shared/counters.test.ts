@@ -32,4 +32,16 @@ describe('counters of threads', () => {
     const next = counters.claim('transfer');
     expect([next.counters.get('transfersActive'), next.counters.get('listedRows')]).toEqual([0, 500]);
   });
+
+  it('are refused, with a word, once there are too many threads', () => {
+    const counters = new Counters();
+    const claimed: { release: () => void }[] = [];
+    expect(() => {
+      for (;;) claimed.push(counters.claim('gateway'));
+    }).toThrow(/^more than \d+ threads/);
+    // As many as the settings allow: 64 gateways, 16 workers, and the others.
+    expect(claimed.length).toBeGreaterThanOrEqual(64 + 16 + 3);
+    claimed[7]?.release();
+    expect(counters.claim('gateway').ordinal).toBe(7);
+  });
 });
