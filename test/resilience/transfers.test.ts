@@ -163,23 +163,38 @@ describe('a transfer without progress', () => {
     expect(await usersLike(name)).toBe(0);
   });
 
-  it('is none while PostgreSQL works on what was sent', async () => {
+  it('is none while PostgreSQL works on what was sent', { timeout: 90_000 }, async () => {
     const name = uniqueName('slow');
+    const rows = 100_000;
     // Whoever holds the table makes the upsert wait, for longer than a stall may last.
     const holder = await connectDatabase(database.address);
     await holder.query('BEGIN');
     await holder.query('LOCK TABLE users IN EXCLUSIVE MODE');
-    const { answer, finish } = await openUpload(name);
-    finish();
+    // In pieces, many at a time, the last of them while the gateway has paused it: the HTTP library has a
+    // time-out of its own, of ten seconds.
+    const head = 'Content-Disposition: form-data; name="file"; filename="users.csv"';
+    const lines = Array.from(
+      { length: rows },
+      (_, row) => `${name}-${row},${'long.'.repeat(18)}@example.com\n`,
+    );
+    const text = `--b\r\n${head}\r\n\r\nusername,email\n${lines.join('')}\r\n--b--\r\n`;
+    const pieces = text.match(/[^]{1,65536}/g) ?? [];
+    const answer = server.json('/users/bulk', {
+      method: 'POST',
+      headers: { 'content-type': 'multipart/form-data; boundary=b' },
+      body: ReadableStream.from(pieces.map((piece) => Buffer.from(piece))),
+      duplex: 'half',
+    } as RequestInit);
+    answer.catch(() => undefined);
     const isWaiting = async (): Promise<boolean> => {
       const waiting = await database.query(
         `SELECT pid FROM pg_stat_activity
-         WHERE datname = current_database() AND wait_event_type = 'Lock' AND query_start < clock_timestamp() - interval '3 seconds'`,
+         WHERE datname = current_database() AND wait_event_type = 'Lock' AND query_start < clock_timestamp() - interval '14 seconds'`,
       );
       return waiting.length === 1;
     };
-    await eventually(isWaiting);
+    await eventually(isWaiting, 60_000, 'an upsert that waits');
     await holder.drop();
-    expect(await (await answer).json()).toEqual({ imported: 2 });
+    expect(await answer).toEqual({ status: 201, body: { imported: rows } });
   });
 });
