@@ -215,6 +215,27 @@ describe('switchyard reconcile', () => {
   });
 });
 
+describe('settings', () => {
+  it('are read from .env too, under what the environment says', () => {
+    const without = { ...environment(), DATABASE_URL: '' };
+    const tool = (env: Record<string, string | undefined>): Ended =>
+      spawnSync(process.execPath, [cli, 'reconcile'], { encoding: 'utf8', cwd: dataDir, env });
+    writeFileSync(
+      path.join(dataDir, '.env'),
+      `# of a test\nDATABASE_URL="${database.url}"\nLOG_LEVEL=error\n`,
+    );
+    expect(tool(without)).toMatchObject({ status: 0, stdout: '5 links compared, 0 counters wrong\n' });
+    writeFileSync(path.join(dataDir, '.env'), 'DATABASE_URL=postgresql://nobody:x@127.0.0.1:1/nowhere\n');
+    expect(tool(environment())).toMatchObject({ status: 0 });
+    expect(tool(without)).toMatchObject({
+      status: 3,
+      stderr: expect.stringMatching(/^switchyard: .*ECONNREFUSED/),
+    });
+    writeFileSync(path.join(dataDir, '.env'), 'LOG_LEVEL=loud\n');
+    expect(tool(environment())).toMatchObject({ status: 2, stderr: expect.stringContaining('LOG_LEVEL') });
+  });
+});
+
 describe('switchyard without DATABASE_URL', () => {
   it('works on the embedded PostgreSQL, whose server was killed, and stops it again', async () => {
     rmSync(folder, { recursive: true });
