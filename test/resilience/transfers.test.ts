@@ -178,7 +178,7 @@ describe('a transfer without progress', () => {
       (_, row) => `${name}-${row},${'long.'.repeat(18)}@example.com\n`,
     );
     const text = `--b\r\n${head}\r\n\r\nusername,email\n${lines.join('')}\r\n--b--\r\n`;
-    const pieces = text.match(/[^]{1,65536}/g) ?? [];
+    const pieces = text.match(/[\s\S]{1,65536}/g) ?? [];
     const answer = server.json('/users/bulk', {
       method: 'POST',
       headers: { 'content-type': 'multipart/form-data; boundary=b' },
