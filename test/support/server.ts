@@ -98,7 +98,7 @@ export class TestServer {
 }
 
 export interface Fault {
-  readonly thread: 'gateway' | 'interactive' | 'transfer' | 'ingest';
+  readonly thread: 'supervisor' | 'gateway' | 'interactive' | 'transfer' | 'ingest';
   readonly action: 'throw' | 'exit' | 'block';
   readonly milliseconds?: number;
 }
