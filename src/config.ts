@@ -220,9 +220,9 @@ export function parseConfig(environment: Readonly<Record<string, string | undefi
   const given = Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== ''));
   const parsed = settings.safeParse(given);
   if (parsed.success) return Object.freeze(parsed.data);
-  const issue = parsed.error.issues[0];
-  const name = String(issue?.path[0] ?? 'the environment');
-  throw new ConfigError(`${name} ${issue?.message ?? 'is invalid'}${quoted(name, given[name])}`);
+  const [issue] = parsed.error.issues as [z.core.$ZodIssue];
+  const name = String(issue.path[0]);
+  throw new ConfigError(`${name} ${issue.message}${quoted(name, given[name])}`);
 }
 
 /** Reads the process's environment over an optional `.env` file in the working directory. */

@@ -1,6 +1,7 @@
 import { createServer } from 'node:net';
 import { type Config, ConfigError, loadConfig } from './config.js';
 import { LogHub } from './ops/logs.js';
+import { sqlStateOf } from './store/failures.js';
 import { UnusableDatabaseError } from './store/migrate.js';
 import { EmbeddedPostgresError } from './store/postgres-binaries.js';
 import { SeedError } from './store/seed.js';
@@ -17,6 +18,9 @@ const Exit = {
   /** Some request or thread did not end before the deadline of a stop. */
   DEADLINE: 6,
 } as const;
+
+/** A data folder that can't be made or written. */
+const dataDirFailures = new Set(['EACCES', 'EPERM', 'EROFS', 'ENOSPC', 'ENOTDIR', 'ENAMETOOLONG']);
 
 /** Ends the start with one line. */
 class StartError extends Error {
@@ -69,11 +73,8 @@ function exitCodeOf(error: unknown): number {
   if (error instanceof SeedError) return Exit.BAD_SETTING;
   if (error instanceof UnusableDatabaseError || error instanceof EmbeddedPostgresError)
     return Exit.BAD_DATABASE;
-  const code = (error as { code?: unknown } | null)?.code;
-  if (typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code)) return Exit.BAD_DATABASE;
-  if (code === 'EACCES' || code === 'EROFS' || code === 'ENOSPC' || code === 'ENOTDIR')
-    return Exit.BAD_DATA_DIR;
-  return Exit.FAULT;
+  if (sqlStateOf(error) !== undefined) return Exit.BAD_DATABASE;
+  return dataDirFailures.has((error as NodeJS.ErrnoException).code ?? '') ? Exit.BAD_DATA_DIR : Exit.FAULT;
 }
 
 function banner(config: Config, supervisor: Supervisor, port: number, startedMs: number): void {

@@ -21,6 +21,8 @@ import { Workers } from './workers/pool.js';
 const MAINTENANCE_MS = 3_600_000;
 /** How long a start waits for the database before it serves without it. */
 const FIRST_CONTACT_MS = 3000;
+/** The same, once PostgreSQL has answered: migrations, and a seed on a slow machine. */
+const PREPARATION_MS = 60_000;
 
 /**
  * The server as a whole: starts its parts in the order in which they need each other, passes on what
@@ -121,6 +123,12 @@ export class Supervisor {
   }
 
   async #contactDatabase(address: () => DatabaseAddress, onFault: (error: unknown) => void): Promise<void> {
+    let endPatience: () => void = () => undefined;
+    let timer: NodeJS.Timeout | undefined;
+    const patience = new Promise<void>((resolve) => {
+      endPatience = resolve;
+      timer = setTimeout(resolve, FIRST_CONTACT_MS);
+    });
     this.#watch = new DatabaseWatch({
       address,
       coherence: this.#coherence,
@@ -128,17 +136,17 @@ export class Supervisor {
       connectMs: this.#config.DATABASE_CONNECT_MS,
       heartbeatMs: this.#config.LISTEN_HEARTBEAT_MS,
       timeoutMs: this.#config.LISTEN_TIMEOUT_MS,
-      prepare: (connection) => this.#prepare(connection),
+      prepare: (connection) => {
+        clearTimeout(timer);
+        timer = setTimeout(endPatience, PREPARATION_MS).unref();
+        return this.#prepare(connection);
+      },
       revive: async () => {
         if (!this.#isStopping) await this.#embedded?.ensureRunning();
       },
       onChange: (change) => this.#tellDatabaseChange(change),
     });
     const ready = this.#watch.start();
-    let timer: NodeJS.Timeout | undefined;
-    const patience = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, FIRST_CONTACT_MS);
-    });
     // A refusal ends the start; or the server, when it comes while the server runs without a database.
     ready.catch(onFault);
     await Promise.race([ready, patience]);

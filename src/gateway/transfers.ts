@@ -95,6 +95,7 @@ export class Transfers {
     const { port, watched, end } = opened;
     let received = 0;
     let underWay = 0;
+    let isComplete = false;
     port.on('message', (message: FromTransfer) => {
       if (exchange.isOver) return;
       watched.hasBegun = true;
@@ -102,7 +103,9 @@ export class Transfers {
       switch (message.kind) {
         case 'credit':
           underWay -= message.amount;
-          if (underWay < IMPORT_WINDOW_BYTES) exchange.resume();
+          // Once the body is there, it is the answer that ends the pause: to resume is to expect more of
+          // the client, for which the library has a time-out of its own.
+          if (!isComplete && underWay < IMPORT_WINDOW_BYTES) exchange.resume();
           break;
         case 'done':
           exchange.json(201, JSON.stringify({ imported: message.imported }));
@@ -129,6 +132,7 @@ export class Transfers {
       underWay += bytes.byteLength;
       if (bytes.byteLength > 0) port.postMessage({ kind: 'chunk', bytes } satisfies ToTransfer, [bytes]);
       if (isLast) {
+        isComplete = true;
         port.postMessage({ kind: 'end' } satisfies ToTransfer);
       } else if (underWay >= IMPORT_WINDOW_BYTES) {
         exchange.pause();

@@ -57,6 +57,24 @@ const scalarNames = [
 
 export type ScalarName = (typeof scalarNames)[number];
 
+/** Those that tell how things stand, and not what was done: the next thread of a slot begins them anew. */
+const gaugeNames: readonly ScalarName[] = [
+  'cachedLinks',
+  'cachedUnknown',
+  'pendingCalls',
+  'heldBodyBytes',
+  'journalBufferBytes',
+  'journalSizeBytes',
+  'poolSize',
+  'poolInUse',
+  'poolWaiting',
+  'transfersActive',
+  'eventLoopUtilization',
+  'eventLoopLagP99',
+  'eventLoopLagMax',
+  'heapUsedBytes',
+];
+
 /** The index of each scalar in a thread's cells. */
 export const Scalar = Object.freeze(
   Object.fromEntries(scalarNames.map((name, index) => [name, index])),
@@ -100,7 +118,8 @@ const STATUS_COUNT = statuses.length;
 const SERIES_START = scalarNames.length;
 const SERIES_COUNT = methods.length * routes.length * STATUS_COUNT;
 const SLOT_CELLS = SERIES_START + SERIES_COUNT * SERIES_CELLS;
-const SLOTS = 64;
+/** Of the most gateways and workers that the settings allow, and of some that ended without a word. */
+const SLOTS = 128;
 
 const FREE = 0;
 const CLAIMED = 1;
@@ -204,9 +223,11 @@ export class Counters {
           Atomics.store(this.#header, header + KIND_CELL, kindIndex);
           Atomics.store(this.#header, header + ORDINAL_CELL, this.#ordinalsOf(kindIndex, slot));
         }
+        const counters = this.#countersOf(slot);
+        for (const name of gaugeNames) counters.set(name, 0);
         return {
           ordinal: Atomics.load(this.#header, header + ORDINAL_CELL),
-          counters: this.#countersOf(slot),
+          counters,
           release: () => Atomics.store(this.#header, header + STATE_CELL, RELEASED),
         };
       }

@@ -42,12 +42,10 @@ const socketFailures = new Set([
   'ENOENT',
 ]);
 
-/** The SQLSTATE of an error that PostgreSQL reported. */
+/** The SQLSTATE of an error that PostgreSQL reported. Codes of system calls (EROFS, EPIPE) only look like one. */
 export function sqlStateOf(error: unknown): string | undefined {
-  const code = (error as { code?: unknown } | null)?.code;
-  return typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) && !socketFailures.has(code)
-    ? code
-    : undefined;
+  const { code, syscall } = (error ?? {}) as { code?: unknown; syscall?: unknown };
+  return typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) && syscall === undefined ? code : undefined;
 }
 
 export function verdictOf(error: unknown): Verdict {
@@ -66,7 +64,7 @@ export function isConnectionLoss(error: unknown): boolean {
     return socketFailures.has(code) || code.startsWith('08') || /^57P0[1-3]$/.test(code);
   }
   // pg reports these by message alone.
-  return /connection terminated|connection error|not queryable|timeout exceeded|client was closed/i.test(
+  return /connection terminated|connection error|not queryable|timeout ex|client was closed/i.test(
     error.message,
   );
 }

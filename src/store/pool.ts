@@ -114,8 +114,12 @@ export class Pool {
     this.#publish();
     let broken = false;
     let timer: NodeJS.Timeout | undefined;
+    let onEnd: () => void = () => undefined;
     try {
       return await new Promise<T>((resolve, reject) => {
+        // A cursor is never told that its connection is gone, and would be waited for until the deadline.
+        onEnd = () => reject(new Error('connection terminated while it was in use'));
+        client.once('end', onEnd);
         timer = setTimeout(
           () => {
             broken = true;
@@ -132,6 +136,7 @@ export class Pool {
       throw error;
     } finally {
       clearTimeout(timer);
+      client.off('end', onEnd);
       client.release(broken);
       this.#publish();
     }

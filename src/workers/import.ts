@@ -31,10 +31,17 @@ export async function importFromPort({ request, port }: ImportJob): Promise<void
   const thread = workerThread();
   const send = (message: FromTransfer): void => port.postMessage(message);
   thread.counters.add('transfersActive');
-  // The upsert at the end is silent work; the gateway ends a transfer that shows no sign of life.
-  const timer = setInterval(send, SIGN_OF_LIFE_MS, { kind: 'credit', amount: 0 } satisfies FromTransfer);
+  let isReceived = false;
+  const onReceived = (): void => {
+    isReceived = true;
+  };
+  // The gateway ends a transfer that shows no sign of life. What comes in does; the upsert at the end
+  // is silent work.
+  const timer = setInterval(() => {
+    if (isReceived) send({ kind: 'credit', amount: 0 });
+  }, SIGN_OF_LIFE_MS);
   try {
-    const imported = await importUpload(thread, request, port);
+    const imported = await importUpload(thread, request, port, onReceived);
     thread.counters.add('importedRows', imported);
     send({ kind: 'done', imported });
   } catch (error) {
@@ -60,8 +67,10 @@ async function importUpload(
   thread: WorkerThread,
   request: ImportJob['request'],
   port: MessagePort,
+  onReceived: () => void,
 ): Promise<number> {
   const upload = new Upload(request.contentType, port);
+  upload.complete.then(onReceived, () => undefined);
   const file = await upload.file;
   const skipped = new Map<string, number>();
   const deadlineMs = thread.config.TRANSFER_DEADLINE_MS;

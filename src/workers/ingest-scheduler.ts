@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { mkdirSync, readdirSync, rmdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, rmdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from '../config.js';
@@ -247,10 +247,10 @@ export class IngestScheduler {
   /** A folder whose journals are all in the database is of no more use, unless damage is kept in it. */
   async #leaveIfDone(folder: string): Promise<void> {
     if ([...this.#journals.values()].some((journal) => journal.folder === folder)) return;
-    if (listJournals(folder).length > 0) return;
-    const owner = this.#adopted.get(folder);
-    const isLeft = readdirSync(folder).some((file) => file !== 'owner.sock');
+    // Journals that nobody has told us of, or damage. Who removes a folder by hand leaves nothing.
+    const isLeft = existsSync(folder) && readdirSync(folder).some((file) => file !== 'owner.sock');
     if (isLeft) return;
+    const owner = this.#adopted.get(folder);
     this.#adopted.delete(folder);
     await owner?.release();
     removeIfEmpty(folder);

@@ -1,10 +1,15 @@
-import { spawnSync } from 'node:child_process';
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { spawn, spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { createDatabase, type TestDatabase } from '../support/database.js';
+import { EmbeddedPostgres } from '../../src/store/embedded.js';
+import { connectDatabase, createDatabase, type TestDatabase } from '../support/database.js';
 import { makeFolder } from '../support/folders.js';
 import { makeLink, openJournal } from '../support/journals.js';
+import { startServer } from '../support/server.js';
+import { click, createUrl } from '../support/suite.js';
+import { describeWith } from '../support/tools.js';
+import { eventually } from '../support/wait.js';
 
 const cli = path.resolve(import.meta.dirname, '../../dist/src/cli/main.js');
 let database: TestDatabase;
@@ -26,17 +31,39 @@ afterEach(async () => {
   rmSync(dataDir, { recursive: true, force: true });
 });
 
-function run(...args: string[]): { status: number | null; stdout: string; stderr: string } {
+interface Ended {
+  readonly status: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+function environment(): Record<string, string | undefined> {
   const { NODE_V8_COVERAGE, PATH } = process.env;
-  return spawnSync(process.execPath, [cli, ...args], {
-    encoding: 'utf8',
-    cwd: dataDir,
-    env: {
-      PATH,
-      ...(NODE_V8_COVERAGE === undefined ? {} : { NODE_V8_COVERAGE }),
-      DATABASE_URL: database.url,
-    },
+  return {
+    PATH,
+    ...(NODE_V8_COVERAGE === undefined ? {} : { NODE_V8_COVERAGE }),
+    DATABASE_URL: database.url,
+  };
+}
+
+function run(...args: string[]): Ended {
+  return spawnSync(process.execPath, [cli, ...args], { encoding: 'utf8', cwd: dataDir, env: environment() });
+}
+
+/** As `run`, while the test goes on. */
+function launch(...args: string[]): { stderr: () => string; end: Promise<Ended> } {
+  const child = spawn(process.execPath, [cli, ...args], { cwd: dataDir, env: environment() });
+  let [stdout, stderr] = ['', ''];
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    stdout += text;
   });
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    stderr += text;
+  });
+  const end = new Promise<Ended>((resolve) => {
+    child.once('close', (status) => resolve({ status, stdout, stderr }));
+  });
+  return { stderr: () => stderr, end };
 }
 
 function writeJournal(clicks: number): void {
@@ -85,6 +112,69 @@ describe('switchyard journal', () => {
     expect(readdirSync(folder)).toEqual([expect.stringMatching(/\.damaged$/)]);
   });
 
+  it('leaves the journals of a living server to it', async () => {
+    rmSync(folder, { recursive: true });
+    const server = await startServer({ DATABASE_URL: database.url, DATA_DIR: dataDir });
+    await click(server, 'c1');
+    await server.json('/events');
+    const stats = run('journal', 'stats', dataDir);
+    expect(stats.stdout).toMatch(/^\S+ \(its server is alive\)\n/);
+    expect(run('journal', 'verify', dataDir)).toMatchObject({ status: 0 });
+    const drained = run('journal', 'drain', dataDir);
+    expect(drained.status).toBe(3);
+    expect(drained.stdout).toMatch(/^\S+: left alone, its server is alive\n$/);
+    expect(await server.stop()).toBe(0);
+    expect(await database.query('SELECT sum(click_count) AS n FROM short_urls')).toEqual([{ n: '1' }]);
+  });
+
+  it('tries again when PostgreSQL fails, and takes in each click once', async () => {
+    writeJournal(200);
+    await database.query('ALTER TABLE journal_checkpoints RENAME TO elsewhere');
+    const drain = launch('journal', 'drain', dataDir);
+    await eventually(() => drain.stderr() !== '');
+    await database.query('ALTER TABLE elsewhere RENAME TO journal_checkpoints');
+    const { status, stdout, stderr } = await drain.end;
+    expect([status, stdout]).toEqual([0, `${folder}: 200 clicks taken in from 1 journals\n`]);
+    // It is said once, however often it happens.
+    expect(stderr.match(/^[0-9a-f-]{36}: /gm)).toHaveLength(1);
+    expect(await database.query('SELECT sum(click_count) AS n FROM short_urls')).toEqual([{ n: '200' }]);
+  });
+
+  it('keeps the journal when PostgreSQL goes on failing', async () => {
+    writeJournal(200);
+    await database.query('ALTER TABLE journal_checkpoints RENAME TO elsewhere');
+    const { status } = await launch('journal', 'drain', dataDir).end;
+    expect(status).toBe(3);
+    await database.query('ALTER TABLE elsewhere RENAME TO journal_checkpoints');
+    expect(run('journal', 'verify', dataDir)).toMatchObject({
+      status: 0,
+      stdout: '200 clicks in whole frames, 0 damaged places\n',
+    });
+    expect(run('journal', 'drain', dataDir).status).toBe(0);
+    expect(await database.query('SELECT sum(click_count) AS n FROM short_urls')).toEqual([{ n: '200' }]);
+  });
+
+  it('tells a segment without a header, and a folder without a journal', () => {
+    writeJournal(10);
+    mkdirSync(path.join(dataDir, 'journal', 'empty-server'));
+    const [name = ''] = readdirSync(folder).filter((file) => file.endsWith('.clicks'));
+    const bytes = readFileSync(path.join(folder, name));
+    bytes[0] = (bytes[0] ?? 0) ^ 0xff;
+    writeFileSync(path.join(folder, name), bytes);
+    const stats = run('journal', 'stats', dataDir);
+    expect(stats.stdout).toMatch(
+      / 0 frames, 1 damaged places\n {4}0 clicks on 0 links, 0 texts, from - to -\n/,
+    );
+    expect(stats.stdout).toMatch(/empty-server \(its server is no more\)\n {2}no journal\n/);
+    const verified = run('journal', 'verify', dataDir);
+    expect(verified.status).toBe(1);
+    expect(verified.stdout).toMatch(
+      new RegExp(
+        `${name}: .* at byte 0, ${bytes.length} bytes\n0 clicks in whole frames, 1 damaged places\n$`,
+      ),
+    );
+  });
+
   it('says what is wrong with the way it is called', () => {
     for (const args of [
       [],
@@ -122,5 +212,64 @@ describe('switchyard reconcile', () => {
     expect(run('reconcile')).toMatchObject({ status: 0, stdout: '5 links compared, 0 counters wrong\n' });
     const counters = await database.query('SELECT click_count FROM short_urls ORDER BY id');
     expect(counters.map((row) => row.click_count)).toEqual(['30', '30', '30', '0', '0']);
+  });
+});
+
+describe('settings', () => {
+  it('are read from .env too, under what the environment says', () => {
+    const without = { ...environment(), DATABASE_URL: '' };
+    const tool = (env: Record<string, string | undefined>): Ended =>
+      spawnSync(process.execPath, [cli, 'reconcile'], { encoding: 'utf8', cwd: dataDir, env });
+    writeFileSync(
+      path.join(dataDir, '.env'),
+      `# of a test\nDATABASE_URL="${database.url}"\nLOG_LEVEL=error\n`,
+    );
+    expect(tool(without)).toMatchObject({ status: 0, stdout: '5 links compared, 0 counters wrong\n' });
+    writeFileSync(path.join(dataDir, '.env'), 'DATABASE_URL=postgresql://nobody:x@127.0.0.1:1/nowhere\n');
+    expect(tool(environment())).toMatchObject({ status: 0 });
+    expect(tool(without)).toMatchObject({
+      status: 3,
+      stderr: expect.stringMatching(/^switchyard: .*ECONNREFUSED/),
+    });
+    writeFileSync(path.join(dataDir, '.env'), 'LOG_LEVEL=loud\n');
+    expect(tool(environment())).toMatchObject({ status: 2, stderr: expect.stringContaining('LOG_LEVEL') });
+  });
+});
+
+describe('switchyard without DATABASE_URL', () => {
+  it('works on the embedded PostgreSQL, whose server was killed, and stops it again', async () => {
+    rmSync(folder, { recursive: true });
+    const server = await startServer({ DATA_DIR: dataDir });
+    const url = await createUrl(server);
+    for (let count = 0; count < 30; count += 1) await click(server, url.short_code);
+    await server.kill();
+    const env = { ...environment(), DATABASE_URL: '', DATA_DIR: dataDir };
+    const tool = (...args: string[]): Ended =>
+      spawnSync(process.execPath, [cli, ...args], { encoding: 'utf8', cwd: dataDir, env });
+    expect(tool('journal', 'drain', dataDir)).toMatchObject({ status: 0, stderr: '' });
+    expect(existsSync(path.join(dataDir, 'postgres/cluster/postmaster.pid'))).toBe(false);
+    expect(tool('reconcile')).toMatchObject({ status: 0, stdout: '1 links compared, 0 counters wrong\n' });
+    const embedded = await EmbeddedPostgres.start(dataDir);
+    const own = await connectDatabase(embedded.address);
+    expect(await own.query('SELECT click_count FROM short_urls')).toEqual([{ click_count: '30' }]);
+    await own.drop();
+    expect(await embedded.stop()).toBe(true);
+  });
+});
+
+describeWith('script')('switchyard on a terminal', () => {
+  const quote = (text: string): string => `'${text}'`;
+
+  it('shows how far it is', () => {
+    writeJournal(200);
+    const command = [process.execPath, cli, 'journal', 'drain', dataDir].map(quote).join(' ');
+    const { status, stdout } = spawnSync('script', ['-qec', command, '/dev/null'], {
+      encoding: 'utf8',
+      cwd: dataDir,
+      env: { ...environment(), TERM: 'xterm', SHELL: '/bin/sh' },
+    });
+    expect(status).toBe(0);
+    expect(stdout).toMatch(/dead-server \[.*\] 0 % \| 0 of \d+ \|/);
+    expect(stdout).toContain(`${folder}: 200 clicks taken in from 1 journals`);
   });
 });

@@ -117,6 +117,15 @@ describe('CLICK_DETAILS=full', () => {
     ['198.51.100.1, 203.0.113.77', '203.0.113.0'],
     ['2001:db8:1234:5678::1', '2001:db8:1234::'],
     ['::ffff:203.0.113.77', '203.0.113.0'],
+    ['::ffff:cb00:714d', '203.0.113.0'],
+    ['0000:0000:0000:0000:0000:ffff:cb00:714d', '203.0.113.0'],
+    ['2001:db8:1:2:3:4:5:6', '2001:db8:1::'],
+    ['::1', '0:0:0::'],
+    ['2001:db8::1::2', undefined],
+    ['2001:db8:1:2:3:4:5', undefined],
+    ['2001:db8:1:2:3:4:5:6:7', undefined],
+    ['2001:db8:12345::1', undefined],
+    ['', undefined],
     ['not an address', undefined],
   ])('notes only the network of the address %s', async (given, noted) => {
     const url = await createUrl(server);

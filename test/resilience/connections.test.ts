@@ -30,6 +30,9 @@ describe.each([3, 5, 10])('DATABASE_POOL_MAX=%d', (poolMax) => {
       DATABASE_POOL_MAX: String(poolMax),
       GATEWAY_THREADS: '2',
       WORKER_THREADS: '2',
+      // On a slow machine all this takes its time.
+      CALL_DEADLINE_MS: '30000',
+      TRANSFER_WAIT_MS: '60000',
     });
     try {
       await database.query(

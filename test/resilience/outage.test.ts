@@ -131,14 +131,17 @@ describe('PostgreSQL frozen', () => {
 });
 
 describe('a server started without its database', () => {
-  it('serves what it can, and all when the database comes', async () => {
-    await cluster.stop('fast');
+  it.each([
+    ['is not there', () => cluster.stop('fast'), () => cluster.restart()],
+    ['does not answer', async () => cluster.freeze(), async () => cluster.thaw()],
+  ])('that %s serves what it can, and all when the database comes', async (_, leave, comeBack) => {
+    await leave();
     const early = await startServer({ DATABASE_URL: cluster.url });
     try {
       expect((await early.fetch('/health')).status).toBe(200);
       expect((await early.fetch('/users')).status).toBe(503);
       expect(early.banner()).toContain('can not be reached');
-      await cluster.restart();
+      await comeBack();
       await eventually(async () => (await early.fetch('/users')).status === 200);
       expect((await early.post('/shorten', { url: 'https://example.com' })).status).toBe(201);
     } finally {

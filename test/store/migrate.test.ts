@@ -1,9 +1,10 @@
 import pg from 'pg';
 import { afterEach, describe, expect, it } from 'vitest';
-import { maintainDatabase, makePartitions, prepareDatabase } from '../../src/store/migrate.js';
+import { maintainDatabase, makePartitions, prepareDatabase, SCHEMA_LOCK } from '../../src/store/migrate.js';
 import { clientOptions } from '../../src/store/pool.js';
 import { createDatabase, createEmptyDatabase, type TestDatabase } from '../support/database.js';
-import { startServer } from '../support/server.js';
+import { runServer, startServer } from '../support/server.js';
+import { eventually } from '../support/wait.js';
 
 let database: TestDatabase;
 
@@ -73,6 +74,70 @@ describe('prepareDatabase', () => {
     );
     expect(counts).toEqual([{ users: '400', urls: '2000', events: '3422' }]);
     expect(await Promise.all(servers.map((server) => server.stop()))).toEqual(Array(10).fill(0));
+  });
+});
+
+describe('a start', () => {
+  it('waits for another server that migrates longer than for a PostgreSQL that does not answer', async () => {
+    database = await createEmptyDatabase();
+    await database.query('SELECT pg_advisory_lock($1)', [SCHEMA_LOCK]);
+    const started = startServer({ DATABASE_URL: database.url });
+    let isStarted = false;
+    const noted = started.then(() => {
+      isStarted = true;
+    });
+    // Longer than a start waits for a PostgreSQL that does not answer.
+    await eventually(async () => {
+      const waiting = await database.query(
+        `SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'advisory'
+           AND query_start < clock_timestamp() - interval '4 seconds'`,
+      );
+      return waiting.length === 1;
+    });
+    expect(isStarted).toBe(false);
+    await database.query('SELECT pg_advisory_unlock($1)', [SCHEMA_LOCK]);
+    await noted;
+    const server = await started;
+    expect(await server.json('/users')).toEqual({ status: 200, body: [] });
+    expect(server.banner()).not.toContain('can not be reached');
+    expect(await server.stop()).toBe(0);
+  });
+});
+
+describe('a database that won’t do', () => {
+  it('for its encoding ends the start with one line', async () => {
+    database = await createEmptyDatabase('SQL_ASCII');
+    const { code, stderr } = await runServer({ DATABASE_URL: database.url });
+    expect([code, stderr]).toEqual([3, `switchyard: the database's encoding is SQL_ASCII: UTF8 is needed\n`]);
+    expect(await database.query(`SELECT tablename FROM pg_tables WHERE schemaname = 'public'`)).toEqual([]);
+  });
+
+  it('for its rights ends the start with one line', async () => {
+    database = await createEmptyDatabase();
+    await database.query('CREATE SCHEMA guarded; ALTER SCHEMA public RENAME TO elsewhere');
+    const { code, stderr } = await runServer({ DATABASE_URL: database.url });
+    expect([code, stderr]).toEqual([3, 'switchyard: no schema has been selected to create in\n']);
+  });
+
+  it('for a table of the same name ends the start with one line, and is left as it was', async () => {
+    database = await createEmptyDatabase();
+    await database.query(`CREATE TABLE users (note text); INSERT INTO users VALUES ('somebody else’s')`);
+    const { code, stderr } = await runServer({ DATABASE_URL: database.url });
+    expect([code, stderr]).toEqual([3, 'switchyard: relation "users" already exists\n']);
+    expect(await database.query('SELECT * FROM users')).toEqual([{ note: 'somebody else’s' }]);
+    const tables = await database.query(`SELECT tablename FROM pg_tables WHERE schemaname = 'public'`);
+    expect(tables).toEqual([{ tablename: 'users' }]);
+  });
+
+  it('for a newer server’s migrations is served all the same, with a warning', async () => {
+    database = await createDatabase();
+    await database.query(`INSERT INTO schema_migrations (number, name) VALUES (9999, '9999_future')`);
+    const server = await startServer({ DATABASE_URL: database.url });
+    expect(
+      server.logs.filter((entry) => entry.levelname === 'WARNING').map((entry) => entry.message),
+    ).toEqual(['the database was migrated by a newer version of this server']);
+    expect((await server.post('/shorten', { url: 'https://example.com' })).status).toBe(201);
+    expect(await server.stop()).toBe(0);
   });
 });
 

@@ -197,6 +197,114 @@ describe('seed files', () => {
     ]);
   });
 
+  it('may be of any size, lack columns and rows, and have what nothing can be made of', async () => {
+    const many = Array.from(
+      { length: 3000 },
+      (_, index) => `user-${index},${index}@example.com,,${index + 10}`,
+    );
+    const day = '2024-02-01 00:00:00';
+    const reports = await seed(
+      write({
+        // In another order, without the times of some.
+        users: [
+          'username,email,created_at,id',
+          ...many.map((line) => line.replace(',,', `,${day},`)),
+          `no-id,a@example.com,${day},`,
+          `id-too-large,a@example.com,${day},99999999999999999999`,
+          'cut-short',
+          '',
+        ],
+        urls: [
+          headers.urls,
+          `1,10,aaaaaa,https://example.com/1,One,True,${day},${day}`,
+          `1,10,bbbbbb,https://example.com/2,Id repeated,True,${day},${day}`,
+          `x,10,cccccc,https://example.com/3,Id unclear,True,${day},${day}`,
+          `4,10,d/d,https://example.com/4,Code unclear,True,${day},${day}`,
+          `5,10,eeeeee,https://example.com/5,${'x'.repeat(256)},True,${day},${day}`,
+          '6,10,ffffff,https://example.com/6,Never made,True,,',
+          `7,abc,gggggg,https://example.com/7,Owner unclear,True,${day},not a time`,
+          '8,10',
+        ],
+        // No details at all, nor a user.
+        events: [
+          'id,url_id,event_type,timestamp,details',
+          `1,1,click,${day},{}`,
+          `1,1,click,${day},{}`,
+          `,1,click,${day},{}`,
+          `3,1,,${day},{}`,
+          `4,1,${'x'.repeat(51)},${day},{}`,
+          `5,x,click,${day},{}`,
+          `6,1,click,${day},`,
+          `7,1,click,${day},null`,
+          '8',
+        ],
+      }),
+    );
+    expect(reports?.map(({ table, loaded, notes }) => [table, loaded, Object.fromEntries(notes)])).toEqual([
+      ['users', 3000, { 'no id, or a repeated one': 3 }],
+      [
+        'short_urls',
+        2,
+        {
+          'no id, or a repeated one': 2,
+          'no usable short_code, or a repeated one': 2,
+          'title too long': 1,
+          'no usable created_at or updated_at': 1,
+          'kept without its user, who is unknown': 1,
+        },
+      ],
+      [
+        'events',
+        1,
+        {
+          'no id, or a repeated one': 2,
+          'no usable event_type': 2,
+          'its URL is not there': 2,
+          'details is no JSON object': 2,
+        },
+      ],
+    ]);
+    expect(
+      await database.query('SELECT id, user_id, updated_at = created_at AS same FROM short_urls ORDER BY id'),
+    ).toEqual([
+      { id: '1', user_id: '10', same: true },
+      { id: '7', user_id: null, same: true },
+    ]);
+    expect(await database.query('SELECT url_id, user_id, details FROM events')).toEqual([
+      { url_id: '1', user_id: null, details: {} },
+    ]);
+  });
+
+  it('that know none of our columns load nothing, and say why', async () => {
+    const reports = await seed(
+      write({ users: ['a,b', '1,2'], urls: ['a,b', '1,2'], events: ['a,b', '1,2'] }),
+    );
+    expect(reports?.map(({ table, loaded, notes }) => [table, loaded, [...notes]])).toEqual([
+      ['users', 0, [['no id, or a repeated one', 1]]],
+      ['short_urls', 0, [['no id, or a repeated one', 1]]],
+      ['events', 0, [['no id, or a repeated one', 1]]],
+    ]);
+  });
+
+  it('that are empty load nothing, and ids begin at 1', async () => {
+    expect(
+      (await seed(write({ users: [''], urls: [''], events: [''] })))?.map(({ loaded }) => loaded),
+    ).toEqual([0, 0, 0]);
+    await database.query(`INSERT INTO users (username, email) VALUES ('first', 'first@example.com')`);
+    expect(await database.query('SELECT id FROM users')).toEqual([{ id: '1' }]);
+  });
+
+  it.each(['users', 'urls', 'events'] as const)(
+    'without %s.csv end the seed before anything is loaded',
+    async (name) => {
+      write({ users: [headers.users], urls: [headers.urls], events: [headers.events] });
+      rmSync(path.join(folder, `${name}.csv`));
+      await expect(seed(folder)).rejects.toThrow(
+        `CSV_DIR has no ${name}.csv: ${folder}/${name}.csv does not exist`,
+      );
+    },
+  );
+
   it('that are missing or no CSV end the seed with a line that names them', async () => {
     await expect(seed(folder)).rejects.toThrow(/CSV_DIR has no users\.csv/);
     write({

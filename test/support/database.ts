@@ -23,10 +23,10 @@ export async function createDatabase(): Promise<TestDatabase> {
 }
 
 /** A database without a schema. */
-export async function createEmptyDatabase(): Promise<TestDatabase> {
+export async function createEmptyDatabase(encoding = 'UTF8'): Promise<TestDatabase> {
   const server = inject('postgres');
   const database = `empty_${randomBytes(6).toString('hex')}`;
-  await asAdmin(server, `CREATE DATABASE ${database} TEMPLATE template0`);
+  await asAdmin(server, `CREATE DATABASE ${database} TEMPLATE template0 ENCODING '${encoding}'`);
   return connectDatabase({ ...server, database }, () =>
     asAdmin(server, `DROP DATABASE IF EXISTS ${database} WITH (FORCE)`),
   );

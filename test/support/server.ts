@@ -69,6 +69,11 @@ export class TestServer {
     this.#child.send(fault);
   }
 
+  /** From now on nobody reads what it writes to the standard output. */
+  stopReading(): void {
+    this.#child.stdout?.destroy();
+  }
+
   signal(signal: NodeJS.Signals): void {
     this.#child.kill(signal);
   }
@@ -93,13 +98,18 @@ export class TestServer {
 }
 
 export interface Fault {
-  readonly thread: 'gateway' | 'interactive' | 'transfer' | 'ingest';
+  readonly thread: 'supervisor' | 'gateway' | 'interactive' | 'transfer' | 'ingest';
   readonly action: 'throw' | 'exit' | 'block';
   readonly milliseconds?: number;
 }
 
 /** To be spread into a server's environment. */
 export const WITH_FAULTS = { TEST_FAULTS: '1' } as const;
+
+/** To be spread into a server's environment: a file in the place of each package, or `null` for none. */
+export function withPackages(packages: Readonly<Record<string, string | null>>): ServerEnvironment {
+  return { TEST_PACKAGES: JSON.stringify(packages) };
+}
 
 export type ServerEnvironment = Readonly<Record<string, string | undefined>>;
 
@@ -140,7 +150,11 @@ function launch(environment: ServerEnvironment): Started {
   const dataDir = environment.DATA_DIR ?? makeFolder('data');
   const { PATH, HOME, NODE_V8_COVERAGE } = process.env;
   const hasFaults = environment.TEST_FAULTS !== undefined;
-  const preload = hasFaults ? ['--import', path.join(root, 'test/support/faults.mjs')] : [];
+  const preloads = [
+    ...(hasFaults ? ['faults.mjs'] : []),
+    ...(environment.TEST_PACKAGES === undefined ? [] : ['packages.mjs']),
+  ];
+  const preload = preloads.flatMap((file) => ['--import', path.join(root, 'test/support', file)]);
   const args = ['--enable-source-maps', ...preload, path.join(root, 'dist/src/main.js')];
   const child = spawn(process.execPath, args, {
     // A folder without a .env file of the developer's.

@@ -1,4 +1,4 @@
-import { accessSync, constants } from 'node:fs';
+import { accessSync, constants, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { describe } from 'vitest';
 
@@ -11,13 +11,26 @@ const packages = {
   amtool: 'prometheus-alertmanager',
   'prometheus-nginx-exporter': 'prometheus-nginx-exporter',
   openssl: 'openssl',
+  postgres: 'postgresql-15',
+  script: 'bsdutils',
 } as const;
 
 export type Tool = keyof typeof packages;
 
-/** Where a program is; `undefined` when it is not installed. Daemons are not in every user's PATH. */
+/** Where Debian has the programs of each PostgreSQL. */
+const postgresFolder = '/usr/lib/postgresql';
+
+/**
+ * Where a program is; `undefined` when it is not installed. Daemons are not in every user's PATH, and
+ * those of PostgreSQL in nobody's.
+ */
 export function locate(tool: Tool): string | undefined {
-  const folders = [...(process.env.PATH ?? '').split(':'), '/usr/sbin', '/usr/local/sbin'];
+  const folders = [
+    ...(process.env.PATH ?? '').split(':'),
+    '/usr/sbin',
+    '/usr/local/sbin',
+    ...foldersIn(postgresFolder).map((version) => path.join(version, 'bin')),
+  ];
   return folders.map((folder) => path.join(folder, tool)).find(isExecutable);
 }
 
@@ -40,6 +53,16 @@ export function describeWith(...tools: Tool[]): typeof describe | typeof describ
   if (process.env.CI_TOOLS_REQUIRED === '1') throw new Error(message);
   console.warn(`skipped, ${message}`);
   return describe.skip;
+}
+
+function foldersIn(folder: string): string[] {
+  try {
+    return readdirSync(folder)
+      .sort()
+      .map((name) => path.join(folder, name));
+  } catch {
+    return [];
+  }
 }
 
 function isExecutable(file: string): boolean {

@@ -1,0 +1,200 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { connectDatabase, createDatabase, type TestDatabase } from '../support/database.js';
+import { type ServerEnvironment, startServer, type TestServer, WITH_FAULTS } from '../support/server.js';
+import { type Url, uniqueName } from '../support/suite.js';
+import { eventually } from '../support/wait.js';
+
+/** A list far larger than what sockets hold, so that it stops when its reader does. */
+const ROWS = 60_000;
+
+let database: TestDatabase;
+let server: TestServer;
+
+beforeAll(async () => {
+  database = await createDatabase();
+  await database.query(
+    `INSERT INTO short_urls (original_url, short_code)
+     SELECT 'https://example.com/' || repeat('a-long-path/', 30) || n, 'c' || n FROM generate_series(1, ${ROWS}) AS n`,
+  );
+});
+
+afterAll(() => database?.drop());
+
+function useTransfers(environment: ServerEnvironment): void {
+  beforeAll(async () => {
+    // One connection for transfers.
+    server = await startServer({ DATABASE_URL: database.url, DATABASE_POOL_MAX: '4', ...environment });
+  });
+  afterAll(() => server?.stop());
+}
+
+async function active(): Promise<number> {
+  const metrics = await (await server.fetch('/metrics')).text();
+  return Number(/^switchyard_transfers_active (\d+)$/m.exec(metrics)?.[1]);
+}
+
+/** A list whose reader has read nothing but the header yet. */
+async function openList(): Promise<Response> {
+  const response = await server.fetch('/urls');
+  expect(response.status).toBe(200);
+  return response;
+}
+
+async function rowsOf(response: Response): Promise<number> {
+  return ((await response.json()) as Url[]).length;
+}
+
+interface OpenUpload {
+  readonly answer: Promise<Response>;
+  /** Sends the rest of the file. */
+  finish(): void;
+}
+
+/** An import whose client has sent two thirds of a file. */
+async function openUpload(name: string): Promise<OpenUpload> {
+  await eventually(async () => (await active()) === 0);
+  let finish: () => void = () => undefined;
+  const body = new ReadableStream({
+    start(stream) {
+      const head = 'Content-Disposition: form-data; name="file"; filename="users.csv"';
+      stream.enqueue(Buffer.from(`--b\r\n${head}\r\n\r\nusername,email\n${name}-1,a@example.com\n`));
+      finish = () => {
+        stream.enqueue(Buffer.from(`${name}-2,a@example.com\r\n--b--\r\n`));
+        stream.close();
+      };
+    },
+  });
+  const answer = server.fetch('/users/bulk', {
+    method: 'POST',
+    headers: { 'content-type': 'multipart/form-data; boundary=b' },
+    body,
+    duplex: 'half',
+  } as RequestInit);
+  answer.catch(() => undefined);
+  await eventually(async () => (await active()) === 1);
+  return { answer, finish: () => finish() };
+}
+
+async function expectUnavailable(answer: Promise<Response>): Promise<void> {
+  const response = await answer;
+  expect(await response.json()).toEqual({ error: 'Service unavailable', status: 503 });
+  expect(response.headers.get('retry-after')).toBe('1');
+}
+
+async function usersLike(name: string): Promise<number> {
+  const users = await database.query('SELECT id FROM users WHERE starts_with(username, $1)', [name]);
+  return users.length;
+}
+
+/** Cuts the connection that transfers use. */
+async function cutConnection(): Promise<void> {
+  await eventually(async () => {
+    const cut = await database.query(
+      `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+       WHERE datname = current_database() AND application_name = 'switchyard transfer' AND state <> 'idle'`,
+    );
+    return cut.length === 1;
+  });
+}
+
+describe('a transfer that finds no connection free', () => {
+  useTransfers({ TRANSFER_WAIT_MS: '300', TRANSFER_WAITING_MAX: '2' });
+
+  it('waits so long and no longer; the one before it is not disturbed, nor are calls', async () => {
+    const first = await openList();
+    await Promise.all(Array.from({ length: 5 }, () => expectUnavailable(server.fetch('/urls'))));
+    expect((await server.fetch('/urls?page=1&per_page=5')).status).toBe(200);
+    expect(await rowsOf(first)).toBe(ROWS);
+    await eventually(async () => (await active()) === 0);
+    expect(await rowsOf(await openList())).toBe(ROWS);
+  });
+});
+
+describe('a transfer that breaks', () => {
+  useTransfers(WITH_FAULTS);
+
+  it.each([
+    ['its connection to PostgreSQL', cutConnection],
+    ['its thread', async () => server.fault({ thread: 'transfer', action: 'exit' })],
+  ])('is cut off when it is a list and loses %s: never taken for a whole one', async (_, fault) => {
+    const response = await openList();
+    await fault();
+    await expect(response.text()).rejects.toThrow();
+    await eventually(async () => {
+      const again = await server.fetch('/urls');
+      return again.status === 200 ? (await rowsOf(again)) === ROWS : false;
+    });
+  });
+
+  it.each([
+    ['its connection to PostgreSQL', cutConnection],
+    ['its thread', async () => server.fault({ thread: 'transfer', action: 'exit' })],
+  ])('is a 503 when it is an import and loses %s, and nothing of it is kept', async (_, fault) => {
+    const name = uniqueName('broken');
+    const { answer } = await openUpload(name);
+    await fault();
+    await expectUnavailable(answer);
+    expect(await usersLike(name)).toBe(0);
+    // The same file again.
+    await eventually(async () => {
+      const again = await openUpload(name);
+      again.finish();
+      return (await again.answer).status === 201;
+    });
+    expect(await usersLike(name)).toBe(2);
+  });
+});
+
+describe('a transfer without progress', () => {
+  useTransfers({ TRANSFER_STALL_MS: '1500' });
+
+  it('is ended when it is a list, and its connection serves others', async () => {
+    const response = await openList();
+    await eventually(async () => (await active()) === 0);
+    await expect(response.text()).rejects.toThrow();
+    expect(await rowsOf(await openList())).toBe(ROWS);
+  });
+
+  it('is ended when it is an import, and nothing of it is kept', async () => {
+    const name = uniqueName('stalled');
+    const { answer } = await openUpload(name);
+    await expectUnavailable(answer);
+    await eventually(async () => (await active()) === 0);
+    expect(await usersLike(name)).toBe(0);
+  });
+
+  it('is none while PostgreSQL works on what was sent', { timeout: 90_000 }, async () => {
+    const name = uniqueName('slow');
+    const rows = 100_000;
+    // Whoever holds the table makes the upsert wait, for longer than a stall may last.
+    const holder = await connectDatabase(database.address);
+    await holder.query('BEGIN');
+    await holder.query('LOCK TABLE users IN EXCLUSIVE MODE');
+    // In pieces, many at a time, the last of them while the gateway has paused it: the HTTP library has a
+    // time-out of its own, of ten seconds.
+    const head = 'Content-Disposition: form-data; name="file"; filename="users.csv"';
+    const lines = Array.from(
+      { length: rows },
+      (_, row) => `${name}-${row},${'long.'.repeat(18)}@example.com\n`,
+    );
+    const text = `--b\r\n${head}\r\n\r\nusername,email\n${lines.join('')}\r\n--b--\r\n`;
+    const pieces = text.match(/[\s\S]{1,65536}/g) ?? [];
+    const answer = server.json('/users/bulk', {
+      method: 'POST',
+      headers: { 'content-type': 'multipart/form-data; boundary=b' },
+      body: ReadableStream.from(pieces.map((piece) => Buffer.from(piece))),
+      duplex: 'half',
+    } as RequestInit);
+    answer.catch(() => undefined);
+    const isWaiting = async (): Promise<boolean> => {
+      const waiting = await database.query(
+        `SELECT pid FROM pg_stat_activity
+         WHERE datname = current_database() AND wait_event_type = 'Lock' AND query_start < clock_timestamp() - interval '14 seconds'`,
+      );
+      return waiting.length === 1;
+    };
+    await eventually(isWaiting, 60_000, 'an upsert that waits');
+    await holder.drop();
+    expect(await answer).toEqual({ status: 201, body: { imported: rows } });
+  });
+});

@@ -1,0 +1,92 @@
+import path from 'node:path';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import type { TestDatabase } from '../support/database.js';
+import { startServer, type TestServer } from '../support/server.js';
+import { click, createUrl, createUser, type Event, type Url, type User } from '../support/suite.js';
+import { SystemPostgres } from '../support/system-postgres.js';
+import { describeWith } from '../support/tools.js';
+import { eventually } from '../support/wait.js';
+
+const csvDir = path.resolve(import.meta.dirname, '../../csv');
+
+describeWith('postgres')('the PostgreSQL of the system', () => {
+  let postgres: SystemPostgres;
+  let database: TestDatabase;
+  let server: TestServer;
+
+  beforeAll(async () => {
+    postgres = await SystemPostgres.start();
+    database = await postgres.connect();
+    server = await startServer({ DATABASE_URL: database.url, SEED_ON_BOOT: 'true', CSV_DIR: csvDir });
+  });
+
+  afterAll(async () => {
+    await server?.stop();
+    await database?.drop();
+    await postgres?.stop();
+  });
+
+  it('is one that is supported', async () => {
+    const [row] = await database.query<{ n: string }>(`SELECT current_setting('server_version_num') AS n`);
+    const major = Math.floor(Number(row?.n) / 10_000);
+    expect(major).toBeGreaterThanOrEqual(15);
+    expect(major).toBeLessThanOrEqual(18);
+  });
+
+  it('is migrated and seeded', async () => {
+    const migrations = await database.query('SELECT number FROM schema_migrations ORDER BY 1');
+    expect(migrations).toEqual([{ number: 1 }, { number: 2 }]);
+    expect(
+      await database.query(
+        `SELECT (SELECT count(*) FROM users) AS users, (SELECT count(*) FROM short_urls) AS urls,
+                (SELECT count(*) FROM events) AS events, (SELECT count(*) FROM events_other) AS stray`,
+      ),
+    ).toEqual([{ users: '400', urls: '2000', events: '3422', stray: '0' }]);
+  });
+
+  it('keeps users, links and events, and counts clicks', async () => {
+    const user = await createUser(server);
+    const url = await createUrl(server, { user_id: user.id, title: 'Ünïcode' });
+    for (let count = 0; count < 5; count += 1)
+      expect(await click(server, url.short_code)).toBe(url.original_url);
+    const clicks = (await server.json(`/events?url_id=${url.id}&event_type=click`)).body as Event[];
+    expect(clicks).toHaveLength(5);
+    expect((await server.json(`/urls/${url.id}`)).body).toMatchObject({ click_count: 5, title: 'Ünïcode' });
+    const note = await server.post('/events', { event_type: 'note', url_id: url.id, details: { n: 1 } });
+    expect([note.status, (note.body as Event).details]).toEqual([201, { n: 1 }]);
+    const taken = await server.post('/users', { username: user.username, email: 'a@example.com' });
+    expect(taken.status).toBe(409);
+    expect((await server.fetch(`/users/${user.id}`, { method: 'DELETE' })).status).toBe(204);
+    expect((await server.fetch(`/${url.short_code}`)).status).toBe(404);
+    expect(await database.query('SELECT id FROM events WHERE url_id = $1', [url.id])).toEqual([]);
+  });
+
+  it('lists whole tables and pages', async () => {
+    const whole = (await server.json('/urls')).body as Url[];
+    expect(whole).toHaveLength(2000);
+    expect((await server.json('/urls?page=2&per_page=30')).body).toEqual(whole.slice(30, 60));
+    expect(await server.json('/urls?page=999&per_page=30')).toEqual({ status: 200, body: [] });
+  });
+
+  it('takes in a file of users', async () => {
+    const form = new FormData();
+    const rows = Array.from({ length: 5000 }, (_, index) => `bulk-${index % 4000},${index}@example.com`);
+    form.append('file', new Blob([`username,email\n${rows.join('\n')}\n`]), 'users.csv');
+    expect(await server.json('/users/bulk', { method: 'POST', body: form })).toEqual({
+      status: 201,
+      body: { imported: 5000 },
+    });
+    const users = (await server.json('/users')).body as User[];
+    expect(users).toHaveLength(4400);
+    expect(users.find((user) => user.username === 'bulk-7')?.email).toBe('4007@example.com');
+  });
+
+  it('tells of changes that others make', async () => {
+    const url = await createUrl(server);
+    await click(server, url.short_code);
+    await database.query(`UPDATE short_urls SET original_url = 'https://example.org/other' WHERE id = $1`, [
+      url.id,
+    ]);
+    await eventually(async () => (await click(server, url.short_code)) === 'https://example.org/other');
+  });
+});
