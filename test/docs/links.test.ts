@@ -10,6 +10,7 @@ import {
   hasTest,
   listDocuments,
   missingPaths,
+  namesInCapitals,
   readDocument,
   testReferences,
 } from '../support/documents.js';
@@ -19,6 +20,8 @@ const documents = listDocuments();
 const { scripts } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8')) as {
   scripts: Record<string, string>;
 };
+
+const variables = namesInCapitals();
 
 it('the documents are found', () => {
   expect(documents).toEqual(expect.arrayContaining(['README.md', 'Docs/ARCHITECTURE.md']));
@@ -39,6 +42,11 @@ describe.each(documents)('%s', (document) => {
   it('names npm scripts that are there', () => {
     const named = codeIn(text).flatMap((code) => [...code.matchAll(/\bnpm run ([\w:-]+)/g)]);
     expect(named.map(([, script]) => script ?? '').filter((script) => !(script in scripts))).toEqual([]);
+  });
+
+  it('names variables that are there', () => {
+    const named = codeIn(text).flatMap((code) => [...code.matchAll(/^\$?\{?([A-Z]+(?:_[A-Z]+)+)\b/g)]);
+    expect(named.map(([, name]) => name ?? '').filter((name) => !variables.has(name))).toEqual([]);
   });
 
   it('names metrics that are there', () => {

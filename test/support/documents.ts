@@ -17,6 +17,32 @@ export function listDocuments(folder = ''): string[] {
   });
 }
 
+/** Names in capitals that code, configuration or workflows use: variables, mostly. */
+export function namesInCapitals(): Set<string> {
+  const files = readdirSync(root, { withFileTypes: true }).flatMap((entry) =>
+    entry.isFile()
+      ? entry.name.endsWith('.md')
+        ? []
+        : [entry.name]
+      : folders.includes(entry.name)
+        ? sourcesIn(entry.name)
+        : [],
+  );
+  return new Set(
+    files.flatMap(
+      (file) => readFileSync(path.join(root, file), 'utf8').match(/\b[A-Z]+(?:_[A-Z]+)+\b/g) ?? [],
+    ),
+  );
+}
+
+function sourcesIn(folder: string): string[] {
+  return readdirSync(path.join(root, folder), { withFileTypes: true }).flatMap((entry) => {
+    const name = path.join(folder, entry.name);
+    if (entry.isDirectory()) return sourcesIn(name);
+    return /\.(ts|js|mjs|yml|sh|sql|template|example)$/.test(name) ? [name] : [];
+  });
+}
+
 export function readDocument(document: string): string {
   return readFileSync(path.join(root, document), 'utf8');
 }
