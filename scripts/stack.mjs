@@ -72,19 +72,24 @@ class Replica {
     this.exit = new Promise((resolve) => this.child.once('close', resolve));
     this.exit.then((code) => {
       if (isStopping) return;
+      if (!this.hasAnswered) {
+        this.failure = new Error(`${this.name} ended with ${code}: see ${this.log}`);
+        return;
+      }
       say(`${this.name} ended with ${code ?? this.child.signalCode}, and is started again`);
       setTimeout(() => isStopping || this.start(), 100);
     });
   }
 
+  /** @throws when it ends before it has served for the first time. */
   async answers() {
-    while (!isStopping) {
-      const isUp = await fetch(`http://127.0.0.1:${this.port}/health`).then(
+    while (!this.hasAnswered) {
+      if (this.failure !== undefined) throw this.failure;
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      this.hasAnswered = await fetch(`http://127.0.0.1:${this.port}/health`).then(
         ({ ok }) => ok,
         () => false,
       );
-      if (isUp) return;
-      await new Promise((resolve) => setTimeout(resolve, 50));
     }
   }
 
@@ -108,6 +113,7 @@ function serverEnvironment() {
     ...(process.env.NODE_OPTIONS === undefined ? {} : { NODE_OPTIONS: process.env.NODE_OPTIONS }),
     ...Object.fromEntries(wanted),
     ...(pool === undefined ? {} : { DATABASE_POOL_MAX: pool }),
+    CHAOS_TOKEN: process.env.CHAOS_TOKEN ?? 'rehearsal',
     HOST: '127.0.0.1',
     DATA_DIR: path.join(folder, 'data'),
     CSV_DIR: path.join(root, 'csv'),
