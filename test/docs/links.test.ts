@@ -56,7 +56,7 @@ describe.each(documents)('%s', (document) => {
       ),
       ...allRules().map(({ record }) => record),
     ]);
-    const pattern = /(?<![\w.:/-])(?:switchyard[_:]|clicks_|http_request)[\w:]*\w(?![\w*(.=-])/g;
+    const pattern = /(?<![\w.:/-])(?:switchyard_|switchyard:\w+:|clicks_|http_request)[\w:]*\w(?![\w*(.=-])/g;
     const named = codeIn(text).flatMap((code) => [...code.matchAll(pattern)].map(([name]) => name));
     // A name of the journal's bookkeeping, of a database role or of a volume is no metric.
     const others = new Set([
