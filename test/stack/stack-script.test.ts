@@ -1,0 +1,85 @@
+import { readFileSync, rmSync } from 'node:fs';
+import path from 'node:path';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { root } from '../support/compose.js';
+import { makeFolder } from '../support/folders.js';
+import { freePort, Program } from '../support/program.js';
+import { describeWith } from '../support/tools.js';
+import { eventually } from '../support/wait.js';
+
+interface Facts {
+  readonly url: string;
+  readonly prometheus: string;
+  readonly alertmanager: string;
+  readonly replicas: readonly { readonly url: string }[];
+}
+
+describeWith(
+  'nginx',
+  'prometheus',
+  'prometheus-alertmanager',
+  'amtool',
+  'prometheus-nginx-exporter',
+)('the stack without containers (scripts/stack.mjs)', { timeout: 120_000 }, () => {
+  let folder: string;
+  let stack: Program;
+  let facts: Facts;
+
+  beforeAll(async () => {
+    folder = makeFolder('stack-script');
+    const port = await freePort();
+    const args = ['scripts/stack.mjs', '--replicas', '2', '--port', String(port), '--folder', folder];
+    // Vitest sets BASE_URL for purposes of its own.
+    stack = new Program('env', ['-u', 'BASE_URL', '-u', 'CHAOS_TOKEN', process.execPath, ...args], {
+      cwd: root,
+    });
+    let end: unknown;
+    void stack.exit.then((code) => {
+      end = code;
+    });
+    await eventually(() => {
+      if (end !== undefined) throw new Error(`the stack ended with ${end}: ${stack.output}`);
+      return stack.output.includes(`the stack serves http://127.0.0.1:${port}`);
+    }, 90_000);
+    facts = JSON.parse(readFileSync(path.join(folder, 'stack.json'), 'utf8')) as Facts;
+  });
+
+  afterAll(async () => {
+    await stack?.stop();
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  it('serves seed links through Nginx', async () => {
+    const list = (await (await fetch(`${facts.url}/urls?is_active=true&page=1&per_page=1`)).json()) as [
+      { short_code: string; original_url: string },
+    ];
+    const response = await fetch(`${facts.url}/${list[0].short_code}`, { redirect: 'manual' });
+    expect([response.status, response.headers.get('location')]).toEqual([302, list[0].original_url]);
+    expect((await fetch(`${facts.url}/metrics`)).status).toBe(403);
+  });
+
+  it('is watched: Prometheus reaches all of it, Alertmanager answers', async () => {
+    const up = async (): Promise<string[]> => {
+      const answer = await fetch(`${facts.prometheus}/api/v1/query?query=up==1`);
+      const { data } = (await answer.json()) as { data: { result: { metric: { job: string } }[] } };
+      return data.result.map(({ metric }) => metric.job).sort();
+    };
+    const jobs = ['alertmanager', 'nginx', 'prometheus', 'switchyard', 'switchyard'];
+    await eventually(async () => (await up()).join() === jobs.join());
+    expect((await fetch(`${facts.alertmanager}/-/ready`)).status).toBe(200);
+  });
+
+  it('starts a replica again that ended, and ends whole when told to', async () => {
+    const response = await fetch(`${facts.url}/chaos`, { headers: { 'x-chaos-token': 'rehearsal' } });
+    expect(response.status).toBe(204);
+    await eventually(() => /app-[12] ended with 0, and is started again/.test(stack.output));
+    const areUp = async (): Promise<boolean> => {
+      const answers = facts.replicas.map(({ url }) => fetch(`${url}/health`).catch(() => undefined));
+      return (await Promise.all(answers)).every((answer) => answer?.ok === true);
+    };
+    await eventually(areUp);
+    expect(await stack.stop()).toBe(0);
+    expect(stack.output).toContain('all has ended');
+    expect(await areUp()).toBe(false);
+  });
+});
