@@ -7,6 +7,7 @@ import { describeMachine, describeRevision } from './machine.js';
 import { type BenchOptions, parseOptions, usage } from './options.js';
 import { summariseProfiles } from './profiles.js';
 import { htmlReport } from './report/html.js';
+import { markdownReport } from './report/markdown.js';
 import { createProgress } from './report/progress.js';
 import { type BenchResults, errorsIn, type ScenarioResult } from './report/results.js';
 import { describeScenario } from './report/text.js';
@@ -96,8 +97,9 @@ async function main(): Promise<void> {
   const file = path.join(resultsFolder, stamp);
   writeFileSync(`${file}.json`, `${JSON.stringify(results, undefined, 1)}\n`);
   writeFileSync(`${file}.html`, htmlReport(results));
+  writeFileSync(`${file}.md`, `${markdownReport(results)}\n`);
   const relative = path.relative(process.cwd(), file);
-  console.log(`\n${relative}.json\n${relative}.html`);
+  console.log(`\n${relative}.json\n${relative}.html\n${relative}.md`);
   if (results.scenarios.some((scenario) => errorsIn(scenario) > 0)) process.exitCode = 1;
 }
 

@@ -25,7 +25,7 @@ npm run bench -- compare <revision> [scenario…] [options]
   --profile                a CPU profile of every thread of the servers measured
   --list                   the scenarios
 
-Results go to bench/results/: JSON, and one HTML page with the plots.`;
+Results go to bench/results/: JSON, one HTML page with the plots, and the tables in Markdown.`;
 
 /** @throws with a line for the user. */
 export function parseOptions(args: readonly string[]): BenchOptions {

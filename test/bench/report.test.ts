@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { parseMetrics } from '../../bench/arms/switchyard.js';
 import { parseOptions } from '../../bench/options.js';
 import { htmlReport } from '../../bench/report/html.js';
+import { markdownReport } from '../../bench/report/markdown.js';
 import { type BenchResults, errorsIn, isMet, type Measure, marginOf } from '../../bench/report/results.js';
 import { describeScenario, figure } from '../../bench/report/text.js';
 import { compareArms, runRounds } from '../../bench/rounds.js';
@@ -182,4 +183,19 @@ test("strace's table is read with and without errors", () => {
     ['epoll_pwait', 250],
     ['recvfrom', 251],
   ]);
+});
+
+describe('the Markdown report', () => {
+  test('says of each target whether it was met, and how far off it is', () => {
+    const text = markdownReport(results());
+    expect(text).toContain('| redirect-hit | CPU | 1.20 × | ≤ 1.10 × | missed by 9.1 % |');
+    expect(text).toMatch(/^\| arm \| requests\/s \|/m);
+    expect(text).toMatch(/^\| switchyard \| 90\.5 \|/m);
+    expect(text).toContain('- journal: 6.50 bytes a click');
+    expect(text).not.toContain('Void');
+  });
+
+  test('says that a run with errors is void', () => {
+    expect(markdownReport(results(3))).toContain('**Void: 3 errors.**');
+  });
 });
