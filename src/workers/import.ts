@@ -162,15 +162,12 @@ async function* recordBatches(file: Readable): AsyncGenerator<string[][]> {
     skip_empty_lines: true,
     record_delimiter: ['\r\n', '\n', '\r'],
     max_record_size: LARGEST_RECORD_BYTES,
-    on_record: (record: string[]) => {
-      batch.push(record);
-      return null;
-    },
   });
+  // Not the parser's on_record, for which it describes each record at a fifth of the whole cost.
+  parser.on('data', (record: string[]) => batch.push(record));
   const isDone = finished(parser);
   // Whoever waits for a write or the end is told; nobody may be waiting yet.
   isDone.catch(() => undefined);
-  parser.resume();
   for await (const text of decoded(file)) {
     await new Promise<void>((resolve, reject) => {
       parser.write(text, (error) => (error ? reject(error) : resolve()));
