@@ -40,6 +40,8 @@ const FIRST_DEFINITION_BYTES = 64 * 1024;
 export class JournalFrame {
   readonly #form: ClickForm;
   readonly #words: Uint32Array;
+  /** The same memory. */
+  readonly #wordBytes: Buffer;
   #wordCount = 0;
   #definitions = Buffer.allocUnsafe(FIRST_DEFINITION_BYTES);
   #definitionBytes = 0;
@@ -55,6 +57,7 @@ export class JournalFrame {
   constructor(form: ClickForm) {
     this.#form = form;
     this.#words = new Uint32Array(CLICKS_PER_FRAME * WORDS_PER_CLICK[form]);
+    this.#wordBytes = Buffer.from(this.#words.buffer);
   }
 
   /** Texts that the current segment knows; each is kept in memory until the segment ends. */
@@ -113,7 +116,7 @@ export class JournalFrame {
     const clicksStart = FRAME_HEADER_BYTES + this.#definitionBytes;
     const frame = Buffer.allocUnsafe(clicksStart + this.#wordCount * 4);
     this.#definitions.copy(frame, FRAME_HEADER_BYTES, 0, this.#definitionBytes);
-    frame.set(new Uint8Array(this.#words.buffer, 0, this.#wordCount * 4), clicksStart);
+    this.#wordBytes.copy(frame, clicksStart, 0, this.#wordCount * 4);
     sealFrame(frame, {
       form: this.#form,
       timeMs: this.#timeMs,

@@ -21,6 +21,7 @@ const names = [
 
 export type JournalFact = (typeof names)[number];
 
+const cellOf = Object.fromEntries(names.map((name, cell) => [name, cell])) as Record<JournalFact, number>;
 const FACTS = names.length;
 const SLOTS = 256;
 const SEGMENT_UNIT = 2 ** 32;
@@ -54,11 +55,11 @@ export class JournalSlot {
   }
 
   get(fact: JournalFact): number {
-    return this.cells[names.indexOf(fact)] ?? 0;
+    return this.cells[cellOf[fact]] ?? 0;
   }
 
   set(fact: JournalFact, value: number): void {
-    this.cells[names.indexOf(fact)] = value;
+    this.cells[cellOf[fact]] = value;
   }
 
   add(fact: JournalFact, amount: number): void {
