@@ -25,7 +25,7 @@ export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     globalSetup: ['test/support/global-setup.ts'],
-    setupFiles: ['test/support/coverage.ts'],
+    setupFiles: ['test/support/coverage.ts', 'test/support/leftovers.ts'],
     pool: 'forks',
     maxWorkers: 2,
     testTimeout: 60_000,

@@ -10,7 +10,7 @@ import {
   rmSync,
   statSync,
 } from 'node:fs';
-import { writeFile } from 'node:fs/promises';
+import { rename, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -319,8 +319,17 @@ export class EmbeddedPostgres {
   async #save(access: SavedAccess): Promise<void> {
     this.#access = access;
     const pgpass = `${HOST}:${access.port}:${DATABASE}:${USER}:${access.password}\n`;
-    await writeFile(path.join(this.#folder, 'pgpass'), pgpass, { mode: 0o600 });
-    await writeFile(path.join(this.#folder, 'access.json'), JSON.stringify(access), { mode: 0o600 });
+    await this.#replaceFile('pgpass', pgpass);
+    await this.#replaceFile('access.json', JSON.stringify(access));
+  }
+
+  /** Without a moment in which the file is half written: the only copy of the password is in it. */
+  async #replaceFile(name: string, text: string): Promise<void> {
+    const file = path.join(this.#folder, name);
+    // One that is there already would keep its mode.
+    rmSync(`${file}.tmp`, { force: true });
+    await writeFile(`${file}.tmp`, text, { mode: 0o600 });
+    await rename(`${file}.tmp`, file);
   }
 
   #failure(what: string): EmbeddedPostgresError {

@@ -65,7 +65,7 @@ describe('bodies', () => {
 });
 
 describe('calls', () => {
-  useLimits({ CALL_PENDING_MAX: '2', CALL_DEADLINE_MS: '1000' });
+  useLimits({ CALL_PENDING_MAX: '2', CALL_DEADLINE_MS: '5000' });
 
   it('wait so many and so long, and no longer; hits need none of them', async () => {
     const url = await createUrl(server);

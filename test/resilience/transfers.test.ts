@@ -146,7 +146,7 @@ describe('a transfer that breaks', () => {
 });
 
 describe('a transfer without progress', () => {
-  useTransfers({ TRANSFER_STALL_MS: '1500' });
+  useTransfers({ TRANSFER_STALL_MS: '4000' });
 
   it('is ended when it is a list, and its connection serves others', async () => {
     const response = await openList();

@@ -157,6 +157,24 @@ describe('the embedded PostgreSQL', () => {
     expect(await embedded.stop()).toBe(true);
   });
 
+  it('never has its password half written, and begins its log anew when it has grown', async () => {
+    const folder = path.join(dataDir, 'postgres');
+    const first = await EmbeddedPostgres.start(dataDir);
+    await first.stop();
+    const inodes = ['access.json', 'pgpass'].map((name) => statSync(path.join(folder, name)).ino);
+    writeFileSync(path.join(folder, 'postgres.log'), 'x'.repeat(17 * 1024 * 1024));
+    // What a start that was killed has left.
+    writeFileSync(path.join(folder, 'access.json.tmp'), '{"port":');
+    const second = await EmbeddedPostgres.start(dataDir);
+    expect(second.address.password).toBe(first.address.password);
+    // Other files in their places, instead of the same ones written over.
+    const now = ['access.json', 'pgpass'].map((name) => statSync(path.join(folder, name)));
+    expect(now.map((stat) => stat.mode & 0o777)).toEqual([0o600, 0o600]);
+    for (const [index, { ino }] of now.entries()) expect(ino).not.toBe(inodes[index]);
+    expect(statSync(path.join(folder, 'postgres.log')).size).toBeLessThan(100_000);
+    expect(await second.stop()).toBe(true);
+  });
+
   it('says where to look when it can’t start', async () => {
     const embedded = await EmbeddedPostgres.start(dataDir);
     await embedded.stop();

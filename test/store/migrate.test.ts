@@ -135,7 +135,7 @@ describe('a database that won’t do', () => {
     const server = await startServer({ DATABASE_URL: database.url });
     expect(
       server.logs.filter((entry) => entry.levelname === 'WARNING').map((entry) => entry.message),
-    ).toEqual(['the database was migrated by a newer version of this server']);
+    ).toContain('the database was migrated by a newer version of this server');
     expect((await server.post('/shorten', { url: 'https://example.com' })).status).toBe(201);
     expect(await server.stop()).toBe(0);
   });

@@ -14,6 +14,13 @@ export interface LogEntry {
   readonly [field: string]: unknown;
 }
 
+const alive = new Set<ChildProcess>();
+
+/** Ends the servers that tests have left running, as those do that fail. */
+export function endLeftovers(): void {
+  for (const child of alive) child.kill('SIGKILL');
+}
+
 /** The server as a child process on a free port. */
 export class TestServer {
   readonly port: number;
@@ -171,6 +178,7 @@ function launch(environment: ServerEnvironment): Started {
     } as NodeJS.ProcessEnv,
     stdio: hasFaults ? ['ignore', 'pipe', 'pipe', 'ipc'] : ['ignore', 'pipe', 'pipe'],
   });
+  alive.add(child);
   const logs: LogEntry[] = [];
   let stderr = '';
   child.stderr?.setEncoding('utf8').on('data', (text: string) => {
@@ -185,7 +193,10 @@ function launch(environment: ServerEnvironment): Started {
     });
   });
   const exit = new Promise<number | NodeJS.Signals>((resolve) => {
-    child.once('close', (code, signal) => resolve(code ?? signal ?? 0));
+    child.once('close', (code, signal) => {
+      alive.delete(child);
+      resolve(code ?? signal ?? 0);
+    });
   });
   return { child, exit, logs, dataDir, ownsDataDir, stderr: () => stderr, listening };
 }
