@@ -62,6 +62,7 @@ export class LinkTable {
   readonly #cells: Int32Array;
   /** URL and user of each entry; 0 for no user. */
   readonly #ids: BigInt64Array;
+  /** Of each entry the head of its answer; empty where there is no entry. */
   readonly #heads: string[];
   readonly #numbers = new Map<string, number>();
   readonly #numbered = new Map<number, string>();
@@ -97,12 +98,12 @@ export class LinkTable {
     const low = this.#low;
     const high = this.#high;
     const cells = this.#cells;
+    const heads = this.#heads;
     for (let entry = this.#home(low, high); ; entry = this.#next(entry)) {
       const cell = entry << COLUMNS_BITS;
-      const itsLow = cells[cell] as number;
-      const itsHigh = cells[cell + KEY_HIGH] as number;
-      if (itsLow === low && itsHigh === high) return entry;
-      if ((itsLow | itsHigh) === 0) return NONE;
+      // The answer is looked at first, so that its memory is on its way together with that of the columns.
+      if ((heads[entry] as string).length === 0) return NONE;
+      if (cells[cell] === low && cells[cell + KEY_HIGH] === high) return entry;
     }
   }
 
@@ -197,8 +198,7 @@ export class LinkTable {
   }
 
   #isTaken(entry: number): boolean {
-    const cell = entry << COLUMNS_BITS;
-    return ((this.#cells[cell] as number) | (this.#cells[cell + KEY_HIGH] as number)) !== 0;
+    return this.#heads[entry] !== '';
   }
 
   #write(entry: number, { urlId, userId, target }: LinkRow, { slot, version, epoch }: Stamp): void {
