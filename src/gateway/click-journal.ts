@@ -11,9 +11,9 @@ import {
 } from 'node:fs';
 import path from 'node:path';
 import type { SyncPolicy } from '../config.js';
-import type { ThreadCounters } from '../shared/counters.js';
+import { Scalar, type ThreadCounters } from '../shared/counters.js';
 import { type ClickForm, encodeSegmentHeader, segmentFile } from '../shared/journal-format.js';
-import type { JournalSlot } from '../shared/journal-slots.js';
+import { JournalCell, type JournalSlot } from '../shared/journal-slots.js';
 import { JournalFrame, type NumberedLink, type Visit } from './journal-frame.js';
 
 export interface ClickJournalOptions {
@@ -33,6 +33,10 @@ export interface ClickJournalOptions {
   /** Called when the disk or the bound begins to refuse clicks, and without an error when that is over. */
   readonly onTrouble: (error: Error | undefined) => void;
 }
+
+// By number, for what is counted at every turn.
+const { journalWrites, journalSyncs, clicksJournalled, journalWrittenBytes, journalSizeBytes } = Scalar;
+const { framed, writtenBytes, removedBytes } = JournalCell;
 
 const RETRY_MS = 250;
 /** A segment with more is ended: all its texts are in memory. */
@@ -56,7 +60,9 @@ interface HeldFrame {
 export class ClickJournal {
   readonly #options: ClickJournalOptions;
   readonly #slot: JournalSlot;
-  readonly #accepted: Float64Array;
+  /** The slot's cells; `accepted` is the first. */
+  readonly #facts: Float64Array;
+  readonly #cells: Float64Array;
   readonly #frame: JournalFrame;
   #isRefusing = false;
 
@@ -76,7 +82,8 @@ export class ClickJournal {
   constructor(options: ClickJournalOptions) {
     this.#options = options;
     this.#slot = options.slot;
-    this.#accepted = options.slot.cells;
+    this.#facts = options.slot.cells;
+    this.#cells = options.counters.cells;
     this.#frame = new JournalFrame(options.form);
     this.#frame.startSegment(this.#segment);
     if (typeof options.sync === 'object') {
@@ -86,8 +93,7 @@ export class ClickJournal {
 
   /** Notes a click on a link; `flush` is to be called when the turn ends. */
   record(link: NumberedLink): void {
-    // `accepted` is the first cell of a slot.
-    this.#accepted[0] = (this.#accepted[0] as number) + 1;
+    this.#facts[0] = (this.#facts[0] as number) + 1;
     if (this.#isRefusing) {
       this.#lose(1);
       return;
@@ -98,7 +104,7 @@ export class ClickJournal {
 
   /** As `record`, with the facts of the visit; for a journal of the detailed form. */
   recordVisit(link: NumberedLink, visit: Visit): void {
-    this.#accepted[0] = (this.#accepted[0] as number) + 1;
+    this.#facts[0] = (this.#facts[0] as number) + 1;
     if (this.#isRefusing) {
       this.#lose(1);
       return;
@@ -155,15 +161,15 @@ export class ClickJournal {
     if (this.#offset === 0) this.#append(this.#segmentHeader());
     this.#append(bytes);
     this.#isDirty = true;
-    const { counters, sync } = this.#options;
-    if (sync === 'turn') {
+    const cells = this.#cells;
+    if (this.#options.sync === 'turn') {
       fdatasyncSync(this.#descriptor);
-      counters.add('journalSyncs');
+      cells[journalSyncs] = (cells[journalSyncs] as number) + 1;
     }
-    counters.add('journalWrites');
-    counters.add('clicksJournalled', clicks);
+    cells[journalWrites] = (cells[journalWrites] as number) + 1;
+    cells[clicksJournalled] = (cells[clicksJournalled] as number) + clicks;
     this.#slot.setWritten(this.#segment, this.#offset);
-    this.#slot.add('framed', clicks);
+    this.#facts[framed] = (this.#facts[framed] as number) + clicks;
     if (this.#slot.mustWake()) this.#options.onWritten();
   }
 
@@ -173,8 +179,8 @@ export class ClickJournal {
       done += writeSync(this.#descriptor ?? -1, bytes, done, bytes.length - done, this.#offset + done);
     }
     this.#offset += bytes.length;
-    this.#slot.add('writtenBytes', bytes.length);
-    this.#options.counters.add('journalWrittenBytes', bytes.length);
+    this.#facts[writtenBytes] = (this.#facts[writtenBytes] as number) + bytes.length;
+    this.#cells[journalWrittenBytes] = (this.#cells[journalWrittenBytes] as number) + bytes.length;
   }
 
   #rollIfDue(): void {
@@ -191,8 +197,8 @@ export class ClickJournal {
   }
 
   #isFull(): boolean {
-    const size = this.#slot.get('writtenBytes') - this.#slot.get('removedBytes');
-    this.#options.counters.set('journalSizeBytes', size);
+    const size = (this.#facts[writtenBytes] as number) - (this.#facts[removedBytes] as number);
+    this.#cells[journalSizeBytes] = size;
     return size >= this.#options.maxBytes;
   }
 

@@ -1,4 +1,5 @@
 import type { HttpRequest, HttpResponse } from 'uWebSockets.js';
+import { performance } from 'node:perf_hooks';
 import type { ErrorCode } from '../errors.js';
 import { type Route, Scalar, seriesOf, type ThreadCounters } from '../shared/counters.js';
 import { isRedirectTarget } from '../shared/text.js';

@@ -21,7 +21,10 @@ const names = [
 
 export type JournalFact = (typeof names)[number];
 
-const cellOf = Object.fromEntries(names.map((name, cell) => [name, cell])) as Record<JournalFact, number>;
+/** The cell of each fact, for those who write at every turn. */
+export const JournalCell = Object.freeze(
+  Object.fromEntries(names.map((name, cell) => [name, cell])),
+) as Readonly<Record<JournalFact, number>>;
 const FACTS = names.length;
 const SLOTS = 256;
 const SEGMENT_UNIT = 2 ** 32;
@@ -55,11 +58,11 @@ export class JournalSlot {
   }
 
   get(fact: JournalFact): number {
-    return this.cells[cellOf[fact]] ?? 0;
+    return this.cells[JournalCell[fact]] ?? 0;
   }
 
   set(fact: JournalFact, value: number): void {
-    this.cells[cellOf[fact]] = value;
+    this.cells[JournalCell[fact]] = value;
   }
 
   add(fact: JournalFact, amount: number): void {
