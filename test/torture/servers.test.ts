@@ -9,7 +9,7 @@ import { startLoad } from '../support/load.js';
 import { startServer, type TestServer } from '../support/server.js';
 import { click, createUrl } from '../support/suite.js';
 import { eventually } from '../support/wait.js';
-import { Random, report, rounds, Seen, seed, settled, timeout, totalOf } from './torture.js';
+import { Random, report, rounds, Seen, seed, settled, timeout, totalOf, turnsAreOver } from './torture.js';
 
 const cli = path.resolve(import.meta.dirname, '../../dist/src/cli/main.js');
 let database: TestDatabase;
@@ -53,6 +53,7 @@ describe(`several servers on one database (seed ${seed})`, () => {
     const servers = [await start(0), await start(1)];
     const codes = await makeCodes(servers[0] as TestServer);
     const seen = new Seen();
+    const answered = [0, 0];
     for (let kill = 0; kill < kills; kill += 1) {
       const loads = servers.map((server) => startLoad(server.port, codes, 6));
       await eventually(() => loads.every((load) => load.total() > 80));
@@ -60,9 +61,12 @@ describe(`several servers on one database (seed ${seed})`, () => {
       for (const load of loads) await load.stop();
       for (const load of loads) seen.add(load);
       const victim = random.between(0, 1);
-      await sleep(random.between(5, 50));
+      for (const [index, load] of loads.entries()) answered[index] = (answered[index] ?? 0) + load.total();
+      await turnsAreOver(servers[victim] as TestServer, answered[victim] ?? 0);
+      await sleep(random.between(0, 50));
       await (servers[victim] as TestServer).kill();
       servers[victim] = await start(victim);
+      answered[victim] = 0;
     }
     const counted = await settled(database, seen.total);
     // The folders of the dead are removed by the living.
@@ -94,7 +98,7 @@ describe(`several servers on one database (seed ${seed})`, () => {
     const load = startLoad(doomed.port, codes, 8);
     await eventually(() => load.total() > 500);
     await load.stop();
-    await sleep(10);
+    await turnsAreOver(doomed, load.total());
     await doomed.kill();
     const seen = new Seen();
     seen.add(load);
@@ -129,7 +133,7 @@ describe(`several servers on one database (seed ${seed})`, () => {
     const load = startLoad(doomed.port, codes, 8);
     await eventually(() => load.total() > 500);
     await load.stop();
-    await sleep(10);
+    await turnsAreOver(doomed, load.total() + codes.length);
     const run = (...args: string[]): string =>
       execFileSync(process.execPath, [cli, ...args], {
         encoding: 'utf8',

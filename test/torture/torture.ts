@@ -1,6 +1,7 @@
 import { appendFileSync } from 'node:fs';
 import type { TestDatabase } from '../support/database.js';
 import type { Load } from '../support/load.js';
+import type { TestServer } from '../support/server.js';
 import { eventually } from '../support/wait.js';
 
 /** `npm run torture` runs the same tests with more rounds. */
@@ -103,6 +104,23 @@ export async function settled(database: TestDatabase, atLeast: number): Promise<
     },
     60_000,
     `${atLeast} clicks in the database (there are ${last})`,
+  );
+}
+
+/**
+ * Waits until the turns that answered these redirects are over, which on a busy machine may be long after
+ * their answers arrived: then their clicks are in the journal.
+ * @param answered By this server since its start.
+ */
+export async function turnsAreOver(server: TestServer, answered: number): Promise<void> {
+  await eventually(
+    async () => {
+      const text = await (await server.fetch('/metrics')).text();
+      const lines = text.matchAll(/^clicks_journalled_total(?:\{[^}]*\})? (\d+)/gm);
+      return [...lines].reduce((sum, [, count]) => sum + Number(count), 0) >= answered;
+    },
+    20_000,
+    `${answered} clicks in the journal`,
   );
 }
 
