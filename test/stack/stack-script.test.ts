@@ -2,6 +2,7 @@ import { readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { root } from '../support/compose.js';
+import { codeIn, readDocument } from '../support/documents.js';
 import { makeFolder } from '../support/folders.js';
 import { freePort, Program } from '../support/program.js';
 import { describeWith } from '../support/tools.js';
@@ -67,6 +68,22 @@ describeWith(
     const jobs = ['alertmanager', 'nginx', 'prometheus', 'switchyard', 'switchyard'];
     await eventually(async () => (await up()).join() === jobs.join());
     expect((await fetch(`${facts.alertmanager}/-/ready`)).status).toBe(200);
+  });
+
+  it('takes every query of the runbook and of the drill', async () => {
+    const queries = [
+      ...codeIn(readDocument('Docs/OPERATIONAL_RUNBOOK.md')).flatMap((code) => {
+        const [, quoted, bare] = /^q (?:'(.+)'|(\S+))$/.exec(code) ?? [];
+        return quoted ?? bare ?? [];
+      }),
+      ...codeIn(readDocument('Docs/OBSERVABILITY.md')).filter((code) => /^(sum|avg|1 - sum)\(/.test(code)),
+      ...codeIn(readDocument('Docs/RCA_DRILL.md')).filter((code) => /^(sum|max)[ (]/.test(code)),
+    ].map((query) => query.replaceAll('\\|', '|'));
+    expect(queries.length).toBeGreaterThan(40);
+    for (const query of queries) {
+      const answer = await fetch(`${facts.prometheus}/api/v1/query?${new URLSearchParams({ query })}`);
+      expect({ query, answer: await answer.json() }).toMatchObject({ answer: { status: 'success' } });
+    }
   });
 
   it('starts a replica again that ended, and ends whole when told to', async () => {
