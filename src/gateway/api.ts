@@ -222,12 +222,15 @@ export class Api {
 
   /** Waits for the clicks that were answered before; says how many the reader will not see. */
   async #clicks(): Promise<Headers> {
+    // The call will be refused; there is nothing to wait for.
+    if (!this.#options.calls.hasDatabase) return [];
     const pending = await this.#options.supervisor.clicksIngested(this.#options.readBarrierMs);
     return pending === 0 ? [] : [['X-Clicks-Pending', String(pending)]];
   }
 
   async #counters(): Promise<void> {
-    const { supervisor, readBarrierMs } = this.#options;
+    const { supervisor, readBarrierMs, calls } = this.#options;
+    if (!calls.hasDatabase) return;
     const pending = supervisor.pendingClicks;
     if (pending === 0 || pending > COUNTER_BARRIER_CLICKS) return;
     await supervisor.clicksIngested(Math.min(COUNTER_BARRIER_MS, readBarrierMs));

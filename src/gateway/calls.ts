@@ -72,6 +72,11 @@ export class Calls<Flight extends { readonly shortCode: string }> {
     return this.#pending.size + this.#queuedFlights.length + this.#resolvingFlights;
   }
 
+  /** Whether a call has any prospect of an answer from the database. */
+  get hasDatabase(): boolean {
+    return this.#options.state.database === Database.UP;
+  }
+
   call(request: CallRequest, requestId: string, deadlineMs = this.#options.deadlineMs): Promise<CallAnswer> {
     return new Promise((resolve) => {
       const refusal = this.#refusal();
@@ -106,7 +111,7 @@ export class Calls<Flight extends { readonly shortCode: string }> {
 
   #refusal(): ErrorCode | undefined {
     const isBusy = this.pendingCount >= this.#options.pendingMax;
-    if (!isBusy && this.#options.state.database === Database.UP && this.#ports.length > 0) return undefined;
+    if (!isBusy && this.hasDatabase && this.#ports.length > 0) return undefined;
     this.#options.counters.add('callsRefused');
     return 'UNAVAILABLE';
   }

@@ -115,7 +115,7 @@ export class Redirect implements FlightControl<Flight> {
   onRows(rows: readonly (string | null)[], flights: readonly Flight[]): void {
     const found = new Map<string, number>();
     for (let index = 0; index + 3 < rows.length; index += 4) found.set(rows[index] ?? '', index);
-    const now = Date.now();
+    const now = performance.now();
     for (const flight of flights) {
       this.#forget(flight);
       const index = found.get(flight.shortCode);
@@ -159,7 +159,7 @@ export class Redirect implements FlightControl<Flight> {
       this.#follow(exchange, visit, link);
       return;
     }
-    if (this.#cache.isUnknown(shortCode, Date.now())) {
+    if (this.#cache.isUnknown(shortCode, performance.now())) {
       this.#counters.add('unknownHits');
       exchange.fail('SHORT_URL_NOT_FOUND');
       return;

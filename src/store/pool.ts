@@ -1,3 +1,5 @@
+import { connect } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import type { DatabaseAddress } from '../config.js';
 import type { ThreadCounters } from '../shared/counters.js';
@@ -50,6 +52,7 @@ export class Pool {
   readonly max: number;
   readonly #pool: pg.Pool;
   readonly #counters: ThreadCounters;
+  #queued = 0;
 
   constructor(options: PoolOptions) {
     this.max = options.max;
@@ -70,7 +73,7 @@ export class Pool {
   }
 
   /**
-   * Runs `work` on a connection. After `deadlineMs` the connection is cut and a DeadlineError thrown.
+   * Runs `work` on a connection. After `deadlineMs` a DeadlineError is thrown, and what runs on the connection is canceled.
    * A deadlock's victim is run again from the start, so `work` must be a whole transaction.
    */
   async run<T>(deadlineMs: number, work: (connection: Connection) => Promise<T>): Promise<T> {
@@ -112,33 +115,35 @@ export class Pool {
   async #once<T>(deadlineMs: number, work: (connection: Connection) => Promise<T>): Promise<T> {
     const client = await this.#pool.connect();
     this.#publish();
-    let broken = false;
-    let timer: NodeJS.Timeout | undefined;
+    this.#counters.add('sqlStatements');
     let onEnd: () => void = () => undefined;
+    let timer: NodeJS.Timeout | undefined;
+    // A cursor is never told that its connection is gone, and would be waited for until the deadline.
+    const lost = new Promise<never>((_, reject) => {
+      onEnd = () => reject(new Error('connection terminated while it was in use'));
+      client.once('end', onEnd);
+    });
+    const worked = Promise.race([work(client), lost]);
+    const late = new Promise<never>((_, reject) => {
+      const error = new DeadlineError(`no answer from PostgreSQL within ${deadlineMs} ms`);
+      timer = setTimeout(reject, Math.max(1, deadlineMs), error);
+    });
+    const release = (isBroken: boolean): void => {
+      client.off('end', onEnd);
+      client.release(isBroken);
+      this.#publish();
+    };
     try {
-      return await new Promise<T>((resolve, reject) => {
-        // A cursor is never told that its connection is gone, and would be waited for until the deadline.
-        onEnd = () => reject(new Error('connection terminated while it was in use'));
-        client.once('end', onEnd);
-        timer = setTimeout(
-          () => {
-            broken = true;
-            reject(new DeadlineError(`no answer from PostgreSQL within ${deadlineMs} ms`));
-            cut(client);
-          },
-          Math.max(1, deadlineMs),
-        );
-        this.#counters.add('sqlStatements');
-        work(client).then(resolve, reject);
-      });
+      const result = await Promise.race([worked, late]);
+      release(false);
+      return result;
     } catch (error) {
-      broken ||= isConnectionLoss(error);
+      // Whoever asked has the answer now; the connection is free when PostgreSQL has let go of it.
+      if (error instanceof DeadlineError) void endWork(client, worked).then(release);
+      else release(isConnectionLoss(error));
       throw error;
     } finally {
       clearTimeout(timer);
-      client.off('end', onEnd);
-      client.release(broken);
-      this.#publish();
     }
   }
 
@@ -146,12 +151,66 @@ export class Pool {
     await this.#pool.end();
   }
 
+  /** Says how much work waits for a connection without having asked for one yet. */
+  setQueued(count: number): void {
+    this.#queued = count;
+    this.#counters.set('poolWaiting', this.#pool.waitingCount + count);
+  }
+
   #publish(): void {
     this.#counters.set('poolSize', this.#pool.totalCount);
     this.#counters.set('poolInUse', this.#pool.totalCount - this.#pool.idleCount);
-    this.#counters.set('poolWaiting', this.#pool.waitingCount);
+    this.#counters.set('poolWaiting', this.#pool.waitingCount + this.#queued);
   }
 }
+
+/** How long PostgreSQL may take to give up a statement before its connection is cut. */
+const CANCEL_MS = 1000;
+
+/**
+ * Ends work that is past its deadline. PostgreSQL does not notice that a client has gone while a
+ * statement waits for a lock: cut off, the backend would stay, and the next connection would be one
+ * more than DATABASE_POOL_MAX. So it is asked to cancel, as psql does.
+ * @returns whether the connection is of no further use.
+ */
+async function endWork(client: pg.ClientBase, worked: Promise<unknown>): Promise<boolean> {
+  const ended = worked.then(
+    () => 'usable' as const,
+    (error: unknown) => (isConnectionLoss(error) ? ('broken' as const) : ('usable' as const)),
+  );
+  // Both, for a cancellation that arrives late would hit the next one's statement.
+  const canceled = Promise.all([ended, requestCancel(client)]).then(([state]) => state);
+  const state = await Promise.race([canceled, sleep(CANCEL_MS, 'late' as const, { ref: false })]);
+  if (state === 'late') cut(client);
+  return state !== 'usable';
+}
+
+/** Asks PostgreSQL, over a connection of the request's own, to cancel what a connection is running. */
+function requestCancel(client: pg.ClientBase): Promise<void> {
+  const { host, port, processID, secretKey } = client as unknown as {
+    host: string;
+    port: number;
+    processID: number;
+    secretKey: number;
+  };
+  const request = Buffer.alloc(16);
+  request.writeInt32BE(request.length, 0);
+  request.writeInt32BE(CANCEL_REQUEST, 4);
+  request.writeInt32BE(processID, 8);
+  request.writeInt32BE(secretKey, 12);
+  return new Promise((resolve) => {
+    const socket = host.startsWith('/') ? connect(`${host}/.s.PGSQL.${port}`) : connect({ host, port });
+    socket.setTimeout(CANCEL_MS, () => socket.destroy());
+    // Then the statement's own time-out ends it.
+    socket.on('error', () => undefined);
+    socket.once('close', () => resolve());
+    socket.resume();
+    socket.end(request);
+  });
+}
+
+/** The code that PostgreSQL's protocol gives to a cancel request. */
+const CANCEL_REQUEST = 80877102;
 
 /** Ends a connection at once, whatever it is doing: nothing is said to PostgreSQL. */
 export function cut(client: pg.ClientBase): void {

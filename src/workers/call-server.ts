@@ -77,6 +77,12 @@ export class CallServer {
 
   /** Puts waiting work on free connections. Long work leaves one to the rest, where there are two. */
   #dispatch(): void {
+    this.#putToWork();
+    const queued = this.#resolves.length + this.#creates.length + this.#others.length + this.#long.length;
+    this.#thread.pool.setQueued(queued);
+  }
+
+  #putToWork(): void {
     const { pool } = this.#thread;
     while (this.#busy < pool.max) {
       const work = this.#nextWork();

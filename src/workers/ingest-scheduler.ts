@@ -33,7 +33,7 @@ interface Journal {
   isLive: boolean;
   isRunning: boolean;
   failures: number;
-  /** Not to be taken in before; a reader who waits may shorten a pause, but not a failure's. */
+  /** Not to be taken in before, by the monotonic clock; a reader who waits may shorten a pause, no more. */
   pauseUntilMs: number;
   backoffUntilMs: number;
   /** Bytes not taken in at the last look, and what its writer had written in all by then. */
@@ -55,6 +55,8 @@ interface Waiter {
 const FOLDER = 'journal';
 /** How often folders of servers that are no more are looked for, and journals that nobody announced. */
 const SCAN_MS = 1000;
+/** After a look that found nothing, however urgent: what a reader waits for may be held up by the disk. */
+const IDLE_MS = 5;
 const FIRST_BACKOFF_MS = 50;
 const LONGEST_BACKOFF_MS = 5000;
 
@@ -259,10 +261,11 @@ export class IngestScheduler {
   /** Starts what may run, the longest behind first, and comes back for what has to wait. */
   #pump(): void {
     if (this.#isClosing || this.#options.state.database !== Database.UP) return;
-    const now = Date.now();
+    const now = performance.now();
     const waiting = [...this.#journals.values()].filter((journal) => !journal.isRunning && hasWork(journal));
     const ready = waiting.filter((journal) => this.#earliestMs(journal) <= now);
-    ready.sort((a, b) => (a.behindSinceMs ?? now) - (b.behindSinceMs ?? now));
+    const behind = ({ behindSinceMs }: Journal): number => behindSinceMs ?? Number.MAX_SAFE_INTEGER;
+    ready.sort((one, other) => behind(one) - behind(other));
     for (const journal of ready) {
       if (this.#running >= this.#options.parallel) return;
       void this.#run(journal);
@@ -338,7 +341,7 @@ export class IngestScheduler {
   #failed(journal: Journal, failure: string): void {
     journal.failures += 1;
     const backoff = Math.min(LONGEST_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** Math.min(journal.failures, 10));
-    journal.backoffUntilMs = Date.now() + backoff * (0.5 + Math.random() / 2);
+    journal.backoffUntilMs = performance.now() + backoff * (0.5 + Math.random() / 2);
     if (this.#hasFailed) return;
     this.#hasFailed = true;
     this.#options.log.warn({ failure }, `click ingest waits, clicks stay in the journal: ${failure}`);
@@ -347,9 +350,11 @@ export class IngestScheduler {
   #succeeded(journal: Journal, outcome: IngestOutcome): void {
     const now = Date.now();
     journal.failures = 0;
-    journal.backoffUntilMs = 0;
+    const hasFoundNothing = outcome.isAtEnd && !outcome.isGone;
+    journal.backoffUntilMs = hasFoundNothing ? performance.now() + IDLE_MS : 0;
     // While nobody waits, a pause lets clicks gather: fewer transactions for the same clicks.
-    journal.pauseUntilMs = outcome.hasMore ? 0 : now + this.#options.config.CLICK_INGEST_LINGER_MS;
+    const lingerMs = this.#options.config.CLICK_INGEST_LINGER_MS;
+    journal.pauseUntilMs = outcome.hasMore ? 0 : performance.now() + lingerMs;
     const isBehind = outcome.hasMore || (journal.slot?.pending ?? 0) > 0;
     journal.behindSinceMs = isBehind ? (outcome.newestMs ?? journal.behindSinceMs ?? now) : undefined;
     if (!this.#hasFailed) return;

@@ -1,9 +1,12 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import pg from 'pg';
 import { describe, expect, it } from 'vitest';
 import { planConnections } from '../../src/workers/connections.js';
 import { createDatabase } from '../support/database.js';
 import { startLoad } from '../support/load.js';
 import { startServer } from '../support/server.js';
 import { createUrl, uniqueName } from '../support/suite.js';
+import { eventually } from '../support/wait.js';
 
 describe('the connection plan', () => {
   it('spends the budget exactly, and gives every kind of work its own', () => {
@@ -90,6 +93,53 @@ describe.each([3, 5, 10])('DATABASE_POOL_MAX=%d', (poolMax) => {
       expect(most).toBeGreaterThan(1);
       expect(most).toBeLessThanOrEqual(poolMax);
     } finally {
+      await server.stop();
+      await database.drop();
+    }
+  });
+});
+
+describe('calls that wait for a lock beyond their deadline', () => {
+  it('leave no backend behind: the next one’s connection is not one too many', {
+    timeout: 60_000,
+  }, async () => {
+    const database = await createDatabase();
+    const server = await startServer({
+      DATABASE_URL: database.url,
+      DATABASE_POOL_MAX: '5',
+      CALL_DEADLINE_MS: '300',
+    });
+    const locker = new pg.Client({ connectionString: database.url });
+    try {
+      await locker.connect();
+      await locker.query('BEGIN');
+      await locker.query('LOCK TABLE users');
+      let isOver = false;
+      let most = 0;
+      const statuses = new Set<number>();
+      const asker = async (): Promise<void> => {
+        while (!isOver)
+          statuses.add((await server.post('/users', { username: uniqueName(), email: 'a@b.c' })).status);
+      };
+      const askers = Array.from({ length: 40 }, asker);
+      for (let look = 0; look < 60; look += 1) {
+        const [row] = await database.query<{ n: string }>(
+          `SELECT count(*) AS n FROM pg_stat_activity
+           WHERE datname = current_database() AND application_name LIKE 'switchyard%'`,
+        );
+        most = Math.max(most, Number(row?.n));
+        await sleep(50);
+      }
+      isOver = true;
+      await Promise.all(askers);
+      expect([...statuses]).toEqual([503]);
+      expect(most).toBeLessThanOrEqual(5);
+      await locker.query('ROLLBACK');
+      await eventually(
+        async () => (await server.post('/users', { username: uniqueName(), email: 'a@b.c' })).status === 201,
+      );
+    } finally {
+      await locker.end();
       await server.stop();
       await database.drop();
     }
