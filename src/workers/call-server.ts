@@ -14,8 +14,8 @@ const LINKS_A_BATCH = 256;
  * costs the database and us a fraction of four for fifteen. A second one starts beside it only when so
  * many wait, or when the first takes so long that something holds it up.
  */
-const CODES_FOR_ANOTHER = 256;
-const LINKS_FOR_ANOTHER = 128;
+const CODES_FOR_ANOTHER = 24;
+const LINKS_FOR_ANOTHER = 24;
 const PATIENCE_MS = 5;
 
 interface QueuedCall {
