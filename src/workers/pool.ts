@@ -119,7 +119,7 @@ export class Workers {
   }
 }
 
-const TRANSFER_NICE = 10;
+const TRANSFER_NICE = 5;
 
 function startPool(
   options: WorkersOptions,

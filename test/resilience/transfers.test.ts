@@ -98,7 +98,7 @@ async function cutConnection(): Promise<void> {
 }
 
 describe('a transfer that finds no connection free', () => {
-  useTransfers({ TRANSFER_WAIT_MS: '300', TRANSFER_WAITING_MAX: '2' });
+  useTransfers({ TRANSFER_WAIT_MS: '2000', TRANSFER_WAITING_MAX: '2' });
 
   it('waits so long and no longer; the one before it is not disturbed, nor are calls', async () => {
     const first = await openList();
