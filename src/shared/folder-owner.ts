@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { closeSync, constants, existsSync, openSync, rmSync } from 'node:fs';
+import { closeSync, constants, existsSync, openSync, rmSync, statSync } from 'node:fs';
 import { connect, createServer, type Server } from 'node:net';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -33,10 +33,18 @@ export async function claimFolder(folder: string): Promise<FolderOwner | undefin
       await owner.release();
       return undefined;
     }
+    const found = identityOf(folder);
     if (await isOwned(folder)) return undefined;
-    rmSync(path.join(folder, SOCKET_NAME), { force: true });
+    // Asking takes a while, in which another claimant may have put its own there.
+    if (identityOf(folder) === found) rmSync(path.join(folder, SOCKET_NAME), { force: true });
     tookOver = true;
   }
+}
+
+/** Tells a folder's socket from any other that stands in its place before or after. */
+function identityOf(folder: string): string | undefined {
+  const stats = statSync(path.join(folder, SOCKET_NAME), { bigint: true, throwIfNoEntry: false });
+  return stats === undefined ? undefined : `${stats.ino} ${stats.ctimeNs}`;
 }
 
 /** Whether a living process owns the folder. */
