@@ -45,6 +45,9 @@ export class Calls<Flight extends { readonly shortCode: string }> {
   readonly #control: FlightControl<Flight>;
   readonly #ports: MessagePort[] = [];
   #nextPort = 0;
+  /** A gateway listens a moment before it has a worker; what is asked until then waits for the first. */
+  #hasHadWorker = false;
+  readonly #startedMs = Date.now();
   readonly #pending = new Map<number, PendingCall>();
   readonly #resolving = new Map<number, PendingResolve<Flight>>();
   #resolvingFlights = 0;
@@ -64,6 +67,8 @@ export class Calls<Flight extends { readonly shortCode: string }> {
   /** A way to a worker; it is forgotten when the worker ends. */
   addWorker(port: MessagePort): void {
     this.#ports.push(port);
+    this.#hasHadWorker = true;
+    if (this.#queuedCalls.length + this.#queuedFlights.length > 0) this.#schedule();
     port.on('message', (batch: AnswerBatch) => this.#receive(batch));
     port.on('close', () => this.#removeWorker(port));
   }
@@ -111,7 +116,8 @@ export class Calls<Flight extends { readonly shortCode: string }> {
 
   #refusal(): ErrorCode | undefined {
     const isBusy = this.pendingCount >= this.#options.pendingMax;
-    if (!isBusy && this.hasDatabase && this.#ports.length > 0) return undefined;
+    const hasWorker = this.#ports.length > 0 || !this.#hasHadWorker;
+    if (!isBusy && this.hasDatabase && hasWorker) return undefined;
     this.#options.counters.add('callsRefused');
     return 'UNAVAILABLE';
   }
@@ -124,6 +130,7 @@ export class Calls<Flight extends { readonly shortCode: string }> {
 
   #send(): void {
     this.#isScheduled = false;
+    if (!this.#hasHadWorker) return;
     const calls = this.#queuedCalls;
     const flights = this.#queuedFlights;
     this.#queuedCalls = [];
@@ -176,9 +183,14 @@ export class Calls<Flight extends { readonly shortCode: string }> {
   }
 
   #sweep(): void {
-    if (this.#pending.size === 0 && this.#resolving.size === 0) return;
+    if (this.pendingCount === 0) return;
     const isDown = this.#options.state.database === Database.DOWN;
     const now = Date.now();
+    if (!this.#hasHadWorker && (isDown || now >= this.#startedMs + this.#options.deadlineMs)) {
+      const flights = this.#queuedFlights;
+      this.#queuedFlights = [];
+      if (flights.length > 0) this.#control.onFailed('UNAVAILABLE', flights);
+    }
     for (const [id, { deadlineMs }] of this.#pending) {
       if (isDown || now >= deadlineMs) this.#giveUp(id);
     }
