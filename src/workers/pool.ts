@@ -119,8 +119,6 @@ export class Workers {
   }
 }
 
-const TRANSFER_NICE = 5;
-
 function startPool(
   options: WorkersOptions,
   role: WorkerRole,
@@ -136,8 +134,6 @@ function startPool(
     concurrentTasksPerWorker: tasks,
     // The default stops a worker's event loop between tasks, and with it its sockets and timers.
     atomics: 'disabled',
-    // Long work gives way to redirects where there are fewer cores than threads.
-    niceIncrement: role === 'transfer' ? TRANSFER_NICE : 0,
     workerData: data,
   });
 }
