@@ -4,8 +4,6 @@ import type { ThreadCounters } from '../shared/counters.js';
 import type { NumberedLink } from './journal-frame.js';
 import { type LinkRow, LinkTable, type Stamp } from './link-table.js';
 
-export type { LinkRow, Stamp } from './link-table.js';
-
 /**
  * A cached link. There is one of these a cache, for whichever link was found last: to be used at once
  * and not kept.

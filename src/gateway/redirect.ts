@@ -7,7 +7,8 @@ import type { Calls, FlightControl } from './calls.js';
 import type { ClickJournal } from './click-journal.js';
 import { Exchange, type ExchangeHost } from './exchange.js';
 import type { Visit } from './journal-frame.js';
-import type { CachedLink, LinkCache, Stamp } from './link-cache.js';
+import type { CachedLink, LinkCache } from './link-cache.js';
+import type { Stamp } from './link-table.js';
 import type { VisitReader } from './visits.js';
 
 const HITS = Scalar.redirectHits;

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { LinkCache, type Stamp } from '../../src/gateway/link-cache.js';
+import { LinkCache } from '../../src/gateway/link-cache.js';
+import type { Stamp } from '../../src/gateway/link-table.js';
 import { Coherence } from '../../src/shared/coherence.js';
 import { Counters } from '../../src/shared/counters.js';
 
