@@ -47,7 +47,7 @@ async function rehearse({ image, stages, config, service, files }) {
   if (process.platform !== 'linux' || process.getuid() !== 0)
     throw new Error('a rehearsal needs Linux, and root for its namespaces');
   await run(process.execPath, [path.join(root, 'scripts/build.mjs'), '--if-needed']);
-  const { EmbeddedPostgres } = await import('../dist/src/store/embedded.js');
+  const { EmbeddedPostgres } = await import('../dist/src/postgres/embedded.js');
 
   const folder = mkdtempSync(path.join(tmpdir(), 'switchyard-image-'));
   // The PostgreSQL of the rehearsal runs as an ordinary user, who has to get in.

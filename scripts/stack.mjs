@@ -46,7 +46,7 @@ const { Nginx } = await import('../dist/stack/nginx.js');
 const { freePort, Program } = await import('../dist/stack/program.js');
 const { Prometheus } = await import('../dist/stack/prometheus.js');
 const { toolPath } = await import('../dist/stack/tools.js');
-const { EmbeddedPostgres } = await import('../dist/src/store/embedded.js');
+const { EmbeddedPostgres } = await import('../dist/src/postgres/embedded.js');
 
 const folder = values.folder === undefined ? makeFolder('stack') : path.resolve(values.folder);
 mkdirSync(path.join(folder, 'data'), { recursive: true });

@@ -1,11 +1,11 @@
 import { createServer } from 'node:net';
 import { type Config, ConfigError, loadConfig } from './config.js';
-import { LogHub } from './ops/logs.js';
-import { sqlStateOf } from './store/failures.js';
+import { LogHub } from './ops/log-hub.js';
+import { packageVersion, Supervisor } from './ops/supervisor.js';
+import { EmbeddedPostgresError } from './postgres/binaries.js';
+import { sqlStateOf } from './postgres/failures.js';
 import { UnusableDatabaseError } from './store/migrate.js';
-import { EmbeddedPostgresError } from './store/postgres-binaries.js';
 import { SeedError } from './store/seed.js';
-import { packageVersion, Supervisor } from './supervisor.js';
 
 /** What the process ends with; listed in the README. */
 const Exit = {

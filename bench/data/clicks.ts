@@ -1,11 +1,11 @@
 import { mkdirSync, readdirSync, statSync } from 'node:fs';
 import path from 'node:path';
-import { ClickJournal } from '../../src/gateway/click-journal.js';
-import { CachedLink } from '../../src/gateway/link-cache.js';
-import { LinkTable } from '../../src/gateway/link-table.js';
-import { Counters } from '../../src/shared/counters.js';
-import { PLAIN_FORM } from '../../src/shared/journal-format.js';
-import { JournalSlots } from '../../src/shared/journal-slots.js';
+import { CachedLink } from '../../src/gateway/redirect/link-cache.js';
+import { LinkTable } from '../../src/gateway/redirect/link-table.js';
+import { PLAIN_FORM } from '../../src/journal/format.js';
+import { ClickJournal } from '../../src/journal/writer.js';
+import { Counters } from '../../src/memory/counters.js';
+import { JournalSlots } from '../../src/memory/journal-slots.js';
 import { codeOf, scatter, targetOf, userOf } from './links.js';
 import { Zipf } from './zipf.js';
 

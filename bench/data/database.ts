@@ -2,9 +2,9 @@ import { chmodSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import pg from 'pg';
-import { type EmbeddedAddress, EmbeddedPostgres } from '../../src/store/embedded.js';
+import { type EmbeddedAddress, EmbeddedPostgres } from '../../src/postgres/embedded.js';
+import { clientOptions } from '../../src/postgres/pool.js';
 import { prepareDatabase } from '../../src/store/migrate.js';
-import { clientOptions } from '../../src/store/pool.js';
 import { withChildren } from '../measure/process-usage.js';
 import { fillLinksSql, fillUsersSql } from './links.js';
 

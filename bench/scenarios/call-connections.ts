@@ -1,5 +1,5 @@
 import { parseConfig } from '../../src/config.js';
-import { planConnections } from '../../src/workers/connections.js';
+import { planConnections } from '../../src/ops/connection-plan.js';
 
 /** Connections that Switchyard's default settings leave for calls; baselines get as many. */
 export function callConnections(): number {

@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { isMainThread, Worker } from 'node:worker_threads';
 import pg from 'pg';
 import Cursor from 'pg-cursor';
-import { textTypes } from '../../src/store/pool.js';
+import { textTypes } from '../../src/postgres/pool.js';
 
 /**
  * The least that a long list can be: rows off a cursor go to the socket as PostgreSQL's text, with

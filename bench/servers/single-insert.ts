@@ -2,7 +2,7 @@ import uWS from 'uWebSockets.js';
 import { fileURLToPath } from 'node:url';
 import { isMainThread, Worker } from 'node:worker_threads';
 import pg from 'pg';
-import { makeShortCode } from '../../src/workers/short-codes.js';
+import { makeShortCode } from '../../src/workers/calls/short-codes.js';
 
 /**
  * The plain way to create a link: one statement that inserts the link and its `created` event, and one

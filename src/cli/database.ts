@@ -1,9 +1,9 @@
 import { type Config, type DatabaseAddress, givenDatabase } from '../config.js';
-import { Counters } from '../shared/counters.js';
-import { createLogger } from '../shared/logger.js';
-import { EmbeddedPostgres } from '../store/embedded.js';
-import { Pool } from '../store/pool.js';
-import type { IngestContext } from '../workers/ingest.js';
+import { Counters } from '../memory/counters.js';
+import { EmbeddedPostgres } from '../postgres/embedded.js';
+import { Pool } from '../postgres/pool.js';
+import { createLogger } from '../runtime/logger.js';
+import type { IngestContext } from '../workers/ingest/ingest.js';
 
 const STATEMENT_MS = 600_000;
 

@@ -2,10 +2,10 @@ import { existsSync, readdirSync, rmdirSync, rmSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from '../config.js';
-import { claimFolder, isOwned } from '../shared/folder-owner.js';
-import { takeInJournal } from '../workers/ingest.js';
-import { type JournalSummary, summarise } from '../workers/journal-inspect.js';
-import { listJournals, listSegments } from '../workers/journal-reader.js';
+import { listJournals, listSegments } from '../journal/reader.js';
+import { type JournalSummary, summarise } from '../journal/summary.js';
+import { claimFolder, isOwned } from '../runtime/folder-lock.js';
+import { takeInJournal } from '../workers/ingest/ingest.js';
 import { openDatabase } from './database.js';
 import { startProgress } from './progress.js';
 

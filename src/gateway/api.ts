@@ -1,12 +1,12 @@
-import type { CallAnswer, CallRequest, ListQuery, Page } from '../contract.js';
+import { isIdText, usableId } from '../api/values.js';
 import type { ErrorCode } from '../errors.js';
-import type { Status } from '../shared/counters.js';
-import { isIdText, usableId } from '../shared/text.js';
-import type { Bodies } from './bodies.js';
-import type { Calls } from './calls.js';
-import type { Exchange, Headers } from './exchange.js';
-import { type JsonObject, parseJsonObject } from './json.js';
-import type { Flight } from './redirect.js';
+import type { Status } from '../memory/counters.js';
+import type { CallAnswer, CallRequest, ListQuery, Page } from '../messages/contract.js';
+import type { Calls } from './call-client.js';
+import type { Bodies } from './http/bodies.js';
+import type { Exchange, Headers } from './http/exchange.js';
+import { type JsonObject, parseJsonObject } from './http/json.js';
+import type { Flight } from './redirect/redirect.js';
 import {
   type Parsed,
   parseCreateEvent,

@@ -1,5 +1,5 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
-import type { Exchange } from './exchange.js';
+import type { Exchange } from './http/exchange.js';
 import type { SupervisorLink } from './supervisor-link.js';
 
 const METRICS_TYPE = 'text/plain; version=0.0.4; charset=utf-8';

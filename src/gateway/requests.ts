@@ -1,5 +1,3 @@
-import type { CallRequest, ListQuery, Page } from '../contract.js';
-import type { ErrorCode } from '../errors.js';
 import {
   isRedirectTarget,
   isStorable,
@@ -8,8 +6,10 @@ import {
   usableEmail,
   usableId,
   usableName,
-} from '../shared/text.js';
-import { isObject, type JsonObject } from './json.js';
+} from '../api/values.js';
+import type { ErrorCode } from '../errors.js';
+import type { CallRequest, ListQuery, Page } from '../messages/contract.js';
+import { isObject, type JsonObject } from './http/json.js';
 
 /**
  * From what clients send to calls: each function returns the call, or the error that the contract

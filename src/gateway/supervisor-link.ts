@@ -1,6 +1,12 @@
 import type { MessagePort } from 'node:worker_threads';
-import type { BarrierTarget, FromGateway, Question, ToGateway, TransferRequest } from '../contract.js';
-import { JournalSlots } from '../shared/journal-slots.js';
+import { JournalSlots } from '../memory/journal-slots.js';
+import type {
+  BarrierTarget,
+  FromGateway,
+  Question,
+  ToGateway,
+  TransferRequest,
+} from '../messages/contract.js';
 
 /** How long the supervisor may take for metrics or logs. */
 const ASK_DEADLINE_MS = 2000;

@@ -1,7 +1,7 @@
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
-import type { FromTransfer, ToTransfer, TransferRequest } from '../contract.js';
-import { Database, type ServerState } from '../shared/server-state.js';
-import type { Exchange, Headers } from './exchange.js';
+import { Database, type ServerState } from '../memory/server-state.js';
+import type { FromTransfer, ToTransfer, TransferRequest } from '../messages/contract.js';
+import type { Exchange, Headers } from './http/exchange.js';
 import type { SupervisorLink } from './supervisor-link.js';
 
 export interface TransfersOptions {

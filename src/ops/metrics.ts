@@ -1,6 +1,6 @@
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
-import { Counters, latencyBuckets, type ScalarName, type Slot } from '../shared/counters.js';
-import { Database, ServerState } from '../shared/server-state.js';
+import { Counters, latencyBuckets, type ScalarName, type Slot } from '../memory/counters.js';
+import { Database, ServerState } from '../memory/server-state.js';
 
 /** What the supervisor knows and no thread counts. */
 export interface SupervisorFacts {

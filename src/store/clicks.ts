@@ -1,6 +1,6 @@
-import { copyInto } from './copy.js';
-import { verdictOf } from './failures.js';
-import { type Connection, rowsOf, type Statement } from './pool.js';
+import { copyInto } from '../postgres/copy.js';
+import { verdictOf } from '../postgres/failures.js';
+import { type Connection, rowsOf, type Statement } from '../postgres/pool.js';
 
 /** How far a journal has been taken in; the offset is where the next frame begins. */
 export interface Checkpoint {

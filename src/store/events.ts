@@ -1,4 +1,4 @@
-import { type Connection, inTransaction, rowsOf, type Statement } from './pool.js';
+import { type Connection, inTransaction, rowsOf, type Statement } from '../postgres/pool.js';
 
 /** A row of `events` as PostgreSQL's text; `details` is JSON text. */
 export type EventRow = readonly [

@@ -1,5 +1,5 @@
-import { copyInto } from './copy.js';
-import { type Connection, inTransaction } from './pool.js';
+import { copyInto } from '../postgres/copy.js';
+import { type Connection, inTransaction } from '../postgres/pool.js';
 
 const SORT_MEMORY = '64MB';
 

@@ -1,6 +1,6 @@
-import type { ListQuery, Page } from '../contract.js';
+import type { ListQuery, Page } from '../messages/contract.js';
 import { eventColumns } from './events.js';
-import { urlColumns } from './urls.js';
+import { urlColumns } from './links.js';
 import { userColumns } from './users.js';
 
 /**

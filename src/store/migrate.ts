@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import { type Connection, inTransaction } from './pool.js';
+import { type Connection, inTransaction } from '../postgres/pool.js';
 
 const folder = new URL('./migrations/', import.meta.url);
 

@@ -1,4 +1,4 @@
-import { type Connection, inTransaction } from './pool.js';
+import { type Connection, inTransaction } from '../postgres/pool.js';
 
 /** A link whose counter is not the number of its click events. */
 export interface CounterError {

@@ -8,9 +8,9 @@ import {
   parseTimestamp,
   usableId,
   usableName,
-} from '../shared/text.js';
-import { COPY_NULL, copyInto, copyText } from './copy.js';
-import type { Connection } from './pool.js';
+} from '../api/values.js';
+import { COPY_NULL, copyInto, copyText } from '../postgres/copy.js';
+import type { Connection } from '../postgres/pool.js';
 
 /** What a seed did with each file: rows loaded, and rows skipped by reason. */
 export interface SeedReport {

@@ -1,5 +1,5 @@
-import { sqlStateOf } from './failures.js';
-import { type Connection, inTransaction, rowsOf, type Statement } from './pool.js';
+import { sqlStateOf } from '../postgres/failures.js';
+import { type Connection, inTransaction, rowsOf, type Statement } from '../postgres/pool.js';
 
 /** A row of `users` as PostgreSQL's text. */
 export type UserRow = readonly [id: string, username: string, email: string, createdAt: string];

@@ -1,14 +1,14 @@
 import type { MessagePort } from 'node:worker_threads';
 import { maintainDatabase } from '../store/migrate.js';
-import { CallServer } from './call-server.js';
+import { CallServer } from './calls/server.js';
 import { workerThread } from './thread.js';
 
+export { ingestJournal } from './ingest/ingest.js';
 /**
  * The entry of every worker thread: each export is a task that Piscina runs by its name.
  */
-export { importFromPort } from './import.js';
-export { ingestJournal } from './ingest.js';
-export { listToPort } from './list.js';
+export { importFromPort } from './transfers/import.js';
+export { listToPort } from './transfers/list.js';
 
 let calls: CallServer | undefined;
 

@@ -1,10 +1,10 @@
 import { isMainThread, workerData } from 'node:worker_threads';
 import type { Config, DatabaseAddress } from '../config.js';
-import { Coherence } from '../shared/coherence.js';
-import { Counters, type ThreadCounters } from '../shared/counters.js';
-import { createThreadLogger, type Logger } from '../shared/logger.js';
-import { watchThread } from '../shared/thread-health.js';
-import { Pool } from '../store/pool.js';
+import { Coherence } from '../memory/coherence.js';
+import { Counters, type ThreadCounters } from '../memory/counters.js';
+import { Pool } from '../postgres/pool.js';
+import { createThreadLogger, type Logger } from '../runtime/logger.js';
+import { watchThread } from '../runtime/thread-health.js';
 
 /** What a worker thread is for; each has connections of its own, so that none waits for another. */
 export type WorkerRole = 'interactive' | 'transfer' | 'ingest';

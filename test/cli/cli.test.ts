@@ -2,7 +2,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { EmbeddedPostgres } from '../../src/store/embedded.js';
+import { EmbeddedPostgres } from '../../src/postgres/embedded.js';
 import { connectDatabase, createDatabase, type TestDatabase } from '../support/database.js';
 import { makeFolder } from '../support/folders.js';
 import { makeLink, openJournal } from '../support/journals.js';

@@ -91,7 +91,7 @@ describe('GET /logs', () => {
       name: expect.stringMatching(/^gateway-[01]$/),
       levelname: 'INFO',
       message: 'GET /users 200',
-      pathname: 'src/gateway/request-log.ts',
+      pathname: 'src/gateway/http/request-log.ts',
       lineno: expect.any(Number),
       method: 'GET',
       route: '/users',

@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { LinkCache } from '../../src/gateway/link-cache.js';
-import type { Stamp } from '../../src/gateway/link-table.js';
-import { Coherence } from '../../src/shared/coherence.js';
-import { Counters } from '../../src/shared/counters.js';
+import { LinkCache } from '../../src/gateway/redirect/link-cache.js';
+import type { Stamp } from '../../src/gateway/redirect/link-table.js';
+import { Coherence } from '../../src/memory/coherence.js';
+import { Counters } from '../../src/memory/counters.js';
 
 /**
  * A model of one server's caches against one database, with another server beside it. Each step is

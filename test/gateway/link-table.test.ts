@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { CachedLink } from '../../src/gateway/link-cache.js';
-import { LinkTable, type Stamp } from '../../src/gateway/link-table.js';
+import { CachedLink } from '../../src/gateway/redirect/link-cache.js';
+import { LinkTable, type Stamp } from '../../src/gateway/redirect/link-table.js';
 
 const stamp: Stamp = { slot: 7, version: 3, epoch: 2 };
 const usual = fc.string({

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { describe, expect, it } from 'vitest';
-import { planConnections } from '../../src/workers/connections.js';
+import { planConnections } from '../../src/ops/connection-plan.js';
 import { createDatabase } from '../support/database.js';
 import { startLoad } from '../support/load.js';
 import { startServer } from '../support/server.js';

@@ -1,7 +1,7 @@
 import pg from 'pg';
 import { afterEach, describe, expect, it } from 'vitest';
+import { clientOptions } from '../../src/postgres/pool.js';
 import { maintainDatabase, makePartitions, prepareDatabase, SCHEMA_LOCK } from '../../src/store/migrate.js';
-import { clientOptions } from '../../src/store/pool.js';
 import { createDatabase, createEmptyDatabase, type TestDatabase } from '../support/database.js';
 import { runServer, startServer } from '../support/server.js';
 import { eventually } from '../support/wait.js';

@@ -6,7 +6,7 @@ import pg from 'pg';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { DEFAULT_SEED, makeDataset } from '../../csv/dataset.js';
 import { renderFiles } from '../../csv/rows.js';
-import { clientOptions, inTransaction } from '../../src/store/pool.js';
+import { clientOptions, inTransaction } from '../../src/postgres/pool.js';
 import { type SeedReport, seedDatabase } from '../../src/store/seed.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
 import { startServer } from '../support/server.js';

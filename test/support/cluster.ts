@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
-import { EmbeddedPostgres } from '../../src/store/embedded.js';
+import { EmbeddedPostgres } from '../../src/postgres/embedded.js';
 import { connectDatabase, type TestDatabase, urlOf } from './database.js';
 import { makeFolder } from './folders.js';
 import { eventually } from './wait.js';

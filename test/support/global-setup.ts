@@ -1,9 +1,9 @@
 import { rmSync } from 'node:fs';
 import pg from 'pg';
 import type { TestProject } from 'vitest/node';
-import { type EmbeddedAddress, EmbeddedPostgres } from '../../src/store/embedded.js';
+import { type EmbeddedAddress, EmbeddedPostgres } from '../../src/postgres/embedded.js';
+import { clientOptions } from '../../src/postgres/pool.js';
 import { prepareDatabase } from '../../src/store/migrate.js';
-import { clientOptions } from '../../src/store/pool.js';
 import { makeFolder } from './folders.js';
 
 declare module 'vitest' {

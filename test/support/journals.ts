@@ -1,12 +1,12 @@
 import { randomUUID } from 'node:crypto';
-import { ClickJournal, type ClickJournalOptions } from '../../src/gateway/click-journal.js';
-import { CachedLink } from '../../src/gateway/link-cache.js';
-import { LinkTable } from '../../src/gateway/link-table.js';
-import { Counters, type ThreadCounters } from '../../src/shared/counters.js';
-import { PLAIN_FORM } from '../../src/shared/journal-format.js';
-import { type JournalSlot, JournalSlots } from '../../src/shared/journal-slots.js';
+import { CachedLink } from '../../src/gateway/redirect/link-cache.js';
+import { LinkTable } from '../../src/gateway/redirect/link-table.js';
+import { PLAIN_FORM } from '../../src/journal/format.js';
+import { type Damage, type JournalledClick, JournalReader } from '../../src/journal/reader.js';
+import { ClickJournal, type ClickJournalOptions } from '../../src/journal/writer.js';
+import { Counters, type ThreadCounters } from '../../src/memory/counters.js';
+import { type JournalSlot, JournalSlots } from '../../src/memory/journal-slots.js';
 import type { Checkpoint } from '../../src/store/clicks.js';
-import { type Damage, type JournalledClick, JournalReader } from '../../src/workers/journal-reader.js';
 
 const slots = new JournalSlots();
 const { counters: sharedCounters } = new Counters().claim('gateway');

@@ -1,0 +1,229 @@
+import type { MessagePort } from 'node:worker_threads';
+import type { ErrorCode } from '../errors.js';
+import type { ThreadCounters } from '../memory/counters.js';
+import { Database, type ServerState } from '../memory/server-state.js';
+import type {
+  AnswerBatch,
+  Call,
+  CallAnswer,
+  CallBatch,
+  CallRequest,
+  Resolution,
+} from '../messages/contract.js';
+
+export interface CallsOptions {
+  readonly state: ServerState;
+  readonly counters: ThreadCounters;
+  /** Calls and codes that may wait for an answer at one time. */
+  readonly pendingMax: number;
+  readonly deadlineMs: number;
+}
+
+/** Told what became of the flights whose codes were resolved together. */
+export interface FlightControl<Flight> {
+  /** @param rows As in `Resolution`; a flight whose code has no row leads nowhere. */
+  onRows(rows: readonly (string | null)[], flights: readonly Flight[]): void;
+  onFailed(error: ErrorCode, flights: readonly Flight[]): void;
+}
+
+interface PendingCall {
+  readonly deadlineMs: number;
+  /** The worker it was sent to; none while it is queued. */
+  port: MessagePort | undefined;
+  readonly answer: (answer: CallAnswer) => void;
+}
+
+interface PendingResolve<Flight> {
+  readonly deadlineMs: number;
+  readonly port: MessagePort;
+  readonly flights: readonly Flight[];
+}
+
+/** One coarse timer looks for calls past their deadline. */
+const SWEEP_MS = 25;
+
+/**
+ * A gateway's calls to the workers. All calls of a turn travel as one message to one worker. Every
+ * call is answered once: by a worker, or with UNAVAILABLE when its deadline passes, its worker dies,
+ * PostgreSQL is known to be down or too many calls are waiting.
+ */
+export class Calls<Flight extends { readonly shortCode: string }> {
+  readonly #options: CallsOptions;
+  readonly #control: FlightControl<Flight>;
+  readonly #ports: MessagePort[] = [];
+  #nextPort = 0;
+  /** A gateway listens a moment before it has a worker; what is asked until then waits for the first. */
+  #hasHadWorker = false;
+  readonly #startedMs = Date.now();
+  readonly #pending = new Map<number, PendingCall>();
+  readonly #resolving = new Map<number, PendingResolve<Flight>>();
+  #resolvingFlights = 0;
+  #lastId = 0;
+  #queuedCalls: Call[] = [];
+  #queuedFlights: Flight[] = [];
+  #isScheduled = false;
+  readonly #sweeper: NodeJS.Timeout;
+  readonly #sendQueued = (): void => this.#send();
+
+  constructor(options: CallsOptions, control: FlightControl<Flight>) {
+    this.#options = options;
+    this.#control = control;
+    this.#sweeper = setInterval(() => this.#sweep(), SWEEP_MS);
+  }
+
+  /** A way to a worker; it is forgotten when the worker ends. */
+  addWorker(port: MessagePort): void {
+    this.#ports.push(port);
+    this.#hasHadWorker = true;
+    if (this.#queuedCalls.length + this.#queuedFlights.length > 0) this.#schedule();
+    port.on('message', (batch: AnswerBatch) => this.#receive(batch));
+    port.on('close', () => this.#removeWorker(port));
+  }
+
+  get pendingCount(): number {
+    return this.#pending.size + this.#queuedFlights.length + this.#resolvingFlights;
+  }
+
+  /** Whether a call has any prospect of an answer from the database. */
+  get hasDatabase(): boolean {
+    return this.#options.state.database === Database.UP;
+  }
+
+  call(request: CallRequest, requestId: string, deadlineMs = this.#options.deadlineMs): Promise<CallAnswer> {
+    return new Promise((resolve) => {
+      const refusal = this.#refusal();
+      if (refusal !== undefined) {
+        resolve({ ok: false, error: refusal });
+        return;
+      }
+      this.#lastId += 1;
+      const call: Call = { id: this.#lastId, deadlineMs: Date.now() + deadlineMs, requestId, request };
+      this.#queuedCalls.push(call);
+      this.#pending.set(call.id, { deadlineMs: call.deadlineMs, port: undefined, answer: resolve });
+      this.#options.counters.add('calls');
+      this.#schedule();
+    });
+  }
+
+  /** Asks for the link of a flight's code; the flight control is told. */
+  resolve(flight: Flight): void {
+    const refusal = this.#refusal();
+    if (refusal !== undefined) {
+      this.#control.onFailed(refusal, [flight]);
+      return;
+    }
+    this.#queuedFlights.push(flight);
+    this.#schedule();
+  }
+
+  close(): void {
+    clearInterval(this.#sweeper);
+    for (const port of this.#ports) port.close();
+  }
+
+  #refusal(): ErrorCode | undefined {
+    const isBusy = this.pendingCount >= this.#options.pendingMax;
+    const hasWorker = this.#ports.length > 0 || !this.#hasHadWorker;
+    if (!isBusy && this.hasDatabase && hasWorker) return undefined;
+    this.#options.counters.add('callsRefused');
+    return 'UNAVAILABLE';
+  }
+
+  #schedule(): void {
+    if (this.#isScheduled) return;
+    this.#isScheduled = true;
+    setImmediate(this.#sendQueued);
+  }
+
+  #send(): void {
+    this.#isScheduled = false;
+    if (!this.#hasHadWorker) return;
+    const calls = this.#queuedCalls;
+    const flights = this.#queuedFlights;
+    this.#queuedCalls = [];
+    this.#queuedFlights = [];
+    const port = this.#ports[this.#nextPort % this.#ports.length];
+    this.#nextPort += 1;
+    if (port === undefined) {
+      for (const { id } of calls) this.#settle(id, { ok: false, error: 'UNAVAILABLE' });
+      if (flights.length > 0) this.#control.onFailed('UNAVAILABLE', flights);
+      return;
+    }
+    for (const { id } of calls) {
+      const pending = this.#pending.get(id);
+      if (pending !== undefined) pending.port = port;
+    }
+    let resolveId = 0;
+    const resolveDeadlineMs = Date.now() + this.#options.deadlineMs;
+    if (flights.length > 0) {
+      this.#lastId += 1;
+      resolveId = this.#lastId;
+      this.#resolving.set(resolveId, { deadlineMs: resolveDeadlineMs, port, flights });
+      this.#resolvingFlights += flights.length;
+    }
+    const codes = flights.map(({ shortCode }) => shortCode);
+    port.postMessage({ calls, resolveId, resolveDeadlineMs, codes } satisfies CallBatch);
+    this.#publish();
+  }
+
+  #receive(batch: AnswerBatch): void {
+    for (const [id, answer] of batch.answers) this.#settle(id, answer);
+    for (const resolution of batch.resolutions) this.#settleResolution(resolution);
+    this.#publish();
+  }
+
+  /** An answer after its deadline finds nobody. */
+  #settle(id: number, answer: CallAnswer): void {
+    const pending = this.#pending.get(id);
+    if (pending === undefined) return;
+    this.#pending.delete(id);
+    pending.answer(answer);
+  }
+
+  #settleResolution(resolution: Resolution): void {
+    const pending = this.#resolving.get(resolution.resolveId);
+    if (pending === undefined) return;
+    this.#resolving.delete(resolution.resolveId);
+    this.#resolvingFlights -= pending.flights.length;
+    if (resolution.error === undefined) this.#control.onRows(resolution.rows, pending.flights);
+    else this.#control.onFailed(resolution.error, pending.flights);
+  }
+
+  #sweep(): void {
+    if (this.pendingCount === 0) return;
+    const isDown = this.#options.state.database === Database.DOWN;
+    const now = Date.now();
+    if (!this.#hasHadWorker && (isDown || now >= this.#startedMs + this.#options.deadlineMs)) {
+      const flights = this.#queuedFlights;
+      this.#queuedFlights = [];
+      if (flights.length > 0) this.#control.onFailed('UNAVAILABLE', flights);
+    }
+    for (const [id, { deadlineMs }] of this.#pending) {
+      if (isDown || now >= deadlineMs) this.#giveUp(id);
+    }
+    for (const [resolveId, { deadlineMs }] of this.#resolving) {
+      if (isDown || now >= deadlineMs) this.#settleResolution({ resolveId, error: 'UNAVAILABLE', rows: [] });
+    }
+    this.#publish();
+  }
+
+  #giveUp(id: number): void {
+    this.#options.counters.add('callDeadlines');
+    this.#settle(id, { ok: false, error: 'UNAVAILABLE' });
+  }
+
+  #removeWorker(port: MessagePort): void {
+    const index = this.#ports.indexOf(port);
+    if (index !== -1) this.#ports.splice(index, 1);
+    for (const [id, pending] of this.#pending) {
+      if (pending.port === port) this.#settle(id, { ok: false, error: 'UNAVAILABLE' });
+    }
+    for (const [resolveId, pending] of this.#resolving) {
+      if (pending.port === port) this.#settleResolution({ resolveId, error: 'UNAVAILABLE', rows: [] });
+    }
+  }
+
+  #publish(): void {
+    this.#options.counters.set('pendingCalls', this.pendingCount);
+  }
+}

@@ -1,0 +1,260 @@
+import uWS, { type us_listen_socket } from 'uWebSockets.js';
+import { parentPort, workerData } from 'node:worker_threads';
+import type { Config } from '../config.js';
+import { DETAILED_FORM, PLAIN_FORM } from '../journal/format.js';
+import { ClickJournal } from '../journal/writer.js';
+import { Coherence } from '../memory/coherence.js';
+import { Counters } from '../memory/counters.js';
+import { JournalSlots } from '../memory/journal-slots.js';
+import { ServerState } from '../memory/server-state.js';
+import type { ToGateway } from '../messages/contract.js';
+import { createThreadLogger } from '../runtime/logger.js';
+import { watchThread } from '../runtime/thread-health.js';
+import { Api } from './api.js';
+import { Calls } from './call-client.js';
+import { Bodies } from './http/bodies.js';
+import type { Exchange, ExchangeHost } from './http/exchange.js';
+import { RequestLog } from './http/request-log.js';
+import { Operations } from './operations.js';
+import { LinkCache } from './redirect/link-cache.js';
+import { type Flight, Redirect } from './redirect/redirect.js';
+import { VisitReader } from './redirect/visit-reader.js';
+import { registerRoutes } from './router.js';
+import { SupervisorLink } from './supervisor-link.js';
+import { Transfers } from './transfers.js';
+
+/** What the supervisor starts a gateway thread with. */
+export interface GatewayData {
+  readonly config: Config;
+  readonly ordinal: number;
+  readonly port: number;
+  /** Alone on its port: then a second process there fails to listen instead of sharing it. */
+  readonly isExclusive: boolean;
+  readonly journalFolder: string;
+  readonly journalId: string;
+  readonly journalSlot: number;
+  readonly coherence: SharedArrayBuffer;
+  readonly counters: SharedArrayBuffer;
+  readonly state: SharedArrayBuffer;
+  readonly journals: SharedArrayBuffer;
+}
+
+/** After its listener is closed, a gateway serves the connections it has for so long at least. */
+const DRAIN_CHECK_MS = 20;
+
+/**
+ * A gateway thread: one uWebSockets.js App with its own link cache and click journal.
+ *
+ * It ends only by closing its App first: a thread that ends with an open one takes the process down
+ * with it. `close` is therefore run on an uncaught exception too, which ends this thread alone.
+ */
+class Gateway {
+  readonly #data: GatewayData;
+  readonly #app = uWS.App();
+  readonly #log;
+  readonly #journal: ClickJournal;
+  readonly #redirect: Redirect;
+  readonly #calls: Calls<Flight>;
+  readonly #bodies: Bodies;
+  readonly #transfers: Transfers;
+  readonly #supervisor: SupervisorLink;
+  readonly #host: ExchangeHost;
+  readonly #stopWatching: () => void;
+  readonly #releaseCounters: () => void;
+  #listenSocket: us_listen_socket | undefined;
+  #connections = 0;
+  #isClosed = false;
+
+  constructor(data: GatewayData, port: NonNullable<typeof parentPort>) {
+    this.#data = data;
+    const { config } = data;
+    const name = `gateway-${data.ordinal}`;
+    this.#log = createThreadLogger(name, config.LOG_LEVEL);
+    const claimed = new Counters(data.counters).claim('gateway');
+    const { counters } = claimed;
+    this.#releaseCounters = claimed.release;
+    this.#stopWatching = watchThread(counters);
+    const state = new ServerState(data.state);
+    const journals = new JournalSlots(data.journals);
+    this.#supervisor = new SupervisorLink(port, journals);
+    this.#host = {
+      counters,
+      requestLog: new RequestLog(this.#log, counters, config.LOG_REQUESTS_PER_SECOND),
+      open: 0,
+      isDraining: false,
+    };
+    this.#journal = new ClickJournal({
+      folder: data.journalFolder,
+      journalId: data.journalId,
+      form: config.CLICK_DETAILS === 'off' ? PLAIN_FORM : DETAILED_FORM,
+      slot: journals.slot(data.journalSlot),
+      counters,
+      segmentBytes: config.CLICK_JOURNAL_SEGMENT_BYTES,
+      segmentMs: config.CLICK_JOURNAL_SEGMENT_MS,
+      maxBytes: config.CLICK_JOURNAL_MAX_BYTES,
+      bufferBytes: config.CLICK_JOURNAL_BUFFER_BYTES,
+      sync: config.CLICK_JOURNAL_SYNC,
+      onWritten: () => this.#supervisor.tell({ kind: 'journalled' }),
+      onTrouble: (error) => {
+        if (error === undefined) this.#log.info('the click journal takes clicks again');
+        else this.#log.error({ error }, `the click journal is in trouble: ${error.message}`);
+      },
+    });
+    const cache = new LinkCache({
+      maxLinks: config.CACHE_MAX_LINKS,
+      maxUnknown: config.CACHE_MAX_UNKNOWN,
+      unknownMs: config.CACHE_UNKNOWN_MS,
+      coherence: new Coherence(data.coherence),
+      counters,
+    });
+    this.#redirect = new Redirect(cache, this.#journal, this.#host, visitReader(config));
+    this.#calls = new Calls(
+      { state, counters, pendingMax: config.CALL_PENDING_MAX, deadlineMs: config.CALL_DEADLINE_MS },
+      this.#redirect,
+    );
+    this.#redirect.calls = this.#calls;
+    this.#bodies = new Bodies({
+      counters,
+      maxBytes: config.BODY_MAX_BYTES,
+      totalBytes: config.BODY_TOTAL_BYTES,
+      deadlineMs: config.BODY_DEADLINE_MS,
+    });
+    this.#transfers = new Transfers({
+      state,
+      supervisor: this.#supervisor,
+      waitMs: config.TRANSFER_WAIT_MS,
+      stallMs: config.TRANSFER_STALL_MS,
+      deadlineMs: config.TRANSFER_DEADLINE_MS,
+      waitingMax: config.TRANSFER_WAITING_MAX,
+      importMaxBytes: config.IMPORT_MAX_BYTES,
+    });
+    // biome-ignore lint/suspicious/useIterableCallbackReturn: not an array's filter, but uWebSockets.js's hook
+    this.#app.filter((_, change) => {
+      this.#connections += Number(change);
+    });
+    registerRoutes(this.#app, {
+      redirect: this.#redirect,
+      api: new Api({
+        calls: this.#calls,
+        bodies: this.#bodies,
+        transfers: this.#transfers,
+        supervisor: this.#supervisor,
+        deleteDeadlineMs: config.DELETE_DEADLINE_MS,
+        readBarrierMs: config.READ_BARRIER_MS,
+        baseUrl: config.BASE_URL,
+        port: data.port,
+      }),
+      operations: new Operations(this.#supervisor, config.CHAOS_TOKEN),
+      host: this.#host,
+      onFault: (error, exchange) => this.#logFault(error, exchange),
+    });
+  }
+
+  listen(): void {
+    // The declarations lack the constant, and the overload with a host and options; the library has both.
+    const { LIBUS_LISTEN_EXCLUSIVE_PORT } = uWS as unknown as { LIBUS_LISTEN_EXCLUSIVE_PORT: number };
+    const options = this.#data.isExclusive ? LIBUS_LISTEN_EXCLUSIVE_PORT : 0;
+    const listen = this.#app.listen.bind(this.#app) as unknown as (
+      host: string,
+      port: number,
+      options: number,
+      callback: (socket: us_listen_socket | false) => void,
+    ) => void;
+    listen(this.#data.config.HOST, this.#data.port, options, (socket) => {
+      if (socket === false) {
+        const { HOST } = this.#data.config;
+        this.#supervisor.tell({ kind: 'failed', message: `can't listen on ${HOST}:${this.#data.port}` });
+        return;
+      }
+      this.#listenSocket = socket;
+      this.#supervisor.tell({ kind: 'listening', port: uWS.us_socket_local_port(socket as never) });
+    });
+  }
+
+  receive(message: ToGateway): void {
+    switch (message.kind) {
+      case 'worker':
+        this.#calls.addWorker(message.port);
+        break;
+      case 'barrier':
+      case 'answer':
+        this.#supervisor.receive(message);
+        break;
+      case 'drain':
+        this.#drain();
+        break;
+      case 'close':
+        this.close();
+        process.exit(0);
+        break;
+      default:
+        throw new Error(`no such message: ${String(message satisfies never)}`);
+    }
+  }
+
+  /**
+   * No new connections; the next answer on each of the others closes it. Idle ones are left for a while:
+   * a request that meets a connection being cut has failed, and can't always be sent again.
+   */
+  #drain(): void {
+    this.#host.isDraining = true;
+    this.#closeListener();
+    const lingerUntilMs = performance.now() + this.#data.config.DRAIN_LINGER_MS;
+    const timer = setInterval(() => {
+      if (this.#host.open > 0) return;
+      if (this.#connections > 0 && performance.now() < lingerUntilMs) return;
+      clearInterval(timer);
+      this.#supervisor.tell({ kind: 'drained' });
+    }, DRAIN_CHECK_MS);
+  }
+
+  /** Cuts all connections and ends the journal. */
+  close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#closeListener();
+    this.#app.close();
+    this.#redirect.endTurn();
+    this.#journal.close();
+    this.#calls.close();
+    this.#bodies.close();
+    this.#transfers.close();
+    this.#stopWatching();
+    this.#releaseCounters();
+    this.#supervisor.tell({ kind: 'closed' });
+  }
+
+  fail(error: unknown): void {
+    this.#log.fatal({ error }, `the gateway ends: ${error instanceof Error ? error.message : String(error)}`);
+    this.close();
+    process.exit(1);
+  }
+
+  #closeListener(): void {
+    if (this.#listenSocket === undefined) return;
+    uWS.us_listen_socket_close(this.#listenSocket);
+    this.#listenSocket = undefined;
+  }
+
+  #logFault(error: unknown, exchange: Exchange): void {
+    this.#log.error({ error, request_id: exchange.requestId }, `${exchange.method} ${exchange.path} failed`);
+  }
+}
+
+function visitReader(config: Config): VisitReader | undefined {
+  if (config.CLICK_DETAILS === 'off') return undefined;
+  return new VisitReader({
+    countryHeader: config.CLICK_COUNTRY_HEADER,
+    withAddress: config.CLICK_DETAILS === 'full',
+    addressHeader: config.CLICK_ADDRESS_HEADER,
+  });
+}
+
+if (parentPort !== null) {
+  const port = parentPort;
+  const gateway = new Gateway(workerData as GatewayData, port);
+  process.on('uncaughtException', (error) => gateway.fail(error));
+  process.on('unhandledRejection', (error) => gateway.fail(error));
+  port.on('message', (message: ToGateway) => gateway.receive(message));
+  gateway.listen();
+}

@@ -1,0 +1,227 @@
+import type { HttpRequest, HttpResponse } from 'uWebSockets.js';
+import { randomUUID } from 'node:crypto';
+import { type ErrorCode, errorBody, errorRegistry } from '../../errors.js';
+import type { ThreadCounters } from '../../memory/counters.js';
+import { type Method, methods, type Route, type Status, seriesOf } from '../../memory/counters.js';
+import type { RequestLog } from './request-log.js';
+
+const statusLines: Readonly<Record<Status, string>> = {
+  200: '200 OK',
+  201: '201 Created',
+  204: '204 No Content',
+  302: '302 Found',
+  400: '400 Bad Request',
+  401: '401 Unauthorized',
+  404: '404 Not Found',
+  405: '405 Method Not Allowed',
+  408: '408 Request Timeout',
+  409: '409 Conflict',
+  413: '413 Payload Too Large',
+  500: '500 Internal Server Error',
+  503: '503 Service Unavailable',
+};
+
+export const JSON_TYPE = 'application/json';
+
+/** What every exchange of a gateway shares. */
+export interface ExchangeHost {
+  readonly counters: ThreadCounters;
+  readonly requestLog: RequestLog;
+  /** Exchanges that have begun and not ended; a drain waits for them. */
+  open: number;
+  /** Set when the server stops: connections are closed after their answer. */
+  isDraining: boolean;
+}
+
+export type Headers = readonly (readonly [name: string, value: string])[];
+
+/**
+ * One request and its answer, for everything but a redirect that hits the cache. It may be answered
+ * at any later time, and is answered once: after that, or when the client has gone, further answers
+ * do nothing.
+ */
+export class Exchange {
+  readonly method: Method;
+  readonly path: string;
+  readonly query: string;
+  readonly requestId: string;
+  readonly contentType: string;
+  readonly contentLength: number | undefined;
+  readonly host: string;
+  readonly forwardedProto: string;
+  readonly chaosToken: string;
+  readonly parameter: string;
+  readonly res: HttpResponse;
+  readonly #route: Route;
+  readonly #shared: ExchangeHost;
+  readonly #startMs: number;
+  #isOver = false;
+  #hasStarted = false;
+  #isPaused = false;
+  #aborted: (() => void)[] = [];
+
+  /** Copies what may be needed later: `req` is gone once the handler returns. */
+  constructor(res: HttpResponse, req: HttpRequest, route: Route, shared: ExchangeHost) {
+    this.res = res;
+    this.#route = route;
+    this.#shared = shared;
+    this.#startMs = performance.now();
+    this.method = methodOf(req.getMethod());
+    this.path = req.getUrl();
+    this.query = req.getQuery() ?? '';
+    this.requestId = requestIdOf(req.getHeader('x-request-id'));
+    this.contentType = req.getHeader('content-type');
+    const length = req.getHeader('content-length');
+    this.contentLength = length === '' ? undefined : Number(length);
+    this.host = req.getHeader('host');
+    this.forwardedProto = req.getHeader('x-forwarded-proto');
+    this.chaosToken = route === '/chaos' ? req.getHeader('x-chaos-token') : '';
+    this.parameter = route.includes(':') ? req.getParameter(0) : '';
+    shared.open += 1;
+    // Without this the process would be ended by a client that goes away.
+    res.onAborted(() => this.#onAborted());
+  }
+
+  /** Answered, or its client is gone. */
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
+  /** Calls back when the client goes away before the answer is complete. */
+  onAborted(callback: () => void): void {
+    this.#aborted.push(callback);
+  }
+
+  json(status: Status, body: string, headers: Headers = []): void {
+    this.#end(status, headers, JSON_TYPE, body);
+  }
+
+  text(status: Status, contentType: string, body: string): void {
+    this.#end(status, [], contentType, body);
+  }
+
+  noContent(): void {
+    this.#end(204, [], undefined, undefined);
+  }
+
+  /** 302 with an empty body. */
+  redirect(target: string): void {
+    this.#end(302, [['Location', target]], undefined, undefined);
+  }
+
+  fail(code: ErrorCode, detail?: string, headers: Headers = []): void {
+    const { status } = errorRegistry[code];
+    const retry: Headers = status === 503 ? [['Retry-After', '1']] : [];
+    this.#end(status, [...headers, ...retry], JSON_TYPE, errorBody(code, detail));
+  }
+
+  /** Stops reading the request's body, so that its sender has to wait; an answer ends the pause. */
+  pause(): void {
+    if (this.#isOver || this.#isPaused) return;
+    this.#isPaused = true;
+    this.res.pause();
+  }
+
+  resume(): void {
+    if (this.#isOver || !this.#isPaused) return;
+    this.#isPaused = false;
+    this.res.resume();
+  }
+
+  /** Begins an answer whose body follows in pieces; `write` and `endStream` go with it. */
+  startStream(headers: Headers = []): void {
+    if (this.#isOver) return;
+    this.#hasStarted = true;
+    this.res.cork(() => {
+      this.#writeHead(200, headers, JSON_TYPE);
+    });
+    if (this.method === 'HEAD') this.endStream();
+  }
+
+  /** @returns false when the client does not keep up: wait for `onWritable` before the next piece. */
+  write(bytes: ArrayBuffer): boolean {
+    if (this.#isOver) return true;
+    let kept = true;
+    this.res.cork(() => {
+      kept = this.res.write(bytes);
+    });
+    return kept;
+  }
+
+  endStream(): void {
+    if (this.#isOver) return;
+    this.res.cork(() => {
+      if (this.method === 'HEAD') this.#endBare();
+      else this.res.end(undefined, this.#shared.isDraining);
+    });
+    this.#finish(200);
+  }
+
+  /** Cuts the connection: the only way to say that a streamed answer went wrong. */
+  breakOff(): void {
+    if (!this.#isOver) this.res.close();
+  }
+
+  get hasStarted(): boolean {
+    return this.#hasStarted;
+  }
+
+  #end(status: Status, headers: Headers, contentType: string | undefined, body: string | undefined): void {
+    if (this.#isOver || this.#hasStarted) return;
+    this.resume();
+    this.res.cork(() => {
+      this.#writeHead(status, headers, contentType);
+      if (body === undefined && status !== 204) {
+        this.res.endWithoutBody(0, this.#shared.isDraining);
+      } else if (body === undefined) {
+        this.#endBare();
+      } else if (this.method === 'HEAD') {
+        this.res.writeHeader('Content-Length', String(Buffer.byteLength(body)));
+        this.#endBare();
+      } else {
+        this.res.end(body, this.#shared.isDraining);
+      }
+    });
+    this.#finish(status);
+  }
+
+  /** Ends without a body and without a length, which the library can't at the same time as closing. */
+  #endBare(): void {
+    if (this.#shared.isDraining) this.res.writeHeader('Connection', 'close');
+    this.res.endWithoutBody();
+  }
+
+  #writeHead(status: Status, headers: Headers, contentType: string | undefined): void {
+    this.res.writeStatus(statusLines[status]);
+    if (contentType !== undefined) this.res.writeHeader('Content-Type', contentType);
+    this.res.writeHeader('X-Request-ID', this.requestId);
+    for (const [name, value] of headers) this.res.writeHeader(name, value);
+  }
+
+  #finish(status: Status): void {
+    this.#isOver = true;
+    this.#aborted = [];
+    this.#shared.open -= 1;
+    const milliseconds = performance.now() - this.#startMs;
+    this.#shared.counters.observe(seriesOf(this.method, this.#route, status), milliseconds / 1000);
+    this.#shared.requestLog.note(this, this.#route, status, milliseconds);
+  }
+
+  #onAborted(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#shared.open -= 1;
+    for (const callback of this.#aborted) callback();
+    this.#aborted = [];
+  }
+}
+
+function methodOf(name: string): Method {
+  const upper = name.toUpperCase();
+  return methods.find((method) => method === upper) ?? 'OTHER';
+}
+
+/** The client's own id where it is a plausible one, so that it can be found in our logs. */
+function requestIdOf(given: string): string {
+  return /^[\w.:/+=@-]{1,128}$/.test(given) ? given : randomUUID();
+}

@@ -1,0 +1,145 @@
+import { LRUCache } from 'lru-cache';
+import type { NumberedLink } from '../../journal/frame.js';
+import { type Coherence, slotOf } from '../../memory/coherence.js';
+import type { ThreadCounters } from '../../memory/counters.js';
+import { type LinkRow, LinkTable, type Stamp } from './link-table.js';
+
+/**
+ * A cached link. There is one of these a cache, for whichever link was found last: to be used at once
+ * and not kept.
+ */
+export class CachedLink implements NumberedLink {
+  readonly #table: LinkTable;
+  #entry = 0;
+
+  constructor(table: LinkTable) {
+    this.#table = table;
+  }
+
+  at(entry: number): this {
+    this.#entry = entry;
+    return this;
+  }
+
+  /** Status and Location header of the answer, for `writeStatus`. */
+  get head(): string {
+    return this.#table.head(this.#entry);
+  }
+
+  get target(): string {
+    return this.#table.target(this.#entry);
+  }
+
+  get shortCode(): string {
+    return this.#table.shortCode(this.#entry);
+  }
+
+  get urlId(): string {
+    return String(this.#table.urlId(this.#entry));
+  }
+
+  get userId(): string | null {
+    const userId = this.#table.userId(this.#entry);
+    return userId === 0n ? null : String(userId);
+  }
+
+  get journalSegment(): number {
+    return this.#table.journalSegment(this.#entry);
+  }
+
+  get journalRef(): number {
+    return this.#table.journalRef(this.#entry);
+  }
+
+  setJournalRef(segment: number, ref: number): void {
+    this.#table.setJournalRef(this.#entry, segment, ref);
+  }
+}
+
+interface UnknownCode extends Stamp {
+  readonly untilMs: number;
+}
+
+export interface LinkCacheOptions {
+  readonly maxLinks: number;
+  readonly maxUnknown: number;
+  readonly unknownMs: number;
+  readonly coherence: Coherence;
+  readonly counters: ThreadCounters;
+}
+
+/**
+ * One gateway's links, and beside them, so that a scanner can't push real links out, the codes that
+ * were found not to exist. An entry is used only while its stamp holds.
+ */
+export class LinkCache {
+  readonly #links: LinkTable;
+  readonly #found: CachedLink;
+  readonly #unknown: LRUCache<string, UnknownCode>;
+  readonly #coherence: Coherence;
+  readonly #counters: ThreadCounters;
+  readonly #unknownMs: number;
+
+  constructor(options: LinkCacheOptions) {
+    this.#links = new LinkTable(options.maxLinks);
+    this.#found = new CachedLink(this.#links);
+    this.#unknown = new LRUCache({ max: options.maxUnknown });
+    this.#coherence = options.coherence;
+    this.#counters = options.counters;
+    this.#unknownMs = options.unknownMs;
+  }
+
+  /** The link of a code if it may be served as it is. */
+  lookup(shortCode: string): CachedLink | undefined {
+    const entry = this.#links.find(shortCode);
+    if (entry === LinkTable.none) return undefined;
+    if (this.#coherence.version(this.#links.slot(entry)) !== this.#links.version(entry)) return undefined;
+    if (this.#coherence.epoch() !== this.#links.epoch(entry)) return undefined;
+    this.#links.touch(entry);
+    return this.#found.at(entry);
+  }
+
+  /**
+   * The link of a code though it is suspect: nobody has said that it changed, but a change may have
+   * gone unheard. To be served only when the database can't be asked.
+   */
+  lookupSuspect(shortCode: string): CachedLink | undefined {
+    const entry = this.#links.find(shortCode);
+    if (entry === LinkTable.none) return undefined;
+    const isTrue = this.#coherence.version(this.#links.slot(entry)) === this.#links.version(entry);
+    return isTrue ? this.#found.at(entry) : undefined;
+  }
+
+  /** Whether a code is known not to exist, or not to be active. */
+  isUnknown(shortCode: string, nowMs: number): boolean {
+    const entry = this.#unknown.get(shortCode);
+    return (
+      entry !== undefined &&
+      nowMs < entry.untilMs &&
+      this.#coherence.version(entry.slot) === entry.version &&
+      this.#coherence.epoch() === entry.epoch
+    );
+  }
+
+  /** To be taken before the row is read, and given back with what was read. */
+  stamp(shortCode: string): Stamp {
+    const slot = slotOf(shortCode);
+    return { slot, version: this.#coherence.version(slot), epoch: this.#coherence.epoch() };
+  }
+
+  /** Keeps what was read after `stamp` was taken; what was invalidated meanwhile is lent, not kept. */
+  fill(row: LinkRow, stamp: Stamp): CachedLink {
+    const isTrue = this.#coherence.version(stamp.slot) === stamp.version;
+    const entry = isTrue ? this.#links.put(row, stamp) : this.#links.lend(row, stamp);
+    this.#counters.set('cachedLinks', this.#links.size);
+    return this.#found.at(entry);
+  }
+
+  fillUnknown(shortCode: string, stamp: Stamp, nowMs: number): void {
+    if (this.#coherence.version(stamp.slot) !== stamp.version) return;
+    this.#links.remove(shortCode);
+    this.#unknown.set(shortCode, { ...stamp, untilMs: nowMs + this.#unknownMs });
+    this.#counters.set('cachedLinks', this.#links.size);
+    this.#counters.set('cachedUnknown', this.#unknown.size);
+  }
+}

@@ -1,0 +1,96 @@
+import type { HttpRequest, HttpResponse } from 'uWebSockets.js';
+import type { Visit } from '../../journal/frame.js';
+
+export interface VisitOptions {
+  readonly countryHeader: string | undefined;
+  /** Whether the visitor's address is noted, anonymised. */
+  readonly withAddress: boolean;
+  readonly addressHeader: string | undefined;
+}
+
+const LONGEST_USER_AGENT = 512;
+const LONGEST_HOST = 255;
+
+/**
+ * Notes what a request tells of a visit. Nothing is parsed that can be parsed later, but for what must
+ * not be kept at all: of the referrer only the host is noted, of the address only its network.
+ */
+export class VisitReader {
+  readonly #options: VisitOptions;
+
+  constructor(options: VisitOptions) {
+    this.#options = options;
+  }
+
+  read(res: HttpResponse, req: HttpRequest, isHead: boolean): Visit {
+    const { countryHeader, withAddress, addressHeader } = this.#options;
+    return {
+      referrer: hostOf(req.getHeader('referer')),
+      userAgent: storable(req.getHeader('user-agent').slice(0, LONGEST_USER_AGENT)),
+      country: countryHeader === undefined ? '' : countryOf(req.getHeader(countryHeader)),
+      address: withAddress ? this.#address(res, req, addressHeader) : '',
+      isHead,
+    };
+  }
+
+  #address(res: HttpResponse, req: HttpRequest, header: string | undefined): string {
+    if (header === undefined) return anonymised(Buffer.from(res.getRemoteAddressAsText()).toString('latin1'));
+    // The last entry is the one that the proxy in front of us has added itself.
+    return anonymised(req.getHeader(header).split(',').at(-1)?.trim() ?? '');
+  }
+}
+
+/** The host of a URL, without port and user; empty for anything else. */
+export function hostOf(url: string): string {
+  const start = url.indexOf('://');
+  if (start === -1) return '';
+  const rest = url.slice(start + 3, start + 3 + LONGEST_HOST * 2);
+  const end = rest.search(/[/?#]/);
+  const authority = end === -1 ? rest : rest.slice(0, end);
+  const host = authority.slice(authority.lastIndexOf('@') + 1).toLowerCase();
+  const name = /^\[[0-9a-f:.]+\]/.exec(host)?.[0] ?? host.replace(/:\d*$/, '');
+  return /^[\w.[\]:-]{1,255}$/.test(name) ? name : '';
+}
+
+/** A country code of two letters, in capitals; empty for anything else. */
+export function countryOf(text: string): string {
+  return /^[a-z]{2}$/i.test(text) ? text.toUpperCase() : '';
+}
+
+/** An address without what tells one subscriber from another: the /24 of IPv4, the /48 of IPv6. */
+export function anonymised(address: string): string {
+  const mapped = /^(?:[0:]+:ffff:)(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1] ?? address;
+  const octets = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.\d{1,3}$/.exec(mapped);
+  if (octets !== null) return `${octets[1]}.${octets[2]}.${octets[3]}.0`;
+  const groups = expandIpv6(address);
+  if (groups === undefined) return '';
+  // The library writes an IPv4 visitor on a dual-stack socket as a mapped address in full.
+  if (groups.slice(0, 5).every((group) => group === 0) && groups[5] === 0xffff) {
+    const [high = 0, low = 0] = groups.slice(6);
+    return `${high >> 8}.${high & 255}.${low >> 8}.0`;
+  }
+  return `${groups
+    .slice(0, 3)
+    .map((group) => group.toString(16))
+    .join(':')}::`;
+}
+
+function expandIpv6(address: string): number[] | undefined {
+  if (!/^[0-9a-f:]{2,39}$/i.test(address)) return undefined;
+  const halves = address.split('::');
+  if (halves.length > 2) return undefined;
+  const parse = (half: string | undefined): number[] =>
+    half === undefined || half === '' ? [] : half.split(':').map((group) => Number.parseInt(group, 16));
+  const head = parse(halves[0]);
+  const tail = parse(halves[1]);
+  const missing = 8 - head.length - tail.length;
+  const isComplete = halves.length === 2 ? missing >= 0 : missing === 0;
+  const groups = [...head, ...Array.from({ length: Math.max(0, missing) }, () => 0), ...tail];
+  return isComplete && groups.every((group) => group >= 0 && group <= 0xffff) ? groups : undefined;
+}
+
+/** Header values are bytes; what a text in the database can't hold is left out. */
+function storable(text: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it looks for
+  return text.replaceAll(/[\u0000-\u001f\u007f]/g, '');
+}

@@ -1,0 +1,150 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { Worker } from 'node:worker_threads';
+import type { Config } from '../config.js';
+import type { GatewayData } from '../gateway/gateway.js';
+import type { FromGateway, ToGateway } from '../messages/contract.js';
+import type { Logger } from '../runtime/logger.js';
+
+export interface GatewayThreadsOptions {
+  readonly config: Config;
+  readonly port: number;
+  readonly log: Logger;
+  /** Shared memory that every gateway gets. */
+  readonly shared: Pick<GatewayData, 'coherence' | 'counters' | 'state' | 'journals' | 'journalFolder'>;
+  /** A fresh click journal; `endJournal` is told when its gateway is no more. */
+  readonly beginJournal: () => { journalId: string; slot: number };
+  readonly endJournal: (journalId: string) => void;
+  /** Gives a new gateway its ways to the workers. */
+  readonly onStarted: (gateway: GatewayThread) => void;
+  readonly onMessage: (gateway: GatewayThread, message: FromGateway) => void;
+}
+
+/** One gateway thread, from the supervisor's side. */
+export class GatewayThread {
+  readonly ordinal: number;
+  readonly journalId: string;
+  readonly #worker: Worker;
+  isDrained = false;
+  hasEnded = false;
+
+  constructor(ordinal: number, journalId: string, worker: Worker) {
+    this.ordinal = ordinal;
+    this.journalId = journalId;
+    this.#worker = worker;
+  }
+
+  send(message: ToGateway): void {
+    if (this.hasEnded) return;
+    this.#worker.postMessage(message, message.kind === 'worker' ? [message.port] : []);
+  }
+}
+
+const filename = fileURLToPath(new URL('../gateway/gateway.js', import.meta.url));
+
+/** A gateway that dies again at once is started again no faster than this. */
+const FIRST_BACKOFF_MS = 100;
+const LONGEST_BACKOFF_MS = 5000;
+const CHECK_MS = 5;
+
+/** All gateway threads: started, replaced when one dies, drained and closed at the end. */
+export class GatewayThreads {
+  readonly #options: GatewayThreadsOptions;
+  readonly #threads = new Set<GatewayThread>();
+  #isStopping = false;
+  #restarts = 0;
+  #backoffMs = FIRST_BACKOFF_MS;
+
+  constructor(options: GatewayThreadsOptions) {
+    this.#options = options;
+  }
+
+  get alive(): number {
+    return this.#threads.size;
+  }
+
+  get restarts(): number {
+    return this.#restarts;
+  }
+
+  /** Starts as many as configured. @throws when one can't listen. */
+  async start(): Promise<void> {
+    const { GATEWAY_THREADS } = this.#options.config;
+    await Promise.all(Array.from({ length: GATEWAY_THREADS }, (_, ordinal) => this.#startOne(ordinal)));
+  }
+
+  /** Closes the listeners and waits until every open request is answered, or the deadline has passed. */
+  async drain(deadlineMs: number): Promise<boolean> {
+    this.#isStopping = true;
+    for (const thread of this.#threads) thread.send({ kind: 'drain' });
+    return this.#until(() => [...this.#threads].every((thread) => thread.isDrained), deadlineMs);
+  }
+
+  /** Cuts what connections are left. @returns whether all threads have ended in time. */
+  async close(deadlineMs: number): Promise<boolean> {
+    this.#isStopping = true;
+    for (const thread of this.#threads) thread.send({ kind: 'close' });
+    return this.#until(() => this.#threads.size === 0, deadlineMs);
+  }
+
+  async #until(isDone: () => boolean, deadlineMs: number): Promise<boolean> {
+    while (!isDone()) {
+      if (Date.now() >= deadlineMs) return false;
+      await sleep(CHECK_MS);
+    }
+    return true;
+  }
+
+  #startOne(ordinal: number): Promise<void> {
+    const { config, port, shared } = this.#options;
+    const { journalId, slot } = this.#options.beginJournal();
+    const data: GatewayData = {
+      ...shared,
+      config,
+      ordinal,
+      port,
+      isExclusive: config.GATEWAY_THREADS === 1,
+      journalId,
+      journalSlot: slot,
+    };
+    const worker = new Worker(filename, { workerData: data, name: `gateway-${ordinal}` });
+    const thread = new GatewayThread(ordinal, journalId, worker);
+    this.#threads.add(thread);
+    return new Promise((resolve, reject) => {
+      worker.on('message', (message: FromGateway) => {
+        if (message.kind === 'listening') {
+          this.#backoffMs = FIRST_BACKOFF_MS;
+          this.#options.onStarted(thread);
+          resolve();
+        } else if (message.kind === 'failed') {
+          reject(new Error(message.message));
+        } else if (message.kind === 'drained') {
+          thread.isDrained = true;
+        } else {
+          this.#options.onMessage(thread, message);
+        }
+      });
+      worker.on('error', (error) => {
+        this.#options.log.error({ error }, `gateway-${ordinal} failed: ${error.message}`);
+      });
+      worker.on('exit', (code) => {
+        thread.hasEnded = true;
+        this.#threads.delete(thread);
+        this.#options.endJournal(journalId);
+        reject(new Error(`gateway-${ordinal} ended with ${code} before it listened`));
+        if (!this.#isStopping) this.#replace(ordinal, code);
+      });
+    });
+  }
+
+  #replace(ordinal: number, code: number): void {
+    this.#restarts += 1;
+    this.#options.log.error({ code }, `gateway-${ordinal} ended with ${code}: another one takes its place`);
+    const backoffMs = this.#backoffMs;
+    this.#backoffMs = Math.min(LONGEST_BACKOFF_MS, backoffMs * 2);
+    setTimeout(() => {
+      // One that can't listen ends, and comes back here.
+      if (!this.#isStopping) this.#startOne(ordinal).catch(() => undefined);
+    }, backoffMs);
+  }
+}

@@ -1,0 +1,404 @@
+import { randomUUID } from 'node:crypto';
+import { existsSync, mkdirSync, readdirSync, rmdirSync, rmSync } from 'node:fs';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Config } from '../config.js';
+import { listJournals } from '../journal/reader.js';
+import type { ThreadCounters } from '../memory/counters.js';
+import { type JournalSlot, JournalSlots } from '../memory/journal-slots.js';
+import { Database, type ServerState } from '../memory/server-state.js';
+import type { BarrierTarget } from '../messages/contract.js';
+import { type IngestJob, type IngestOutcome, nothingIngested } from '../messages/ingest-job.js';
+import { claimFolder, type FolderOwner, isOwned } from '../runtime/folder-lock.js';
+import type { Logger } from '../runtime/logger.js';
+import type { ClickTotals } from '../store/clicks.js';
+
+export interface IngestSchedulerOptions {
+  readonly config: Config;
+  readonly state: ServerState;
+  readonly slots: JournalSlots;
+  readonly counters: ThreadCounters;
+  readonly log: Logger;
+  /** Journals that may be taken in at the same time. */
+  readonly parallel: number;
+  readonly ingest: (job: IngestJob) => Promise<IngestOutcome>;
+}
+
+/** A journal that is being taken in: of a gateway of ours, or left behind by a server that is no more. */
+interface Journal {
+  readonly journalId: string;
+  readonly folder: string;
+  readonly slot: JournalSlot | undefined;
+  /** Whether its writer is alive. */
+  isLive: boolean;
+  isRunning: boolean;
+  failures: number;
+  /** Not to be taken in before, by the monotonic clock; a reader who waits may shorten a pause, no more. */
+  pauseUntilMs: number;
+  backoffUntilMs: number;
+  /** Bytes not taken in at the last look, and what its writer had written in all by then. */
+  pendingBytes: number;
+  writtenBytesThen: number;
+  /** What became of its clicks, as far as we have been told; `undefined` for one that we know nothing of yet. */
+  totals: ClickTotals | undefined;
+  /** Clicks that were written and are nowhere to be read. */
+  missing: number;
+  /** Since when there has been something to take in, ms since 1970. */
+  behindSinceMs: number | undefined;
+}
+
+interface Waiter {
+  readonly targets: readonly BarrierTarget[];
+  readonly resolve: () => void;
+}
+
+const FOLDER = 'journal';
+/** How often folders of servers that are no more are looked for, and journals that nobody announced. */
+const SCAN_MS = 1000;
+/** After a look that found nothing, however urgent: what a reader waits for may be held up by the disk. */
+const IDLE_MS = 5;
+const FIRST_BACKOFF_MS = 50;
+const LONGEST_BACKOFF_MS = 5000;
+
+/**
+ * Decides which journal is taken in when, in the supervisor; the work itself is a worker's.
+ *
+ * Every server has a folder of its own under the data folder, which it owns as long as it lives. A
+ * folder whose owner is dead is adopted by whoever finds it first, and removed when its journals are
+ * in the database. That a click counts once does not depend on ownership: see src/store/clicks.ts.
+ */
+export class IngestScheduler {
+  readonly folder: string;
+  readonly #options: IngestSchedulerOptions;
+  readonly #root: string;
+  readonly #journals = new Map<string, Journal>();
+  readonly #adopted = new Map<string, FolderOwner>();
+  readonly #owner: FolderOwner;
+  #waiters: Waiter[] = [];
+  #nextSlot = 0;
+  #running = 0;
+  #isDraining = false;
+  #isClosing = false;
+  #hasFailed = false;
+  #scanTimer: NodeJS.Timeout | undefined;
+  #pumpTimer: NodeJS.Timeout | undefined;
+
+  private constructor(options: IngestSchedulerOptions, root: string, folder: string, owner: FolderOwner) {
+    this.#options = options;
+    this.#root = root;
+    this.folder = folder;
+    this.#owner = owner;
+  }
+
+  /** Makes this server's journal folder. @throws when the data folder can't be written. */
+  static async open(options: IngestSchedulerOptions): Promise<IngestScheduler> {
+    const root = path.resolve(options.config.DATA_DIR, FOLDER);
+    const folder = path.join(root, randomUUID());
+    mkdirSync(folder, { recursive: true });
+    const owner = await claimFolder(folder);
+    if (owner === undefined) throw new Error(`${folder} belongs to another server`);
+    return new IngestScheduler(options, root, folder, owner);
+  }
+
+  start(): void {
+    this.#scan();
+    this.#scanTimer = setInterval(() => this.#scan(), SCAN_MS);
+  }
+
+  /** A journal for a gateway that is about to start. */
+  register(): { journalId: string; slot: number } {
+    const index = this.#nextSlot % JournalSlots.count;
+    this.#nextSlot += 1;
+    const slot = this.#options.slots.slot(index);
+    slot.reset();
+    const journal = this.#add(randomUUID(), this.folder, slot);
+    journal.isLive = true;
+    return { journalId: journal.journalId, slot: index };
+  }
+
+  /** The gateway of this journal has closed it, or is no more. */
+  ended(journalId: string): void {
+    const journal = this.#journals.get(journalId);
+    if (journal === undefined) return;
+    journal.isLive = false;
+    this.#pump();
+  }
+
+  /** A gateway has written while the ingest slept. */
+  wake(): void {
+    const now = Date.now();
+    for (const journal of this.#journals.values()) {
+      if ((journal.slot?.pending ?? 0) > 0) journal.behindSinceMs ??= now;
+    }
+    this.#pump();
+  }
+
+  /** PostgreSQL is back: there is no reason to wait on account of earlier failures. */
+  retryNow(): void {
+    for (const journal of this.#journals.values()) {
+      journal.failures = 0;
+      journal.backoffUntilMs = 0;
+    }
+    this.wake();
+  }
+
+  /** Settles when so many clicks of each journal are in the database, or given up. */
+  reached(targets: readonly BarrierTarget[]): Promise<void> {
+    return new Promise((resolve) => {
+      this.#waiters.push({ targets, resolve });
+      this.#settleWaiters();
+      if (this.#waiters.length > 0) this.#pump();
+    });
+  }
+
+  /** Bytes of journal that are not in the database, as far as is known. */
+  get pendingBytes(): number {
+    return [...this.#journals.values()].reduce((sum, { pendingBytes, slot, writtenBytesThen }) => {
+      const since = slot === undefined ? 0 : slot.get('writtenBytes') - writtenBytesThen;
+      return sum + pendingBytes + since;
+    }, 0);
+  }
+
+  /** Clicks of this server's gateways that are not in the database. */
+  get pendingClicks(): number {
+    return [...this.#journals.values()].reduce((sum, journal) => sum + (journal.slot?.pending ?? 0), 0);
+  }
+
+  /** Age of the oldest click that is not in the database, in seconds. */
+  get secondsBehind(): number {
+    const since = [...this.#journals.values()].map(
+      (journal) => journal.behindSinceMs ?? Number.POSITIVE_INFINITY,
+    );
+    const oldest = Math.min(...since);
+    return Number.isFinite(oldest) ? Math.max(0, (Date.now() - oldest) / 1000) : 0;
+  }
+
+  /** Takes in what there is, as far as the deadline allows; all gateways have ended their journals. */
+  async close(deadlineMs: number): Promise<void> {
+    clearInterval(this.#scanTimer);
+    this.#isDraining = true;
+    const isDone = (): boolean => ![...this.#journals.values()].some(({ folder }) => folder === this.folder);
+    while (!isDone() && Date.now() < deadlineMs && this.#options.state.database === Database.UP) {
+      this.#pump();
+      await sleep(10);
+    }
+    this.#isClosing = true;
+    clearTimeout(this.#pumpTimer);
+    while (this.#running > 0 && Date.now() < deadlineMs) await sleep(10);
+    await this.#owner.release();
+    removeIfEmpty(this.folder);
+    for (const [folder, owner] of this.#adopted) {
+      await this.#leaveIfDone(folder);
+      if (this.#adopted.has(folder)) await owner.release();
+    }
+  }
+
+  #add(journalId: string, folder: string, slot?: JournalSlot): Journal {
+    const journal: Journal = {
+      journalId,
+      folder,
+      slot,
+      isLive: false,
+      isRunning: false,
+      failures: 0,
+      pauseUntilMs: 0,
+      backoffUntilMs: 0,
+      pendingBytes: 0,
+      writtenBytesThen: 0,
+      totals: slot === undefined ? undefined : { clicks: 0, dropped: 0, rejected: 0, unreadable: 0 },
+      missing: 0,
+      behindSinceMs: slot === undefined ? Date.now() : undefined,
+    };
+    this.#journals.set(journalId, journal);
+    return journal;
+  }
+
+  #scan(): void {
+    this.#adoptFolders().catch((error: unknown) => {
+      this.#options.log.warn({ error }, 'looking for journals of other servers failed');
+    });
+    this.wake();
+  }
+
+  async #adoptFolders(): Promise<void> {
+    for (const entry of readdirSync(this.#root, { withFileTypes: true })) {
+      const folder = path.join(this.#root, entry.name);
+      if (!entry.isDirectory() || folder === this.folder) continue;
+      if (this.#adopted.has(folder)) await this.#leaveIfDone(folder);
+      else await this.#adopt(folder);
+    }
+  }
+
+  async #adopt(folder: string): Promise<void> {
+    if (await isOwned(folder)) return;
+    const owner = await claimFolder(folder);
+    if (owner === undefined) return;
+    this.#adopted.set(folder, owner);
+    const journals = listJournals(folder);
+    for (const journalId of journals) this.#add(journalId, folder);
+    if (journals.length > 0) {
+      this.#options.log.info(
+        { folder: path.basename(folder), journals: journals.length },
+        `adopted ${journals.length} click journals of a server that is no more`,
+      );
+    }
+    this.#pump();
+    await this.#leaveIfDone(folder);
+  }
+
+  /** A folder whose journals are all in the database is of no more use, unless damage is kept in it. */
+  async #leaveIfDone(folder: string): Promise<void> {
+    if ([...this.#journals.values()].some((journal) => journal.folder === folder)) return;
+    // Journals that nobody has told us of, or damage. Who removes a folder by hand leaves nothing.
+    const isLeft = existsSync(folder) && readdirSync(folder).some((file) => file !== 'owner.sock');
+    if (isLeft) return;
+    const owner = this.#adopted.get(folder);
+    this.#adopted.delete(folder);
+    await owner?.release();
+    removeIfEmpty(folder);
+  }
+
+  /** Starts what may run, the longest behind first, and comes back for what has to wait. */
+  #pump(): void {
+    if (this.#isClosing || this.#options.state.database !== Database.UP) return;
+    const now = performance.now();
+    const waiting = [...this.#journals.values()].filter((journal) => !journal.isRunning && hasWork(journal));
+    const ready = waiting.filter((journal) => this.#earliestMs(journal) <= now);
+    const behind = ({ behindSinceMs }: Journal): number => behindSinceMs ?? Number.MAX_SAFE_INTEGER;
+    ready.sort((one, other) => behind(one) - behind(other));
+    for (const journal of ready) {
+      if (this.#running >= this.#options.parallel) return;
+      void this.#run(journal);
+    }
+    const next = Math.min(...waiting.filter((one) => !one.isRunning).map((one) => this.#earliestMs(one)));
+    if (!Number.isFinite(next)) return;
+    clearTimeout(this.#pumpTimer);
+    this.#pumpTimer = setTimeout(() => this.#pump(), Math.max(1, next - now));
+  }
+
+  #earliestMs(journal: Journal): number {
+    const isUrgent = this.#waiters.length > 0 || this.#isDraining;
+    return Math.max(journal.backoffUntilMs, isUrgent ? 0 : journal.pauseUntilMs);
+  }
+
+  async #run(journal: Journal): Promise<void> {
+    journal.isRunning = true;
+    this.#running += 1;
+    const { journalId, folder, slot, isLive } = journal;
+    // Before looking how far it is: what is written after the look wakes us.
+    slot?.fallAsleep();
+    const writtenBytes = slot?.get('writtenBytes') ?? 0;
+    const framed = slot?.get('framed') ?? 0;
+    const written = isLive ? slot?.written : undefined;
+    const outcome = await this.#options.ingest({ journalId, folder, written }).catch(failedOutcome);
+    journal.isRunning = false;
+    this.#running -= 1;
+    journal.pendingBytes = outcome.pendingBytes;
+    journal.writtenBytesThen = writtenBytes;
+    this.#account(journal, outcome);
+    if (outcome.isAtEnd) this.#missMissing(journal, framed);
+    if (outcome.failure !== undefined) this.#failed(journal, outcome.failure);
+    else this.#succeeded(journal, outcome);
+    if (outcome.isGone && !isLive) this.#bury(journal);
+    this.#settleWaiters();
+    this.#pump();
+  }
+
+  #account(journal: Journal, { before, after, removedBytes }: IngestOutcome): void {
+    const { slot } = journal;
+    slot?.add('removedBytes', removedBytes);
+    if (before === undefined || after === undefined) return;
+    const known = journal.totals ?? before;
+    // The row is gone with the last file, and we were not told; or the database is an older copy of itself.
+    if (sumOf(after) < sumOf(known)) return;
+    journal.totals = after;
+    const { counters } = this.#options;
+    counters.add('ingestedClicks', after.clicks - known.clicks);
+    counters.add('ingestDropped', after.dropped - known.dropped);
+    counters.add('ingestRejected', after.rejected - known.rejected);
+    slot?.set('ingested', after.clicks + after.dropped + after.rejected);
+    const unreadable = after.unreadable - known.unreadable;
+    if (unreadable > 0) this.#lose(journal, unreadable, 'can’t be read in the journal');
+  }
+
+  /** All that was there has been read, and yet more was written: somebody has removed a file. */
+  #missMissing(journal: Journal, framed: number): void {
+    const { slot, totals } = journal;
+    if (slot === undefined || totals === undefined) return;
+    const accounted = slot.get('ingested') + totals.unreadable + journal.missing;
+    const missing = framed - accounted;
+    if (missing <= 0) return;
+    journal.missing += missing;
+    this.#lose(journal, missing, 'are gone with a file that was removed or cut short');
+  }
+
+  #lose({ slot }: Journal, clicks: number, how: string): void {
+    slot?.add('lost', clicks);
+    this.#options.counters.add('clicksLost', clicks);
+    this.#options.log.error({ clicks }, `${clicks} clicks ${how}`);
+  }
+
+  #failed(journal: Journal, failure: string): void {
+    journal.failures += 1;
+    const backoff = Math.min(LONGEST_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** Math.min(journal.failures, 10));
+    journal.backoffUntilMs = performance.now() + backoff * (0.5 + Math.random() / 2);
+    if (this.#hasFailed) return;
+    this.#hasFailed = true;
+    this.#options.log.warn({ failure }, `click ingest waits, clicks stay in the journal: ${failure}`);
+  }
+
+  #succeeded(journal: Journal, outcome: IngestOutcome): void {
+    const now = Date.now();
+    journal.failures = 0;
+    const hasFoundNothing = outcome.isAtEnd && !outcome.isGone;
+    journal.backoffUntilMs = hasFoundNothing ? performance.now() + IDLE_MS : 0;
+    // While nobody waits, a pause lets clicks gather: fewer transactions for the same clicks.
+    const lingerMs = this.#options.config.CLICK_INGEST_LINGER_MS;
+    journal.pauseUntilMs = outcome.hasMore ? 0 : performance.now() + lingerMs;
+    const isBehind = outcome.hasMore || (journal.slot?.pending ?? 0) > 0;
+    journal.behindSinceMs = isBehind ? (outcome.newestMs ?? journal.behindSinceMs ?? now) : undefined;
+    if (!this.#hasFailed) return;
+    this.#hasFailed = false;
+    this.#options.log.info('click ingest goes on');
+  }
+
+  /** Nothing is left of a journal: what its gateway accepted and never wrote died with it. */
+  #bury(journal: Journal): void {
+    this.#journals.delete(journal.journalId);
+    const lost = journal.slot?.pending ?? 0;
+    if (lost > 0) this.#lose(journal, lost, 'were lost with a gateway’s last turn');
+  }
+
+  #settleWaiters(): void {
+    this.#waiters = this.#waiters.filter(({ targets, resolve }) => {
+      const isReached = targets.every(([index, clicks]) => {
+        const slot = this.#options.slots.slot(index);
+        return slot.get('ingested') + slot.get('lost') >= clicks;
+      });
+      if (isReached) resolve();
+      return !isReached;
+    });
+  }
+}
+
+function sumOf({ clicks, dropped, rejected, unreadable }: ClickTotals): number {
+  return clicks + dropped + rejected + unreadable;
+}
+
+function hasWork(journal: Journal): boolean {
+  return !journal.isLive || (journal.slot?.pending ?? 0) > 0 || journal.behindSinceMs !== undefined;
+}
+
+function failedOutcome(error: unknown): IngestOutcome {
+  const failure = error instanceof Error ? error.message : String(error);
+  return { ...nothingIngested, hasMore: true, failure };
+}
+
+function removeIfEmpty(folder: string): void {
+  try {
+    rmSync(path.join(folder, 'owner.sock'), { force: true });
+    rmdirSync(folder);
+  } catch {
+    // Journals are left in it, for the next server.
+  }
+}

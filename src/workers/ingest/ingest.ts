@@ -1,0 +1,174 @@
+import { appendFileSync } from 'node:fs';
+import path from 'node:path';
+import { type Damage, type JournalledClick, type JournalPiece, JournalReader } from '../../journal/reader.js';
+import { type IngestJob, type IngestOutcome, nothingIngested } from '../../messages/ingest-job.js';
+import { verdictOf } from '../../postgres/failures.js';
+import { inTransaction } from '../../postgres/pool.js';
+import {
+  type ClickTotals,
+  forgetJournal,
+  ingestClicks,
+  type RejectedClick,
+  readCheckpoint,
+} from '../../store/clicks.js';
+import { type WorkerThread, workerThread } from '../thread.js';
+import { copyRows, isCounted } from './click-events.js';
+
+const TRANSACTION_DEADLINE_MS = 120_000;
+const ROUNDS = 4;
+
+/** A journal as far as this thread knows it. */
+interface Known {
+  readonly reader: JournalReader;
+  totals: ClickTotals | undefined;
+}
+
+const journals = new Map<string, Known>();
+
+/** What taking in needs of its surroundings: a worker thread, or the command-line tool. */
+export type IngestContext = Pick<WorkerThread, 'pool' | 'config' | 'counters' | 'log'>;
+
+/** Takes in what a journal has, up to the largest batch. */
+export async function ingestJournal(job: IngestJob): Promise<IngestOutcome> {
+  return takeInJournal(workerThread(), job);
+}
+
+/** As `ingestJournal`, wherever it is run. */
+export async function takeInJournal(thread: IngestContext, job: IngestJob): Promise<IngestOutcome> {
+  const key = `${job.folder}/${job.journalId}`;
+  const known = journals.get(key) ?? { reader: newReader(thread, job), totals: undefined };
+  journals.set(key, known);
+  try {
+    const outcome = await step(thread, known, job);
+    if (outcome.isGone) journals.delete(key);
+    return outcome;
+  } catch (error) {
+    // Whether a commit that got no answer took place is for the checkpoint to tell.
+    known.reader.seek(undefined);
+    thread.counters.add('ingestFailures');
+    const failure = `${verdictOf(error)}: ${error instanceof Error ? error.message : String(error)}`;
+    return { ...nothingIngested, pendingBytes: known.reader.pendingBytes(), hasMore: true, failure };
+  }
+}
+
+function newReader(thread: IngestContext, { folder, journalId }: IngestJob): JournalReader {
+  return new JournalReader(folder, journalId, (damage) => tellDamage(thread, damage));
+}
+
+async function step(thread: IngestContext, known: Known, job: IngestJob): Promise<IngestOutcome> {
+  const { pool, config, counters } = thread;
+  const { reader } = known;
+  for (let round = 0; round < ROUNDS; round += 1) {
+    if (reader.position === undefined) {
+      const checkpoint = await pool.runReadOnly(config.CALL_DEADLINE_MS, (connection) =>
+        readCheckpoint(connection, job.journalId),
+      );
+      reader.seek(checkpoint);
+      known.totals = checkpoint.totals;
+    }
+    const before = known.totals;
+    const piece = reader.read(config.CLICK_INGEST_BATCH, job.written);
+    if (piece === undefined) return finish(thread, known, job);
+    const startMs = performance.now();
+    const result = await takeIn(thread, job, piece);
+    if (!result.done) {
+      reader.seek(result.checkpoint);
+      known.totals = result.checkpoint.totals;
+      continue;
+    }
+    reader.seek(piece.to);
+    known.totals = result.totals;
+    setAside(thread, job, piece, result.rejected);
+    const removedBytes = reader.removeIngested(job.written);
+    counters.add('ingestBatches');
+    counters.add('ingestBytes', bytesOf(piece));
+    counters.add('ingestSeconds', (performance.now() - startMs) / 1000);
+    return {
+      ...nothingIngested,
+      before,
+      after: result.totals,
+      removedBytes,
+      pendingBytes: reader.pendingBytes(),
+      newestMs: piece.clicks.at(-1)?.timeMs,
+      hasMore: piece.isFull || job.written === undefined,
+    };
+  }
+  // Somebody else is taking in the same journal, and faster.
+  return { ...nothingIngested, pendingBytes: reader.pendingBytes(), hasMore: true };
+}
+
+/** One transaction; a second, careful one when PostgreSQL rejects what is in the first. */
+async function takeIn(
+  { pool, log }: IngestContext,
+  { journalId }: IngestJob,
+  { from, to, clicks, unreadable }: JournalPiece,
+): ReturnType<typeof ingestClicks<JournalledClick>> {
+  const batch = {
+    journalId,
+    from,
+    to,
+    clicks,
+    unreadable,
+    urlIdOf: (click: JournalledClick) => click.link.urlId,
+    isCounted,
+    rows: copyRows,
+  };
+  const ingest = (isCareful: boolean): ReturnType<typeof ingestClicks<JournalledClick>> =>
+    pool.run(TRANSACTION_DEADLINE_MS, (connection) =>
+      inTransaction(connection, () => ingestClicks(connection, batch, isCareful)),
+    );
+  try {
+    return await ingest(false);
+  } catch (error) {
+    if (verdictOf(error) !== 'rejected') throw error;
+    log.warn({ error }, `PostgreSQL rejects some of ${clicks.length} clicks: looking for them`);
+    return await ingest(true);
+  }
+}
+
+/** Nothing to read: what was ingested is removed, and of an ended journal the last trace too. */
+async function finish(thread: IngestContext, known: Known, job: IngestJob): Promise<IngestOutcome> {
+  const { reader, totals } = known;
+  const removedBytes = reader.removeIngested(job.written);
+  const isGone = job.written === undefined && reader.isGone;
+  if (isGone) {
+    // The files first: a checkpoint without files is harmless, files without it would count twice.
+    await thread.pool.run(thread.config.CALL_DEADLINE_MS, (connection) =>
+      forgetJournal(connection, job.journalId),
+    );
+  }
+  return { ...nothingIngested, before: totals, after: totals, removedBytes, isAtEnd: true, isGone };
+}
+
+/** Keeps what PostgreSQL will not take, with its reason, in a file beside the journal. */
+function setAside(
+  { log }: IngestContext,
+  { folder, journalId }: IngestJob,
+  { to }: JournalPiece,
+  rejected: readonly RejectedClick<JournalledClick>[],
+): void {
+  if (rejected.length === 0) return;
+  const file = `${journalId}.${to.segment}.rejected.ndjson`;
+  const lines = rejected.map(({ click, reason }) => `${JSON.stringify({ reason, ...click })}\n`);
+  log.error(
+    { file, clicks: rejected.length },
+    `${rejected.length} clicks were rejected and set aside in ${file}`,
+  );
+  try {
+    appendFileSync(path.join(folder, file), lines.join(''));
+  } catch (error) {
+    log.error({ error, clicks: lines }, 'the rejected clicks could not be kept in a file');
+  }
+}
+
+function bytesOf({ from, to }: JournalPiece): number {
+  return to.offset - (from.segment === to.segment ? from.offset : 0);
+}
+
+function tellDamage({ log }: IngestContext, damage: Damage): void {
+  const kept = damage.keptAs === undefined ? 'could not be kept' : `kept as ${damage.keptAs}`;
+  log.error(
+    { ...damage },
+    `click journal: ${damage.reason} at byte ${damage.offset} of ${damage.file}: ${damage.bytes} bytes, ${kept}`,
+  );
+}

@@ -1,0 +1,57 @@
+import Bowser from 'bowser';
+import { isbot } from 'isbot';
+import { LRUCache } from 'lru-cache';
+import type { JournalledVisit } from '../../journal/reader.js';
+
+/** What a user agent says of itself; what it does not say is left out. */
+interface AgentFacts {
+  readonly browser?: string;
+  readonly os?: string;
+  readonly device?: string;
+  readonly bot?: true;
+}
+
+/** The details of an event that come from the visit; what is unknown is left out. */
+export interface VisitFacts extends AgentFacts {
+  readonly referrer?: string;
+  readonly country?: string;
+  readonly address?: string;
+  readonly method?: 'HEAD';
+}
+
+/** User agents are few and long to parse. */
+const agents = new LRUCache<string, AgentFacts>({ max: 10_000 });
+
+/** Whether somebody was sent somewhere: not by a HEAD, and not a machine that looks at links. */
+export function isVisit(visit: JournalledVisit): boolean {
+  return !visit.isHead && agentFacts(visit.userAgent).bot !== true;
+}
+
+export function visitFacts(visit: JournalledVisit): VisitFacts {
+  return {
+    ...known('referrer', visit.referrer),
+    ...agentFacts(visit.userAgent),
+    ...known('country', visit.country),
+    ...known('address', visit.address),
+    ...(visit.isHead ? { method: 'HEAD' as const } : {}),
+  };
+}
+
+function agentFacts(userAgent: string): AgentFacts {
+  if (userAgent === '') return {};
+  const cached = agents.get(userAgent);
+  if (cached !== undefined) return cached;
+  const { browser, os, platform } = Bowser.parse(userAgent);
+  const facts: AgentFacts = {
+    ...known('browser', browser.name),
+    ...known('os', os.name),
+    ...known('device', platform.type),
+    ...(isbot(userAgent) ? { bot: true as const } : {}),
+  };
+  agents.set(userAgent, facts);
+  return facts;
+}
+
+function known<Name extends string>(name: Name, value: string | undefined): { [K in Name]?: string } {
+  return value === undefined || value === '' ? {} : ({ [name]: value } as { [K in Name]?: string });
+}

@@ -1,0 +1,112 @@
+import type { MessagePort } from 'node:worker_threads';
+import Cursor from 'pg-cursor';
+import type { FromTransfer, ToTransfer, TransferRequest } from '../../messages/contract.js';
+import { errorCodeOf } from '../../postgres/failures.js';
+import { type Connection, inTransaction, textTypes } from '../../postgres/pool.js';
+import { listSql } from '../../store/lists.js';
+import { rowFormatter } from '../../store/rows.js';
+import { workerThread } from '../thread.js';
+
+export interface ListJob {
+  readonly request: Extract<TransferRequest, { kind: 'list' }>;
+  readonly port: MessagePort;
+}
+
+const ROWS_A_READ = 500;
+const CHUNK_CHARACTERS = 64 * 1024;
+
+/** The reader is gone: there is nobody to tell. */
+class ReaderGone extends Error {
+  override readonly name = 'ReaderGone';
+}
+
+/**
+ * Streams a list over the port as the pieces of one JSON array, read off a cursor no faster than the
+ * reader grants credits.
+ */
+export async function listToPort({ request, port }: ListJob): Promise<void> {
+  const { pool, config, counters, log } = workerThread();
+  const credits = new Credits(port);
+  const send = (message: FromTransfer): void => port.postMessage(message);
+  counters.add('transfersActive');
+  try {
+    await pool.runOnce(config.TRANSFER_DEADLINE_MS, (connection) =>
+      inTransaction(connection, async () => {
+        await connection.query('SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY');
+        for await (const piece of pieces(connection, request, (rows) => counters.add('listedRows', rows))) {
+          await credits.take();
+          const bytes = new TextEncoder().encode(piece).buffer;
+          port.postMessage({ kind: 'chunk', bytes } satisfies FromTransfer, [bytes]);
+        }
+      }),
+    );
+    send({ kind: 'end' });
+  } catch (error) {
+    if (!(error instanceof ReaderGone)) {
+      log.warn({ error, request_id: request.requestId }, `a list broke off: ${(error as Error).message}`);
+      send({ kind: 'failed', error: errorCodeOf(error) });
+    }
+  } finally {
+    counters.add('transfersActive', -1);
+    port.close();
+  }
+}
+
+/** A JSON array in pieces of some 64 KiB. */
+async function* pieces(
+  connection: Connection,
+  request: ListJob['request'],
+  onRows: (rows: number) => void,
+): AsyncGenerator<string> {
+  const { text, values } = listSql(request.query, request.page);
+  const format = rowFormatter(request.query.of);
+  const cursor = connection.query(new Cursor(text, values, { rowMode: 'array', types: textTypes }));
+  let piece = '[';
+  let isFirst = true;
+  try {
+    for (;;) {
+      const rows = (await cursor.read(ROWS_A_READ)) as (string | null)[][];
+      for (const row of rows) {
+        piece += isFirst ? format(row) : `,${format(row)}`;
+        isFirst = false;
+        if (piece.length < CHUNK_CHARACTERS) continue;
+        yield piece;
+        piece = '';
+      }
+      onRows(rows.length);
+      if (rows.length < ROWS_A_READ) break;
+    }
+  } finally {
+    await cursor.close();
+  }
+  yield `${piece}]`;
+}
+
+/** Leave to send, granted by the reader. */
+class Credits {
+  #amount = 0;
+  #isGone = false;
+  #wake: (() => void) | undefined;
+
+  constructor(port: MessagePort) {
+    port.on('message', (message: ToTransfer) => {
+      if (message.kind === 'credit') this.#amount += message.amount;
+      this.#wake?.();
+    });
+    port.on('close', () => {
+      this.#isGone = true;
+      this.#wake?.();
+    });
+  }
+
+  /** @throws ReaderGone */
+  async take(): Promise<void> {
+    while (this.#amount === 0 && !this.#isGone) {
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
+    if (this.#isGone) throw new ReaderGone();
+    this.#amount -= 1;
+  }
+}

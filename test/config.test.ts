@@ -1,0 +1,104 @@
+import { describe, expect, it } from 'vitest';
+import { ConfigError, describeSettings, givenDatabase, parseConfig, settings } from '../src/config.js';
+
+describe('settings', () => {
+  it('have defaults that are in their own bounds, and a description each', () => {
+    const config = parseConfig({});
+    expect(config.PORT).toBe(5000);
+    expect(config.DATABASE_POOL_MAX).toBe(10);
+    expect(Object.isFrozen(config)).toBe(true);
+    for (const { name, description } of describeSettings())
+      expect([name, description.length > 10]).toEqual([name, true]);
+    expect(describeSettings()).toHaveLength(Object.keys(settings.shape).length);
+  });
+
+  it('take an empty variable as unset', () => {
+    expect(parseConfig({ PORT: '', DATABASE_URL: '', BASE_URL: '', CHAOS_TOKEN: '' })).toEqual(
+      parseConfig({}),
+    );
+  });
+
+  it.each([
+    ['PORT', '65536', 'PORT must be an integer from 0 to 65535, not "65536"'],
+    ['PORT', '-1', 'PORT must be an integer from 0 to 65535, not "-1"'],
+    ['PORT', '80.5', 'PORT must be an integer from 0 to 65535, not "80.5"'],
+    ['PORT', ' 80', 'PORT must be an integer from 0 to 65535, not " 80"'],
+    ['GATEWAY_THREADS', '0', 'GATEWAY_THREADS must be an integer from 1 to 64, not "0"'],
+    ['SEED_ON_BOOT', '2', 'SEED_ON_BOOT must be true or false, not "2"'],
+    ['CLICK_DETAILS', 'all', 'CLICK_DETAILS must be one of off, basic, full, not "all"'],
+    [
+      'CLICK_JOURNAL_SYNC',
+      'often',
+      'CLICK_JOURNAL_SYNC must be never, turn or a number of milliseconds, not "often"',
+    ],
+    [
+      'CLICK_JOURNAL_SYNC',
+      '0',
+      'CLICK_JOURNAL_SYNC must be never, turn or a number of milliseconds, not "0"',
+    ],
+    [
+      'BASE_URL',
+      'example.com',
+      'BASE_URL must be an http:// or https:// URL without a query, not "example.com"',
+    ],
+    [
+      'BASE_URL',
+      'https://x/?a',
+      'BASE_URL must be an http:// or https:// URL without a query, not "https://x/?a"',
+    ],
+    ['CLICK_COUNTRY_HEADER', 'a b', 'CLICK_COUNTRY_HEADER must be the name of a header, not "a b"'],
+    ['DATABASE_URL', 'postgres:x', 'DATABASE_URL must be a postgresql:// URL'],
+  ])('%s=%s is refused by name, without telling a secret', (name, value, message) => {
+    expect(() => parseConfig({ [name]: value })).toThrow(new ConfigError(message));
+  });
+
+  it('read what they are given', () => {
+    const config = parseConfig({
+      SEED_ON_BOOT: 'No',
+      LOG_LEVEL: 'WARNING',
+      BASE_URL: 'https://s.example.com/x//',
+      CLICK_JOURNAL_SYNC: '250',
+      CLICK_COUNTRY_HEADER: 'CF-IPCountry',
+    });
+    expect(config).toMatchObject({
+      SEED_ON_BOOT: false,
+      LOG_LEVEL: 'warning',
+      BASE_URL: 'https://s.example.com/x',
+      CLICK_JOURNAL_SYNC: { everyMs: 250 },
+      CLICK_COUNTRY_HEADER: 'cf-ipcountry',
+    });
+    expect(parseConfig({ CLICK_JOURNAL_SYNC: 'turn' }).CLICK_JOURNAL_SYNC).toBe('turn');
+  });
+});
+
+describe('the database', () => {
+  it('is the embedded one when none is named', () => {
+    expect(givenDatabase(parseConfig({}))).toBeUndefined();
+    // A port alone names none.
+    expect(givenDatabase(parseConfig({ DATABASE_PORT: '5433' }))).toBeUndefined();
+  });
+
+  it('is named by a URL, or by its parts', () => {
+    const url = 'postgresql://u:p@h:1/d';
+    expect(givenDatabase(parseConfig({ DATABASE_URL: url, DATABASE_HOST: 'other' }))).toEqual({
+      connectionString: url,
+    });
+    expect(
+      givenDatabase(
+        parseConfig({
+          DATABASE_HOST: 'h',
+          DATABASE_PORT: '6543',
+          DATABASE_NAME: 'n/ä',
+          DATABASE_USER: 'u',
+          DATABASE_PASSWORD: 'p@:/',
+        }),
+      ),
+    ).toEqual({ host: 'h', port: 6543, database: 'n/ä', user: 'u', password: 'p@:/' });
+    expect(givenDatabase(parseConfig({ DATABASE_NAME: 'n' }))).toEqual({
+      host: 'localhost',
+      port: 5432,
+      database: 'n',
+      user: 'switchyard',
+    });
+  });
+});
