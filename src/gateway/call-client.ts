@@ -9,7 +9,8 @@ import type {
   CallBatch,
   CallRequest,
   Resolution,
-} from '../messages/contract.js';
+  ResolvedLinks,
+} from '../messages/calls.js';
 
 export interface CallsOptions {
   readonly state: ServerState;
@@ -21,8 +22,8 @@ export interface CallsOptions {
 
 /** Told what became of the flights whose codes were resolved together. */
 export interface FlightControl<Flight> {
-  /** @param rows As in `Resolution`; a flight whose code has no row leads nowhere. */
-  onRows(rows: readonly (string | null)[], flights: readonly Flight[]): void;
+  /** A flight whose code is not among the links leads nowhere. */
+  onLinks(links: ResolvedLinks, flights: readonly Flight[]): void;
   onFailed(error: ErrorCode, flights: readonly Flight[]): void;
 }
 
@@ -185,7 +186,7 @@ export class Calls<Flight extends { readonly shortCode: string }> {
     if (pending === undefined) return;
     this.#resolving.delete(resolution.resolveId);
     this.#resolvingFlights -= pending.flights.length;
-    if (resolution.error === undefined) this.#control.onRows(resolution.rows, pending.flights);
+    if (resolution.ok) this.#control.onLinks(resolution.links, pending.flights);
     else this.#control.onFailed(resolution.error, pending.flights);
   }
 
@@ -202,7 +203,7 @@ export class Calls<Flight extends { readonly shortCode: string }> {
       if (isDown || now >= deadlineMs) this.#giveUp(id);
     }
     for (const [resolveId, { deadlineMs }] of this.#resolving) {
-      if (isDown || now >= deadlineMs) this.#settleResolution({ resolveId, error: 'UNAVAILABLE', rows: [] });
+      if (isDown || now >= deadlineMs) this.#settleResolution({ resolveId, ok: false, error: 'UNAVAILABLE' });
     }
     this.#publish();
   }
@@ -219,7 +220,7 @@ export class Calls<Flight extends { readonly shortCode: string }> {
       if (pending.port === port) this.#settle(id, { ok: false, error: 'UNAVAILABLE' });
     }
     for (const [resolveId, pending] of this.#resolving) {
-      if (pending.port === port) this.#settleResolution({ resolveId, error: 'UNAVAILABLE', rows: [] });
+      if (pending.port === port) this.#settleResolution({ resolveId, ok: false, error: 'UNAVAILABLE' });
     }
   }
 

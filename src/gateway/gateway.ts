@@ -7,7 +7,7 @@ import { Coherence } from '../memory/coherence.js';
 import { Counters } from '../memory/counters.js';
 import { JournalSlots } from '../memory/journal-slots.js';
 import { ServerState } from '../memory/server-state.js';
-import type { ToGateway } from '../messages/contract.js';
+import type { ToGateway } from '../messages/supervisor.js';
 import { createThreadLogger } from '../runtime/logger.js';
 import { watchThread } from '../runtime/thread-health.js';
 import { Api } from './api.js';
@@ -221,7 +221,6 @@ class Gateway {
     this.#transfers.close();
     this.#stopWatching();
     this.#releaseCounters();
-    this.#supervisor.tell({ kind: 'closed' });
   }
 
   fail(error: unknown): void {

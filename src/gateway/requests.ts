@@ -1,3 +1,4 @@
+import type { ListQuery, Page } from '../api/lists.js';
 import {
   isRedirectTarget,
   isStorable,
@@ -8,7 +9,7 @@ import {
   usableName,
 } from '../api/values.js';
 import type { ErrorCode } from '../errors.js';
-import type { CallRequest, ListQuery, Page } from '../messages/contract.js';
+import type { CallRequest } from '../messages/calls.js';
 import { isObject, type JsonObject } from './http/json.js';
 
 /**

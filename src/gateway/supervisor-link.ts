@@ -1,12 +1,7 @@
 import type { MessagePort } from 'node:worker_threads';
 import { JournalSlots } from '../memory/journal-slots.js';
-import type {
-  BarrierTarget,
-  FromGateway,
-  Question,
-  ToGateway,
-  TransferRequest,
-} from '../messages/contract.js';
+import type { BarrierTarget, FromGateway, Question, ToGateway } from '../messages/supervisor.js';
+import type { TransferRequest } from '../messages/transfers.js';
 
 /** How long the supervisor may take for metrics or logs. */
 const ASK_DEADLINE_MS = 2000;

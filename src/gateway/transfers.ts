@@ -1,6 +1,6 @@
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { Database, type ServerState } from '../memory/server-state.js';
-import type { FromTransfer, ToTransfer, TransferRequest } from '../messages/contract.js';
+import type { FromTransfer, ToTransfer, TransferRequest } from '../messages/transfers.js';
 import type { Exchange, Headers } from './http/exchange.js';
 import type { SupervisorLink } from './supervisor-link.js';
 

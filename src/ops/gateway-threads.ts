@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import type { Config } from '../config.js';
 import type { GatewayData } from '../gateway/gateway.js';
-import type { FromGateway, ToGateway } from '../messages/contract.js';
+import type { FromGateway, ToGateway } from '../messages/supervisor.js';
 import type { Logger } from '../runtime/logger.js';
 
 export interface GatewayThreadsOptions {

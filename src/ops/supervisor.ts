@@ -5,7 +5,7 @@ import { Coherence } from '../memory/coherence.js';
 import { Counters } from '../memory/counters.js';
 import { JournalSlots } from '../memory/journal-slots.js';
 import { ServerState } from '../memory/server-state.js';
-import type { FromGateway, Question } from '../messages/contract.js';
+import type { FromGateway, Question } from '../messages/supervisor.js';
 import { EmbeddedPostgres } from '../postgres/embedded.js';
 import type { Connection } from '../postgres/pool.js';
 import { watchThread } from '../runtime/thread-health.js';

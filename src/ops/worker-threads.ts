@@ -2,8 +2,8 @@ import { fileURLToPath } from 'node:url';
 import type { MessagePort } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import type { Config, DatabaseAddress } from '../config.js';
-import type { TransferRequest } from '../messages/contract.js';
-import type { IngestJob, IngestOutcome } from '../messages/ingest-job.js';
+import type { IngestJob, IngestOutcome } from '../messages/ingest.js';
+import type { TransferRequest } from '../messages/transfers.js';
 import type { WorkerData, WorkerRole } from '../workers/thread.js';
 import { planConnections } from './connection-plan.js';
 

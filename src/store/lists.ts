@@ -1,4 +1,4 @@
-import type { ListQuery, Page } from '../messages/contract.js';
+import type { ListQuery, Page } from '../api/lists.js';
 import { eventColumns } from './events.js';
 import { urlColumns } from './links.js';
 import { userColumns } from './users.js';

@@ -1,4 +1,4 @@
-import type { ListQuery } from '../messages/contract.js';
+import type { ListQuery } from '../api/lists.js';
 import type { EventRow } from './events.js';
 import type { UrlRow } from './links.js';
 import type { UserRow } from './users.js';

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { ListQuery, Page } from '../../src/messages/contract.js';
+import type { ListQuery, Page } from '../../src/api/lists.js';
 import { listSql } from '../../src/store/lists.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
 

@@ -5,10 +5,11 @@ import type { ErrorCode } from '../../errors.js';
 import type { Visit } from '../../journal/frame.js';
 import type { ClickJournal } from '../../journal/writer.js';
 import { type Route, Scalar, seriesOf, type ThreadCounters } from '../../memory/counters.js';
+import type { ResolvedLinks } from '../../messages/calls.js';
 import type { Calls, FlightControl } from '../call-client.js';
 import { Exchange, type ExchangeHost } from '../http/exchange.js';
 import type { CachedLink, LinkCache } from './link-cache.js';
-import type { Stamp } from './link-table.js';
+import type { LinkRow, Stamp } from './link-table.js';
 import type { VisitReader } from './visit-reader.js';
 
 const HITS = Scalar.redirectHits;
@@ -113,15 +114,14 @@ export class Redirect implements FlightControl<Flight> {
     this.#journal.flush();
   }
 
-  onRows(rows: readonly (string | null)[], flights: readonly Flight[]): void {
-    const found = new Map<string, number>();
-    for (let index = 0; index + 3 < rows.length; index += 4) found.set(rows[index] ?? '', index);
+  onLinks(links: ResolvedLinks, flights: readonly Flight[]): void {
+    const found = new Map(links.shortCodes.map((shortCode, index) => [shortCode, index]));
     const now = performance.now();
     for (const flight of flights) {
       this.#forget(flight);
       const index = found.get(flight.shortCode);
       if (index === undefined) this.#landUnknown(flight, now);
-      else this.#land(flight, rows[index + 1] ?? '', rows[index + 2] ?? null, rows[index + 3] ?? '');
+      else this.#land(flight, linkAt(links, index));
     }
   }
 
@@ -179,13 +179,13 @@ export class Redirect implements FlightControl<Flight> {
     this.calls.resolve(flight);
   }
 
-  #land(flight: Flight, urlId: string, userId: string | null, target: string): void {
+  #land(flight: Flight, row: LinkRow): void {
     // What came into the table by another way than ours might split the response's header.
-    if (!isRedirectTarget(target)) {
+    if (!isRedirectTarget(row.target)) {
       for (const { exchange } of flight.waiters) exchange.fail('SHORT_URL_NOT_FOUND');
       return;
     }
-    const link = this.#cache.fill({ urlId, userId, shortCode: flight.shortCode, target }, flight.stamp);
+    const link = this.#cache.fill(row, flight.stamp);
     for (const { exchange, visit } of flight.waiters) this.#follow(exchange, visit, link);
   }
 
@@ -208,6 +208,15 @@ export class Redirect implements FlightControl<Flight> {
     }
     exchange.redirect(link.target);
   }
+}
+
+function linkAt({ shortCodes, ids, userIds, targets }: ResolvedLinks, index: number): LinkRow {
+  return {
+    shortCode: shortCodes[index] ?? '',
+    urlId: ids[index] ?? '',
+    userId: userIds[index] ?? null,
+    target: targets[index] ?? '',
+  };
 }
 
 function sameStamp(one: Stamp, other: Stamp): boolean {

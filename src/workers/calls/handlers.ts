@@ -1,6 +1,6 @@
 import { formatTimestamp } from '../../api/values.js';
 import type { ErrorCode } from '../../errors.js';
-import type { CallAnswer, CallRequest } from '../../messages/contract.js';
+import type { CallAnswer, CallRequest } from '../../messages/calls.js';
 import type { Connection } from '../../postgres/pool.js';
 import { deleteEvent, getEvent, insertEvent } from '../../store/events.js';
 import { createUrls, deleteUrl, getUrl, type NewUrl, updateUrl } from '../../store/links.js';

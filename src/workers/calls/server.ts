@@ -1,8 +1,15 @@
 import type { MessagePort } from 'node:worker_threads';
-import type { AnswerBatch, Call, CallAnswer, CallBatch, Resolution } from '../../messages/contract.js';
+import type {
+  AnswerBatch,
+  Call,
+  CallAnswer,
+  CallBatch,
+  Resolution,
+  ResolvedLinks,
+} from '../../messages/calls.js';
 import { errorCodeOf, verdictOf } from '../../postgres/failures.js';
 import type { Connection } from '../../postgres/pool.js';
-import { resolveCodes } from '../../store/links.js';
+import { type ResolvedRow, resolveCodes } from '../../store/links.js';
 import type { WorkerThread } from '../thread.js';
 import { createLinks, isLong, perform } from './handlers.js';
 
@@ -154,14 +161,18 @@ export class CallServer {
       const rows = await pool.runReadOnly(deadlineMs, (connection) => resolveCodes(connection, codes));
       counters.add('resolveBatches');
       counters.add('resolvedCodes', codes.length);
-      const byCode = new Map(rows.map((row) => [row[0], row]));
       for (const { resolveId, codes: wanted, replies } of batch) {
-        replies.addResolution({ resolveId, rows: wanted.flatMap((code) => byCode.get(code) ?? []) });
+        replies.addResolution({
+          resolveId,
+          ok: true,
+          links: linksOf(rows, batch.length === 1 ? undefined : wanted),
+        });
       }
     } catch (error) {
       this.#logFailure(error, 'resolving short codes failed');
       const code = errorCodeOf(error);
-      for (const { resolveId, replies } of batch) replies.addResolution({ resolveId, error: code, rows: [] });
+      for (const { resolveId, replies } of batch)
+        replies.addResolution({ resolveId, ok: false, error: code });
     }
   }
 
@@ -266,6 +277,18 @@ class Gathering {
 function stillWanted(queued: QueuedCall[]): QueuedCall[] {
   const now = Date.now();
   return queued.filter(({ call }) => call.deadlineMs > now);
+}
+
+/** The links of the codes that one gateway asked for; all where nobody else asked. */
+function linksOf(rows: readonly ResolvedRow[], wanted?: readonly string[]): ResolvedLinks {
+  const codes = wanted === undefined ? undefined : new Set(wanted);
+  const own = codes === undefined ? rows : rows.filter(([code]) => codes.has(code));
+  return {
+    shortCodes: own.map(([code]) => code),
+    ids: own.map(([, id]) => id),
+    userIds: own.map(([, , userId]) => userId),
+    targets: own.map(([, , , target]) => target),
+  };
 }
 
 /** Answers to one gateway: those of a turn travel as one message. */

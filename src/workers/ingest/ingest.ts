@@ -1,7 +1,7 @@
 import { appendFileSync } from 'node:fs';
 import path from 'node:path';
 import { type Damage, type JournalledClick, type JournalPiece, JournalReader } from '../../journal/reader.js';
-import { type IngestJob, type IngestOutcome, nothingIngested } from '../../messages/ingest-job.js';
+import { type IngestJob, type IngestOutcome, nothingIngested } from '../../messages/ingest.js';
 import { verdictOf } from '../../postgres/failures.js';
 import { inTransaction } from '../../postgres/pool.js';
 import {

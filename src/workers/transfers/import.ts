@@ -5,7 +5,7 @@ import { Busboy } from '@fastify/busboy';
 import { CsvError, parse } from 'csv-parse';
 import { Longest, parseTimestamp, usableEmail, usableName } from '../../api/values.js';
 import { CodedError } from '../../errors.js';
-import type { FromTransfer, ToTransfer, TransferRequest } from '../../messages/contract.js';
+import type { FromTransfer, ToTransfer, TransferRequest } from '../../messages/transfers.js';
 import { COPY_NULL, copyText } from '../../postgres/copy.js';
 import { errorCodeOf } from '../../postgres/failures.js';
 import { importUsers } from '../../store/imports.js';

@@ -1,6 +1,6 @@
 import type { MessagePort } from 'node:worker_threads';
 import Cursor from 'pg-cursor';
-import type { FromTransfer, ToTransfer, TransferRequest } from '../../messages/contract.js';
+import type { FromTransfer, ToTransfer, TransferRequest } from '../../messages/transfers.js';
 import { errorCodeOf } from '../../postgres/failures.js';
 import { type Connection, inTransaction, textTypes } from '../../postgres/pool.js';
 import { listSql } from '../../store/lists.js';

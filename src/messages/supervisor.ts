@@ -1,0 +1,35 @@
+/**
+ * What a gateway and the supervisor say to each other.
+ * Plain data only: it crosses threads by structured clone. Ids are decimal text.
+ */
+import type { MessagePort } from 'node:worker_threads';
+import type { TransferRequest } from './transfers.js';
+
+/** From a gateway to the supervisor. */
+export type FromGateway =
+  | { readonly kind: 'listening'; readonly port: number }
+  | { readonly kind: 'failed'; readonly message: string }
+  /** The journal has grown while the ingest slept. */
+  | { readonly kind: 'journalled' }
+  | { readonly kind: 'transfer'; readonly request: TransferRequest; readonly port: MessagePort }
+  | { readonly kind: 'barrier'; readonly id: number; readonly targets: readonly BarrierTarget[] }
+  | { readonly kind: 'ask'; readonly id: number; readonly question: Question }
+  | { readonly kind: 'drained' };
+
+/** A journal slot and the count of clicks that must be ingested of it. */
+export type BarrierTarget = readonly [slot: number, clicks: number];
+
+/** What only the supervisor can answer. */
+export type Question =
+  | { readonly of: 'metrics' }
+  | { readonly of: 'logs'; readonly limit: number; readonly filter: string; readonly level: string }
+  | { readonly of: 'chaos' };
+
+/** From the supervisor to a gateway. */
+export type ToGateway =
+  /** A way to a worker. */
+  | { readonly kind: 'worker'; readonly port: MessagePort }
+  | { readonly kind: 'barrier'; readonly id: number }
+  | { readonly kind: 'answer'; readonly id: number; readonly body: string }
+  | { readonly kind: 'drain' }
+  | { readonly kind: 'close' };

@@ -1,0 +1,30 @@
+/**
+ * Transfers: imports and long lists, each over a port of its own between a gateway and a worker.
+ * Plain data only: it crosses threads by structured clone. Ids are decimal text.
+ */
+import type { ListQuery, Page } from '../api/lists.js';
+import type { ErrorCode } from '../errors.js';
+
+/** A long transfer between one gateway's request and one worker, over a port of its own. */
+export type TransferRequest =
+  | {
+      readonly kind: 'list';
+      readonly query: ListQuery;
+      readonly page?: Page | undefined;
+      readonly requestId: string;
+    }
+  | { readonly kind: 'import'; readonly contentType: string; readonly requestId: string };
+
+/** From the gateway: bytes of an import, their end, or leave to send that many more list chunks. */
+export type ToTransfer =
+  | { readonly kind: 'chunk'; readonly bytes: ArrayBuffer }
+  | { readonly kind: 'end' }
+  | { readonly kind: 'credit'; readonly amount: number };
+
+/** From the worker; an import's credit is in bytes. */
+export type FromTransfer =
+  | { readonly kind: 'chunk'; readonly bytes: ArrayBuffer }
+  | { readonly kind: 'end' }
+  | { readonly kind: 'credit'; readonly amount: number }
+  | { readonly kind: 'done'; readonly imported: number }
+  | { readonly kind: 'failed'; readonly error: ErrorCode; readonly detail?: string };
