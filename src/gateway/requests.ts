@@ -1,6 +1,6 @@
 import type { ListQuery, Page } from '../api/lists.js';
 import {
-  isRedirectTarget,
+  isNewTarget,
   isStorable,
   Longest,
   startsWithHttp,
@@ -52,14 +52,13 @@ export function parseShorten(json: JsonObject | undefined): Parsed {
   const url = json?.members.url;
   if (url === undefined || url === null || url === '') return invalid('MISSING_URL');
   if (typeof url !== 'string' || !startsWithHttp(url)) return invalid('URL_SCHEME');
-  if (!isRedirectTarget(url)) return invalid('INVALID_URL');
+  if (!isNewTarget(url)) return invalid('INVALID_URL');
   return valid({ op: 'createUrl', originalUrl: url, title: '', userId: null });
 }
 
 export function parseCreateUrl({ members }: JsonObject): Parsed {
   const originalUrl = members.original_url;
-  if (typeof originalUrl !== 'string' || !isRedirectTarget(originalUrl))
-    return invalid('INVALID_ORIGINAL_URL');
+  if (typeof originalUrl !== 'string' || !isNewTarget(originalUrl)) return invalid('INVALID_ORIGINAL_URL');
   const title = members.title ?? '';
   if (typeof title !== 'string' || !isStorable(title, Longest.title)) return invalid('INVALID_TITLE');
   const userId = idOf(members.user_id, 'INVALID_USER_ID', 'USER_NOT_FOUND');
@@ -73,7 +72,7 @@ export function parseUpdateUrl(id: string, { members }: JsonObject): Parsed {
     return invalid('INVALID_TITLE');
   }
   if (isActive !== undefined && typeof isActive !== 'boolean') return invalid('INVALID_IS_ACTIVE');
-  if (originalUrl !== undefined && (typeof originalUrl !== 'string' || !isRedirectTarget(originalUrl))) {
+  if (originalUrl !== undefined && (typeof originalUrl !== 'string' || !isNewTarget(originalUrl))) {
     return invalid('INVALID_ORIGINAL_URL');
   }
   // Nothing of ours in it: the link as it is, and no `updated` event.

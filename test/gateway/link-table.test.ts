@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { locationOf } from '../../src/api/location.js';
 import { CachedLink } from '../../src/gateway/redirect/link-cache.js';
 import { LinkTable, type Stamp } from '../../src/gateway/redirect/link-table.js';
 
@@ -14,7 +15,7 @@ const rowOf = (shortCode: string, id: string): Parameters<LinkTable['put']>[0] =
   urlId: id,
   userId: null,
   shortCode,
-  target: `https://example.com/${id}`,
+  target: Number(id) % 3 === 0 ? `https://example.com/ä${id}` : `https://example.com/${id}`,
 });
 
 describe('the table of links', () => {
@@ -35,10 +36,11 @@ describe('the table of links', () => {
           expect(table.size).toBe(codes.length);
           for (const [index, shortCode] of codes.entries()) {
             const entry = table.find(shortCode);
-            const { urlId, userId: itsUser, shortCode: itsCode, target, head } = link.at(entry);
+            const { urlId, userId: itsUser, shortCode: itsCode, target, head, location } = link.at(entry);
             const wanted = `${url}#${index}${more}`;
             expect([urlId, itsUser, itsCode, target]).toEqual([String(id), userId, shortCode, wanted]);
-            expect(head).toBe(`302 Found\r\nLocation: ${wanted}`);
+            expect(location).toBe(locationOf(wanted));
+            expect(head).toBe(`302 Found\r\nLocation: ${location}`);
             expect([table.slot(entry), table.version(entry), table.epoch(entry)]).toEqual([7, 3, 2]);
           }
         },
@@ -65,7 +67,9 @@ describe('the table of links', () => {
         expect(table.size).toBe(model.size);
         for (const { code } of steps) {
           const entry = table.find(code);
-          expect(entry === LinkTable.none ? undefined : String(table.urlId(entry))).toBe(model.get(code));
+          const id = model.get(code);
+          expect(entry === LinkTable.none ? undefined : String(table.urlId(entry))).toBe(id);
+          if (id !== undefined) expect(table.target(entry)).toBe(rowOf(code, id).target);
         }
       }),
       { numRuns: 500 },

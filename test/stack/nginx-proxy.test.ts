@@ -42,11 +42,11 @@ describeWith('nginx')('Nginx in front of a gateway', () => {
   });
 
   it('passes a redirect on byte for byte, and its query with the request', async () => {
-    const target = 'https://example.com/%7Ea/ü?q=a%20b&c=%C3%BC#frag';
+    const target = 'https://example.com/%7Ea/?q=a%20b&c=%C3%BC&a[1]=<\'">#!frag';
     const { short_code: code } = await createUrl(server, { original_url: target });
     const answer = await fetchRaw(nginx.port, `/${code}?utm_source=x`, { cookie: 'c'.repeat(6000) });
     expect(answer.status).toBe(302);
-    expect(Buffer.from(answer.headers.location ?? '', 'latin1').toString('utf8')).toBe(target);
+    expect(answer.headers.location).toBe(target);
     expect(answer.headers['content-length']).toBe('0');
     expect(answer.headers.server).toBe('nginx');
   });

@@ -105,8 +105,8 @@ export class Exchange {
   }
 
   /** 302 with an empty body. */
-  redirect(target: string): void {
-    this.#end(302, [['Location', target]], undefined, undefined);
+  redirect(location: string): void {
+    this.#end(302, [['Location', location]], undefined, undefined);
   }
 
   fail(code: ErrorCode, detail?: string, headers: Headers = []): void {

@@ -26,6 +26,11 @@ export class CachedLink implements NumberedLink {
     return this.#table.head(this.#entry);
   }
 
+  get location(): string {
+    return this.#table.location(this.#entry);
+  }
+
+  /** Where it leads, as it was given. */
   get target(): string {
     return this.#table.target(this.#entry);
   }

@@ -1,9 +1,11 @@
+import { locationOf } from '../../api/location.js';
+
 /** A link as the database has it; ids are PostgreSQL's own text. */
 export interface LinkRow {
   readonly urlId: string;
   readonly userId: string | null;
   readonly shortCode: string;
-  /** The value of the Location header. */
+  /** Where it leads, as it was given; the Location header is made of it. */
   readonly target: string;
 }
 
@@ -64,6 +66,8 @@ export class LinkTable {
   readonly #ids: BigInt64Array;
   /** Of each entry the head of its answer; empty where there is no entry. */
   readonly #heads: string[];
+  /** Targets of those entries whose Location says them in another form: few are not ASCII. */
+  readonly #targets = new Map<number, string>();
   readonly #numbers = new Map<string, number>();
   readonly #numbered = new Map<number, string>();
   #lastNumber = 0;
@@ -178,8 +182,12 @@ export class LinkTable {
     return this.#heads[entry] as string;
   }
 
-  target(entry: number): string {
+  location(entry: number): string {
     return this.head(entry).slice(HEAD.length);
+  }
+
+  target(entry: number): string {
+    return this.#targets.get(entry) ?? this.location(entry);
   }
 
   shortCode(entry: number): string {
@@ -211,7 +219,9 @@ export class LinkTable {
     cells[cell + USED] = 0;
     this.#ids[entry * 2] = BigInt(urlId);
     this.#ids[entry * 2 + 1] = BigInt(userId ?? 0);
-    this.#heads[entry] = flat(HEAD + target);
+    const location = locationOf(target);
+    this.#heads[entry] = flat(HEAD + location);
+    this.#setTarget(entry, location === target ? undefined : target);
   }
 
   /** Removes the next entry that was not used since the hand came by last. */
@@ -244,6 +254,7 @@ export class LinkTable {
     }
     this.#cells.fill(0, hole << COLUMNS_BITS, (hole + 1) << COLUMNS_BITS);
     this.#heads[hole] = '';
+    this.#setTarget(hole, undefined);
     this.#size -= 1;
   }
 
@@ -255,6 +266,12 @@ export class LinkTable {
     this.#cells.copyWithin(to << COLUMNS_BITS, from << COLUMNS_BITS, (from + 1) << COLUMNS_BITS);
     this.#ids.copyWithin(to * 2, from * 2, from * 2 + 2);
     this.#heads[to] = this.#heads[from] as string;
+    this.#setTarget(to, this.#targets.get(from));
+  }
+
+  #setTarget(entry: number, target: string | undefined): void {
+    if (target === undefined) this.#targets.delete(entry);
+    else this.#targets.set(entry, flat(target));
   }
 
   /** Sets the key of a code that can't be packed: a number that no other code has. */

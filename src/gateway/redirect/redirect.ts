@@ -206,7 +206,7 @@ export class Redirect implements FlightControl<Flight> {
       if (visit === undefined) this.#journal.record(link);
       else this.#journal.recordVisit(link, visit);
     }
-    exchange.redirect(link.target);
+    exchange.redirect(link.location);
   }
 }
 
