@@ -90,6 +90,7 @@ export class Supervisor {
     await this.#startGateways(port, this.#ingest);
     this.#metrics = this.#makeMetrics();
     this.#ingest.start();
+    this.#maintain();
     this.#maintenance = setInterval(() => this.#maintain(), MAINTENANCE_MS).unref();
   }
 

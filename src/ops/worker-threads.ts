@@ -106,6 +106,7 @@ export class Workers {
 
   async maintain(): Promise<void> {
     await this.#ingest.run(undefined, { name: 'maintain' });
+    await this.#transfer.run(undefined, { name: 'buildIndexes' });
   }
 
   /** Ends all threads; what still runs is cut off. */

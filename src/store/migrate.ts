@@ -1,5 +1,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { sqlStateOf } from '../postgres/failures.js';
 import { type Connection, inTransaction } from '../postgres/pool.js';
+import { buildSmallIndexes } from './background-indexes.js';
 
 const folder = new URL('./migrations/', import.meta.url);
 
@@ -8,6 +11,14 @@ export const SCHEMA_LOCK = 0x5357_0001;
 
 /** How long one server waits for another that migrates or seeds. */
 const LOCK_WAIT = '10min';
+
+/**
+ * How long a migration waits for a table's lock. Whoever wants the table queues behind it meanwhile, so it
+ * steps back, and tries again while the server that is being upgraded goes on.
+ */
+const TABLE_LOCK_WAIT = '1s';
+const TABLE_LOCK_ATTEMPTS = 60;
+const TABLE_LOCK_PAUSE_MS = 500;
 
 const OLDEST_SERVER = 150_000;
 
@@ -50,14 +61,30 @@ export async function prepareDatabase(
   fill?: (connection: Connection) => Promise<void>,
 ): Promise<Prepared> {
   await requireUsable(connection);
-  return inTransaction(connection, async () => {
-    await connection.query(`SET LOCAL lock_timeout = '${LOCK_WAIT}'`);
-    await connection.query('SELECT pg_advisory_xact_lock($1)', [SCHEMA_LOCK]);
-    const prepared = await applyMigrations(connection);
-    await makePartitions(connection);
-    await fill?.(connection);
-    return prepared;
-  });
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await inTransaction(connection, () => prepareOnce(connection, fill));
+    } catch (error) {
+      if (sqlStateOf(error) !== LOCK_NOT_AVAILABLE || attempt === TABLE_LOCK_ATTEMPTS) throw error;
+      await sleep(TABLE_LOCK_PAUSE_MS);
+    }
+  }
+}
+
+const LOCK_NOT_AVAILABLE = '55P03';
+
+async function prepareOnce(
+  connection: Connection,
+  fill?: (connection: Connection) => Promise<void>,
+): Promise<Prepared> {
+  await connection.query(`SET LOCAL lock_timeout = '${LOCK_WAIT}'`);
+  await connection.query('SELECT pg_advisory_xact_lock($1)', [SCHEMA_LOCK]);
+  await connection.query(`SET LOCAL lock_timeout = '${TABLE_LOCK_WAIT}'`);
+  const prepared = await applyMigrations(connection);
+  await makePartitions(connection);
+  await fill?.(connection);
+  await buildSmallIndexes(connection);
+  return prepared;
 }
 
 async function requireUsable(connection: Connection): Promise<void> {

@@ -32,7 +32,7 @@ describe('prepareDatabase', () => {
     );
     const applied = prepared.filter((one) => one.applied.length > 0);
     expect(applied).toHaveLength(1);
-    expect(applied[0]?.applied).toEqual(['0001_schema', '0002_invalidation']);
+    expect(applied[0]?.applied).toEqual(['0001_schema', '0002_invalidation', '0004_link_options']);
     expect(filled).toBe(10);
     expect(prepared.some((one) => one.newer)).toBe(false);
     await Promise.all(clients.map((client) => client.end()));

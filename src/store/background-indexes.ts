@@ -1,0 +1,102 @@
+import { sqlStateOf } from '../postgres/failures.js';
+import type { Connection } from '../postgres/pool.js';
+
+/** An index that nothing waits for at the start: it is built while the server serves. */
+interface BackgroundIndex {
+  readonly name: string;
+  readonly table: string;
+  /** What follows `CREATE INDEX … ON <table>`. */
+  readonly definition: string;
+}
+
+/**
+ * Indexes that came after the first release. A table may hold ten million rows by then, and none of them
+ * may wait behind a lock for the minutes that an index takes: CREATE INDEX CONCURRENTLY locks nothing out.
+ */
+export const backgroundIndexes: readonly BackgroundIndex[] = [
+  // Finds an existing link of the same target. A hash, for a target may be longer than a B-tree's entry.
+  { name: 'short_urls_by_target', table: 'short_urls', definition: 'USING hash (original_url)' },
+  // Finds a chosen code that was typed in another letter case.
+  {
+    name: 'short_urls_by_chosen_code',
+    table: 'short_urls',
+    definition: '(lower(short_code)) WHERE is_chosen',
+  },
+  { name: 'short_urls_by_tag', table: 'short_urls', definition: 'USING gin (tags)' },
+];
+
+/** All servers on a database take this advisory lock to build indexes: one builds, the others go on. */
+const INDEX_LOCK = 0x5357_0002;
+
+/** Up to this many rows an index is built together with the schema: nobody notices. */
+const SMALL_TABLE_ROWS = 10_000;
+
+export interface IndexProgress {
+  /** The index that is being built now. */
+  readonly name: string;
+  /** Indexes still missing, this one included. */
+  readonly missing: number;
+}
+
+/** Which background indexes are missing or were left half built, in order. */
+export async function missingIndexes(connection: Connection): Promise<BackgroundIndex[]> {
+  const { rows } = await connection.query<{ name: string }>(
+    `SELECT relname AS name FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid
+     WHERE indisvalid AND relname = ANY ($1)`,
+    [backgroundIndexes.map(({ name }) => name)],
+  );
+  const valid = new Set(rows.map(({ name }) => name));
+  return backgroundIndexes.filter(({ name }) => !valid.has(name));
+}
+
+/** Builds what is missing at once where the tables are small. Call it within the schema's transaction. */
+export async function buildSmallIndexes(connection: Connection): Promise<void> {
+  for (const { name, table, definition } of await missingIndexes(connection)) {
+    const { rows } = await connection.query<{ n: string }>(
+      `SELECT count(*) AS n FROM (SELECT FROM ${table} LIMIT ${SMALL_TABLE_ROWS + 1}) AS counted`,
+    );
+    // One that was left half built is dropped and built again in the background.
+    if (Number(rows[0]?.n) <= SMALL_TABLE_ROWS)
+      await connection.query(`CREATE INDEX IF NOT EXISTS ${name} ON ${table} ${definition}`);
+  }
+}
+
+/**
+ * Builds the missing indexes one after the other, without locking anyone out. Safe on any number of servers
+ * and after a kill: an index that was left half built is dropped and begun anew.
+ * @param connection Outside a transaction, without a statement_timeout of its own.
+ * @returns whether all are there; `false` where another server builds them now.
+ */
+export async function buildMissingIndexes(
+  connection: Connection,
+  onProgress: (progress: IndexProgress) => void,
+): Promise<boolean> {
+  const missing = await missingIndexes(connection);
+  if (missing.length === 0) return true;
+  const { rows } = await connection.query<{ locked: string }>('SELECT pg_try_advisory_lock($1) AS locked', [
+    INDEX_LOCK,
+  ]);
+  if (rows[0]?.locked !== 't') return false;
+  try {
+    for (const [position, index] of missing.entries()) {
+      onProgress({ name: index.name, missing: missing.length - position });
+      await buildConcurrently(connection, index);
+    }
+    return (await missingIndexes(connection)).length === 0;
+  } finally {
+    await connection.query('SELECT pg_advisory_unlock($1)', [INDEX_LOCK]);
+  }
+}
+
+async function buildConcurrently(
+  connection: Connection,
+  { name, table, definition }: BackgroundIndex,
+): Promise<void> {
+  await connection.query(`DROP INDEX CONCURRENTLY IF EXISTS ${name}`);
+  try {
+    await connection.query(`CREATE INDEX CONCURRENTLY ${name} ON ${table} ${definition}`);
+  } catch (error) {
+    // Another server built it between our look and our lock.
+    if (sqlStateOf(error) !== '42P07') throw error;
+  }
+}
