@@ -51,7 +51,7 @@ const parts = [
   ],
   [
     'src/ops/METRICS.md',
-    '<!-- metrics: from src/ops/metrics.ts -->',
+    '<!-- metrics: from src/memory/metric-catalogue.ts -->',
     '<!-- end of metrics -->',
     metricsTable,
   ],

@@ -72,7 +72,7 @@ async function total(pattern) {
     .reduce((sum, match) => sum + Number(match[1]), 0);
 }
 const redirects = () => total(/^http_requests_total\{method="GET",route="[^"]+",status="302"\} (\d+)$/gm);
-const lost = () => total(/^clicks_lost_total (\d+)$/gm);
+const lost = () => total(/^switchyard_clicks_lost_total (\d+)$/gm);
 
 const database = new pg.Client(stack.databaseUrl);
 await database.connect();

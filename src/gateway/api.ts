@@ -1,7 +1,7 @@
+import type { Status } from '../api/http-series.js';
 import type { ListQuery, Page } from '../api/lists.js';
 import { isIdText, usableId } from '../api/values.js';
 import type { ErrorCode } from '../errors.js';
-import type { Status } from '../memory/counters.js';
 import type { CallAnswer, CallRequest } from '../messages/calls.js';
 import type { Calls } from './call-client.js';
 import type { Bodies } from './http/bodies.js';

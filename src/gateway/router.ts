@@ -1,6 +1,6 @@
 import type { HttpRequest, HttpResponse, TemplatedApp } from 'uWebSockets.js';
+import type { Route } from '../api/http-series.js';
 import { isIdText } from '../api/values.js';
-import type { Route } from '../memory/counters.js';
 import type { Api } from './api.js';
 import { Exchange, type ExchangeHost } from './http/exchange.js';
 import type { Operations } from './operations.js';

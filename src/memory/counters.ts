@@ -3,107 +3,21 @@
  * where a labelled prom-client counter would cost a hundred times that. Each thread claims a slot
  * and is the only one to write it; the supervisor adds the slots up when it is asked for metrics.
  * A slot's counters outlive its thread, so that a total never goes back when a thread is replaced.
+ * What the cells are is the metric catalogue's to say.
  */
+import { type ThreadMetricName, threadMetrics } from './metric-catalogue.js';
 
-/** Cells of one thread. What each means is said where it is published: src/ops/metrics.ts. */
-const scalarNames = [
-  'redirectHits',
-  'redirectMisses',
-  'unknownHits',
-  'suspectRefreshes',
-  'staleServed',
-  'cachedLinks',
-  'cachedUnknown',
-  'calls',
-  'callsRefused',
-  'callDeadlines',
-  'pendingCalls',
-  'heldBodyBytes',
-  'clicksJournalled',
-  'clicksLost',
-  'journalWrittenBytes',
-  'journalWrites',
-  'journalWriteErrors',
-  'journalBufferBytes',
-  'journalSizeBytes',
-  'journalSyncs',
-  'logLinesSuppressed',
-  'poolSize',
-  'poolInUse',
-  'poolWaiting',
-  'sqlStatements',
-  'sqlErrors',
-  'sqlRetries',
-  'resolveBatches',
-  'resolvedCodes',
-  'createBatches',
-  'createdLinks',
-  'ingestBatches',
-  'ingestFailures',
-  'ingestedClicks',
-  'ingestDropped',
-  'ingestRejected',
-  'ingestSeconds',
-  'ingestBytes',
-  'transfersActive',
-  'importedRows',
-  'importSkippedRows',
-  'listedRows',
-  'eventLoopUtilization',
-  'eventLoopLagP99',
-  'eventLoopLagMax',
-  'heapUsedBytes',
-] as const;
+export type ScalarName = ThreadMetricName;
 
-export type ScalarName = (typeof scalarNames)[number];
+const scalarNames = Object.keys(threadMetrics) as ScalarName[];
 
-/** Those that tell how things stand, and not what was done: the next thread of a slot begins them anew. */
-const gaugeNames: readonly ScalarName[] = [
-  'cachedLinks',
-  'cachedUnknown',
-  'pendingCalls',
-  'heldBodyBytes',
-  'journalBufferBytes',
-  'journalSizeBytes',
-  'poolSize',
-  'poolInUse',
-  'poolWaiting',
-  'transfersActive',
-  'eventLoopUtilization',
-  'eventLoopLagP99',
-  'eventLoopLagMax',
-  'heapUsedBytes',
-];
+/** Gauges say how things stand: the next thread of a slot begins them anew. */
+const gaugeNames = scalarNames.filter((name) => threadMetrics[name].kind === 'gauge');
 
 /** The index of each scalar in a thread's cells. */
 export const Scalar = Object.freeze(
   Object.fromEntries(scalarNames.map((name, index) => [name, index])),
 ) as Readonly<Record<ScalarName, number>>;
-
-export const methods = ['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS', 'OTHER'] as const;
-export type Method = (typeof methods)[number];
-
-export const routes = [
-  '/:short_code',
-  '/urls/:short_code/redirect',
-  '/shorten',
-  '/users',
-  '/users/bulk',
-  '/users/:id',
-  '/urls',
-  '/urls/:id',
-  '/events',
-  '/events/:id',
-  '/health',
-  '/metrics',
-  '/logs',
-  '/chaos',
-  'unmatched',
-] as const;
-export type Route = (typeof routes)[number];
-
-export const statuses = [200, 201, 204, 302, 400, 401, 404, 405, 408, 409, 413, 500, 503] as const;
-export type Status = (typeof statuses)[number];
 
 /** Upper bounds of the latency buckets in seconds; a redirect hit takes a few microseconds. */
 export const latencyBuckets = [
@@ -114,10 +28,7 @@ export const latencyBuckets = [
 /** Cells of one series: a bucket each, one for +Inf, and the sum of seconds. */
 const SERIES_CELLS = latencyBuckets.length + 2;
 const SUM_CELL = latencyBuckets.length + 1;
-const STATUS_COUNT = statuses.length;
 const SERIES_START = scalarNames.length;
-const SERIES_COUNT = methods.length * routes.length * STATUS_COUNT;
-const SLOT_CELLS = SERIES_START + SERIES_COUNT * SERIES_CELLS;
 /** Of the most gateways and workers that the settings allow, and of some that ended without a word. */
 const SLOTS = 128;
 
@@ -135,10 +46,9 @@ const KIND_CELL = 1;
 const ORDINAL_CELL = 2;
 const HEADER_BYTES = SLOTS * HEADER_CELLS * Int32Array.BYTES_PER_ELEMENT;
 
-/** An endpoint and status as one number, to be computed once and kept by whoever counts often. */
-export function seriesOf(method: Method, route: Route, status: Status): number {
-  const endpoint = methods.indexOf(method) * routes.length + routes.indexOf(route);
-  return endpoint * STATUS_COUNT + statuses.indexOf(status);
+function allocate(seriesCount: number): SharedArrayBuffer {
+  const slotCells = SERIES_START + seriesCount * SERIES_CELLS;
+  return new SharedArrayBuffer(HEADER_BYTES + SLOTS * slotCells * Float64Array.BYTES_PER_ELEMENT);
 }
 
 function bucketOf(seconds: number): number {
@@ -185,9 +95,7 @@ export interface Slot {
 }
 
 export interface Series {
-  readonly method: Method;
-  readonly route: Route;
-  readonly status: Status;
+  readonly index: number;
   /** Requests in each latency bucket, not cumulated; the last is +Inf. */
   readonly buckets: Float64Array;
   readonly count: number;
@@ -198,14 +106,13 @@ export interface Series {
 export class Counters {
   readonly buffer: SharedArrayBuffer;
   readonly #header: Int32Array;
+  readonly #slotCells: number;
 
-  constructor(
-    buffer: SharedArrayBuffer = new SharedArrayBuffer(
-      HEADER_BYTES + SLOTS * SLOT_CELLS * Float64Array.BYTES_PER_ELEMENT,
-    ),
-  ) {
-    this.buffer = buffer;
-    this.#header = new Int32Array(buffer, 0, SLOTS * HEADER_CELLS);
+  /** @param memory What another thread made, or how many series of requests are to be counted. */
+  constructor(memory: SharedArrayBuffer | number = 0) {
+    this.buffer = typeof memory === 'number' ? allocate(memory) : memory;
+    this.#slotCells = (this.buffer.byteLength - HEADER_BYTES) / (SLOTS * Float64Array.BYTES_PER_ELEMENT);
+    this.#header = new Int32Array(this.buffer, 0, SLOTS * HEADER_CELLS);
   }
 
   /**
@@ -256,10 +163,11 @@ export class Counters {
 
   /** The HTTP series with at least one request, added up over all threads. */
   series(): Series[] {
+    const seriesCount = (this.#slotCells - SERIES_START) / SERIES_CELLS;
     const sums = new Map<number, Float64Array>();
     for (const { kind, counters } of this.slots()) {
       if (kind !== 'gateway') continue;
-      for (let series = 0; series < SERIES_COUNT; series += 1) {
+      for (let series = 0; series < seriesCount; series += 1) {
         const start = SERIES_START + series * SERIES_CELLS;
         const cells = counters.cells.subarray(start, start + SERIES_CELLS);
         if (cells.every((value) => value === 0)) continue;
@@ -272,8 +180,8 @@ export class Counters {
   }
 
   #countersOf(slot: number): ThreadCounters {
-    const offset = HEADER_BYTES + slot * SLOT_CELLS * Float64Array.BYTES_PER_ELEMENT;
-    return new ThreadCounters(new Float64Array(this.buffer, offset, SLOT_CELLS));
+    const offset = HEADER_BYTES + slot * this.#slotCells * Float64Array.BYTES_PER_ELEMENT;
+    return new ThreadCounters(new Float64Array(this.buffer, offset, this.#slotCells));
   }
 
   #ordinalsOf(kindIndex: number, before: number): number {
@@ -287,13 +195,10 @@ export class Counters {
   }
 }
 
-function describeSeries(series: number, cells: Float64Array): Series {
-  const endpoint = Math.floor(series / STATUS_COUNT);
+function describeSeries(index: number, cells: Float64Array): Series {
   const buckets = cells.slice(0, SUM_CELL);
   return {
-    method: methods[Math.floor(endpoint / routes.length)] ?? 'OTHER',
-    route: routes[endpoint % routes.length] ?? 'unmatched',
-    status: statuses[series % STATUS_COUNT] ?? 500,
+    index,
     buckets,
     count: buckets.reduce((sum, value) => sum + value, 0),
     seconds: cells[SUM_CELL] ?? 0,

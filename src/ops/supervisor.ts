@@ -1,10 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { MessageChannel } from 'node:worker_threads';
+import { httpSeries } from '../api/http-series.js';
 import { type Config, type DatabaseAddress, givenDatabase } from '../config.js';
 import { Coherence } from '../memory/coherence.js';
 import { Counters } from '../memory/counters.js';
 import { JournalSlots } from '../memory/journal-slots.js';
-import { ServerState } from '../memory/server-state.js';
+import { Database, ServerState } from '../memory/server-state.js';
 import type { FromGateway, Question } from '../messages/supervisor.js';
 import { EmbeddedPostgres } from '../postgres/embedded.js';
 import type { Connection } from '../postgres/pool.js';
@@ -16,6 +17,7 @@ import { type GatewayThread, GatewayThreads } from './gateway-threads.js';
 import { IngestScheduler } from './ingest-scheduler.js';
 import type { LogHub } from './log-hub.js';
 import { Metrics } from './metrics.js';
+import { byThreadKind } from './samples.js';
 import { Workers } from './worker-threads.js';
 
 const MAINTENANCE_MS = 3_600_000;
@@ -31,7 +33,7 @@ const PREPARATION_MS = 60_000;
 export class Supervisor {
   readonly #config: Config;
   readonly #logs: LogHub;
-  readonly #counters = new Counters();
+  readonly #counters = new Counters(httpSeries.count);
   readonly #own = this.#counters.claim('supervisor').counters;
   readonly #coherence = new Coherence();
   readonly #state = new ServerState();
@@ -265,27 +267,20 @@ export class Supervisor {
   }
 
   #makeMetrics(): Metrics {
-    return new Metrics({
-      version: packageVersion(),
-      poolMax: this.#config.DATABASE_POOL_MAX,
-      state: this.#state,
-      counters: this.#counters,
-      ingest: () => ({
-        pendingBytes: this.#ingest?.pendingBytes ?? 0,
-        pendingClicks: this.#ingest?.pendingClicks ?? 0,
-        secondsBehind: this.#ingest?.secondsBehind ?? 0,
-      }),
-      threads: () => ({
-        gateways: this.#gateways?.alive ?? 0,
-        gatewaysWanted: this.#config.GATEWAY_THREADS,
-        workers: this.#workers?.threads.alive ?? 0,
-        workersWanted: this.#workers?.threads.wanted ?? 0,
-      }),
-      threadRestarts: () => ({
-        gateway: this.#gateways?.restarts ?? 0,
-        worker: this.#workers?.restarts ?? 0,
-      }),
+    const workers = (): { alive: number; wanted: number } =>
+      this.#workers?.threads ?? { alive: 0, wanted: 0 };
+    return new Metrics(this.#counters, {
+      buildInfo: () => [{ labels: { version: packageVersion(), node: process.version }, value: 1 }],
+      databaseUp: () => (this.#state.database === Database.UP ? 1 : 0),
+      cacheCoherent: () => (this.#state.coherent ? 1 : 0),
       listenLosses: () => Math.max(0, (this.#watch?.attempts ?? 1) - 1),
+      poolMax: () => this.#config.DATABASE_POOL_MAX,
+      journalPendingBytes: () => this.#ingest?.pendingBytes ?? 0,
+      clicksPending: () => this.#ingest?.pendingClicks ?? 0,
+      ingestBehind: () => this.#ingest?.secondsBehind ?? 0,
+      threads: () => byThreadKind(this.#gateways?.alive ?? 0, workers().alive),
+      threadsWanted: () => byThreadKind(this.#config.GATEWAY_THREADS, workers().wanted),
+      threadRestarts: () => byThreadKind(this.#gateways?.restarts ?? 0, this.#workers?.restarts ?? 0),
     });
   }
 }

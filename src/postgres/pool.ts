@@ -82,9 +82,9 @@ export class Pool {
       try {
         return await this.#once(deadline - Date.now(), work);
       } catch (error) {
-        this.#counters.add('sqlErrors');
+        this.#counters.add('poolErrors');
         if (verdictOf(error) !== 'retry' || attempt === ATTEMPTS || Date.now() >= deadline) throw error;
-        this.#counters.add('sqlRetries');
+        this.#counters.add('poolRetries');
       }
     }
   }
@@ -92,7 +92,7 @@ export class Pool {
   /** As `run`, without a second attempt: for work that consumes what it is given. */
   runOnce<T>(deadlineMs: number, work: (connection: Connection) => Promise<T>): Promise<T> {
     return this.#once(deadlineMs, work).catch((error: unknown) => {
-      this.#counters.add('sqlErrors');
+      this.#counters.add('poolErrors');
       throw error;
     });
   }
@@ -107,7 +107,7 @@ export class Pool {
       return await this.run(deadlineMs, work);
     } catch (error) {
       if (!isConnectionLoss(error) || error instanceof DeadlineError) throw error;
-      this.#counters.add('sqlRetries');
+      this.#counters.add('poolRetries');
       return await this.run(deadline - Date.now(), work);
     }
   }
@@ -115,7 +115,7 @@ export class Pool {
   async #once<T>(deadlineMs: number, work: (connection: Connection) => Promise<T>): Promise<T> {
     const client = await this.#pool.connect();
     this.#publish();
-    this.#counters.add('sqlStatements');
+    this.#counters.add('poolCheckouts');
     let onEnd: () => void = () => undefined;
     let timer: NodeJS.Timeout | undefined;
     // A cursor is never told that its connection is gone, and would be waited for until the deadline.

@@ -65,13 +65,34 @@ describe('GET /metrics', () => {
     expect(new Set(names).size).toBe(names.length);
   });
 
+  it('is rendered once a second at most, and never shows less than what was counted before the question', async () => {
+    const series = 'http_requests_total{method="GET",route="/health",status="200"}';
+    const before = (await metric(series)) || 0;
+    const startMs = performance.now();
+    const seen: number[] = [];
+    for (let round = 1; round <= 3; round += 1) {
+      await suite.server.fetch('/health');
+      const answers = await Promise.all(Array.from({ length: 20 }, () => metric(series)));
+      seen.push(...answers.map((value) => value - before - round));
+    }
+    expect(seen).toEqual(seen.map(() => 0));
+    // Three renderings after the first one, each a second after the one before it.
+    expect(performance.now() - startMs).toBeGreaterThan(2000);
+  });
+
+  it('still has the former names of metrics that were renamed', async () => {
+    for (const name of ['clicks_journalled_total', 'clicks_ingested_total', 'clicks_lost_total']) {
+      expect(await metric(name)).toBe(await metric(`switchyard_${name}`));
+    }
+  });
+
   it('tells clicks and what became of them', async () => {
     const url = await createUrl(suite.server);
-    const before = await metric('clicks_ingested_total');
+    const before = await metric('switchyard_clicks_ingested_total');
     for (let count = 0; count < 10; count += 1) await click(suite.server, url.short_code);
-    await eventually(async () => (await metric('clicks_ingested_total')) - before >= 10);
-    expect(await metric('clicks_lost_total')).toBe(0);
-    await eventually(async () => (await metric('clicks_pending')) === 0);
+    await eventually(async () => (await metric('switchyard_clicks_ingested_total')) - before >= 10);
+    expect(await metric('switchyard_clicks_lost_total')).toBe(0);
+    await eventually(async () => (await metric('switchyard_clicks_pending')) === 0);
     expect(await metric('switchyard_database_up')).toBe(1);
     expect(await metric('switchyard_cache_coherent')).toBe(1);
   });

@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import { HttpSeries } from '../../src/api/http-series.js';
 import { Counters } from '../../src/memory/counters.js';
+import { httpMetrics, type Metric, serverMetrics, threadMetrics } from '../../src/memory/metric-catalogue.js';
 
 describe('counters of threads', () => {
   it('are taken over by the next thread of the kind, totals and all', () => {
@@ -43,5 +45,40 @@ describe('counters of threads', () => {
     expect(claimed.length).toBeGreaterThanOrEqual(64 + 16 + 3);
     claimed[7]?.release();
     expect(counters.claim('gateway').ordinal).toBe(7);
+  });
+
+  it('tell requests apart by method, route and status, and take no other', () => {
+    const series = new HttpSeries(['/a', '/b'], [200, 404]);
+    const counters = new Counters(series.count);
+    const one = counters.claim('gateway').counters;
+    const other = new Counters(counters.buffer).claim('gateway').counters;
+    one.observe(series.indexOf('GET', '/a', 200), 0.2);
+    other.observe(series.indexOf('GET', '/a', 200), 0.4);
+    other.observe(series.indexOf('OTHER', '/b', 404), 5);
+    expect(
+      counters.series().map(({ index, count, seconds }) => ({ ...series.labelsOf(index), count, seconds })),
+    ).toEqual([
+      { method: 'GET', route: '/a', status: 200, count: 2, seconds: expect.closeTo(0.6) },
+      { method: 'OTHER', route: '/b', status: 404, count: 1, seconds: 5 },
+    ]);
+    expect(() => series.indexOf('GET', '/a', 500 as never)).toThrow('no series for GET /a 500');
+    expect(() => series.labelsOf(series.count)).toThrow(/^no series has the number/);
+  });
+});
+
+describe('the metric catalogue', () => {
+  const all: readonly Metric[] = [threadMetrics, serverMetrics, httpMetrics].flatMap((part): Metric[] =>
+    Object.values(part),
+  );
+
+  it('has each name once, under our prefix or that of HTTP servers', () => {
+    const names = all.flatMap(({ name, alias }) => (alias === undefined ? [name] : [name, alias]));
+    expect(new Set(names).size).toBe(names.length);
+    for (const { name } of all) expect(name).toMatch(/^(switchyard|http)_[a-z0-9_]+$/);
+  });
+
+  it('ends the names of counters, and of no others, in _total', () => {
+    for (const { name, kind } of all)
+      expect([name, name.endsWith('_total')]).toEqual([name, kind === 'counter']);
   });
 });

@@ -125,7 +125,7 @@ describe.each([
     await load.stop();
     const metrics = await (await server.fetch('/metrics')).text();
     expect(metrics).toContain('switchyard_threads{kind="gateway"} 2\n');
-    expect(metrics).toMatch(/^clicks_lost_total 0$/m);
+    expect(metrics).toMatch(/^switchyard_clicks_lost_total 0$/m);
     // A connection that was cut may have been answered: the visitor does not know, the journal does.
     const broken = load.statuses.get(0) ?? 0;
     await eventually(async () => (await clicksOf(url)) >= load.total());

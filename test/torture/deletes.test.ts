@@ -50,7 +50,7 @@ describe(`deletes while clicks come in (seed ${seed})`, () => {
     expect(new Set(answers)).toEqual(new Set([204, 404]));
     await eventually(async () => {
       const metrics = await (await server.fetch('/metrics')).text();
-      return /^clicks_pending 0$/m.test(metrics);
+      return /^switchyard_clicks_pending 0$/m.test(metrics);
     });
     const orphans = await database.query(
       `SELECT id FROM events AS e
@@ -66,8 +66,10 @@ describe(`deletes while clicks come in (seed ${seed})`, () => {
     const metrics = await (await server.fetch('/metrics')).text();
     const number = (name: string): number => Number(metrics.match(new RegExp(`^${name} (\\d+)$`, 'm'))?.[1]);
     // Every redirect is in the database, or was dropped with its link, or deleted with it afterwards.
-    expect(number('clicks_ingested_total') + number('clicks_dropped_total')).toBe(redirects);
-    expect(number('clicks_lost_total')).toBe(0);
+    expect(number('switchyard_clicks_ingested_total') + number('switchyard_clicks_dropped_total')).toBe(
+      redirects,
+    );
+    expect(number('switchyard_clicks_lost_total')).toBe(0);
     expect(refused).toBeGreaterThan(0);
     expect(server.logs.filter((entry) => entry.levelname === 'ERROR')).toEqual([]);
     report({
@@ -75,8 +77,8 @@ describe(`deletes while clicks come in (seed ${seed})`, () => {
       faults: answers.filter((status) => status === 204).length,
       redirects,
       unknown: 0,
-      clicks: number('clicks_ingested_total'),
-      lost: number('clicks_dropped_total'),
+      clicks: number('switchyard_clicks_ingested_total'),
+      lost: number('switchyard_clicks_dropped_total'),
       twice: 0,
     });
   });

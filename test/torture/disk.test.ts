@@ -30,7 +30,7 @@ let disk: string;
 
 async function lostClicks(server: TestServer): Promise<number> {
   const text = await (await server.fetch('/metrics')).text();
-  return Number(text.match(/^clicks_lost_total (\d+)$/m)?.[1]);
+  return Number(text.match(/^switchyard_clicks_lost_total (\d+)$/m)?.[1]);
 }
 
 describe.runIf(canMount)(`a disk that refuses (seed ${seed})`, () => {

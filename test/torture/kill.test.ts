@@ -147,7 +147,7 @@ describe(`threads that end at random (seed ${seed})`, () => {
     seen.add(load);
     const counted = await settled(database, seen.total);
     const metrics = await (await server.fetch('/metrics')).text();
-    expect(metrics).toMatch(/^clicks_lost_total 0$/m);
+    expect(metrics).toMatch(/^switchyard_clicks_lost_total 0$/m);
     expect(await server.stop()).toBe(0);
     const clicks = totalOf(counted);
     report({

@@ -116,7 +116,7 @@ export async function turnsAreOver(server: TestServer, answered: number): Promis
   await eventually(
     async () => {
       const text = await (await server.fetch('/metrics')).text();
-      const lines = text.matchAll(/^clicks_journalled_total(?:\{[^}]*\})? (\d+)/gm);
+      const lines = text.matchAll(/^switchyard_clicks_journalled_total(?:\{[^}]*\})? (\d+)/gm);
       return [...lines].reduce((sum, [, count]) => sum + Number(count), 0) >= answered;
     },
     20_000,

@@ -14,7 +14,7 @@ export const clicks = dashboard({
       description: 'Clicks given up since the servers started. Anything but 0 is worth a look.',
       thresholds: [[1, 'red']],
       width: 6,
-      queries: [[`sum(clicks_lost_total${chosen})`, '']],
+      queries: [[`sum(switchyard_clicks_lost_total${chosen})`, '']],
     }),
     number('Waiting', {
       unit: 'short',
@@ -24,7 +24,7 @@ export const clicks = dashboard({
         [10_000_000, 'red'],
       ],
       width: 6,
-      queries: [[`sum(clicks_pending${chosen})`, '']],
+      queries: [[`sum(switchyard_clicks_pending${chosen})`, '']],
     }),
     number('Oldest', {
       unit: 's',
@@ -51,15 +51,15 @@ export const clicks = dashboard({
     lines('Journalled', {
       unit: 'ops',
       description: 'Clicks a second written to the journals: as many as redirects.',
-      queries: [[rate('clicks_journalled_total'), '{{instance}}']],
+      queries: [[rate('switchyard_clicks_journalled_total'), '{{instance}}']],
     }),
     lines('Taken into the database', {
       unit: 'ops',
       description:
         'Clicks a second that were committed, and clicks dropped because their link was deleted meanwhile.',
       queries: [
-        [rate('clicks_ingested_total'), '{{instance}} in'],
-        [rate('clicks_dropped_total'), '{{instance}} dropped'],
+        [rate('switchyard_clicks_ingested_total'), '{{instance}} in'],
+        [rate('switchyard_clicks_dropped_total'), '{{instance}} dropped'],
       ],
     }),
     lines('Age of the oldest', {
@@ -76,8 +76,8 @@ export const clicks = dashboard({
       thresholds: [[1, 'red']],
       min: 0,
       queries: [
-        [`clicks_lost_total${chosen}`, '{{instance}} lost'],
-        [`clicks_rejected_total${chosen}`, '{{instance}} rejected'],
+        [`switchyard_clicks_lost_total${chosen}`, '{{instance}} lost'],
+        [`switchyard_clicks_rejected_total${chosen}`, '{{instance}} rejected'],
       ],
     }),
 
@@ -110,7 +110,7 @@ export const clicks = dashboard({
       min: 0,
       queries: [
         [
-          `${rate('switchyard_journal_written_bytes_total')} / ${rate('clicks_journalled_total')}`,
+          `${rate('switchyard_journal_written_bytes_total')} / ${rate('switchyard_clicks_journalled_total')}`,
           '{{instance}}',
         ],
       ],
@@ -132,7 +132,10 @@ export const clicks = dashboard({
       description: 'At most CLICK_INGEST_BATCH; near it, ingest is behind and works as fast as it can.',
       min: 0,
       queries: [
-        [`${rate('clicks_ingested_total')} / ${rate('switchyard_ingest_batches_total')}`, '{{instance}}'],
+        [
+          `${rate('switchyard_clicks_ingested_total')} / ${rate('switchyard_ingest_batches_total')}`,
+          '{{instance}}',
+        ],
       ],
     }),
     lines('Time in transactions', {

@@ -1,8 +1,8 @@
 import type { HttpRequest, HttpResponse } from 'uWebSockets.js';
 import { randomUUID } from 'node:crypto';
+import { httpSeries, type Method, methods, type Route, type Status } from '../../api/http-series.js';
 import { type ErrorCode, errorBody, errorRegistry } from '../../errors.js';
 import type { ThreadCounters } from '../../memory/counters.js';
-import { type Method, methods, type Route, type Status, seriesOf } from '../../memory/counters.js';
 import type { RequestLog } from './request-log.js';
 
 const statusLines: Readonly<Record<Status, string>> = {
@@ -203,7 +203,7 @@ export class Exchange {
     this.#aborted = [];
     this.#shared.open -= 1;
     const milliseconds = performance.now() - this.#startMs;
-    this.#shared.counters.observe(seriesOf(this.method, this.#route, status), milliseconds / 1000);
+    this.#shared.counters.observe(httpSeries.indexOf(this.method, this.#route, status), milliseconds / 1000);
     this.#shared.requestLog.note(this, this.#route, status, milliseconds);
   }
 

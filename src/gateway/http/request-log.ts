@@ -1,4 +1,5 @@
-import type { Route, Status, ThreadCounters } from '../../memory/counters.js';
+import type { Route, Status } from '../../api/http-series.js';
+import type { ThreadCounters } from '../../memory/counters.js';
 import { type Logger, thisPlace } from '../../runtime/logger.js';
 import type { Exchange } from './exchange.js';
 

@@ -1,10 +1,11 @@
 import type { HttpRequest, HttpResponse } from 'uWebSockets.js';
 import { performance } from 'node:perf_hooks';
+import { httpSeries, type Route } from '../../api/http-series.js';
 import { isRedirectTarget } from '../../api/values.js';
 import type { ErrorCode } from '../../errors.js';
 import type { Visit } from '../../journal/frame.js';
 import type { ClickJournal } from '../../journal/writer.js';
-import { type Route, Scalar, seriesOf, type ThreadCounters } from '../../memory/counters.js';
+import { Scalar, type ThreadCounters } from '../../memory/counters.js';
 import type { ResolvedLinks } from '../../messages/calls.js';
 import type { Calls, FlightControl } from '../call-client.js';
 import { Exchange, type ExchangeHost } from '../http/exchange.js';
@@ -13,7 +14,7 @@ import type { LinkRow, Stamp } from './link-table.js';
 import type { VisitReader } from './visit-reader.js';
 
 const HITS = Scalar.redirectHits;
-const hitSeries = seriesOf('GET', '/:short_code', 302);
+const hitSeries = httpSeries.indexOf('GET', '/:short_code', 302);
 
 /** No code that we make is longer than six characters; what is longer than this is not looked up. */
 const LONGEST_CODE = 255;

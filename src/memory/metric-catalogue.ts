@@ -1,0 +1,183 @@
+/**
+ * Every metric that the server publishes, once. To add one: an entry here, and the call that counts
+ * (`counters.add('key')` in a thread) or the reading (src/ops/server-readings.ts) that it asks for; the
+ * compiler names what is missing. Names follow Prometheus: one prefix, base units, `_total` for counters.
+ */
+export interface Metric {
+  readonly name: string;
+  readonly kind: 'counter' | 'gauge' | 'histogram';
+  readonly help: string;
+  readonly labels: readonly string[];
+  /** The name of the release before; published beside the new one until the next release. */
+  readonly alias?: string;
+}
+
+type Options = Partial<Pick<Metric, 'labels' | 'alias'>>;
+
+function counter(name: string, help: string, options: Options = {}): Metric {
+  return { name, kind: 'counter', help, labels: [], ...options };
+}
+
+function gauge(name: string, help: string, options: Options = {}): Metric {
+  return { name, kind: 'gauge', help, labels: [], ...options };
+}
+
+const ofThread = { labels: ['thread'] };
+const ofKind = { labels: ['kind'] };
+const ofRequest = ['method', 'route', 'status'];
+
+/**
+ * A cell each in every thread's shared memory. A counter is the sum over all threads there ever were, a
+ * gauge the sum over living ones, or one of each thread where its label is `thread`.
+ */
+export const threadMetrics = {
+  redirectHits: counter('switchyard_cache_hits_total', 'Redirects answered from a link cache'),
+  redirectMisses: counter('switchyard_cache_misses_total', 'Redirects whose code had to be looked up'),
+  unknownHits: counter(
+    'switchyard_cache_unknown_hits_total',
+    'Requests for a code that was known not to exist',
+  ),
+  suspectRefreshes: counter(
+    'switchyard_cache_suspect_refreshes_total',
+    'Suspect links that were read again before use',
+  ),
+  staleServed: counter(
+    'switchyard_cache_stale_served_total',
+    'Suspect links served because PostgreSQL was away',
+  ),
+  calls: counter(
+    'switchyard_calls_total',
+    'Calls from gateways to workers, not including lookups of short codes',
+  ),
+  callsRefused: counter(
+    'switchyard_calls_refused_total',
+    'Calls refused: PostgreSQL away, or too many waiting',
+  ),
+  callDeadlines: counter('switchyard_call_deadlines_total', 'Calls that got no answer before their deadline'),
+  clicksJournalled: counter('switchyard_clicks_journalled_total', 'Clicks written to a journal', {
+    alias: 'clicks_journalled_total',
+  }),
+  clicksLost: counter(
+    'switchyard_clicks_lost_total',
+    'Clicks given up: journal full, disk refusing, or damage',
+    { alias: 'clicks_lost_total' },
+  ),
+  journalWrittenBytes: counter('switchyard_journal_written_bytes_total', 'Bytes written to click journals'),
+  journalWrites: counter('switchyard_journal_writes_total', 'Writes to click journals'),
+  journalWriteErrors: counter(
+    'switchyard_journal_write_errors_total',
+    'Writes to click journals that the disk refused',
+  ),
+  journalSyncs: counter('switchyard_journal_syncs_total', 'fdatasync calls on click journals'),
+  ingestedClicks: counter('switchyard_clicks_ingested_total', 'Clicks committed to the database', {
+    alias: 'clicks_ingested_total',
+  }),
+  ingestDropped: counter('switchyard_clicks_dropped_total', 'Clicks dropped because their link was deleted', {
+    alias: 'clicks_dropped_total',
+  }),
+  ingestRejected: counter(
+    'switchyard_clicks_rejected_total',
+    'Clicks that PostgreSQL rejected, set aside beside the journal',
+    { alias: 'clicks_rejected_total' },
+  ),
+  ingestBatches: counter('switchyard_ingest_batches_total', 'Ingest transactions committed'),
+  ingestFailures: counter(
+    'switchyard_ingest_failures_total',
+    'Ingest transactions that failed, to be tried again',
+  ),
+  ingestBytes: counter('switchyard_ingest_bytes_total', 'Bytes of journal ingested'),
+  ingestSeconds: counter('switchyard_ingest_seconds_total', 'Time spent in ingest transactions'),
+  poolCheckouts: counter(
+    'switchyard_pool_checkouts_total',
+    'Connections checked out of a pool; one checkout may run many statements',
+  ),
+  poolErrors: counter('switchyard_pool_errors_total', 'Work on a pooled connection that failed'),
+  poolRetries: counter(
+    'switchyard_pool_retries_total',
+    'Work run again after a deadlock or a broken connection',
+  ),
+  resolveBatches: counter('switchyard_resolve_batches_total', 'SELECTs that resolved short codes'),
+  resolvedCodes: counter('switchyard_resolved_codes_total', 'Short codes looked up in the database'),
+  createBatches: counter('switchyard_create_batches_total', 'INSERTs that created links'),
+  createdLinks: counter('switchyard_created_links_total', 'Links asked to be created'),
+  importedRows: counter('switchyard_import_rows_total', 'CSV rows imported'),
+  importSkippedRows: counter('switchyard_import_skipped_rows_total', 'CSV rows that an import skipped'),
+  listedRows: counter('switchyard_list_rows_total', 'Rows of streamed lists'),
+  logLinesSuppressed: counter(
+    'switchyard_log_lines_suppressed_total',
+    'Request log lines counted, not written',
+  ),
+  cachedLinks: gauge(
+    'switchyard_cache_links',
+    'Links in the caches, a link once for each gateway that has it',
+  ),
+  cachedUnknown: gauge('switchyard_cache_unknown', 'Unknown codes in the caches'),
+  pendingCalls: gauge('switchyard_calls_pending', 'Calls and short codes that wait for an answer'),
+  heldBodyBytes: gauge('switchyard_request_body_bytes', 'Request bodies held in memory'),
+  journalBufferBytes: gauge(
+    'switchyard_journal_buffer_bytes',
+    'Clicks in memory because the disk refuses them',
+  ),
+  journalSizeBytes: gauge('switchyard_journal_size_bytes', 'Size of the gateways’ journals on the disk'),
+  transfersActive: gauge('switchyard_transfers_active', 'Imports and streamed lists under way'),
+  poolSize: gauge(
+    'switchyard_pool_connections',
+    'Open pooled connections to PostgreSQL, not including LISTEN',
+  ),
+  poolInUse: gauge('switchyard_pool_in_use', 'Pooled connections in use'),
+  poolWaiting: gauge('switchyard_pool_waiting', 'Work that waits for a pooled connection'),
+  eventLoopLagP99: gauge(
+    'switchyard_event_loop_lag_p99_seconds',
+    'Event-loop lag of the last second, 99th percentile',
+    ofThread,
+  ),
+  eventLoopLagMax: gauge(
+    'switchyard_event_loop_lag_max_seconds',
+    'Event-loop lag of the last second, longest',
+    ofThread,
+  ),
+  eventLoopUtilization: gauge(
+    'switchyard_event_loop_utilization',
+    'Share of the last second the event loop was busy',
+    ofThread,
+  ),
+  heapUsedBytes: gauge('switchyard_heap_used_bytes', 'JavaScript heap in use', ofThread),
+} as const satisfies Record<string, Metric>;
+
+/** What the supervisor reads when it is asked. */
+export const serverMetrics = {
+  buildInfo: gauge('switchyard_build_info', 'Always 1; what is running is in the labels', {
+    labels: ['version', 'node'],
+  }),
+  databaseUp: gauge('switchyard_database_up', 'Whether PostgreSQL can be reached'),
+  cacheCoherent: gauge('switchyard_cache_coherent', 'Whether changes by other servers are being heard'),
+  listenLosses: counter('switchyard_listen_losses_total', 'Times the LISTEN connection was lost'),
+  poolMax: gauge('switchyard_pool_connections_max', 'DATABASE_POOL_MAX'),
+  journalPendingBytes: gauge('switchyard_journal_pending_bytes', 'Bytes of journal not in the database yet'),
+  clicksPending: gauge('switchyard_clicks_pending', 'Clicks of this server not in the database yet', {
+    alias: 'clicks_pending',
+  }),
+  ingestBehind: gauge('switchyard_ingest_behind_seconds', 'Age of the oldest click not in the database'),
+  threads: gauge('switchyard_threads', 'Threads that are alive', ofKind),
+  threadsWanted: gauge('switchyard_threads_wanted', 'Threads that should be alive', ofKind),
+  threadRestarts: counter('switchyard_thread_restarts_total', 'Threads that died and were replaced', ofKind),
+} as const satisfies Record<string, Metric>;
+
+/** Of every request, by its series; the names are the usual ones of any HTTP server. */
+export const httpMetrics = {
+  requests: {
+    name: 'http_requests_total',
+    kind: 'counter',
+    help: 'Requests answered, by method, route template and status',
+    labels: ofRequest,
+  },
+  duration: {
+    name: 'http_request_duration_seconds',
+    kind: 'histogram',
+    help: 'Time from a request to its answer, by method, route and status',
+    labels: ofRequest,
+  },
+} as const satisfies Record<string, Metric>;
+
+export type ThreadMetricName = keyof typeof threadMetrics;
+export type ServerMetricName = keyof typeof serverMetrics;
