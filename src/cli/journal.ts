@@ -2,7 +2,7 @@ import { existsSync, readdirSync, rmdirSync, rmSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from '../config.js';
-import { listJournals, listSegments } from '../journal/reader.js';
+import { listJournals, listSegments } from '../journal/segments.js';
 import { type JournalSummary, summarise } from '../journal/summary.js';
 import { claimFolder, isOwned } from '../runtime/folder-lock.js';
 import { takeInJournal } from '../workers/ingest/ingest.js';
@@ -98,7 +98,7 @@ async function drainOne(
     }
     failures = 0;
     clicks += (outcome.after?.clicks ?? 0) - (outcome.before?.clicks ?? 0);
-    onLeft(outcome.pendingBytes);
+    if (outcome.pendingBytes !== undefined) onLeft(outcome.pendingBytes);
     if (outcome.isGone) return clicks;
   }
   return undefined;

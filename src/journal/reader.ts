@@ -1,6 +1,5 @@
-import { closeSync, openSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { closeSync, renameSync, rmSync } from 'node:fs';
 import path from 'node:path';
-import type { Checkpoint } from '../store/clicks.js';
 import {
   DETAILED_FORM,
   decodeSegmentHeader,
@@ -9,12 +8,12 @@ import {
   type JournalledLink,
   LINK_NUMBER_BITS,
   LINK_NUMBER_MASK,
-  parseSegmentFile,
   SEGMENT_HEADER_BYTES,
-  segmentFile,
   WORDS_PER_CLICK,
 } from './format.js';
+import type { JournalPosition } from './position.js';
 import { readAt, scanFrames } from './scan.js';
+import { copyStretch, listSegments, openSegment, syncFolder } from './segments.js';
 
 /** What was noted of a visit, where visits are noted; empty for unknown. */
 export interface JournalledVisit {
@@ -34,8 +33,8 @@ export interface JournalledClick {
 
 /** The clicks between two positions of a journal. */
 export interface JournalPiece {
-  readonly from: Checkpoint;
-  readonly to: Checkpoint;
+  readonly from: JournalPosition;
+  readonly to: JournalPosition;
   readonly clicks: readonly JournalledClick[];
   /** Clicks that the frames' counts tell were here and can't be read. */
   readonly unreadable: number;
@@ -75,8 +74,10 @@ export class JournalReader {
   readonly folder: string;
   readonly journalId: string;
   readonly #onDamage: (damage: Damage) => void;
-  #position: Checkpoint | undefined;
+  #position: JournalPosition | undefined;
   #known = new KnownLinks(-1);
+  /** Damage that has been kept and said: the names of its files, with their sizes in bytes. */
+  readonly #kept = new Map<string, number>();
 
   constructor(folder: string, journalId: string, onDamage: (damage: Damage) => void) {
     this.folder = folder;
@@ -84,11 +85,11 @@ export class JournalReader {
     this.#onDamage = onDamage;
   }
 
-  get position(): Checkpoint | undefined {
+  get position(): JournalPosition | undefined {
     return this.#position;
   }
 
-  seek(position: Checkpoint | undefined): void {
+  seek(position: JournalPosition | undefined): void {
     this.#position = position;
   }
 
@@ -98,7 +99,7 @@ export class JournalReader {
    * @param written How far a living writer has got; `undefined` for a journal whose writer is no more.
    * @returns `undefined` when there is nothing to read now.
    */
-  read(mostClicks: number, written: Checkpoint | undefined): JournalPiece | undefined {
+  read(mostClicks: number, written: JournalPosition | undefined): JournalPiece | undefined {
     const from = this.#position;
     if (from === undefined) throw new Error('a journal is read from a position');
     for (const segment of this.#segments(written)) {
@@ -110,7 +111,7 @@ export class JournalReader {
   }
 
   /** Removes the complete segments that lie before the position. @returns the bytes they took. */
-  removeIngested(written: Checkpoint | undefined): number {
+  removeIngested(written: JournalPosition | undefined): number {
     const position = this.#position;
     if (position === undefined) return 0;
     let removed = 0;
@@ -131,12 +132,20 @@ export class JournalReader {
     );
   }
 
-  /** Whether no segment is left. */
+  /** Whether no segment is left. @throws when that can't be found out. */
   get isGone(): boolean {
     return this.#segments(undefined).length === 0;
   }
 
-  #segments(written: Checkpoint | undefined): Segment[] {
+  /**
+   * Makes the removal of the segments outlive a loss of power.
+   * @returns whether their folder is there: when it is not, they may come back with it.
+   */
+  syncRemovals(): boolean {
+    return syncFolder(this.folder);
+  }
+
+  #segments(written: JournalPosition | undefined): Segment[] {
     return listSegments(this.folder, this.journalId).map(({ number, file, size }) => {
       const isComplete = written === undefined || number < written.segment;
       const reached = number === written?.segment ? written.offset : 0;
@@ -144,13 +153,14 @@ export class JournalReader {
     });
   }
 
-  #readSegment(segment: Segment, from: Checkpoint, start: number, mostClicks: number): JournalPiece {
-    const descriptor = openSync(segment.file, 'r');
+  #readSegment(segment: Segment, from: JournalPosition, start: number, mostClicks: number): JournalPiece {
+    const descriptor = openSegment(segment.file);
     try {
       const header = decodeSegmentHeader(readAt(descriptor, 0, SEGMENT_HEADER_BYTES));
       if (typeof header === 'string') {
         // An empty file is one whose writer was ended between opening and writing it.
-        if (segment.end > 0)
+        if (segment.size > 0 && segment.isComplete) this.#putAway(segment, header);
+        else if (segment.end > 0)
           this.#keepAside(descriptor, segment, { offset: 0, bytes: segment.end, reason: header });
         const to = { segment: segment.number, offset: Math.max(SEGMENT_HEADER_BYTES, segment.end) };
         return { from, to, clicks: [], unreadable: 0, isFull: false };
@@ -192,24 +202,37 @@ export class JournalReader {
     return known;
   }
 
+  /** Keeps damaged bytes in a file of their own. */
   #keepAside(
     descriptor: number,
     segment: Segment,
     { offset, bytes, reason }: { offset: number; bytes: number; reason: string },
   ): void {
-    const keptAs = `${path.basename(segment.file)}.${offset}.damaged`;
-    let isKept = true;
-    try {
-      const target = path.join(this.folder, keptAs);
-      writeFileSync(`${target}.tmp`, readAt(descriptor, offset, bytes));
-      renameSync(`${target}.tmp`, target);
-    } catch {
-      isKept = false;
-    }
     const file = path.basename(segment.file);
-    this.#onDamage({ file, offset, bytes, reason, keptAs: isKept ? keptAs : undefined });
+    const keptAs = `${file}.${offset}.damaged`;
+    // A step that kept it may have failed later, and be tried again.
+    if (this.#kept.get(keptAs) === bytes) return;
+    try {
+      copyStretch(descriptor, offset, bytes, path.join(this.folder, keptAs));
+      this.#kept.set(keptAs, bytes);
+      this.#onDamage({ file, offset, bytes, reason, keptAs });
+    } catch (error) {
+      // A full disk must not hold up the ingest, which is what makes room. Anything else is tried again.
+      if (!diskFull.has((error as NodeJS.ErrnoException).code ?? '')) throw error;
+      this.#onDamage({ file, offset, bytes, reason, keptAs: undefined });
+    }
+  }
+
+  /** Puts away a whole file that can't be one of ours, however large it is. */
+  #putAway(segment: Segment, reason: string): void {
+    const file = path.basename(segment.file);
+    const keptAs = `${file}.0.damaged`;
+    renameSync(segment.file, path.join(this.folder, keptAs));
+    this.#onDamage({ file, offset: 0, bytes: segment.size, reason, keptAs });
   }
 }
+
+const diskFull = new Set(['ENOSPC', 'EDQUOT']);
 
 /** The links and texts of one segment as far as it has been read. */
 class KnownLinks {
@@ -260,43 +283,13 @@ class KnownLinks {
 }
 
 /** A complete segment without a whole header, that nobody has looked at yet. */
-function isStump(segment: Segment, from: Checkpoint): boolean {
+function isStump(segment: Segment, from: JournalPosition): boolean {
   const isPassed = segment.number === from.segment && from.offset > 0;
   return segment.isComplete && segment.size < SEGMENT_HEADER_BYTES && !isPassed;
 }
 
 /** Where a segment is to be read from, given how far its journal has been taken in. */
-function startIn(segment: number, position: Checkpoint): number {
+function startIn(segment: number, position: JournalPosition): number {
   if (segment < position.segment) return Number.POSITIVE_INFINITY;
   return Math.max(SEGMENT_HEADER_BYTES, segment === position.segment ? position.offset : 0);
-}
-
-/** The segments of a journal on the disk, in order. */
-export function listSegments(
-  folder: string,
-  journalId: string,
-): { number: number; file: string; size: number }[] {
-  return readFolder(folder)
-    .map(parseSegmentFile)
-    .filter((parsed) => parsed?.journalId === journalId)
-    .map((parsed) => parsed?.segment ?? 0)
-    .sort((a, b) => a - b)
-    .map((number) => {
-      const file = path.join(folder, segmentFile(journalId, number));
-      return { number, file, size: statSync(file, { throwIfNoEntry: false })?.size ?? 0 };
-    });
-}
-
-/** The journals that have a segment in a folder. */
-export function listJournals(folder: string): string[] {
-  const ids = readFolder(folder).map((file) => parseSegmentFile(file)?.journalId);
-  return [...new Set(ids.filter((id) => id !== undefined))];
-}
-
-function readFolder(folder: string): string[] {
-  try {
-    return readdirSync(folder);
-  } catch {
-    return [];
-  }
 }

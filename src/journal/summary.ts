@@ -1,8 +1,8 @@
-import { closeSync, openSync } from 'node:fs';
+import { closeSync } from 'node:fs';
 import path from 'node:path';
 import { decodeSegmentHeader, SEGMENT_HEADER_BYTES, WORDS_PER_CLICK } from './format.js';
-import { listSegments } from './reader.js';
 import { readAt, scanFrames } from './scan.js';
+import { listSegments, openSegment } from './segments.js';
 
 /** What a journal holds. */
 export interface JournalSummary {
@@ -33,7 +33,7 @@ export function summarise(
   const segments = listSegments(folder, journalId);
   for (const { file, size } of segments) {
     const name = path.basename(file);
-    const descriptor = openSync(file, 'r');
+    const descriptor = openSegment(file);
     try {
       const header = decodeSegmentHeader(readAt(descriptor, 0, SEGMENT_HEADER_BYTES));
       if (typeof header === 'string') damages.push({ file: name, offset: 0, bytes: size, reason: header });

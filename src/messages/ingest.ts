@@ -1,11 +1,12 @@
-import type { Checkpoint, ClickTotals } from '../store/clicks.js';
+import type { JournalPosition } from '../journal/position.js';
+import type { ClickTotals } from '../store/clicks.js';
 
 /** One step of taking in a journal. */
 export interface IngestJob {
   readonly folder: string;
   readonly journalId: string;
   /** How far a living gateway has written; `undefined` for a journal whose writer is no more. */
-  readonly written: Checkpoint | undefined;
+  readonly written: JournalPosition | undefined;
 }
 
 export interface IngestOutcome {
@@ -16,7 +17,8 @@ export interface IngestOutcome {
   readonly before: ClickTotals | undefined;
   readonly after: ClickTotals | undefined;
   readonly removedBytes: number;
-  readonly pendingBytes: number;
+  /** Bytes on the disk still to be ingested; `undefined` when that could not be found out. */
+  readonly pendingBytes: number | undefined;
   /** Time of the last click taken in by this step, ms since 1970. */
   readonly newestMs: number | undefined;
   /** Whether there may be more to take in at once. */

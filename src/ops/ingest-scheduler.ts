@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readdirSync, rmdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from '../config.js';
-import { listJournals } from '../journal/reader.js';
+import { listJournals } from '../journal/segments.js';
 import type { ThreadCounters } from '../memory/counters.js';
 import { type JournalSlot, JournalSlots } from '../memory/journal-slots.js';
 import { Database, type ServerState } from '../memory/server-state.js';
@@ -293,8 +293,10 @@ export class IngestScheduler {
     const outcome = await this.#options.ingest({ journalId, folder, written }).catch(failedOutcome);
     journal.isRunning = false;
     this.#running -= 1;
-    journal.pendingBytes = outcome.pendingBytes;
-    journal.writtenBytesThen = writtenBytes;
+    if (outcome.pendingBytes !== undefined) {
+      journal.pendingBytes = outcome.pendingBytes;
+      journal.writtenBytesThen = writtenBytes;
+    }
     this.#account(journal, outcome);
     if (outcome.isAtEnd) this.#missMissing(journal, framed);
     if (outcome.failure !== undefined) this.#failed(journal, outcome.failure);
@@ -391,7 +393,7 @@ function hasWork(journal: Journal): boolean {
 
 function failedOutcome(error: unknown): IngestOutcome {
   const failure = error instanceof Error ? error.message : String(error);
-  return { ...nothingIngested, hasMore: true, failure };
+  return { ...nothingIngested, pendingBytes: undefined, hasMore: true, failure };
 }
 
 function removeIfEmpty(folder: string): void {

@@ -1,12 +1,7 @@
+import type { JournalPosition } from '../journal/position.js';
 import { copyInto } from '../postgres/copy.js';
 import { verdictOf } from '../postgres/failures.js';
 import { type Connection, rowsOf, type Statement } from '../postgres/pool.js';
-
-/** How far a journal has been taken in; the offset is where the next frame begins. */
-export interface Checkpoint {
-  readonly segment: number;
-  readonly offset: number;
-}
 
 /** What became of a journal's clicks, from its beginning. */
 export interface ClickTotals {
@@ -21,7 +16,7 @@ export interface ClickTotals {
 }
 
 /** How far a journal has been taken in, with what became of its clicks. */
-export interface CheckpointRow extends Checkpoint {
+export interface CheckpointRow extends JournalPosition {
   readonly totals: ClickTotals;
 }
 
@@ -29,8 +24,8 @@ export interface CheckpointRow extends Checkpoint {
 export interface ClickBatch<Click> {
   readonly journalId: string;
   /** Where the batch begins: it goes in only if the journal has been taken in exactly so far. */
-  readonly from: Checkpoint;
-  readonly to: Checkpoint;
+  readonly from: JournalPosition;
+  readonly to: JournalPosition;
   readonly clicks: readonly Click[];
   /** Clicks between the two positions that can't be read. */
   readonly unreadable: number;

@@ -2,11 +2,11 @@ import { randomUUID } from 'node:crypto';
 import { CachedLink } from '../../src/gateway/redirect/link-cache.js';
 import { LinkTable } from '../../src/gateway/redirect/link-table.js';
 import { PLAIN_FORM } from '../../src/journal/format.js';
+import type { JournalPosition } from '../../src/journal/position.js';
 import { type Damage, type JournalledClick, JournalReader } from '../../src/journal/reader.js';
 import { ClickJournal, type ClickJournalOptions } from '../../src/journal/writer.js';
 import { Counters, type ThreadCounters } from '../../src/memory/counters.js';
 import { type JournalSlot, JournalSlots } from '../../src/memory/journal-slots.js';
-import type { Checkpoint } from '../../src/store/clicks.js';
 
 const slots = new JournalSlots();
 const { counters: sharedCounters } = new Counters().claim('gateway');
@@ -71,12 +71,16 @@ export interface ReadJournal {
 export function readJournal(
   folder: string,
   journalId: string,
-  { most = 1000, written, restart = false }: { most?: number; written?: Checkpoint; restart?: boolean } = {},
+  {
+    most = 1000,
+    written,
+    restart = false,
+  }: { most?: number; written?: JournalPosition; restart?: boolean } = {},
 ): ReadJournal {
   const damages: Damage[] = [];
   const clicks: JournalledClick[] = [];
   let unreadable = 0;
-  const start = (position: Checkpoint): JournalReader => {
+  const start = (position: JournalPosition): JournalReader => {
     const made = new JournalReader(folder, journalId, (damage) => damages.push(damage));
     made.seek(position);
     return made;

@@ -1,7 +1,21 @@
-import { readdirSync, readFileSync, rmSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import {
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { parseConfig } from '../../src/config.js';
+import { segmentFile } from '../../src/journal/format.js';
+import { listJournals } from '../../src/journal/segments.js';
 import { Counters } from '../../src/memory/counters.js';
 import { Pool } from '../../src/postgres/pool.js';
 import { createLogger } from '../../src/runtime/logger.js';
@@ -168,6 +182,73 @@ describe('taking in a journal', () => {
     }
     expect(context.counters.get('ingestBatches')).toBe(1);
     expect(logged.join('')).toContain('3 clicks were rejected and set aside');
+  });
+
+  describe('whose folder', () => {
+    let away: string;
+
+    /** Ingests a part of a journal, so that it has a checkpoint and files; then the folder goes elsewhere. */
+    async function takePart(): Promise<TestJournal> {
+      const journal = openJournal(folder, { segmentBytes: 4096 });
+      clickSome(journal, { 1: 500, 2: 300 });
+      journal.journal.close();
+      context = makeContext({ CLICK_INGEST_BATCH: '100' });
+      const job = { folder, journalId: journal.journalId, written: undefined };
+      expect((await takeInJournal(context, job)).failure).toBeUndefined();
+      away = `${folder}-away`;
+      renameSync(folder, away);
+      return journal;
+    }
+
+    const checkpoints = (): Promise<unknown[]> => database.query('SELECT FROM journal_checkpoints');
+
+    it('can’t be read is not gone: the step fails, and nothing counts twice when it can be read again', async () => {
+      const { journalId, ...journal } = await takePart();
+      writeFileSync(folder, 'in its place');
+      for (let attempt = 0; attempt < 3; attempt += 1) {
+        const outcome = await takeInJournal(context, { folder, journalId, written: undefined });
+        expect(outcome).toMatchObject({ isGone: false, isAtEnd: false, pendingBytes: undefined });
+        expect(outcome.failure).toContain('ENOTDIR');
+      }
+      expect(context.counters.get('ingestFailures')).toBeGreaterThanOrEqual(3);
+      expect(await checkpoints()).toHaveLength(1);
+      rmSync(folder);
+      renameSync(away, folder);
+      await drain({ journalId, ...journal });
+      expect(await clicksByUrl()).toEqual({ 1: 500, 2: 300 });
+      expect(await checkpoints()).toEqual([]);
+    });
+
+    it('is away with all that is in it keeps its checkpoint, for it may come back', async () => {
+      const journal = await takePart();
+      await drain(journal);
+      expect(await checkpoints()).toHaveLength(1);
+      renameSync(away, folder);
+      await drain(journal);
+      expect(await clicksByUrl()).toEqual({ 1: 500, 2: 300 });
+      expect(await checkpoints()).toEqual([]);
+    });
+  });
+
+  it('sets a file aside that is no journal, whole and once, and opens nothing that is no file', async () => {
+    const journal = openJournal(folder);
+    clickSome(journal, { 1: 5 });
+    journal.journal.close();
+    const { journalId } = journal;
+    const junk = path.join(folder, segmentFile(journalId, 2));
+    writeFileSync(junk, '');
+    truncateSync(junk, 2 * 1024 ** 3);
+    mkdirSync(path.join(folder, segmentFile(journalId, 3)));
+    execFileSync('mkfifo', [path.join(folder, segmentFile(journalId, 4))]);
+    symlinkSync('/dev/zero', path.join(folder, segmentFile(journalId, 5)));
+    await drain(journal);
+    expect(await clicksByUrl()).toEqual({ 1: 5 });
+    expect(statSync(`${junk}.0.damaged`).size).toBe(2 * 1024 ** 3);
+    expect(logged.filter((line) => line.includes('not a click journal'))).toHaveLength(1);
+    expect(readdirSync(folder).filter((name) => name.endsWith('.clicks'))).toHaveLength(3);
+    const fifo = randomUUID();
+    execFileSync('mkfifo', [path.join(folder, segmentFile(fifo, 1))]);
+    expect(listJournals(folder)).toEqual([]);
   });
 
   it('tells PostgreSQL being away as a failure, and goes on after', async () => {

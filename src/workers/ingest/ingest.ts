@@ -1,18 +1,11 @@
-import { appendFileSync } from 'node:fs';
-import path from 'node:path';
 import { type Damage, type JournalledClick, type JournalPiece, JournalReader } from '../../journal/reader.js';
 import { type IngestJob, type IngestOutcome, nothingIngested } from '../../messages/ingest.js';
 import { verdictOf } from '../../postgres/failures.js';
 import { inTransaction } from '../../postgres/pool.js';
-import {
-  type ClickTotals,
-  forgetJournal,
-  ingestClicks,
-  type RejectedClick,
-  readCheckpoint,
-} from '../../store/clicks.js';
+import { type ClickTotals, forgetJournal, ingestClicks, readCheckpoint } from '../../store/clicks.js';
 import { type WorkerThread, workerThread } from '../thread.js';
 import { copyRows, isCounted } from './click-events.js';
+import { keepRejected, type RejectedFile } from './rejected-clicks.js';
 
 const TRANSACTION_DEADLINE_MS = 120_000;
 const ROUNDS = 4;
@@ -47,7 +40,16 @@ export async function takeInJournal(thread: IngestContext, job: IngestJob): Prom
     known.reader.seek(undefined);
     thread.counters.add('ingestFailures');
     const failure = `${verdictOf(error)}: ${error instanceof Error ? error.message : String(error)}`;
-    return { ...nothingIngested, pendingBytes: known.reader.pendingBytes(), hasMore: true, failure };
+    return { ...nothingIngested, pendingBytes: pendingBytes(known.reader), hasMore: true, failure };
+  }
+}
+
+/** What failed may be the very listing that this takes. */
+function pendingBytes(reader: JournalReader): number | undefined {
+  try {
+    return reader.pendingBytes();
+  } catch {
+    return undefined;
   }
 }
 
@@ -78,7 +80,6 @@ async function step(thread: IngestContext, known: Known, job: IngestJob): Promis
     }
     reader.seek(piece.to);
     known.totals = result.totals;
-    setAside(thread, job, piece, result.rejected);
     const removedBytes = reader.removeIngested(job.written);
     counters.add('ingestBatches');
     counters.add('ingestBytes', bytesOf(piece));
@@ -100,7 +101,7 @@ async function step(thread: IngestContext, known: Known, job: IngestJob): Promis
 /** One transaction; a second, careful one when PostgreSQL rejects what is in the first. */
 async function takeIn(
   { pool, log }: IngestContext,
-  { journalId }: IngestJob,
+  { folder, journalId }: IngestJob,
   { from, to, clicks, unreadable }: JournalPiece,
 ): ReturnType<typeof ingestClicks<JournalledClick>> {
   const batch = {
@@ -113,10 +114,18 @@ async function takeIn(
     isCounted,
     rows: copyRows,
   };
-  const ingest = (isCareful: boolean): ReturnType<typeof ingestClicks<JournalledClick>> =>
-    pool.run(TRANSACTION_DEADLINE_MS, (connection) =>
-      inTransaction(connection, () => ingestClicks(connection, batch, isCareful)),
+  const ingest = async (isCareful: boolean): ReturnType<typeof ingestClicks<JournalledClick>> => {
+    let rejected: RejectedFile | undefined;
+    const result = await pool.run(TRANSACTION_DEADLINE_MS, (connection) =>
+      inTransaction(connection, async () => {
+        const ingested = await ingestClicks(connection, batch, isCareful);
+        rejected = ingested.done ? keepRejected(folder, batch, ingested.rejected) : undefined;
+        return ingested;
+      }),
     );
+    rejected?.commit(log);
+    return result;
+  };
   try {
     return await ingest(false);
   } catch (error) {
@@ -131,34 +140,14 @@ async function finish(thread: IngestContext, known: Known, job: IngestJob): Prom
   const { reader, totals } = known;
   const removedBytes = reader.removeIngested(job.written);
   const isGone = job.written === undefined && reader.isGone;
-  if (isGone) {
-    // The files first: a checkpoint without files is harmless, files without it would count twice.
+  // The files first, for good: a checkpoint without files is harmless, files without it would count twice.
+  // Where the whole folder is away, they may come back with it.
+  if (isGone && reader.syncRemovals()) {
     await thread.pool.run(thread.config.CALL_DEADLINE_MS, (connection) =>
       forgetJournal(connection, job.journalId),
     );
   }
   return { ...nothingIngested, before: totals, after: totals, removedBytes, isAtEnd: true, isGone };
-}
-
-/** Keeps what PostgreSQL will not take, with its reason, in a file beside the journal. */
-function setAside(
-  { log }: IngestContext,
-  { folder, journalId }: IngestJob,
-  { to }: JournalPiece,
-  rejected: readonly RejectedClick<JournalledClick>[],
-): void {
-  if (rejected.length === 0) return;
-  const file = `${journalId}.${to.segment}.rejected.ndjson`;
-  const lines = rejected.map(({ click, reason }) => `${JSON.stringify({ reason, ...click })}\n`);
-  log.error(
-    { file, clicks: rejected.length },
-    `${rejected.length} clicks were rejected and set aside in ${file}`,
-  );
-  try {
-    appendFileSync(path.join(folder, file), lines.join(''));
-  } catch (error) {
-    log.error({ error, clicks: lines }, 'the rejected clicks could not be kept in a file');
-  }
 }
 
 function bytesOf({ from, to }: JournalPiece): number {
