@@ -71,11 +71,14 @@ export class ClickJournal {
   /** Where the next frame goes in the open segment. */
   #offset = 0;
   #openedMs = 0;
+  /** The same by the monotonic clock: the other may be set. */
+  #openedAtMs = 0;
 
   #held: HeldFrame[] = [];
   #heldBytes = 0;
   #retryTimer: NodeJS.Timeout | undefined;
   readonly #syncTimer: NodeJS.Timeout | undefined;
+  readonly #rollTimer: NodeJS.Timeout;
   #isDirty = false;
   #isSyncing = false;
 
@@ -86,6 +89,7 @@ export class ClickJournal {
     this.#cells = options.counters.cells;
     this.#frame = new JournalFrame(options.form);
     this.#frame.startSegment(this.#segment);
+    this.#rollTimer = setInterval(() => this.#rollIdle(), options.segmentMs).unref();
     if (typeof options.sync === 'object') {
       this.#syncTimer = setInterval(() => this.#sync(), options.sync.everyMs).unref();
     }
@@ -138,6 +142,7 @@ export class ClickJournal {
   close(): void {
     this.flush();
     clearInterval(this.#syncTimer);
+    clearInterval(this.#rollTimer);
     clearInterval(this.#retryTimer);
     try {
       this.#writeHeld();
@@ -192,8 +197,16 @@ export class ClickJournal {
       this.#beginRetrying();
       return;
     }
-    const isOld = this.#frame.timeMs - this.#openedMs >= segmentMs;
+    const isOld = Math.abs(this.#frame.timeMs - this.#openedMs) >= segmentMs;
     if (this.#offset >= segmentBytes || isOld || this.#frame.textCount >= MOST_TEXTS) this.#endSegment();
+  }
+
+  /** Without clicks there is no turn that could end an old segment, and only an ended one can go. */
+  #rollIdle(): void {
+    if (this.#offset === 0 || this.#held.length > 0) return;
+    if (performance.now() - this.#openedAtMs < this.#options.segmentMs) return;
+    this.flush();
+    if (this.#held.length === 0 && this.#offset > 0) this.#endSegment();
   }
 
   #isFull(): boolean {
@@ -219,6 +232,7 @@ export class ClickJournal {
 
   #segmentHeader(): Buffer {
     this.#openedMs = Date.now();
+    this.#openedAtMs = performance.now();
     const { journalId } = this.#options;
     return encodeSegmentHeader({ journalId, segment: this.#segment, createdMs: this.#openedMs });
   }

@@ -43,6 +43,8 @@ interface Journal {
   totals: ClickTotals | undefined;
   /** Clicks that were written and are nowhere to be read. */
   missing: number;
+  /** Segments before this number are ingested and removed. */
+  clearedTo: number;
   /** Since when there has been something to take in, ms since 1970. */
   behindSinceMs: number | undefined;
 }
@@ -207,6 +209,7 @@ export class IngestScheduler {
       writtenBytesThen: 0,
       totals: slot === undefined ? undefined : { clicks: 0, dropped: 0, rejected: 0, unreadable: 0 },
       missing: 0,
+      clearedTo: 1,
       behindSinceMs: slot === undefined ? Date.now() : undefined,
     };
     this.#journals.set(journalId, journal);
@@ -298,7 +301,10 @@ export class IngestScheduler {
       journal.writtenBytesThen = writtenBytes;
     }
     this.#account(journal, outcome);
-    if (outcome.isAtEnd) this.#missMissing(journal, framed);
+    if (outcome.isAtEnd) {
+      this.#missMissing(journal, framed);
+      journal.clearedTo = Math.max(journal.clearedTo, written?.segment ?? 0);
+    }
     if (outcome.failure !== undefined) this.#failed(journal, outcome.failure);
     else this.#succeeded(journal, outcome);
     if (outcome.isGone && !isLive) this.#bury(journal);
@@ -388,7 +394,8 @@ function sumOf({ clicks, dropped, rejected, unreadable }: ClickTotals): number {
 }
 
 function hasWork(journal: Journal): boolean {
-  return !journal.isLive || (journal.slot?.pending ?? 0) > 0 || journal.behindSinceMs !== undefined;
+  if (!journal.isLive || journal.behindSinceMs !== undefined || journal.slot === undefined) return true;
+  return journal.slot.pending > 0 || journal.slot.written.segment > journal.clearedTo;
 }
 
 function failedOutcome(error: unknown): IngestOutcome {
