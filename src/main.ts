@@ -82,7 +82,8 @@ function banner(config: Config, supervisor: Supervisor, port: number, startedMs:
   say(`Switchyard ${packageVersion()} serves http://${host}:${port} after ${startedMs} ms`);
   const { embedded, seedReports } = supervisor;
   if (embedded !== undefined) {
-    say(`  embedded PostgreSQL in ${embedded.folder}`);
+    const place = embedded.isOutside ? ', outside DATA_DIR: it stays when that is removed' : '';
+    say(`  embedded PostgreSQL in ${embedded.folder}${place}`);
     say(`  open it with: ${embedded.psqlCommand}`);
   } else if (!supervisor.hasDatabase) {
     say('  PostgreSQL can not be reached yet: calls are answered 503 until it can');

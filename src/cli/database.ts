@@ -14,10 +14,11 @@ export interface ToolDatabase extends IngestContext {
 /** The database that the settings name, for a tool; an embedded one is started when it is down. */
 export async function openDatabase(config: Config): Promise<ToolDatabase> {
   const given = givenDatabase(config);
-  const embedded = given === undefined ? await EmbeddedPostgres.start(config.DATA_DIR) : undefined;
+  const log = createLogger('tool', config.LOG_LEVEL, (line) => process.stderr.write(line));
+  const notice = (line: string): void => log.warn(line);
+  const embedded = given === undefined ? await EmbeddedPostgres.start(config.DATA_DIR, notice) : undefined;
   const address = (given ?? embedded?.address) as DatabaseAddress;
   const { counters } = new Counters().claim('ingest');
-  const log = createLogger('tool', config.LOG_LEVEL, (line) => process.stderr.write(line));
   const pool = new Pool({
     address,
     max: 1,

@@ -1,6 +1,8 @@
 #!/usr/bin/env node
 import { parseArgs } from 'node:util';
 import { ConfigError, loadConfig } from '../config.js';
+import { removeOutsideCluster } from '../postgres/cluster-place.js';
+import { listClusters } from './clusters.js';
 import { drainJournals, showJournals, verifyJournals } from './journal.js';
 import { reconcile } from './reconcile.js';
 
@@ -9,6 +11,8 @@ const USAGE = `usage:
   switchyard journal verify <folder>            reads every frame; ends with 1 when anything is damaged
   switchyard journal drain <folder>             takes journals of servers that are no more into the database
   switchyard reconcile [--repair]               compares each link's counter with its click events
+  switchyard clusters                           embedded databases that lie outside of their data folders
+  switchyard clusters remove <cluster>          removes one that no data folder names
 
 <folder> is a data folder, or a journal folder within one. The database is the one that the settings
 name (DATABASE_URL or its parts, from the environment or .env).`;
@@ -29,6 +33,14 @@ async function main(): Promise<number> {
   if (command === 'reconcile' && action === undefined) {
     const wrong = await reconcile(loadConfig(), values.repair);
     return wrong === 0 || values.repair ? Exit.OK : Exit.FOUND;
+  }
+  if (command === 'clusters' && action === undefined) {
+    listClusters();
+    return Exit.OK;
+  }
+  if (command === 'clusters' && action === 'remove' && folder !== undefined) {
+    await removeOutsideCluster(folder);
+    return Exit.OK;
   }
   if (command === 'journal' && folder !== undefined && !values.repair) {
     switch (action) {

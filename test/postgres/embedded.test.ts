@@ -17,7 +17,6 @@ import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { canReach, installedBinaries, reachableBinaries } from '../../src/postgres/binaries.js';
 import { EmbeddedPostgres } from '../../src/postgres/embedded.js';
-import { connectDatabase } from '../support/database.js';
 import { makeFolder } from '../support/folders.js';
 import { startServer } from '../support/server.js';
 import { click, createUrl, type Url } from '../support/suite.js';
@@ -143,20 +142,6 @@ describe('the embedded PostgreSQL', () => {
     expect(isRunning(pid)).toBe(false);
   });
 
-  it('starts over when its making was interrupted', async () => {
-    mkdirSync(path.join(dataDir, 'postgres/cluster'), { recursive: true });
-    writeFileSync(path.join(dataDir, 'postgres/cluster/PG_VERSION'), '17\n');
-    const embedded = await EmbeddedPostgres.start(dataDir);
-    const database = await connectDatabase(embedded.address);
-    expect(
-      await database.query(
-        `SELECT current_setting('server_encoding') AS e, current_setting('lc_messages') AS l`,
-      ),
-    ).toEqual([{ e: 'UTF8', l: 'C' }]);
-    await database.drop();
-    expect(await embedded.stop()).toBe(true);
-  });
-
   it('never has its password half written, and begins its log anew when it has grown', async () => {
     const folder = path.join(dataDir, 'postgres');
     const first = await EmbeddedPostgres.start(dataDir);
@@ -178,7 +163,7 @@ describe('the embedded PostgreSQL', () => {
   it('says where to look when it can’t start', async () => {
     const embedded = await EmbeddedPostgres.start(dataDir);
     await embedded.stop();
-    rmSync(path.join(dataDir, 'postgres/cluster/global'), { recursive: true });
+    rmSync(path.join(dataDir, 'postgres/cluster/pg_xact'), { recursive: true });
     await expect(EmbeddedPostgres.start(dataDir)).rejects.toThrow(/did not start; see .*postgres\.log$/);
     rmSync(path.join(dataDir, 'postgres'), { recursive: true });
   });

@@ -1,7 +1,8 @@
 import { rmSync } from 'node:fs';
 import pg from 'pg';
 import type { TestProject } from 'vitest/node';
-import { type EmbeddedAddress, EmbeddedPostgres } from '../../src/postgres/embedded.js';
+import type { EmbeddedAddress } from '../../src/postgres/answer.js';
+import { EmbeddedPostgres } from '../../src/postgres/embedded.js';
 import { clientOptions } from '../../src/postgres/pool.js';
 import { prepareDatabase } from '../../src/store/migrate.js';
 import { makeFolder } from './folders.js';

@@ -1,8 +1,8 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { chownSync, closeSync, mkdirSync, openSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import type { EmbeddedAddress } from '../../src/postgres/answer.js';
 import { postgresIdentity } from '../../src/postgres/binaries.js';
-import type { EmbeddedAddress } from '../../src/postgres/embedded.js';
 import { connectDatabase, type TestDatabase } from './database.js';
 import { makeFolder } from './folders.js';
 import { freePort } from './program.js';

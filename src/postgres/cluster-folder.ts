@@ -1,0 +1,99 @@
+import { existsSync, readdirSync, readFileSync, renameSync, rmdirSync, rmSync } from 'node:fs';
+import path from 'node:path';
+import { EmbeddedPostgresError } from './binaries.js';
+
+/** What initdb makes stands under such a name until it is whole. */
+const UNFINISHED = /^cluster\.[0-9a-f]{12}\.new$/;
+
+/**
+ * Whether a cluster has to be made: only where nothing is. A folder with files in it is never removed and
+ * never initialised, whatever is missing from it.
+ * @param major Of the PostgreSQL that is to run on it.
+ * @throws EmbeddedPostgresError for what is neither a whole cluster of this version nor nothing.
+ */
+export function needsInitialising(folder: string, major: number): boolean {
+  const cluster = path.join(folder, 'cluster');
+  const version = textOf(path.join(cluster, 'PG_VERSION'))?.trim();
+  if (version === undefined) {
+    if (holdsFiles(cluster)) {
+      throw new EmbeddedPostgresError(
+        `the embedded PostgreSQL: ${cluster} holds files but no PG_VERSION: restore it from a backup, or move it away to begin with an empty database`,
+      );
+    }
+    // The file comes after the cluster. Alone, it says that there was one.
+    if (textOf(path.join(folder, 'access.json')) !== undefined) {
+      throw new EmbeddedPostgresError(
+        `the embedded PostgreSQL: ${cluster} is missing or empty, though ${folder}/access.json is there: restore it from a backup, or remove that file to begin with an empty database`,
+      );
+    }
+    return true;
+  }
+  if (Number(version) !== major) {
+    throw new EmbeddedPostgresError(
+      `the embedded PostgreSQL: ${cluster} was made by PostgreSQL ${version}, this is ${major}: take a dump with the version that made it and set DATABASE_URL, or move it away to begin with an empty database`,
+    );
+  }
+  if (textOf(path.join(cluster, 'global/pg_control')) === undefined) {
+    throw new EmbeddedPostgresError(
+      `the embedded PostgreSQL: ${cluster} is not whole (no global/pg_control): restore it from a backup, or move it away to begin with an empty database`,
+    );
+  }
+  return false;
+}
+
+/** Removes what an initdb that was killed has left; no PostgreSQL ever ran on it. */
+export function removeUnfinished(folder: string): void {
+  for (const name of readdirSync(folder)) {
+    if (UNFINISHED.test(name)) rmSync(path.join(folder, name), { recursive: true, force: true });
+  }
+}
+
+/** Gives a new cluster its name. What holds anything is not replaced: the kernel refuses. */
+export function putInPlace(unfinished: string, cluster: string): void {
+  try {
+    removeEmptyFolders(cluster);
+    renameSync(unfinished, cluster);
+  } catch (error) {
+    if (!['ENOTEMPTY', 'EEXIST'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
+    throw new EmbeddedPostgresError(
+      `the embedded PostgreSQL: ${cluster} was filled by somebody else meanwhile: start again`,
+    );
+  }
+}
+
+/** What an initdb left that was killed early; anything but an empty folder ends it with ENOTEMPTY. */
+function removeEmptyFolders(folder: string): void {
+  if (!existsSync(folder)) return;
+  for (const entry of readdirSync(folder, { withFileTypes: true })) {
+    if (entry.isDirectory()) removeEmptyFolders(path.join(folder, entry.name));
+  }
+  rmdirSync(folder);
+}
+
+/** A file's text; `undefined` only where there is none. */
+function textOf(file: string): string | undefined {
+  try {
+    return readFileSync(file, 'latin1');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw unreadable(file, error);
+  }
+}
+
+function holdsFiles(folder: string): boolean {
+  try {
+    return readdirSync(folder, { withFileTypes: true }).some(
+      (entry) => !entry.isDirectory() || holdsFiles(path.join(folder, entry.name)),
+    );
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
+    throw unreadable(folder, error);
+  }
+}
+
+function unreadable(file: string, error: unknown): EmbeddedPostgresError {
+  const { code } = error as NodeJS.ErrnoException;
+  return new EmbeddedPostgresError(
+    `the embedded PostgreSQL: ${file} can't be read (${code}): start as the user who made it, or set DATABASE_URL`,
+  );
+}
