@@ -19,6 +19,9 @@ const Exit = {
   DEADLINE: 6,
 } as const;
 
+/** Request line and headers of one request; the shipped Nginx forwards less. */
+const MAX_HEAD_BYTES = 16_384;
+
 /** A data folder that can't be made or written. */
 const dataDirFailures = new Set(['EACCES', 'EPERM', 'EROFS', 'ENOSPC', 'ENOTDIR', 'ENAMETOOLONG']);
 
@@ -57,6 +60,8 @@ function freePort({ HOST, PORT }: Config): Promise<number> {
 /** The library is a binary for certain systems; elsewhere it does not load. */
 async function requireGatewayLibrary(): Promise<void> {
   try {
+    // Read once, when the library loads. Its own 4 kB would not hold a long query beside a few headers.
+    process.env.UWS_HTTP_MAX_HEADERS_SIZE = String(MAX_HEAD_BYTES);
     await import('uWebSockets.js');
   } catch {
     const need = process.versions.modules === '115' ? '2.27' : '2.38';

@@ -53,11 +53,12 @@ describeWith('nginx')('Nginx in front of a gateway', () => {
 
   it('takes every header at its longest without meeting the gateway’s limit', async () => {
     const { short_code: code } = await createUrl(server);
-    const answer = await fetchRaw(nginx.port, `/${code}?${'q'.repeat(2048 - code.length - 2)}`, {
+    const answer = await fetchRaw(nginx.port, `/${code}?${'q'.repeat(8170 - code.length - 2)}`, {
       host: 'h'.repeat(255),
       'content-type': 'c'.repeat(128),
       'content-length': '0',
       'x-chaos-token': 't'.repeat(128),
+      ...Object.fromEntries(otherHeaders.map((name) => [name, 'o'.repeat(1000)])),
       'x-request-id': 'r'.repeat(128),
       'x-forwarded-proto': 'https',
       'x-forwarded-for': '2001:0db8:1111:2222:3333:4444:5555:6666',
@@ -176,6 +177,12 @@ describeWith('nginx')('Nginx in front of a gateway', () => {
     expect([...load.statuses.keys()].filter((status) => status !== 0)).toEqual([302]);
   });
 });
+
+/** Headers that are passed on besides those of an ordinary visit. */
+const otherHeaders = [
+  ...['accept', 'accept-encoding', 'authorization', 'content-encoding', 'idempotency-key', 'if-none-match'],
+  ...['origin', 'purpose', 'sec-purpose', 'x-api-key', 'x-link-password'],
+];
 
 interface Answer {
   readonly status: number;

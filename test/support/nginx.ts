@@ -87,11 +87,15 @@ export async function checkNginx(
 
 function addresses(ports: readonly number[], port: number, statusPort: number): NginxVariables {
   // "resolve" asks a DNS server, and is known to newer versions only: here the addresses are known.
-  const server = environmentOf('nginx').NGINX_UPSTREAM?.replace(' resolve', '') ?? '';
+  const serversOf = (name: string): string => {
+    const server = environmentOf('nginx')[name]?.replace(' resolve', '') ?? '';
+    return ports.map((one) => server.replace('app:5000', `127.0.0.1:${one}`)).join(' ');
+  };
   return {
     NGINX_LISTEN: `127.0.0.1:${port}`,
     NGINX_STATUS_LISTEN: `127.0.0.1:${statusPort}`,
-    NGINX_UPSTREAM: ports.map((one) => server.replace('app:5000', `127.0.0.1:${one}`)).join(' '),
+    NGINX_UPSTREAM: serversOf('NGINX_UPSTREAM'),
+    NGINX_UPSTREAM_WRITES: serversOf('NGINX_UPSTREAM_WRITES'),
   };
 }
 

@@ -29,8 +29,9 @@ export function sendRaw(port: number, bytes: string | Buffer, quietMs = 3000): P
   });
 }
 
-/** Whether the body has the length that the header says. */
+/** Whether the head is there, and the body has the length that it says. */
 function isComplete(answer: Buffer): boolean {
+  if (!answer.includes('\r\n\r\n')) return false;
   const { headers, body } = parseAnswer(answer);
   const length = headers.get('content-length');
   return length !== undefined && Buffer.byteLength(body, 'latin1') >= Number(length);
