@@ -34,6 +34,7 @@ export const errorRegistry = {
   METHOD_NOT_ALLOWED: { status: 405, text: 'Method not allowed', global: true },
   BODY_DEADLINE: { status: 408, text: 'Request timeout', global: true },
   USERNAME_EXISTS: { status: 409, text: 'Username already exists' },
+  LINK_EXPIRED: { status: 410, text: 'Link expired' },
   BODY_TOO_LARGE: { status: 413, text: 'Request body too large', global: true },
   INTERNAL: { status: 500, text: 'Internal server error', global: true },
   UNAVAILABLE: { status: 503, text: 'Service unavailable', global: true },

@@ -24,7 +24,9 @@ export const routes = [
 ] as const;
 export type Route = (typeof routes)[number];
 
-export const statuses = [200, 201, 204, 302, 400, 401, 404, 405, 408, 409, 413, 500, 503] as const;
+export const statuses = [
+  200, 201, 204, 301, 302, 303, 307, 308, 400, 401, 404, 405, 408, 409, 410, 413, 500, 503,
+] as const;
 export type Status = (typeof statuses)[number];
 
 /** Numbers the combinations of method, route and status, for counters in shared memory. */

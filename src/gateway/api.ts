@@ -7,7 +7,7 @@ import type { Calls } from './call-client.js';
 import type { Bodies } from './http/bodies.js';
 import type { Exchange, Headers } from './http/exchange.js';
 import { type JsonObject, parseJsonObject } from './http/json.js';
-import type { Flight } from './redirect/redirect.js';
+import type { Flight } from './redirect/code-resolver.js';
 import {
   type Parsed,
   parseCreateEvent,

@@ -27,6 +27,12 @@ export interface FlightControl<Flight> {
   onFailed(error: ErrorCode, flights: readonly Flight[]): void;
 }
 
+/** A short code on its way, and who is to hear of it. All flights of a gateway have one control. */
+interface FlightOf<Flight> {
+  readonly shortCode: string;
+  readonly control: FlightControl<Flight>;
+}
+
 interface PendingCall {
   readonly deadlineMs: number;
   /** The worker it was sent to; none while it is queued. */
@@ -48,9 +54,8 @@ const SWEEP_MS = 25;
  * call is answered once: by a worker, or with UNAVAILABLE when its deadline passes, its worker dies,
  * PostgreSQL is known to be down or too many calls are waiting.
  */
-export class Calls<Flight extends { readonly shortCode: string }> {
+export class Calls<Flight extends FlightOf<Flight>> {
   readonly #options: CallsOptions;
-  readonly #control: FlightControl<Flight>;
   readonly #ports: MessagePort[] = [];
   #nextPort = 0;
   /** A gateway listens a moment before it has a worker; what is asked until then waits for the first. */
@@ -66,9 +71,8 @@ export class Calls<Flight extends { readonly shortCode: string }> {
   readonly #sweeper: NodeJS.Timeout;
   readonly #sendQueued = (): void => this.#send();
 
-  constructor(options: CallsOptions, control: FlightControl<Flight>) {
+  constructor(options: CallsOptions) {
     this.#options = options;
-    this.#control = control;
     this.#sweeper = setInterval(() => this.#sweep(), SWEEP_MS);
   }
 
@@ -110,7 +114,7 @@ export class Calls<Flight extends { readonly shortCode: string }> {
   resolve(flight: Flight): void {
     const refusal = this.#refusal();
     if (refusal !== undefined) {
-      this.#control.onFailed(refusal, [flight]);
+      flight.control.onFailed(refusal, [flight]);
       return;
     }
     this.#queuedFlights.push(flight);
@@ -147,7 +151,7 @@ export class Calls<Flight extends { readonly shortCode: string }> {
     this.#nextPort += 1;
     if (port === undefined) {
       for (const { id } of calls) this.#settle(id, { ok: false, error: 'UNAVAILABLE' });
-      if (flights.length > 0) this.#control.onFailed('UNAVAILABLE', flights);
+      flights[0]?.control.onFailed('UNAVAILABLE', flights);
       return;
     }
     for (const { id } of calls) {
@@ -186,8 +190,8 @@ export class Calls<Flight extends { readonly shortCode: string }> {
     if (pending === undefined) return;
     this.#resolving.delete(resolution.resolveId);
     this.#resolvingFlights -= pending.flights.length;
-    if (resolution.ok) this.#control.onLinks(resolution.links, pending.flights);
-    else this.#control.onFailed(resolution.error, pending.flights);
+    if (resolution.ok) pending.flights[0]?.control.onLinks(resolution.links, pending.flights);
+    else pending.flights[0]?.control.onFailed(resolution.error, pending.flights);
   }
 
   #sweep(): void {
@@ -197,7 +201,7 @@ export class Calls<Flight extends { readonly shortCode: string }> {
     if (!this.#hasHadWorker && (isDown || now >= this.#startedMs + this.#options.deadlineMs)) {
       const flights = this.#queuedFlights;
       this.#queuedFlights = [];
-      if (flights.length > 0) this.#control.onFailed('UNAVAILABLE', flights);
+      flights[0]?.control.onFailed('UNAVAILABLE', flights);
     }
     for (const [id, { deadlineMs }] of this.#pending) {
       if (isDown || now >= deadlineMs) this.#giveUp(id);

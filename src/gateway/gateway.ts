@@ -16,8 +16,11 @@ import { Bodies } from './http/bodies.js';
 import type { Exchange, ExchangeHost } from './http/exchange.js';
 import { RequestLog } from './http/request-log.js';
 import { Operations } from './operations.js';
+import { CodeResolver, type Flight } from './redirect/code-resolver.js';
 import { LinkCache } from './redirect/link-cache.js';
-import { type Flight, Redirect } from './redirect/redirect.js';
+import { Redirect } from './redirect/redirect.js';
+import { Turn } from './redirect/turn.js';
+import { Answers } from './redirect/visit-answers.js';
 import { VisitReader } from './redirect/visit-reader.js';
 import { registerRoutes } from './router.js';
 import { SupervisorLink } from './supervisor-link.js';
@@ -53,6 +56,7 @@ class Gateway {
   readonly #app = uWS.App();
   readonly #log;
   readonly #journal: ClickJournal;
+  readonly #turn: Turn;
   readonly #redirect: Redirect;
   readonly #calls: Calls<Flight>;
   readonly #bodies: Bodies;
@@ -107,12 +111,23 @@ class Gateway {
       coherence: new Coherence(data.coherence),
       counters,
     });
-    this.#redirect = new Redirect(cache, this.#journal, this.#host, visitReader(config));
-    this.#calls = new Calls(
-      { state, counters, pendingMax: config.CALL_PENDING_MAX, deadlineMs: config.CALL_DEADLINE_MS },
-      this.#redirect,
-    );
-    this.#redirect.calls = this.#calls;
+    this.#calls = new Calls({
+      state,
+      counters,
+      pendingMax: config.CALL_PENDING_MAX,
+      deadlineMs: config.CALL_DEADLINE_MS,
+    });
+    this.#turn = new Turn(counters, state, () => this.#journal.flush());
+    const answers = new Answers(this.#journal, this.#turn, state);
+    this.#redirect = new Redirect({
+      cache,
+      journal: this.#journal,
+      turn: this.#turn,
+      answers,
+      resolver: new CodeResolver({ cache, answers, calls: this.#calls, counters, state }),
+      host: this.#host,
+      visits: visitReader(config),
+    });
     this.#bodies = new Bodies({
       counters,
       maxBytes: config.BODY_MAX_BYTES,
@@ -214,7 +229,7 @@ class Gateway {
     this.#isClosed = true;
     this.#closeListener();
     this.#app.close();
-    this.#redirect.endTurn();
+    this.#turn.end();
     this.#journal.close();
     this.#calls.close();
     this.#bodies.close();

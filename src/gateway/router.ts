@@ -80,26 +80,18 @@ export function registerRoutes(app: TemplatedApp, targets: RouteTargets): void {
       if (method === 'get') app.head(path, handle);
     }
   }
-  registerRedirects(app, redirect, host);
+  registerRedirects(app, redirect);
   app.any('/*', (res, req) => {
     new Exchange(res, req, 'unmatched', host).fail('NOT_FOUND');
   });
 }
 
-function registerRedirects(app: TemplatedApp, redirect: Redirect, host: ExchangeHost): void {
+function registerRedirects(app: TemplatedApp, redirect: Redirect): void {
   const alias: Route = '/urls/:short_code/redirect';
-  if (redirect.hasVisits) app.get('/:short_code', (res, req) => redirect.other(res, req, '/:short_code'));
-  else app.get('/:short_code', (res, req) => redirect.get(res, req));
-  app.head('/:short_code', (res, req) => redirect.other(res, req, '/:short_code'));
-  app.get(alias, (res, req) => redirect.other(res, req, alias));
-  app.head(alias, (res, req) => redirect.other(res, req, alias));
   for (const route of ['/:short_code', alias] as const) {
-    app.any(route, (res, req) => {
-      const exchange = new Exchange(res, req, route, host);
-      if (exchange.parameter === '') exchange.fail('NOT_FOUND');
-      else refuse(exchange, methodNames.get);
-    });
+    app.any(route, (res, req) => redirect.visit(res, req, route));
   }
+  if (!redirect.hasVisits) app.get('/:short_code', (res, req) => redirect.get(res, req));
 }
 
 /** An id that is no integer names no route, whatever the method. */

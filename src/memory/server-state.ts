@@ -4,7 +4,9 @@ export type DatabaseState = (typeof Database)[keyof typeof Database];
 
 const DATABASE_CELL = 0;
 const COHERENT_CELL = 1;
-const CELLS = 2;
+/** How far the database's clock is ahead of ours, in milliseconds. */
+const CLOCK_OFFSET_CELL = 2;
+const CELLS = 3;
 
 /** A few facts that the supervisor alone writes and every thread reads, in shared memory. */
 export class ServerState {
@@ -31,5 +33,16 @@ export class ServerState {
 
   set coherent(value: boolean) {
     Atomics.store(this.#cells, COHERENT_CELL, value ? 1 : 0);
+  }
+
+  /** Milliseconds since 1970 by the database's clock, by which links begin and expire on every server. */
+  get databaseNowMs(): number {
+    return Date.now() + Atomics.load(this.#cells, CLOCK_OFFSET_CELL);
+  }
+
+  /** @param offsetMs How far the database's clock is ahead of ours; beyond 24 days it counts as 24 days. */
+  setDatabaseClockOffset(offsetMs: number): void {
+    const limit = 0x7fffffff;
+    Atomics.store(this.#cells, CLOCK_OFFSET_CELL, Math.max(-limit, Math.min(limit, Math.round(offsetMs))));
   }
 }

@@ -79,6 +79,8 @@ export interface ResolvedLinks {
   /** `null` for a link without an owner. */
   readonly userIds: readonly (string | null)[];
   readonly targets: readonly string[];
+  /** JSON text of what a link does besides leading to its target; `null` for a plain one. */
+  readonly options: readonly (string | null)[];
 }
 
 /** What became of a batch's codes: links for those that lead somewhere, nothing for the others. */

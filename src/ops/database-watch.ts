@@ -122,6 +122,7 @@ export class DatabaseWatch {
       }
       client.on('notification', ({ payload }) => this.#hear(payload ?? '*'));
       await withDeadline(client, client.query(`LISTEN ${CHANNEL}`), this.#options.connectMs);
+      await this.#readClock(client, this.#options.connectMs);
     } catch (error) {
       cut(client);
       throw error;
@@ -158,11 +159,22 @@ export class DatabaseWatch {
     await this.#pause(everyMs);
     if (this.#isStopped) return undefined;
     try {
-      await withDeadline(client, client.query('SELECT 1'), timeoutMs);
+      await this.#readClock(client, timeoutMs);
       return undefined;
     } catch (error) {
       return error as Error;
     }
+  }
+
+  /** Links begin and expire by the database's clock, on every server at the same second. */
+  async #readClock(client: pg.Client, timeoutMs: number): Promise<void> {
+    const askedMs = Date.now();
+    const query = client.query<{ now_ms: string }>(
+      'SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now_ms',
+    );
+    const { rows } = await withDeadline(client, query, timeoutMs);
+    const answeredMs = Date.now();
+    this.#options.state.setDatabaseClockOffset(Number(rows[0]?.now_ms) - (askedMs + answeredMs) / 2);
   }
 
   #hear(payload: string): void {

@@ -22,6 +22,8 @@ export type ResolvedRow = readonly [
   id: string,
   userId: string | null,
   originalUrl: string,
+  /** JSON text of what the link does besides; `null` for a plain one. Times are whole seconds since 1970. */
+  options: string | null,
 ];
 
 export interface NewUrl {
@@ -35,8 +37,15 @@ export interface NewUrl {
 
 const resolveStatement: Statement = {
   name: 'url_resolve',
-  text: `SELECT short_code, id, user_id, original_url FROM short_urls
-         WHERE short_code = ANY ($1::text[]) AND is_active`,
+  text: `SELECT short_code, id, user_id, original_url,
+           CASE WHEN redirect_status <> 302 OR cache_seconds IS NOT NULL OR valid_since IS NOT NULL
+                  OR expires_at IS NOT NULL OR max_clicks IS NOT NULL OR password_hash IS NOT NULL OR forward_query
+                THEN json_build_object(
+                  'status', redirect_status, 'cache', cache_seconds,
+                  'since', floor(extract(epoch FROM valid_since)), 'until', floor(extract(epoch FROM expires_at)),
+                  'expired_url', expired_url, 'limited', max_clicks IS NOT NULL,
+                  'password', password_hash IS NOT NULL, 'query', forward_query) END
+         FROM short_urls WHERE short_code = ANY ($1::text[]) AND is_active`,
 };
 
 const getStatement: Statement = {

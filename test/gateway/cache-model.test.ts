@@ -185,7 +185,7 @@ class Model {
 
   #lookup(which: number, index: number): void {
     const cache = this.#caches[which] as LinkCache;
-    const link = cache.lookup(codes[index] ?? '');
+    const link = cache.lookup(codes[index] ?? '', 0);
     const floor = this.#floor[index] ?? 0;
     if (link !== undefined) {
       this.hits += 1;
@@ -228,15 +228,15 @@ describe('the link cache', () => {
     const cache = new LinkCache({ maxLinks: 10, maxUnknown: 10, unknownMs: 100, coherence, counters });
     const row = { urlId: '1', userId: null, shortCode: 'abcdef', target: 'https://example.com' };
     cache.fill(row, cache.stamp('abcdef'));
-    expect(cache.lookup('abcdef')?.target).toBe(row.target);
+    expect(cache.lookup('abcdef', 0)?.target).toBe(row.target);
     coherence.beginEpoch();
-    expect(cache.lookup('abcdef')).toBeUndefined();
+    expect(cache.lookup('abcdef', 0)).toBeUndefined();
     expect(cache.lookupSuspect('abcdef')?.target).toBe(row.target);
     coherence.invalidate('abcdef');
     expect(cache.lookupSuspect('abcdef')).toBeUndefined();
     cache.fill(row, cache.stamp('abcdef'));
     coherence.invalidateAll();
-    expect(cache.lookup('abcdef')).toBeUndefined();
+    expect(cache.lookup('abcdef', 0)).toBeUndefined();
   });
 
   it('believes an unknown code to be unknown for a short time only', () => {

@@ -9,13 +9,18 @@ const statusLines: Readonly<Record<Status, string>> = {
   200: '200 OK',
   201: '201 Created',
   204: '204 No Content',
+  301: '301 Moved Permanently',
   302: '302 Found',
+  303: '303 See Other',
+  307: '307 Temporary Redirect',
+  308: '308 Permanent Redirect',
   400: '400 Bad Request',
   401: '401 Unauthorized',
   404: '404 Not Found',
   405: '405 Method Not Allowed',
   408: '408 Request Timeout',
   409: '409 Conflict',
+  410: '410 Gone',
   413: '413 Payload Too Large',
   500: '500 Internal Server Error',
   503: '503 Service Unavailable',
@@ -104,9 +109,9 @@ export class Exchange {
     this.#end(204, [], undefined, undefined);
   }
 
-  /** 302 with an empty body. */
-  redirect(location: string): void {
-    this.#end(302, [['Location', location]], undefined, undefined);
+  /** A redirect with an empty body. */
+  redirect(status: 301 | 302 | 303 | 307 | 308, location: string, headers: Headers = []): void {
+    this.#end(status, [...headers, ['Location', location]], undefined, undefined);
   }
 
   fail(code: ErrorCode, detail?: string, headers: Headers = []): void {

@@ -2,6 +2,7 @@ import { LRUCache } from 'lru-cache';
 import type { NumberedLink } from '../../journal/frame.js';
 import { type Coherence, slotOf } from '../../memory/coherence.js';
 import type { ThreadCounters } from '../../memory/counters.js';
+import type { LinkOptions } from './link-options.js';
 import { type LinkRow, LinkTable, type Stamp } from './link-table.js';
 
 /**
@@ -28,6 +29,15 @@ export class CachedLink implements NumberedLink {
 
   get location(): string {
     return this.#table.location(this.#entry);
+  }
+
+  /** The place of its status in `redirectStatuses`. */
+  get statusIndex(): number {
+    return this.#table.statusIndex(this.#entry);
+  }
+
+  get options(): LinkOptions {
+    return this.#table.options(this.#entry);
   }
 
   /** Where it leads, as it was given. */
@@ -94,12 +104,23 @@ export class LinkCache {
     this.#unknownMs = options.unknownMs;
   }
 
-  /** The link of a code if it may be served as it is. */
-  lookup(shortCode: string): CachedLink | undefined {
+  /**
+   * The link of a code if it is coherent and its head is its whole answer.
+   * @param nowSeconds Since TABLE_EPOCH_SECONDS.
+   */
+  lookup(shortCode: string, nowSeconds: number): CachedLink | undefined {
     const entry = this.#links.find(shortCode);
     if (entry === LinkTable.none) return undefined;
-    if (this.#coherence.version(this.#links.slot(entry)) !== this.#links.version(entry)) return undefined;
-    if (this.#coherence.epoch() !== this.#links.epoch(entry)) return undefined;
+    if (!this.#links.isFresh(entry, nowSeconds)) return undefined;
+    if (!this.#isCoherent(entry)) return undefined;
+    this.#links.touch(entry);
+    return this.#found.at(entry);
+  }
+
+  /** The link of a code if it is coherent, whatever it takes to answer. */
+  lookupAny(shortCode: string): CachedLink | undefined {
+    const entry = this.#links.find(shortCode);
+    if (entry === LinkTable.none || !this.#isCoherent(entry)) return undefined;
     this.#links.touch(entry);
     return this.#found.at(entry);
   }
@@ -113,6 +134,14 @@ export class LinkCache {
     if (entry === LinkTable.none) return undefined;
     const isTrue = this.#coherence.version(this.#links.slot(entry)) === this.#links.version(entry);
     return isTrue ? this.#found.at(entry) : undefined;
+  }
+
+  #isCoherent(entry: number): boolean {
+    const links = this.#links;
+    return (
+      this.#coherence.version(links.slot(entry)) === links.version(entry) &&
+      this.#coherence.epoch() === links.epoch(entry)
+    );
   }
 
   /** Whether a code is known not to exist, or not to be active. */
@@ -132,10 +161,10 @@ export class LinkCache {
     return { slot, version: this.#coherence.version(slot), epoch: this.#coherence.epoch() };
   }
 
-  /** Keeps what was read after `stamp` was taken; what was invalidated meanwhile is lent, not kept. */
+  /** Keeps what was read after `stamp` was taken; what was invalidated meanwhile is good for this once. */
   fill(row: LinkRow, stamp: Stamp): CachedLink {
     const isTrue = this.#coherence.version(stamp.slot) === stamp.version;
-    const entry = isTrue ? this.#links.put(row, stamp) : this.#links.lend(row, stamp);
+    const entry = isTrue ? this.#links.put(row, stamp) : this.#links.putTransient(row, stamp);
     this.#counters.set('cachedLinks', this.#links.size);
     return this.#found.at(entry);
   }

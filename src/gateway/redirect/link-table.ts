@@ -1,4 +1,8 @@
+import { randomBytes } from 'node:crypto';
 import { locationOf } from '../../api/location.js';
+import { flat } from './flat-text.js';
+import { bakedHead, type LinkOptions, locationIn, plainOptions, redirectStatuses } from './link-options.js';
+import { CodePacker, UNPACKED_HIGH, unpackCode } from './packed-code.js';
 
 /** A link as the database has it; ids are PostgreSQL's own text. */
 export interface LinkRow {
@@ -7,6 +11,8 @@ export interface LinkRow {
   readonly shortCode: string;
   /** Where it leads, as it was given; the Location header is made of it. */
   readonly target: string;
+  /** Absent for a plain link: 302 at any time, for anyone, as often as they like. */
+  readonly options?: LinkOptions | undefined;
 }
 
 /** What was known of a code's coherence before its row was read; see src/memory/coherence.ts. */
@@ -16,31 +22,32 @@ export interface Stamp {
   readonly epoch: number;
 }
 
-const HEAD = '302 Found\r\nLocation: ';
-
 /** Columns of an entry, all 32-bit: together they are half a cache line. */
 const KEY_HIGH = 1;
+/** The coherence slot, and above it what is known of the entry in a bit or two. */
 const SLOT = 2;
 const VERSION = 3;
 const EPOCH = 4;
 const JOURNAL_SEGMENT = 5;
 const JOURNAL_REF = 6;
-/** Whether the entry was used since the clock's hand last came by. */
-const USED = 7;
+/** The second from which a hit may not be answered from the head alone. */
+const FRESH_UNTIL = 7;
 const COLUMNS_BITS = 3;
 
-/** Share of the table that is taken at most: beyond it, probing gets long. */
-const FULLEST = 0.75;
-const NONE = -1;
+const SLOT_MASK = (1 << 18) - 1;
+/** Whether the entry was used since the clock's hand last came by. */
+const USED_BIT = 1 << 18;
+const STATUS_SHIFT = 19;
 
-const LONGEST_PACKED = 10;
-const CHARACTERS_A_WORD = 5;
-/** Six bits for each of 64 characters; 255 for the others. */
-const sixBits = new Uint8Array(256).fill(255);
-/** Upper half of a key that is only a number: no packed code has both of these bits. */
-const NUMBERED = 0xc0000000 | 0;
-const packable = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
-for (const [index, character] of [...packable].entries()) sixBits[character.charCodeAt(0)] = index;
+/** Seconds are counted from here, so that they fit 31 bits until 2088. */
+export const TABLE_EPOCH_SECONDS = Date.UTC(2020, 0, 1) / 1000;
+const FRESH_FOR_EVER = 0x7fffffff;
+/** A link that takes more than its head to answer is never fresh. */
+const NEVER_FRESH = -0x80000000;
+
+/** Share of the table that is taken at most: beyond it, probing gets long. */
+const MAX_LOAD = 0.75;
+const NONE = -1;
 
 /**
  * One gateway's links in columns, a fixed number of them at most, found by short code.
@@ -57,7 +64,7 @@ for (const [index, character] of [...packable].entries()) sixBits[character.char
  */
 export class LinkTable {
   static readonly none = NONE;
-  readonly #most: number;
+  readonly #max: number;
   readonly #capacity: number;
   /** From a 32-bit hash to a place. */
   readonly #scale: number;
@@ -68,6 +75,13 @@ export class LinkTable {
   readonly #heads: string[];
   /** Targets of those entries whose Location says them in another form: few are not ASCII. */
   readonly #targets = new Map<number, string>();
+  /** Options of the links that have any. */
+  readonly #options = new Map<number, LinkOptions>();
+  readonly #packer = new CodePacker();
+  /** Without a secret, codes could be chosen that all hash to one place and are probed for ever. */
+  readonly #secret0: number;
+  readonly #secret1: number;
+  readonly #secret2: number;
   readonly #numbers = new Map<string, number>();
   readonly #numbered = new Map<number, string>();
   #lastNumber = 0;
@@ -75,11 +89,15 @@ export class LinkTable {
   #hand = 0;
   #low = 0;
   #high = 0;
-  #lentCode = '';
+  #transientCode = '';
 
-  constructor(most: number) {
-    this.#most = most;
-    this.#capacity = Math.max(8, Math.ceil(most / FULLEST));
+  constructor(max: number) {
+    this.#max = max;
+    this.#capacity = Math.max(8, Math.ceil(max / MAX_LOAD));
+    const secrets = new Int32Array(randomBytes(12).buffer.slice(0, 12));
+    this.#secret0 = secrets[0] as number;
+    this.#secret1 = secrets[1] as number;
+    this.#secret2 = (secrets[2] as number) | 1;
     this.#scale = this.#capacity / 2 ** 32;
     // One beyond: the link that is not kept.
     this.#cells = new Int32Array((this.#capacity + 1) << COLUMNS_BITS);
@@ -93,14 +111,18 @@ export class LinkTable {
 
   /** The entry of a code; `LinkTable.none` when there is none. */
   find(shortCode: string): number {
-    if (!this.#pack(shortCode)) {
+    const packer = this.#packer;
+    let low: number;
+    let high: number;
+    if (packer.pack(shortCode)) {
+      low = packer.low;
+      high = packer.high;
+    } else {
       const number = this.#numbers.get(shortCode);
       if (number === undefined) return NONE;
-      this.#low = number;
-      this.#high = NUMBERED;
+      low = number;
+      high = UNPACKED_HIGH;
     }
-    const low = this.#low;
-    const high = this.#high;
     const cells = this.#cells;
     const heads = this.#heads;
     for (let entry = this.#home(low, high); ; entry = this.#next(entry)) {
@@ -111,18 +133,31 @@ export class LinkTable {
     }
   }
 
+  /** How many entries are looked at to find a code, or to find that it is not there. */
+  probes(shortCode: string): number {
+    const entry = this.find(shortCode);
+    if (entry === NONE || !this.#packer.pack(shortCode)) return 1;
+    return this.#distance(this.#home(this.#packer.low, this.#packer.high), entry) + 1;
+  }
+
   /** Notes that an entry is of use. */
   touch(entry: number): void {
-    const cell = (entry << COLUMNS_BITS) + USED;
+    const cell = (entry << COLUMNS_BITS) + SLOT;
+    const word = this.#cells[cell] as number;
     // Most are noted already, and a line that is not written need not be fetched for writing.
-    if (this.#cells[cell] === 0) this.#cells[cell] = 1;
+    if ((word & USED_BIT) === 0) this.#cells[cell] = word | USED_BIT;
   }
 
   /** Keeps a link in place of what was known of its code. @returns its entry. */
   put(row: LinkRow, stamp: Stamp): number {
     this.remove(row.shortCode);
-    if (this.#size === this.#most) this.#evict();
-    if (!this.#pack(row.shortCode)) this.#number(row.shortCode);
+    if (this.#size === this.#max) this.#evict();
+    if (this.#packer.pack(row.shortCode)) {
+      this.#low = this.#packer.low;
+      this.#high = this.#packer.high;
+    } else {
+      this.#number(row.shortCode);
+    }
     let entry = this.#home(this.#low, this.#high);
     while (this.#isTaken(entry)) entry = this.#next(entry);
     this.#cells[entry << COLUMNS_BITS] = this.#low;
@@ -133,9 +168,9 @@ export class LinkTable {
   }
 
   /** Makes an entry of a link without keeping it: it lasts until the next call of this. */
-  lend(row: LinkRow, stamp: Stamp): number {
+  putTransient(row: LinkRow, stamp: Stamp): number {
     this.#write(this.#capacity, row, stamp);
-    this.#lentCode = row.shortCode;
+    this.#transientCode = row.shortCode;
     return this.#capacity;
   }
 
@@ -145,7 +180,21 @@ export class LinkTable {
   }
 
   slot(entry: number): number {
-    return this.#cells[(entry << COLUMNS_BITS) + SLOT] as number;
+    return (this.#cells[(entry << COLUMNS_BITS) + SLOT] as number) & SLOT_MASK;
+  }
+
+  /** Whether the entry's head is its whole answer at this second, counted from TABLE_EPOCH_SECONDS. */
+  isFresh(entry: number, nowSeconds: number): boolean {
+    return nowSeconds < (this.#cells[(entry << COLUMNS_BITS) + FRESH_UNTIL] as number);
+  }
+
+  /** The place of the redirect's status in `redirectStatuses`. */
+  statusIndex(entry: number): number {
+    return ((this.#cells[(entry << COLUMNS_BITS) + SLOT] as number) >>> STATUS_SHIFT) & 3;
+  }
+
+  options(entry: number): LinkOptions {
+    return this.#options.get(entry) ?? plainOptions;
   }
 
   version(entry: number): number {
@@ -183,7 +232,7 @@ export class LinkTable {
   }
 
   location(entry: number): string {
-    return this.head(entry).slice(HEAD.length);
+    return locationIn(this.head(entry));
   }
 
   target(entry: number): string {
@@ -191,14 +240,18 @@ export class LinkTable {
   }
 
   shortCode(entry: number): string {
-    if (entry === this.#capacity) return this.#lentCode;
+    if (entry === this.#capacity) return this.#transientCode;
     const low = this.#cells[entry << COLUMNS_BITS] as number;
     const high = this.#cells[(entry << COLUMNS_BITS) + KEY_HIGH] as number;
-    return high === NUMBERED ? (this.#numbered.get(low) as string) : unpack(low, high);
+    return high === UNPACKED_HIGH ? (this.#numbered.get(low) as string) : unpackCode(low, high);
   }
 
   #home(low: number, high: number): number {
-    return Math.floor((hash(low, high) >>> 0) * this.#scale);
+    let mixed = Math.imul(low ^ this.#secret0, this.#secret2);
+    mixed = Math.imul(mixed ^ (mixed >>> 15) ^ high ^ this.#secret1, 0x85ebca6b);
+    mixed = Math.imul(mixed ^ (mixed >>> 15), this.#secret2);
+    mixed = Math.imul(mixed ^ (mixed >>> 13), 0xc2b2ae35);
+    return Math.floor(((mixed ^ (mixed >>> 16)) >>> 0) * this.#scale);
   }
 
   #next(entry: number): number {
@@ -209,19 +262,21 @@ export class LinkTable {
     return this.#heads[entry] !== '';
   }
 
-  #write(entry: number, { urlId, userId, target }: LinkRow, { slot, version, epoch }: Stamp): void {
+  #write(entry: number, { urlId, userId, target, options }: LinkRow, { slot, version, epoch }: Stamp): void {
     const cell = entry << COLUMNS_BITS;
     const cells = this.#cells;
-    cells[cell + SLOT] = slot;
+    const { status } = options ?? plainOptions;
+    cells[cell + SLOT] = slot | (redirectStatuses.indexOf(status) << STATUS_SHIFT);
     cells[cell + VERSION] = version;
     cells[cell + EPOCH] = epoch;
     cells[cell + JOURNAL_SEGMENT] = 0;
-    cells[cell + USED] = 0;
+    cells[cell + FRESH_UNTIL] = freshUntil(options);
     this.#ids[entry * 2] = BigInt(urlId);
     this.#ids[entry * 2 + 1] = BigInt(userId ?? 0);
     const location = locationOf(target);
-    this.#heads[entry] = flat(HEAD + location);
+    this.#heads[entry] = flat(bakedHead(options ?? plainOptions, location));
     this.#setTarget(entry, location === target ? undefined : target);
+    this.#setOptions(entry, options);
   }
 
   /** Removes the next entry that was not used since the hand came by last. */
@@ -229,9 +284,10 @@ export class LinkTable {
     for (;;) {
       this.#hand = this.#next(this.#hand);
       if (!this.#isTaken(this.#hand)) continue;
-      const cell = (this.#hand << COLUMNS_BITS) + USED;
-      if (this.#cells[cell] === 0) break;
-      this.#cells[cell] = 0;
+      const cell = (this.#hand << COLUMNS_BITS) + SLOT;
+      const word = this.#cells[cell] as number;
+      if ((word & USED_BIT) === 0) break;
+      this.#cells[cell] = word & ~USED_BIT;
     }
     this.#vacate(this.#hand);
   }
@@ -239,7 +295,7 @@ export class LinkTable {
   /** Empties an entry, and moves up what had to probe past it. */
   #vacate(entry: number): void {
     const number = this.#cells[entry << COLUMNS_BITS] as number;
-    if (this.#cells[(entry << COLUMNS_BITS) + KEY_HIGH] === NUMBERED) {
+    if (this.#cells[(entry << COLUMNS_BITS) + KEY_HIGH] === UNPACKED_HIGH) {
       this.#numbers.delete(this.#numbered.get(number) as string);
       this.#numbered.delete(number);
     }
@@ -255,6 +311,7 @@ export class LinkTable {
     this.#cells.fill(0, hole << COLUMNS_BITS, (hole + 1) << COLUMNS_BITS);
     this.#heads[hole] = '';
     this.#setTarget(hole, undefined);
+    this.#setOptions(hole, undefined);
     this.#size -= 1;
   }
 
@@ -267,11 +324,17 @@ export class LinkTable {
     this.#ids.copyWithin(to * 2, from * 2, from * 2 + 2);
     this.#heads[to] = this.#heads[from] as string;
     this.#setTarget(to, this.#targets.get(from));
+    this.#setOptions(to, this.#options.get(from));
   }
 
   #setTarget(entry: number, target: string | undefined): void {
     if (target === undefined) this.#targets.delete(entry);
     else this.#targets.set(entry, flat(target));
+  }
+
+  #setOptions(entry: number, options: LinkOptions | undefined): void {
+    if (options === undefined) this.#options.delete(entry);
+    else this.#options.set(entry, options);
   }
 
   /** Sets the key of a code that can't be packed: a number that no other code has. */
@@ -281,53 +344,15 @@ export class LinkTable {
     this.#numbers.set(shortCode, this.#lastNumber);
     this.#numbered.set(this.#lastNumber, shortCode);
     this.#low = this.#lastNumber;
-    this.#high = NUMBERED;
-  }
-
-  /** Sets the key of a code. @returns false for a code that can't be packed. */
-  #pack(shortCode: string): boolean {
-    const { length } = shortCode;
-    if (length === 0 || length > LONGEST_PACKED) return false;
-    let low = length & 3;
-    let high = length >> 2;
-    for (let index = 0; index < length; index += 1) {
-      const unit = shortCode.charCodeAt(index);
-      const bits = unit < 256 ? (sixBits[unit] as number) : 255;
-      if (bits === 255) return false;
-      if (index < CHARACTERS_A_WORD) low = (low << 6) | bits;
-      else high = (high << 6) | bits;
-    }
-    this.#low = low;
-    this.#high = high;
-    return true;
+    this.#high = UNPACKED_HIGH;
   }
 }
 
-function unpack(low: number, high: number): string {
-  // The length stands above the characters: 5 of them, or fewer, in each word.
-  for (let length = 1; length <= LONGEST_PACKED; length += 1) {
-    const inLow = Math.min(length, CHARACTERS_A_WORD);
-    const inHigh = length - inLow;
-    if (low >>> (6 * inLow) !== (length & 3) || high >>> (6 * inHigh) !== length >> 2) continue;
-    return charactersOf(low, inLow) + charactersOf(high, inHigh);
-  }
-  throw new Error(`${low}, ${high} is not a code's key`);
-}
-
-function charactersOf(word: number, count: number): string {
-  let text = '';
-  for (let index = count - 1; index >= 0; index -= 1) text += packable[(word >>> (6 * index)) & 63];
-  return text;
-}
-
-function hash(low: number, high: number): number {
-  let mixed = Math.imul(low ^ Math.imul(high, 0x9e3779b1), 0x85ebca6b);
-  mixed = Math.imul(mixed ^ (mixed >>> 15), 0xc2b2ae35);
-  return mixed ^ (mixed >>> 13);
-}
-
-/** The same text in one piece of its own: neither a chain of parts nor a window on a larger text. */
-function flat(text: string): string {
-  const narrow = Buffer.from(text, 'latin1').toString('latin1');
-  return narrow === text ? narrow : Buffer.from(text, 'utf16le').toString('utf16le');
+/** Until when a hit may be answered from its head: for ever for most, never for those that take more. */
+function freshUntil(options: LinkOptions | undefined): number {
+  if (options === undefined) return FRESH_FOR_EVER;
+  if (!options.isBaked) return NEVER_FRESH;
+  if (options.expiresAtMs === undefined) return FRESH_FOR_EVER;
+  const seconds = Math.floor(options.expiresAtMs / 1000) - TABLE_EPOCH_SECONDS;
+  return Math.min(FRESH_FOR_EVER, Math.max(NEVER_FRESH, seconds));
 }

@@ -288,6 +288,7 @@ function linksOf(rows: readonly ResolvedRow[], wanted?: readonly string[]): Reso
     ids: own.map(([, id]) => id),
     userIds: own.map(([, , userId]) => userId),
     targets: own.map(([, , , target]) => target),
+    options: own.map(([, , , , options]) => options),
   };
 }
 

@@ -1,0 +1,134 @@
+import { isRedirectTarget } from '../../api/values.js';
+import type { ErrorCode } from '../../errors.js';
+import type { ThreadCounters } from '../../memory/counters.js';
+import type { ServerState } from '../../memory/server-state.js';
+import type { ResolvedLinks } from '../../messages/calls.js';
+import type { Calls, FlightControl } from '../call-client.js';
+import type { CachedLink, LinkCache } from './link-cache.js';
+import { parseLinkOptions } from './link-options.js';
+import type { LinkRow, Stamp } from './link-table.js';
+import type { PendingVisit } from './pending-visit.js';
+
+/** A code being looked up, what was known of its coherence before, and who waits for it. */
+export interface Flight {
+  readonly shortCode: string;
+  readonly stamp: Stamp;
+  readonly visits: PendingVisit[];
+  readonly control: FlightControl<Flight>;
+}
+
+/** What becomes of a visit once its code is known. */
+export interface VisitAnswers {
+  follow(visit: PendingVisit, link: CachedLink): void;
+  unknown(visit: PendingVisit): void;
+  fail(visit: PendingVisit, error: ErrorCode): void;
+}
+
+/**
+ * Finds the links that the cache can't answer for: one flight a code, however many ask for it. An
+ * invalidation that arrives while a flight is under way wins: what it brings back is good for those who
+ * asked before, and is not kept.
+ */
+export class CodeResolver implements FlightControl<Flight> {
+  readonly #cache: LinkCache;
+  readonly #answers: VisitAnswers;
+  readonly #calls: Pick<Calls<Flight>, 'resolve'>;
+  readonly #counters: ThreadCounters;
+  readonly #state: ServerState;
+  readonly #flights = new Map<string, Flight>();
+
+  constructor(options: {
+    readonly cache: LinkCache;
+    readonly answers: VisitAnswers;
+    readonly calls: Pick<Calls<Flight>, 'resolve'>;
+    readonly counters: ThreadCounters;
+    readonly state: ServerState;
+  }) {
+    this.#cache = options.cache;
+    this.#answers = options.answers;
+    this.#calls = options.calls;
+    this.#counters = options.counters;
+    this.#state = options.state;
+  }
+
+  /** Answers a visit of a code that is not in the cache, at once where it is known to lead nowhere. */
+  resolve(shortCode: string, visit: PendingVisit): void {
+    if (this.#cache.isUnknown(shortCode, performance.now())) {
+      this.#counters.add('unknownHits');
+      this.#answers.unknown(visit);
+      return;
+    }
+    this.#counters.add('redirectMisses');
+    const stamp = this.#cache.stamp(shortCode);
+    const underWay = this.#flights.get(shortCode);
+    // A flight that left before the latest change may bring back what was replaced.
+    if (underWay !== undefined && sameStamp(underWay.stamp, stamp)) {
+      underWay.visits.push(visit);
+      return;
+    }
+    if (this.#cache.lookupSuspect(shortCode) !== undefined) this.#counters.add('suspectRefreshes');
+    const flight: Flight = { shortCode, stamp, visits: [visit], control: this };
+    this.#flights.set(shortCode, flight);
+    this.#calls.resolve(flight);
+  }
+
+  onLinks(links: ResolvedLinks, flights: readonly Flight[]): void {
+    const found = new Map(links.shortCodes.map((shortCode, index) => [shortCode, index]));
+    const nowMs = performance.now();
+    for (const flight of flights) {
+      this.#forget(flight);
+      const index = found.get(flight.shortCode);
+      if (index === undefined) this.#completeUnknown(flight, nowMs);
+      else this.#complete(flight, this.#rowAt(links, index));
+    }
+  }
+
+  onFailed(error: ErrorCode, flights: readonly Flight[]): void {
+    for (const flight of flights) {
+      this.#forget(flight);
+      // The database can't be asked: what is only suspect is better than nothing.
+      const suspect = this.#cache.lookupSuspect(flight.shortCode);
+      for (const visit of flight.visits) {
+        if (suspect === undefined) {
+          this.#answers.fail(visit, error);
+        } else {
+          this.#counters.add('staleServed');
+          this.#answers.follow(visit, suspect);
+        }
+      }
+    }
+  }
+
+  #rowAt({ shortCodes, ids, userIds, targets, options }: ResolvedLinks, index: number): LinkRow {
+    return {
+      shortCode: shortCodes[index] ?? '',
+      urlId: ids[index] ?? '',
+      userId: userIds[index] ?? null,
+      target: targets[index] ?? '',
+      options: parseLinkOptions(options[index] ?? null, this.#state.databaseNowMs),
+    };
+  }
+
+  #complete(flight: Flight, row: LinkRow): void {
+    // What came into the table by another way than ours might split the response's header.
+    if (!isRedirectTarget(row.target)) {
+      for (const visit of flight.visits) this.#answers.unknown(visit);
+      return;
+    }
+    const link = this.#cache.fill(row, flight.stamp);
+    for (const visit of flight.visits) this.#answers.follow(visit, link);
+  }
+
+  #completeUnknown(flight: Flight, nowMs: number): void {
+    this.#cache.fillUnknown(flight.shortCode, flight.stamp, nowMs);
+    for (const visit of flight.visits) this.#answers.unknown(visit);
+  }
+
+  #forget(flight: Flight): void {
+    if (this.#flights.get(flight.shortCode) === flight) this.#flights.delete(flight.shortCode);
+  }
+}
+
+function sameStamp(one: Stamp, other: Stamp): boolean {
+  return one.version === other.version && one.epoch === other.epoch;
+}

@@ -1,0 +1,23 @@
+import type { HttpRequest } from 'uWebSockets.js';
+import type { Visit } from '../../journal/frame.js';
+import type { Exchange } from '../http/exchange.js';
+
+/** A request for a link that is not answered in its handler, with all that its answer may depend on. */
+export interface PendingVisit {
+  readonly exchange: Exchange;
+  /** What is to be noted of the visit, where that is noted. */
+  readonly noted: Visit | undefined;
+  /** Fetched ahead by a browser, before anyone has followed the link: no click. */
+  readonly isPrefetch: boolean;
+}
+
+/** Whether a browser says that nobody has followed the link yet; parameters of the token are allowed. */
+export function isPrefetch(req: HttpRequest): boolean {
+  return hasPrefetchToken(req.getHeader('sec-purpose')) || hasPrefetchToken(req.getHeader('purpose'));
+}
+
+/** @param value Of a Sec-Purpose or Purpose header: tokens separated by commas, each with parameters. */
+export function hasPrefetchToken(value: string): boolean {
+  if (value === '') return false;
+  return value.split(',').some((item) => item.split(';', 1)[0]?.trim().toLowerCase() === 'prefetch');
+}
