@@ -1,9 +1,10 @@
-import uWS, { type us_listen_socket } from 'uWebSockets.js';
+import uWS, { type HttpResponse, type us_listen_socket } from 'uWebSockets.js';
 import { parentPort, workerData } from 'node:worker_threads';
 import type { Config } from '../config.js';
 import { DETAILED_FORM, PLAIN_FORM } from '../journal/format.js';
 import { ClickJournal } from '../journal/writer.js';
 import { Coherence } from '../memory/coherence.js';
+import { ConnectionBudget } from '../memory/connection-budget.js';
 import { Counters } from '../memory/counters.js';
 import { JournalSlots } from '../memory/journal-slots.js';
 import { ServerState } from '../memory/server-state.js';
@@ -39,11 +40,14 @@ export interface GatewayData {
   readonly coherence: SharedArrayBuffer;
   readonly counters: SharedArrayBuffer;
   readonly state: SharedArrayBuffer;
+  readonly connections: SharedArrayBuffer;
   readonly journals: SharedArrayBuffer;
 }
 
 /** After its listener is closed, a gateway serves the connections it has for so long at least. */
 const DRAIN_CHECK_MS = 20;
+/** One line for all connections that are refused meanwhile. */
+const REFUSAL_LOG_MS = 10_000;
 
 /**
  * A gateway thread: one uWebSockets.js App with its own link cache and click journal.
@@ -66,7 +70,9 @@ class Gateway {
   readonly #stopWatching: () => void;
   readonly #releaseCounters: () => void;
   #listenSocket: us_listen_socket | undefined;
+  readonly #budget: ConnectionBudget;
   #connections = 0;
+  #refusedSinceMs = Number.NEGATIVE_INFINITY;
   #isClosed = false;
 
   constructor(data: GatewayData, port: NonNullable<typeof parentPort>) {
@@ -79,6 +85,7 @@ class Gateway {
     this.#releaseCounters = claimed.release;
     this.#stopWatching = watchThread(counters);
     const state = new ServerState(data.state);
+    this.#budget = new ConnectionBudget(data.connections);
     const journals = new JournalSlots(data.journals);
     this.#supervisor = new SupervisorLink(port, journals);
     this.#host = {
@@ -144,8 +151,9 @@ class Gateway {
       importMaxBytes: config.IMPORT_MAX_BYTES,
     });
     // biome-ignore lint/suspicious/useIterableCallbackReturn: not an array's filter, but uWebSockets.js's hook
-    this.#app.filter((_, change) => {
-      this.#connections += Number(change);
+    this.#app.filter((response, change) => {
+      if (Number(change) > 0) this.#connected(response);
+      else this.#disconnected();
     });
     registerRoutes(this.#app, {
       redirect: this.#redirect,
@@ -242,6 +250,25 @@ class Gateway {
     this.#log.fatal({ error }, `the gateway ends: ${error instanceof Error ? error.message : String(error)}`);
     this.close();
     process.exit(1);
+  }
+
+  #connected(response: HttpResponse): void {
+    this.#connections += 1;
+    this.#host.counters.set('connections', this.#connections);
+    if (this.#budget.enter()) return;
+    this.#host.counters.add('connectionsRefused');
+    response.close();
+    const nowMs = performance.now();
+    if (nowMs - this.#refusedSinceMs < REFUSAL_LOG_MS) return;
+    this.#refusedSinceMs = nowMs;
+    const { max } = this.#budget;
+    this.#log.warn({ connections: max }, `connections are refused: ${max} are open, and no more may be`);
+  }
+
+  #disconnected(): void {
+    this.#connections -= 1;
+    this.#host.counters.set('connections', this.#connections);
+    this.#budget.leave();
   }
 
   #closeListener(): void {

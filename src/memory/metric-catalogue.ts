@@ -83,7 +83,7 @@ export const threadMetrics = {
   ingestBatches: counter('switchyard_ingest_batches_total', 'Ingest transactions committed'),
   ingestFailures: counter(
     'switchyard_ingest_failures_total',
-    'Ingest transactions that failed, to be tried again',
+    'Steps of the ingest that failed, to be tried again: reading a journal or a folder, or a transaction',
   ),
   ingestBytes: counter('switchyard_ingest_bytes_total', 'Bytes of journal ingested'),
   ingestSeconds: counter('switchyard_ingest_seconds_total', 'Time spent in ingest transactions'),
@@ -107,6 +107,11 @@ export const threadMetrics = {
     'switchyard_log_lines_suppressed_total',
     'Request log lines counted, not written',
   ),
+  connectionsRefused: counter(
+    'switchyard_connections_refused_total',
+    'Connections closed at once: as many were open as the limit of descriptors allows',
+  ),
+  connections: gauge('switchyard_connections', 'Open connections of clients'),
   cachedLinks: gauge(
     'switchyard_cache_links',
     'Links in the caches, a link once for each gateway that has it',
@@ -152,6 +157,7 @@ export const serverMetrics = {
   databaseUp: gauge('switchyard_database_up', 'Whether PostgreSQL can be reached'),
   cacheCoherent: gauge('switchyard_cache_coherent', 'Whether changes by other servers are being heard'),
   listenLosses: counter('switchyard_listen_losses_total', 'Times the LISTEN connection was lost'),
+  connectionsMax: gauge('switchyard_connections_max', 'Connections of clients that may be open at one time'),
   poolMax: gauge('switchyard_pool_connections_max', 'DATABASE_POOL_MAX'),
   journalPendingBytes: gauge('switchyard_journal_pending_bytes', 'Bytes of journal not in the database yet'),
   clicksPending: gauge('switchyard_clicks_pending', 'Clicks of this server not in the database yet', {

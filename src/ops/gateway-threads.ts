@@ -11,7 +11,10 @@ export interface GatewayThreadsOptions {
   readonly port: number;
   readonly log: Logger;
   /** Shared memory that every gateway gets. */
-  readonly shared: Pick<GatewayData, 'coherence' | 'counters' | 'state' | 'journals' | 'journalFolder'>;
+  readonly shared: Pick<
+    GatewayData,
+    'coherence' | 'counters' | 'state' | 'connections' | 'journals' | 'journalFolder'
+  >;
   /** A fresh click journal; `endJournal` is told when its gateway is no more. */
   readonly beginJournal: () => { journalId: string; slot: number };
   readonly endJournal: (journalId: string) => void;

@@ -3,16 +3,19 @@ import { MessageChannel } from 'node:worker_threads';
 import { httpSeries } from '../api/http-series.js';
 import { type Config, type DatabaseAddress, givenDatabase } from '../config.js';
 import { Coherence } from '../memory/coherence.js';
+import { ConnectionBudget } from '../memory/connection-budget.js';
 import { Counters } from '../memory/counters.js';
 import { JournalSlots } from '../memory/journal-slots.js';
 import { Database, ServerState } from '../memory/server-state.js';
 import type { FromGateway, Question } from '../messages/supervisor.js';
 import { EmbeddedPostgres } from '../postgres/embedded.js';
 import type { Connection } from '../postgres/pool.js';
+import { descriptorLimit } from '../runtime/descriptors.js';
 import { watchThread } from '../runtime/thread-health.js';
 import { prepareDatabase } from '../store/migrate.js';
 import { type SeedReport, seedDatabase } from '../store/seed.js';
 import { type DatabaseChange, DatabaseWatch } from './database-watch.js';
+import { planClientConnections } from './descriptor-plan.js';
 import { type GatewayThread, GatewayThreads } from './gateway-threads.js';
 import { IngestScheduler } from './ingest-scheduler.js';
 import type { LogHub } from './log-hub.js';
@@ -38,6 +41,7 @@ export class Supervisor {
   readonly #coherence = new Coherence();
   readonly #state = new ServerState();
   readonly #slots = new JournalSlots();
+  readonly #clients: ConnectionBudget;
   #embedded: EmbeddedPostgres | undefined;
   #watch: DatabaseWatch | undefined;
   #workers: Workers | undefined;
@@ -51,6 +55,7 @@ export class Supervisor {
   constructor(config: Config, logs: LogHub) {
     this.#config = config;
     this.#logs = logs;
+    this.#clients = ConnectionBudget.of(planClientConnections(config, descriptorLimit()));
     watchThread(this.#own);
   }
 
@@ -183,6 +188,7 @@ export class Supervisor {
         coherence: this.#coherence.buffer,
         counters: this.#counters.buffer,
         state: this.#state.buffer,
+        connections: this.#clients.buffer,
         journals: this.#slots.buffer,
         journalFolder: ingest.folder,
       },
@@ -277,6 +283,7 @@ export class Supervisor {
       databaseUp: () => (this.#state.database === Database.UP ? 1 : 0),
       cacheCoherent: () => (this.#state.coherent ? 1 : 0),
       listenLosses: () => Math.max(0, (this.#watch?.attempts ?? 1) - 1),
+      connectionsMax: () => this.#clients.max,
       poolMax: () => this.#config.DATABASE_POOL_MAX,
       journalPendingBytes: () => this.#ingest?.pendingBytes ?? 0,
       clicksPending: () => this.#ingest?.pendingClicks ?? 0,
@@ -288,10 +295,14 @@ export class Supervisor {
   }
 }
 
-/** From the package's own manifest, two folders above the compiled file. */
+/**
+ * From the package's own manifest, two folders above the compiled file. Read before the port opens: from
+ * then on clients compete for descriptors.
+ */
+const { version } = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as {
+  version: string;
+};
+
 export function packageVersion(): string {
-  const manifest = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as {
-    version: string;
-  };
-  return manifest.version;
+  return version;
 }

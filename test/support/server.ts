@@ -120,6 +120,11 @@ export function withPackages(packages: Readonly<Record<string, string | null>>):
 
 export type ServerEnvironment = Readonly<Record<string, string | undefined>>;
 
+/** To be spread into a server's environment: how many descriptors it may have open. */
+export function withDescriptors(count: number): ServerEnvironment {
+  return { TEST_DESCRIPTORS: String(count) };
+}
+
 interface Started {
   readonly child: ChildProcess;
   readonly exit: Promise<number | NodeJS.Signals>;
@@ -163,7 +168,12 @@ function launch(environment: ServerEnvironment): Started {
   ];
   const preload = preloads.flatMap((file) => ['--import', path.join(root, 'test/support', file)]);
   const args = ['--enable-source-maps', ...preload, path.join(root, 'dist/src/main.js')];
-  const child = spawn(process.execPath, args, {
+  const descriptors = environment.TEST_DESCRIPTORS;
+  const [program, ...programArgs] =
+    descriptors === undefined
+      ? [process.execPath, ...args]
+      : ['sh', '-c', `ulimit -n ${descriptors} && exec "$0" "$@"`, process.execPath, ...args];
+  const child = spawn(program, programArgs, {
     // A folder without a .env file of the developer's.
     cwd: path.join(root, 'test/support'),
     env: {
