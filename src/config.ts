@@ -109,7 +109,9 @@ export const settings = z.object({
   CSV_DIR: z.string().default('./csv').describe('Folder of users.csv, urls.csv and events.csv'),
   SEED_ON_BOOT: flag(true).describe('Load CSV_DIR when the database is empty'),
 
-  DATABASE_URL: databaseUrl().describe('PostgreSQL 15 to 18; without any DATABASE_ setting, the embedded 17'),
+  DATABASE_URL: databaseUrl().describe(
+    'PostgreSQL 15 to 18, directly or through a pooler in session mode; without any DATABASE_ setting, the embedded 17',
+  ),
   DATABASE_HOST: z.string().optional().describe('Instead of DATABASE_URL: host'),
   DATABASE_PORT: integer(5432, 1, 65_535).describe('Instead of DATABASE_URL: port'),
   DATABASE_NAME: z.string().optional().describe('Instead of DATABASE_URL: database (default switchyard)'),

@@ -161,6 +161,11 @@ export class Counters {
     return this.slots().reduce((sum, slot) => sum + slot.counters.get(scalar), 0);
   }
 
+  /** A gauge added up over the threads that are alive. */
+  livingTotal(scalar: ScalarName): number {
+    return this.slots().reduce((sum, slot) => sum + (slot.alive ? slot.counters.get(scalar) : 0), 0);
+  }
+
   /** The HTTP series with at least one request, added up over all threads. */
   series(): Series[] {
     const seriesCount = (this.#slotCells - SERIES_START) / SERIES_CELLS;

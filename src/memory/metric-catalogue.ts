@@ -124,6 +124,10 @@ export const threadMetrics = {
     'Clicks in memory because the disk refuses them',
   ),
   journalSizeBytes: gauge('switchyard_journal_size_bytes', 'Size of the gateways’ journals on the disk'),
+  ingestStopped: gauge(
+    'switchyard_ingest_stopped',
+    'Journals whose ingest a fault of the database has stopped',
+  ),
   transfersActive: gauge('switchyard_transfers_active', 'Imports and streamed lists under way'),
   poolSize: gauge(
     'switchyard_pool_connections',

@@ -1,10 +1,13 @@
+import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import type { DatabaseAddress } from '../config.js';
 import type { Coherence } from '../memory/coherence.js';
 import { Database, type ServerState } from '../memory/server-state.js';
+import { destroy } from '../postgres/cancel.js';
 import { isConnectionLoss, sqlStateOf } from '../postgres/failures.js';
-import { type Connection, clientOptions, cut } from '../postgres/pool.js';
+import { type Connection, clientOptions } from '../postgres/pool.js';
+import { isStatementMode, sharesBackends } from '../postgres/pooler.js';
 import { UnusableDatabaseError } from '../store/migrate.js';
 
 const CHANNEL = 'switchyard_invalidation';
@@ -21,23 +24,36 @@ export interface DatabaseWatchOptions {
   /** Run before each attempt to reconnect, as to start an embedded PostgreSQL again. */
   readonly revive: () => Promise<void>;
   readonly onChange: (change: DatabaseChange) => void;
+  /** Connections to PostgreSQL that the server's other threads hold. */
+  readonly openConnections: () => number;
 }
 
 export type DatabaseChange =
   | { readonly kind: 'up' }
   | { readonly kind: 'down'; readonly error: Error }
-  /** The LISTEN connection broke; PostgreSQL itself may be well. */
-  | { readonly kind: 'deaf'; readonly error: Error };
+  /** Notifications are not heard any more; PostgreSQL itself may be well. */
+  | { readonly kind: 'listen-lost'; readonly error: Error };
 
+/** How often it is proved that a notification arrives; in between, that the connection is alive. */
+const ECHO_EVERY_MS = 10_000;
 const FIRST_BACKOFF_MS = 20;
-const LONGEST_BACKOFF_MS = 1000;
+const MAX_BACKOFF_MS = 1000;
 const GOODBYE_MS = 500;
 /** pg_stat_activity, LISTEN and the heartbeat all stand on this one. */
 const APPLICATION_NAME = 'switchyard listen';
 
+/** PostgreSQL answers on the LISTEN connection, and yet sends no notification over it. */
+class NotHeardError extends Error {
+  override readonly name = 'NotHeardError';
+}
+
 /**
  * Keeps one connection to PostgreSQL, for two purposes: it hears what other servers changed (LISTEN),
  * and it is how the server knows whether PostgreSQL can be reached at all.
+ *
+ * That it hears is proved by a NOTIFY of its own, on a channel of its own, that comes back: at connect
+ * and every 10 s. A connection that is alive need not hear: a pooler in between may have put LISTEN on
+ * another backend.
  *
  * States: *connecting* (the database counts as down, unless it was up a moment ago) → *listening* (up
  * and coherent) → *connecting* again, when the connection breaks or a heartbeat goes unanswered. A
@@ -49,7 +65,12 @@ export class DatabaseWatch {
   #client: pg.Client | undefined;
   #isPrepared = false;
   #isStopped = false;
-  #attempts = 0;
+  #connections = 0;
+  #isLossTold = false;
+  readonly #echoChannel = `switchyard_echo_${randomBytes(8).toString('hex')}`;
+  #echoes = 0;
+  #echoedAtMs = 0;
+  #onEcho: (payload: string) => void = () => undefined;
   #wake = new AbortController();
   #first: { resolve: () => void; reject: (error: unknown) => void } | undefined;
   #done: Promise<void> | undefined;
@@ -59,8 +80,8 @@ export class DatabaseWatch {
   }
 
   /** Connections made so far; all but the first meant that invalidations may have been missed. */
-  get attempts(): number {
-    return this.#attempts;
+  get connections(): number {
+    return this.#connections;
   }
 
   /**
@@ -99,44 +120,103 @@ export class DatabaseWatch {
         this.#failedToConnect(error as Error);
         // Jitter, so that the servers of one database do not come back at the same moment.
         await this.#pause(backoffMs * (0.5 + Math.random()));
-        backoffMs = Math.min(LONGEST_BACKOFF_MS, backoffMs * 2);
+        backoffMs = Math.min(MAX_BACKOFF_MS, backoffMs * 2);
         await this.#options.revive().catch(() => undefined);
         continue;
       }
       const error = await this.#listen(client);
       this.#options.state.coherent = false;
-      if (!this.#isStopped) this.#options.onChange({ kind: 'deaf', error });
+      if (!this.#isStopped) this.#tellLoss(error);
     }
   }
 
+  /** Once a loss, however many attempts it takes to hear again. */
+  #tellLoss(error: Error): void {
+    if (this.#isLossTold) return;
+    this.#isLossTold = true;
+    this.#options.onChange({ kind: 'listen-lost', error });
+  }
+
   async #connect(): Promise<pg.Client> {
-    const client = new pg.Client(
-      clientOptions(this.#options.address(), APPLICATION_NAME, this.#options.connectMs),
-    );
-    client.on('error', () => undefined);
+    const { connectMs } = this.#options;
+    const client = await this.#open();
     try {
-      await client.connect();
       if (!this.#isPrepared) {
+        await this.#requireOwnBackend(client);
         await this.#options.prepare(client);
         this.#isPrepared = true;
       }
-      client.on('notification', ({ payload }) => this.#hear(payload ?? '*'));
-      await withDeadline(client, client.query(`LISTEN ${CHANNEL}`), this.#options.connectMs);
-      await this.#readClock(client, this.#options.connectMs);
+      client.on('notification', ({ channel, payload }) => {
+        if (channel === CHANNEL) this.#hear(payload ?? '*');
+        else this.#onEcho(payload ?? '');
+      });
+      const listen = `LISTEN ${CHANNEL}; LISTEN ${this.#echoChannel}`;
+      await withDeadline(client, client.query(listen), connectMs);
+      await this.#proveHearing(client, connectMs);
+      await this.#readClock(client, connectMs);
     } catch (error) {
-      cut(client);
+      destroy(client);
       throw error;
     }
     this.#client = client;
-    if (this.#attempts > 0) this.#options.coherence.beginEpoch();
-    this.#attempts += 1;
+    if (this.#connections > 0) this.#options.coherence.beginEpoch();
+    this.#connections += 1;
     return client;
+  }
+
+  async #open(): Promise<pg.Client> {
+    const { address, connectMs } = this.#options;
+    const client = new pg.Client(clientOptions(address(), APPLICATION_NAME, connectMs));
+    client.on('error', () => undefined);
+    try {
+      await client.connect();
+      return client;
+    } catch (error) {
+      destroy(client);
+      throw error;
+    }
+  }
+
+  /** @throws UnusableDatabaseError where a pooler in between would give our backend to others. */
+  async #requireOwnBackend(client: pg.Client): Promise<void> {
+    let other: pg.Client | undefined;
+    const another = async (): Promise<pg.Client> => {
+      other = await this.#open();
+      return other;
+    };
+    const isShared = await withDeadline(client, sharesBackends(client, another), this.#options.connectMs * 2)
+      .catch((error: unknown) => {
+        if (isStatementMode(error)) return true;
+        throw error;
+      })
+      .finally(() => other !== undefined && destroy(other));
+    if (!isShared) return;
+    throw new UnusableDatabaseError(
+      'the database is reached through a pooler that shares connections by transaction: use its session mode (PgBouncer: pool_mode = session) or a direct connection',
+    );
+  }
+
+  /** @throws NotHeardError when PostgreSQL takes a notification and does not send it. */
+  async #proveHearing(client: pg.Client, timeoutMs: number): Promise<void> {
+    this.#echoes += 1;
+    const sent = String(this.#echoes);
+    const heard = new Promise<true>((resolve) => {
+      this.#onEcho = (payload) => {
+        if (payload === sent) resolve(true);
+      };
+    });
+    await withDeadline(client, client.query(`NOTIFY ${this.#echoChannel}, '${sent}'`), timeoutMs);
+    // PostgreSQL is well, and a busy thread of ours is no reason to give up on it.
+    const isHeard = await Promise.race([heard, sleep(timeoutMs, false, { ref: false })]);
+    if (!isHeard) throw new NotHeardError(`a notification did not come back within ${timeoutMs} ms`);
+    this.#echoedAtMs = performance.now();
   }
 
   /** @returns why it can listen no more. */
   async #listen(client: pg.Client): Promise<Error> {
     const { state, heartbeatMs, timeoutMs } = this.#options;
     const wasUp = state.database === Database.UP;
+    this.#isLossTold = false;
     state.coherent = true;
     state.database = Database.UP;
     if (!wasUp) this.#options.onChange({ kind: 'up' });
@@ -150,7 +230,7 @@ export class DatabaseWatch {
       const heartbeat = this.#heartbeat(client, heartbeatMs, timeoutMs);
       const error = await Promise.race([broken, heartbeat]);
       if (error === undefined && !this.#isStopped) continue;
-      cut(client);
+      destroy(client);
       return error ?? new Error('stopped');
     }
   }
@@ -160,6 +240,7 @@ export class DatabaseWatch {
     if (this.#isStopped) return undefined;
     try {
       await this.#readClock(client, timeoutMs);
+      if (performance.now() - this.#echoedAtMs >= ECHO_EVERY_MS) await this.#proveHearing(client, timeoutMs);
       return undefined;
     } catch (error) {
       return error as Error;
@@ -182,11 +263,18 @@ export class DatabaseWatch {
     else this.#options.coherence.invalidateAll();
   }
 
-  /** Only a PostgreSQL that can't be reached is down; one that refuses one connection more is not. */
+  /**
+   * PostgreSQL is down when it can't be reached, and when it lets us in no more (a password changed, no
+   * connection left, the database gone or closed), unless connections from before still work.
+   */
   #failedToConnect(error: Error): void {
-    const { state, onChange } = this.#options;
-    const isAway = sqlStateOf(error) === undefined || isConnectionLoss(error);
-    if (!isAway || state.database === Database.DOWN) return;
+    const { state, onChange, openConnections } = this.#options;
+    if (error instanceof NotHeardError) {
+      this.#tellLoss(error);
+      return;
+    }
+    const isRefusal = sqlStateOf(error) !== undefined && !isConnectionLoss(error);
+    if ((isRefusal && openConnections() > 0) || state.database === Database.DOWN) return;
     state.database = Database.DOWN;
     onChange({ kind: 'down', error });
   }
@@ -211,7 +299,7 @@ async function withDeadline<T>(client: pg.Client, promise: Promise<T>, milliseco
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(() => {
       reject(new Error(`no answer within ${milliseconds} ms: connection terminated`));
-      cut(client);
+      destroy(client);
     }, milliseconds);
   });
   try {

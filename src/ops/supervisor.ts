@@ -66,7 +66,7 @@ export class Supervisor {
 
   /** Whether PostgreSQL was there when the server began to serve. */
   get hasDatabase(): boolean {
-    return this.#watch !== undefined && this.#watch.attempts > 0;
+    return this.#watch !== undefined && this.#watch.connections > 0;
   }
 
   /** @param port To listen on; known to be free. @param onFault Told of what ends the server. */
@@ -156,6 +156,7 @@ export class Supervisor {
         if (!this.#isStopping) await this.#embedded?.ensureRunning();
       },
       onChange: (change) => this.#tellDatabaseChange(change),
+      openConnections: () => this.#counters.livingTotal('poolSize'),
     });
     const ready = this.#watch.start();
     // A refusal ends the start; or the server, when it comes while the server runs without a database.
@@ -172,6 +173,12 @@ export class Supervisor {
     const { logger } = this.#logs;
     if (prepared.applied.length > 0) {
       logger.info({ migrations: prepared.applied }, `applied ${prepared.applied.length} migrations`);
+    }
+    for (const { table, from, to } of prepared.raised) {
+      logger.warn(
+        { table, from, to },
+        `the sequence of ${table} was behind its ids: raised from ${from} to ${to}`,
+      );
     }
     if (prepared.newer) logger.warn('the database was migrated by a newer version of this server');
     for (const { table, loaded, notes } of this.seedReports ?? []) {
@@ -264,7 +271,7 @@ export class Supervisor {
       case 'down':
         logger.error({ error: change.error }, `PostgreSQL can't be reached: ${change.error.message}`);
         break;
-      case 'deaf':
+      case 'listen-lost':
         logger.warn(
           { error: change.error },
           `the LISTEN connection was lost, cached links are suspect: ${change.error.message}`,
@@ -282,7 +289,7 @@ export class Supervisor {
       buildInfo: () => [{ labels: { version: packageVersion(), node: process.version }, value: 1 }],
       databaseUp: () => (this.#state.database === Database.UP ? 1 : 0),
       cacheCoherent: () => (this.#state.coherent ? 1 : 0),
-      listenLosses: () => Math.max(0, (this.#watch?.attempts ?? 1) - 1),
+      listenLosses: () => Math.max(0, (this.#watch?.connections ?? 1) - 1),
       connectionsMax: () => this.#clients.max,
       poolMax: () => this.#config.DATABASE_POOL_MAX,
       journalPendingBytes: () => this.#ingest?.pendingBytes ?? 0,

@@ -2,29 +2,49 @@ import type { ErrorCode } from '../errors.js';
 
 /**
  * What to do about a failed statement:
- * - `retry`: nothing is wrong with it; the same transaction may succeed the next time;
+ * - `again`: nothing is wrong with it; the same transaction may succeed the next time;
+ * - `reconnect`: what this connection has prepared is out of date; on a fresh one it may succeed;
  * - `unavailable`: PostgreSQL can't be reached or will not work now; whether a write was committed
  *   is unknown when the connection broke;
+ * - `incomplete`: PostgreSQL works, but tables or indexes of ours are missing, as during a restore;
+ * - `conflict`: the row can't stand beside what is there;
  * - `rejected`: the data can't be stored; the same data will never be accepted;
- * - `fault`: our own mistake.
+ * - `fault`: a mistake of ours, or a database that needs its operator.
  */
-export type Verdict = 'retry' | 'unavailable' | 'rejected' | 'fault';
+export type RetryDecision =
+  | 'again'
+  | 'reconnect'
+  | 'unavailable'
+  | 'incomplete'
+  | 'conflict'
+  | 'rejected'
+  | 'fault';
 
 /** By SQLSTATE, or by its class (the first two characters) where all of a class are alike. */
-const verdicts: Readonly<Record<string, Verdict>> = {
-  '40001': 'retry', // serialization failure
-  '40P01': 'retry', // deadlock detected
+const decisions: Readonly<Record<string, RetryDecision>> = {
+  '40001': 'again', // serialization failure
+  '40P01': 'again', // deadlock detected
+  '0A000': 'reconnect', // cached plan must not change result type: the schema was changed
+  '26000': 'reconnect', // no such prepared statement: DEALLOCATE or DISCARD by somebody else
   '08': 'unavailable', // connection exceptions
   '25006': 'unavailable', // read-only transaction: a standby after a switch-over
   '25P03': 'unavailable', // idle-in-transaction timeout
   '28': 'unavailable', // authorization: a password being rotated, pg_hba being changed
   '3D000': 'unavailable', // database is gone
   '53': 'unavailable', // out of disk, memory or connections
+  '55000': 'unavailable', // the database does not accept connections
+  '55006': 'unavailable', // the database is being dropped, renamed or copied
   '55P03': 'unavailable', // lock not available in time
   '57': 'unavailable', // cancelled by timeout, shut down, crashed, starting
   '58': 'unavailable', // system errors of the server's machine
+  '3F000': 'incomplete', // no such schema
+  '42P01': 'incomplete', // no such table
+  '42P10': 'incomplete', // no such unique index: a restore makes them last
+  '23': 'conflict', // constraint violations
+  '23502': 'rejected', // a value is missing
+  '23514': 'rejected', // a check says no
   '22': 'rejected', // data exceptions
-  '23': 'rejected', // constraint violations
+  '2200H': 'fault', // a sequence is exhausted: no data of any caller's can mend that
   '54': 'rejected', // too deep, too long, too complex
 };
 
@@ -48,9 +68,9 @@ export function sqlStateOf(error: unknown): string | undefined {
   return typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) && syscall === undefined ? code : undefined;
 }
 
-export function verdictOf(error: unknown): Verdict {
+export function retryDecisionOf(error: unknown): RetryDecision {
   const sqlState = sqlStateOf(error);
-  if (sqlState !== undefined) return verdicts[sqlState] ?? verdicts[sqlState.slice(0, 2)] ?? 'fault';
+  if (sqlState !== undefined) return decisions[sqlState] ?? decisions[sqlState.slice(0, 2)] ?? 'fault';
   if (isConnectionLoss(error)) return 'unavailable';
   return 'fault';
 }
@@ -74,8 +94,18 @@ export class DeadlineError extends Error {
   override readonly name = 'DeadlineError';
 }
 
-/** What a caller is told. */
+/** What a call that failed is answered with. */
 export function errorCodeOf(error: unknown): ErrorCode {
-  const verdict = verdictOf(error);
-  return verdict === 'unavailable' || verdict === 'retry' ? 'UNAVAILABLE' : 'INTERNAL';
+  switch (retryDecisionOf(error)) {
+    case 'again':
+    case 'unavailable':
+    case 'incomplete':
+      return 'UNAVAILABLE';
+    // A second connection did not help.
+    case 'reconnect':
+    case 'conflict':
+    case 'rejected':
+    case 'fault':
+      return 'INTERNAL';
+  }
 }

@@ -1,9 +1,8 @@
-import { connect } from 'node:net';
-import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import type { DatabaseAddress } from '../config.js';
 import type { ThreadCounters } from '../memory/counters.js';
-import { DeadlineError, isConnectionLoss, verdictOf } from './failures.js';
+import { closeConnection, destroy, endWork } from './cancel.js';
+import { DeadlineError, isConnectionLoss, retryDecisionOf } from './failures.js';
 
 /** A connection in use; every statement of the store takes one as its first argument. */
 export type Connection = pg.ClientBase;
@@ -52,6 +51,11 @@ export class Pool {
   readonly max: number;
   readonly #pool: pg.Pool;
   readonly #counters: ThreadCounters;
+  /** Which generation a connection is of; what those before the present one have prepared is out of date. */
+  readonly #generations = new WeakMap<pg.ClientBase, number>();
+  #generation = 0;
+  /** Connections that PostgreSQL has let in. */
+  #open = 0;
   #queued = 0;
 
   constructor(options: PoolOptions) {
@@ -61,20 +65,32 @@ export class Pool {
       ...clientOptions(options.address, options.name, options.connectMs),
       max: options.max,
       idleTimeoutMillis: 60_000,
-      statement_timeout: options.statementMs,
-      idle_in_transaction_session_timeout: options.idleInTransactionMs,
+      // Not as parameters of the start, which a connection pooler in between refuses.
+      onConnect: async (client) => {
+        await client.query({
+          text: sessionSettings(options),
+          query_timeout: options.connectMs,
+        } as pg.QueryConfig);
+      },
     });
     // An idle connection that breaks tells the pool; one in use tells itself. Unheard, either
     // would end the process.
     this.#pool.on('error', options.onConnectionError);
     this.#pool.on('connect', (client) => {
+      this.#generations.set(client, this.#generation);
+      this.#open += 1;
       client.on('error', options.onConnectionError);
+    });
+    this.#pool.on('remove', () => {
+      this.#open -= 1;
+      this.#publish();
     });
   }
 
   /**
    * Runs `work` on a connection. After `deadlineMs` a DeadlineError is thrown, and what runs on the connection is canceled.
-   * A deadlock's victim is run again from the start, so `work` must be a whole transaction.
+   * A deadlock's victim is run again from the start, so `work` must be a whole transaction; so is, once and
+   * on a fresh connection, what failed because the schema was changed beneath a prepared statement.
    */
   async run<T>(deadlineMs: number, work: (connection: Connection) => Promise<T>): Promise<T> {
     const deadline = Date.now() + deadlineMs;
@@ -83,7 +99,10 @@ export class Pool {
         return await this.#once(deadline - Date.now(), work);
       } catch (error) {
         this.#counters.add('poolErrors');
-        if (verdictOf(error) !== 'retry' || attempt === ATTEMPTS || Date.now() >= deadline) throw error;
+        const decision = retryDecisionOf(error);
+        const mayRepeat =
+          decision === 'again' ? attempt < ATTEMPTS : decision === 'reconnect' && attempt === 1;
+        if (!mayRepeat || Date.now() >= deadline) throw error;
         this.#counters.add('poolRetries');
       }
     }
@@ -113,7 +132,7 @@ export class Pool {
   }
 
   async #once<T>(deadlineMs: number, work: (connection: Connection) => Promise<T>): Promise<T> {
-    const client = await this.#pool.connect();
+    const client = await this.#checkOut();
     this.#publish();
     this.#counters.add('poolCheckouts');
     let onEnd: () => void = () => undefined;
@@ -140,10 +159,25 @@ export class Pool {
     } catch (error) {
       // Whoever asked has the answer now; the connection is free when PostgreSQL has let go of it.
       if (error instanceof DeadlineError) void endWork(client, worked).then(release);
-      else release(isConnectionLoss(error));
+      else if (retryDecisionOf(error) === 'reconnect') {
+        // The schema changed for all connections of this pool alike.
+        this.#generation += 1;
+        void closeConnection(client).then(() => release(true));
+      } else release(isConnectionLoss(error));
       throw error;
     } finally {
       clearTimeout(timer);
+    }
+  }
+
+  /** A connection whose prepared statements are up to date. */
+  async #checkOut(): Promise<pg.PoolClient> {
+    for (;;) {
+      const client = await this.#pool.connect();
+      if (this.#generations.get(client) === this.#generation) return client;
+      // Closed before the next one is opened, which would be one too many.
+      await closeConnection(client);
+      client.release(true);
     }
   }
 
@@ -158,64 +192,14 @@ export class Pool {
   }
 
   #publish(): void {
-    this.#counters.set('poolSize', this.#pool.totalCount);
+    this.#counters.set('poolSize', this.#open);
     this.#counters.set('poolInUse', this.#pool.totalCount - this.#pool.idleCount);
     this.#counters.set('poolWaiting', this.#pool.waitingCount + this.#queued);
   }
 }
 
-/** How long PostgreSQL may take to give up a statement before its connection is cut. */
-const CANCEL_MS = 1000;
-
-/**
- * Ends work that is past its deadline. PostgreSQL does not notice that a client has gone while a
- * statement waits for a lock: cut off, the backend would stay, and the next connection would be one
- * more than DATABASE_POOL_MAX. So it is asked to cancel, as psql does.
- * @returns whether the connection is of no further use.
- */
-async function endWork(client: pg.ClientBase, worked: Promise<unknown>): Promise<boolean> {
-  const ended = worked.then(
-    () => 'usable' as const,
-    (error: unknown) => (isConnectionLoss(error) ? ('broken' as const) : ('usable' as const)),
-  );
-  // Both, for a cancellation that arrives late would hit the next one's statement.
-  const canceled = Promise.all([ended, requestCancel(client)]).then(([state]) => state);
-  const state = await Promise.race([canceled, sleep(CANCEL_MS, 'late' as const, { ref: false })]);
-  if (state === 'late') cut(client);
-  return state !== 'usable';
-}
-
-/** Asks PostgreSQL, over a connection of the request's own, to cancel what a connection is running. */
-function requestCancel(client: pg.ClientBase): Promise<void> {
-  const { host, port, processID, secretKey } = client as unknown as {
-    host: string;
-    port: number;
-    processID: number;
-    secretKey: number;
-  };
-  const request = Buffer.alloc(16);
-  request.writeInt32BE(request.length, 0);
-  request.writeInt32BE(CANCEL_REQUEST, 4);
-  request.writeInt32BE(processID, 8);
-  request.writeInt32BE(secretKey, 12);
-  return new Promise((resolve) => {
-    const socket = host.startsWith('/') ? connect(`${host}/.s.PGSQL.${port}`) : connect({ host, port });
-    socket.setTimeout(CANCEL_MS, () => socket.destroy());
-    // Then the statement's own time-out ends it.
-    socket.on('error', () => undefined);
-    socket.once('close', () => resolve());
-    socket.resume();
-    socket.end(request);
-  });
-}
-
-/** The code that PostgreSQL's protocol gives to a cancel request. */
-const CANCEL_REQUEST = 80877102;
-
-/** Ends a connection at once, whatever it is doing: nothing is said to PostgreSQL. */
-export function cut(client: pg.ClientBase): void {
-  const { connection } = client as unknown as { connection: { stream: { destroy(): void } } };
-  connection.stream.destroy();
+function sessionSettings({ statementMs, idleInTransactionMs }: PoolOptions): string {
+  return `SET statement_timeout = ${statementMs}; SET idle_in_transaction_session_timeout = ${idleInTransactionMs}`;
 }
 
 /** Runs `work` between BEGIN and COMMIT; ROLLBACK when it throws. */
@@ -226,7 +210,7 @@ export async function inTransaction<T>(connection: Connection, work: () => Promi
     await connection.query('COMMIT');
     return result;
   } catch (error) {
-    if (!isConnectionLoss(error)) await connection.query('ROLLBACK').catch(() => cut(connection));
+    if (!isConnectionLoss(error)) await connection.query('ROLLBACK').catch(() => destroy(connection));
     throw error;
   }
 }

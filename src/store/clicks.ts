@@ -1,6 +1,6 @@
 import type { JournalPosition } from '../journal/position.js';
 import { copyInto } from '../postgres/copy.js';
-import { verdictOf } from '../postgres/failures.js';
+import { retryDecisionOf } from '../postgres/failures.js';
 import { type Connection, rowsOf, type Statement } from '../postgres/pool.js';
 
 /** What became of a journal's clicks, from its beginning. */
@@ -174,7 +174,10 @@ async function copyEvents<Click>(
   await copyInto(connection, `events (${columns})`, batch.rows(clicks));
 }
 
-/** Halves what is rejected until the clicks that are to blame stand alone. */
+/**
+ * Halves what is rejected until the clicks that are to blame stand alone.
+ * @throws when the plainest click would be rejected too: then none is to blame, and none is given up.
+ */
 async function copyCarefully<Click>(
   connection: Connection,
   batch: ClickBatch<Click>,
@@ -187,10 +190,11 @@ async function copyCarefully<Click>(
     await connection.query('RELEASE SAVEPOINT part');
     return;
   } catch (error) {
-    if (verdictOf(error) !== 'rejected') throw error;
+    if (retryDecisionOf(error) !== 'rejected') throw error;
     await connection.query('ROLLBACK TO SAVEPOINT part');
     const [only] = clicks;
     if (clicks.length === 1 && only !== undefined) {
+      if (rejected.length === 0) await requireEventsAccepted(connection);
       rejected.push({ click: only, reason: (error as Error).message });
       return;
     }
@@ -198,6 +202,13 @@ async function copyCarefully<Click>(
   const middle = Math.ceil(clicks.length / 2);
   await copyCarefully(connection, batch, clicks.slice(0, middle), rejected);
   await copyCarefully(connection, batch, clicks.slice(middle), rejected);
+}
+
+/** Stores an event that says nothing, and takes it back. */
+async function requireEventsAccepted(connection: Connection): Promise<void> {
+  await connection.query('SAVEPOINT probe');
+  await connection.query(`INSERT INTO events (event_type, details) VALUES ('click', '{}')`);
+  await connection.query('ROLLBACK TO SAVEPOINT probe');
 }
 
 async function addCounters<Click>(

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { sqlStateOf } from '../postgres/failures.js';
 import { type Connection, inTransaction } from '../postgres/pool.js';
 import { buildSmallIndexes } from './background-indexes.js';
+import { type RaisedSequence, raiseSequences } from './sequences.js';
 
 const folder = new URL('./migrations/', import.meta.url);
 
@@ -49,6 +50,8 @@ export interface Prepared {
   readonly applied: readonly string[];
   /** Whether the database was migrated by a newer version of the server. */
   readonly newer: boolean;
+  /** Sequences that were behind their table. */
+  readonly raised: readonly RaisedSequence[];
 }
 
 /**
@@ -80,11 +83,11 @@ async function prepareOnce(
   await connection.query(`SET LOCAL lock_timeout = '${LOCK_WAIT}'`);
   await connection.query('SELECT pg_advisory_xact_lock($1)', [SCHEMA_LOCK]);
   await connection.query(`SET LOCAL lock_timeout = '${TABLE_LOCK_WAIT}'`);
-  const prepared = await applyMigrations(connection);
+  const migrated = await applyMigrations(connection);
   await makePartitions(connection);
   await fill?.(connection);
   await buildSmallIndexes(connection);
-  return prepared;
+  return { ...migrated, raised: await raiseSequences(connection) };
 }
 
 async function requireUsable(connection: Connection): Promise<void> {
@@ -102,7 +105,7 @@ async function requireUsable(connection: Connection): Promise<void> {
   }
 }
 
-async function applyMigrations(connection: Connection): Promise<Prepared> {
+async function applyMigrations(connection: Connection): Promise<Omit<Prepared, 'raised'>> {
   await connection.query(
     `CREATE TABLE IF NOT EXISTS schema_migrations (
        number integer PRIMARY KEY, name text NOT NULL, applied_at timestamp NOT NULL DEFAULT now())`,

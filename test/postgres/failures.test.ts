@@ -5,8 +5,8 @@ import {
   DeadlineError,
   errorCodeOf,
   isConnectionLoss,
+  retryDecisionOf,
   sqlStateOf,
-  verdictOf,
 } from '../../src/postgres/failures.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
 import { freePort } from '../support/program.js';
@@ -61,18 +61,55 @@ describe('a statement that PostgreSQL refuses', () => {
     ['a time-out', [`SET statement_timeout = 10`, 'SELECT pg_sleep(60)'], 'unavailable'],
     ['its own end', ['SELECT pg_terminate_backend(pg_backend_pid())'], 'unavailable'],
     ['a syntax error', ['SELEKT 1'], 'fault'],
-    ['a table that is missing', ['SELECT FROM nowhere'], 'fault'],
-  ] as const)('for %s', async (_, statements, verdict) => {
+    ['a column that is missing', ['SELECT nothing FROM users'], 'fault'],
+    ['a table that is missing', ['SELECT FROM nowhere'], 'incomplete'],
+    ['a schema that is missing', ['CREATE TABLE nowhere.at_all ()'], 'incomplete'],
+    [
+      'a unique index that is missing',
+      [
+        'CREATE TEMPORARY TABLE bare (name text)',
+        `INSERT INTO bare VALUES ('x') ON CONFLICT (name) DO NOTHING`,
+      ],
+      'incomplete',
+    ],
+    ['a prepared statement that is missing', ['EXECUTE nothing'], 'reconnect'],
+    [
+      'a plan whose columns have changed',
+      [
+        'CREATE TEMPORARY TABLE plan (one int)',
+        'PREPARE plan AS SELECT * FROM plan',
+        'ALTER TABLE plan ADD two int',
+        'EXECUTE plan',
+      ],
+      'reconnect',
+    ],
+    [
+      'an id that is taken',
+      [`INSERT INTO users (id, username, email) VALUES (1, 'x', 'x'), (1, 'y', 'y')`],
+      'conflict',
+    ],
+    [
+      'a reference to nothing',
+      [`INSERT INTO short_urls (user_id, original_url, short_code) VALUES (1, '', '')`],
+      'conflict',
+    ],
+    [
+      'a sequence that is exhausted',
+      ['CREATE TEMPORARY SEQUENCE short MAXVALUE 2', `SELECT nextval('short') FROM generate_series(1, 3)`],
+      'fault',
+    ],
+  ] as const)('for %s', async (_, statements, decision) => {
     const error = await failing(...statements);
-    expect(verdictOf(error)).toBe(verdict);
-    expect(errorCodeOf(error)).toBe(verdict === 'unavailable' ? 'UNAVAILABLE' : 'INTERNAL');
+    expect(retryDecisionOf(error)).toBe(decision);
+    const isAway = decision === 'unavailable' || decision === 'incomplete';
+    expect(errorCodeOf(error)).toBe(isAway ? 'UNAVAILABLE' : 'INTERNAL');
   });
 
   it('for a lock that others hold', async () => {
     const holder = await connect();
     await holder.query('BEGIN; LOCK TABLE users');
     const error = await failing('SET lock_timeout = 10', 'SELECT FROM users');
-    expect([sqlStateOf(error), verdictOf(error)]).toEqual(['55P03', 'unavailable']);
+    expect([sqlStateOf(error), retryDecisionOf(error)]).toEqual(['55P03', 'unavailable']);
     await holder.end();
   });
 
@@ -86,7 +123,7 @@ describe('a statement that PostgreSQL refuses', () => {
     await one.query(`UPDATE users SET email = 'b@example.com'`);
     await one.query('COMMIT');
     const error = await errorOf(() => other.query(`UPDATE users SET email = 'c@example.com'`));
-    expect([sqlStateOf(error), verdictOf(error)]).toEqual(['40001', 'retry']);
+    expect([sqlStateOf(error), retryDecisionOf(error)]).toEqual(['40001', 'again']);
     expect([isConnectionLoss(error), errorCodeOf(error)]).toEqual([false, 'UNAVAILABLE']);
     await Promise.all([one.end(), other.end()]);
   });
@@ -98,7 +135,7 @@ describe('a connection', () => {
     ['with a wrong password', { password: 'wrong' }, '28P01'],
   ])('%s is unavailable', async (_, options, state) => {
     const error = await errorOf(() => connect(options));
-    expect([sqlStateOf(error), verdictOf(error)]).toEqual([state, 'unavailable']);
+    expect([sqlStateOf(error), retryDecisionOf(error)]).toEqual([state, 'unavailable']);
   });
 
   it('that is refused, or never answered, is unavailable and lost', async () => {
@@ -109,7 +146,7 @@ describe('a connection', () => {
     const unanswered = await errorOf(() => connect({ port, connectionTimeoutMillis: 50 }));
     silent.close();
     for (const error of [refused, unanswered]) {
-      expect([verdictOf(error), isConnectionLoss(error), sqlStateOf(error)]).toEqual([
+      expect([retryDecisionOf(error), isConnectionLoss(error), sqlStateOf(error)]).toEqual([
         'unavailable',
         true,
         undefined,
@@ -122,9 +159,9 @@ describe('a connection', () => {
     const [row] = (await client.query<{ pid: number }>('SELECT pg_backend_pid() AS pid')).rows;
     const error = errorOf(() => client.query('SELECT pg_sleep(60)'));
     await database.query('SELECT pg_terminate_backend($1)', [row?.pid]);
-    expect([isConnectionLoss(await error), verdictOf(await error)]).toEqual([true, 'unavailable']);
+    expect([isConnectionLoss(await error), retryDecisionOf(await error)]).toEqual([true, 'unavailable']);
     const after = await errorOf(() => client.query('SELECT 1'));
-    expect([isConnectionLoss(after), verdictOf(after)]).toEqual([true, 'unavailable']);
+    expect([isConnectionLoss(after), retryDecisionOf(after)]).toEqual([true, 'unavailable']);
     await client.end();
   });
 });
@@ -132,7 +169,7 @@ describe('a connection', () => {
 describe('what did not come from PostgreSQL', () => {
   it('is a fault, unless it is a deadline', () => {
     const deadline = new DeadlineError('no answer');
-    expect([isConnectionLoss(deadline), verdictOf(deadline)]).toEqual([true, 'unavailable']);
+    expect([isConnectionLoss(deadline), retryDecisionOf(deadline)]).toEqual([true, 'unavailable']);
     for (const error of [
       new Error('x'),
       new TypeError('x'),
@@ -141,7 +178,7 @@ describe('what did not come from PostgreSQL', () => {
       undefined,
       { code: 7 },
     ]) {
-      expect([isConnectionLoss(error), verdictOf(error), sqlStateOf(error)]).toEqual([
+      expect([isConnectionLoss(error), retryDecisionOf(error), sqlStateOf(error)]).toEqual([
         false,
         'fault',
         undefined,

@@ -1,3 +1,5 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import pg from 'pg';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { TestCluster } from '../support/cluster.js';
 import { startLoad } from '../support/load.js';
@@ -106,6 +108,128 @@ describe.each(['fast', 'immediate', 'kill'] as const)('PostgreSQL stopped (%s) u
     for (const code of codes) {
       expect(rows.get(code)).toEqual({ counter: expected.get(code), events: expected.get(code) });
     }
+  });
+});
+
+async function isUp(): Promise<boolean> {
+  const metrics = await (await server.fetch('/metrics')).text();
+  return metrics.includes('\nswitchyard_database_up 1\n');
+}
+
+/** Ends every connection of the server. */
+const cutAll = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                WHERE application_name LIKE 'switchyard%' AND pid <> pg_backend_pid()`;
+
+describe('PostgreSQL that lets nobody in', () => {
+  const asOperator = async (...statements: string[]): Promise<void> => {
+    const url = new URL(cluster.url);
+    url.pathname = '/postgres';
+    const client = new pg.Client({ connectionString: url.href });
+    await client.connect();
+    for (const statement of statements) await client.query(statement);
+    await client.end();
+  };
+  const { username: role, pathname } = { username: 'app', pathname: '/switchyard' };
+
+  it.each([
+    [
+      'because the database is closed to connections (55000)',
+      ['ALTER DATABASE switchyard ALLOW_CONNECTIONS false'],
+      ['ALTER DATABASE switchyard ALLOW_CONNECTIONS true'],
+    ],
+    [
+      'because the database has been renamed (3D000)',
+      ['ALTER DATABASE switchyard RENAME TO elsewhere'],
+      ['ALTER DATABASE elsewhere RENAME TO switchyard'],
+    ],
+    [
+      'because no connection is left (53300)',
+      [`ALTER ROLE ${role} CONNECTION LIMIT 0`],
+      [`ALTER ROLE ${role} CONNECTION LIMIT -1`],
+    ],
+    ['because the role may not log in (28000)', [`ALTER ROLE ${role} NOLOGIN`], [`ALTER ROLE ${role} LOGIN`]],
+    [
+      'because the password was changed (28P01)',
+      [`ALTER ROLE ${role} PASSWORD 'another'`],
+      [`ALTER ROLE ${role} PASSWORD 'secret'`],
+    ],
+  ])('%s: is down, 503, and up again by itself', async (_, shut, open) => {
+    await asOperator(
+      `CREATE ROLE ${role} LOGIN PASSWORD 'secret'`,
+      `GRANT ALL ON DATABASE switchyard TO ${role}`,
+    );
+    const owner = await cluster.connect();
+    await owner.query(`GRANT ALL ON SCHEMA public TO ${role}; GRANT ${owner.address.user} TO ${role}`);
+    await owner.drop();
+    await server.stop();
+    const url = new URL(cluster.url);
+    url.username = role;
+    url.password = 'secret';
+    url.pathname = pathname;
+    server = await startServer({ DATABASE_URL: url.href });
+    const made = await createUrl(server);
+    await click(server, made.short_code);
+    // Nobody new is let in, but the connections that are there work on.
+    // A database in use can't be renamed: it is cut first, and the server must not be back before.
+    await asOperator(`ALTER ROLE ${role} CONNECTION LIMIT 0`, cutAll, ...shut);
+    if (!shut.some((statement) => statement.includes('LIMIT 0'))) {
+      await asOperator(`ALTER ROLE ${role} CONNECTION LIMIT -1`);
+    }
+    await eventually(async () => !(await isUp()));
+    for (const [path, init] of calls) {
+      const { status, milliseconds } = await timed(path, init);
+      expect([path, status]).toEqual([path, 503]);
+      expect(milliseconds).toBeLessThan(2000);
+    }
+    expect(await click(server, made.short_code)).toBe(made.original_url);
+    await asOperator(...open);
+    await eventually(isUp);
+    expect((await server.post('/shorten', { url: 'https://example.com' })).status).toBe(201);
+    await eventually(async () => (await counted()).get(made.short_code)?.events === 2);
+  });
+
+  it('is not down while the connections that it gave before work', async () => {
+    const [made] = (await makeLinks(1)) as [Url];
+    await asOperator('ALTER DATABASE switchyard ALLOW_CONNECTIONS false');
+    const listener = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'switchyard listen'`;
+    await asOperator(listener);
+    await eventually(async () =>
+      (await (await server.fetch('/metrics')).text()).includes('\nswitchyard_cache_coherent 0\n'),
+    );
+    for (let round = 0; round < 10; round += 1) {
+      expect([(await timed(`/urls/${made.id}`)).status, await isUp()]).toEqual([200, true]);
+      await sleep(100);
+    }
+    await asOperator('ALTER DATABASE switchyard ALLOW_CONNECTIONS true');
+  });
+});
+
+describe('a restore', () => {
+  it('that has dropped the tables makes calls 503, and all is well when they are back', async () => {
+    const [made] = (await makeLinks(1)) as [Url];
+    const database = await cluster.connect();
+    await database.query(`CREATE SCHEMA aside; ALTER TABLE short_urls SET SCHEMA aside;
+                          ALTER TABLE users SET SCHEMA aside; ALTER TABLE events SET SCHEMA aside`);
+    for (const [path, init] of calls) expect([path, (await timed(path, init)).status]).toEqual([path, 503]);
+    expect(await click(server, made.short_code)).toBe(made.original_url);
+    await database.query(`ALTER TABLE aside.short_urls SET SCHEMA public;
+                          ALTER TABLE aside.users SET SCHEMA public; ALTER TABLE aside.events SET SCHEMA public`);
+    await eventually(async () => (await timed('/users')).status === 200);
+    expect((await timed('/shorten', calls[5]?.[1])).status).toBe(201);
+    // The click that fell into the gap waited in the journal.
+    await eventually(async () => (await counted()).get(made.short_code)?.events === 2);
+    await database.drop();
+  });
+
+  it('that changes the columns beneath prepared statements is not noticed by anybody', async () => {
+    const [made] = (await makeLinks(1)) as [Url];
+    const path = `/urls/${made.id}`;
+    await Promise.all(Array.from({ length: 40 }, () => timed(path)));
+    const database = await cluster.connect();
+    await database.query(`ALTER TABLE short_urls ALTER COLUMN title TYPE varchar(255)`);
+    const answers = await Promise.all(Array.from({ length: 40 }, () => timed(path)));
+    expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([200]));
+    await database.drop();
   });
 });
 

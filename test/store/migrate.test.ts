@@ -53,8 +53,50 @@ describe('prepareDatabase', () => {
     database = await createDatabase();
     await database.query(`INSERT INTO schema_migrations (number, name) VALUES (9999, '9999_future')`);
     const client = await connect();
-    expect(await prepareDatabase(client)).toEqual({ applied: [], newer: true });
+    expect(await prepareDatabase(client)).toEqual({ applied: [], newer: true, raised: [] });
     await client.end();
+  });
+
+  it('raises a sequence that is behind its ids, and lowers none', async () => {
+    database = await createDatabase();
+    await database.query(
+      `INSERT INTO users (id, username, email) VALUES (1, 'restored', 'a@example.com');
+       INSERT INTO short_urls (id, original_url, short_code) VALUES (42, 'https://example.com', 'restored');
+       INSERT INTO events (id, event_type, "timestamp") VALUES (7, 'x', '2020-01-01'), (43, 'x', '1999-01-01')`,
+    );
+    const client = await connect();
+    expect((await prepareDatabase(client)).raised).toEqual([
+      { table: 'users', from: '1', to: '1' },
+      { table: 'short_urls', from: '1', to: '42' },
+      { table: 'events', from: '1', to: '43' },
+    ]);
+    const [made] = await database.query(
+      `WITH u AS (INSERT INTO users (username, email) VALUES ('next', 'a@example.com') RETURNING id),
+            l AS (INSERT INTO short_urls (original_url, short_code) VALUES ('https://example.com', 'next') RETURNING id),
+            e AS (INSERT INTO events (event_type) VALUES ('x') RETURNING id)
+       SELECT u.id AS user, l.id AS link, e.id AS event FROM u, l, e`,
+    );
+    expect(made).toEqual({ user: '2', link: '43', event: '44' });
+    await database.query(`DELETE FROM events; SELECT setval('users_id_seq', 1000)`);
+    expect((await prepareDatabase(client)).raised).toEqual([]);
+    expect(await database.query(`SELECT nextval('users_id_seq'), nextval('events_id_seq') AS event`)).toEqual(
+      [{ nextval: '1001', event: '45' }],
+    );
+    await client.end();
+  });
+
+  it('says at a start what it raised, and creates go on', async () => {
+    database = await createDatabase();
+    await database.query(
+      `INSERT INTO short_urls (id, original_url, short_code) SELECT n, 'https://example.com', 'c' || n FROM generate_series(1, 9) AS n`,
+    );
+    const server = await startServer({ DATABASE_URL: database.url });
+    const { status } = await server.post('/shorten', { url: 'https://example.com' });
+    await server.stop();
+    expect(status).toBe(201);
+    expect(server.logs.map(({ message }) => message)).toContain(
+      'the sequence of short_urls was behind its ids: raised from 1 to 9',
+    );
   });
 
   it('lets ten servers start at once on an empty database, seeded once', { timeout: 120_000 }, async () => {

@@ -59,6 +59,10 @@ export class Program {
     throw new Error(`${this.#name} did not answer within ${deadlineMs} ms: ${this.#output}`);
   }
 
+  signal(signal: NodeJS.Signals): void {
+    this.#child.kill(signal);
+  }
+
   async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<number | NodeJS.Signals> {
     this.#child.kill(signal);
     return this.exit;

@@ -11,6 +11,7 @@ const packages = {
   amtool: 'prometheus-alertmanager',
   'prometheus-nginx-exporter': 'prometheus-nginx-exporter',
   openssl: 'openssl',
+  pgbouncer: 'pgbouncer',
   postgres: 'postgresql-15',
   script: 'bsdutils',
 } as const;

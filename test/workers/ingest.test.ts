@@ -97,6 +97,40 @@ function clickSome(journal: TestJournal, counts: Record<number, number>): void {
   journal.journal.flush();
 }
 
+/** What it is, how it comes about, how it is mended, and what a step says. */
+const databaseFaults = [
+  [
+    'a sequence that is exhausted',
+    `SELECT setval('events_id_seq', 9223372036854775807)`,
+    `SELECT setval('events_id_seq', 1)`,
+    /^fault: .*reached maximum value/,
+  ],
+  [
+    'a sequence behind its ids',
+    `INSERT INTO events (id, event_type, "timestamp") SELECT n, 'x', now() AT TIME ZONE 'utc' FROM generate_series(1, 200) AS n;
+       DO $$ DECLARE part regclass; BEGIN
+         FOR part IN SELECT inhrelid FROM pg_inherits WHERE inhparent = 'events'::regclass LOOP
+           EXECUTE format('CREATE UNIQUE INDEX ON %s (id)', part);
+         END LOOP;
+       END $$`,
+    `SELECT setval('events_id_seq', 200)`,
+    /^conflict: duplicate key/,
+  ],
+  [
+    'a table that takes no click',
+    `ALTER TABLE events ADD CONSTRAINT shut CHECK (event_type <> 'click') NOT VALID`,
+    'ALTER TABLE events DROP CONSTRAINT shut',
+    /^rejected: .*shut/,
+  ],
+  [
+    'a trigger that refuses all',
+    `CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'closed for today'; END $$;
+       CREATE TRIGGER refuse BEFORE INSERT ON events FOR EACH ROW EXECUTE FUNCTION refuse()`,
+    'DROP TRIGGER refuse ON events',
+    /^fault: closed for today/,
+  ],
+] as const;
+
 describe('taking in a journal', () => {
   it('puts each click there once, drops those of deleted links, and leaves nothing behind', async () => {
     const journal = openJournal(folder, { segmentBytes: 4096 });
@@ -250,6 +284,29 @@ describe('taking in a journal', () => {
     execFileSync('mkfifo', [path.join(folder, segmentFile(fifo, 1))]);
     expect(listJournals(folder)).toEqual([]);
   });
+
+  it.each(databaseFaults)(
+    'stops at %s, says so, gives up no click, and goes on once it is mended',
+    async (_, spoil, mend, failure) => {
+      await database.query(spoil);
+      const journal = openJournal(folder);
+      clickSome(journal, { 1: 5, 2: 6 });
+      journal.journal.close();
+      const job = { folder, journalId: journal.journalId, written: undefined };
+      for (let attempt = 0; attempt < 3; attempt += 1) {
+        expect((await takeInJournal(context, job)).failure).toMatch(failure);
+        expect(context.counters.get('ingestStopped')).toBe(1);
+      }
+      expect(readdirSync(folder).filter((name) => name.includes('rejected'))).toEqual([]);
+      const lines = logged.map((line) => JSON.parse(line) as { levelname: string; message: string });
+      const said = lines.filter(({ message }) => message.startsWith('click ingest stopped: '));
+      expect(said.map(({ levelname }) => levelname)).toEqual(['ERROR']);
+      await database.query(mend);
+      await drain(journal);
+      expect(await clicksByUrl()).toEqual({ 1: 5, 2: 6 });
+      expect(context.counters.get('ingestStopped')).toBe(0);
+    },
+  );
 
   it('tells PostgreSQL being away as a failure, and goes on after', async () => {
     const journal = openJournal(folder);

@@ -7,7 +7,7 @@ import type {
   Resolution,
   ResolvedLinks,
 } from '../../messages/calls.js';
-import { errorCodeOf, verdictOf } from '../../postgres/failures.js';
+import { errorCodeOf, retryDecisionOf } from '../../postgres/failures.js';
 import type { Connection } from '../../postgres/pool.js';
 import { type ResolvedRow, resolveCodes } from '../../store/links.js';
 import type { WorkerThread } from '../thread.js';
@@ -195,7 +195,7 @@ export class CallServer {
         replies.addAnswer(call.id, answer);
       }
     } catch (error) {
-      if (verdictOf(error) === 'rejected' && batch.length > 1) {
+      if (['rejected', 'conflict'].includes(retryDecisionOf(error)) && batch.length > 1) {
         // One of them can't be stored: each for itself, so that it alone fails.
         for (const queued of batch) await this.#create([queued]);
         return;
@@ -232,7 +232,7 @@ export class CallServer {
     const { log } = this.#thread;
     const message = `${what}: ${error instanceof Error ? error.message : String(error)}`;
     // PostgreSQL being away is said once, by the supervisor, not once a call.
-    if (verdictOf(error) === 'unavailable') log.debug({ request_id: requestId }, message);
+    if (retryDecisionOf(error) === 'unavailable') log.debug({ request_id: requestId }, message);
     else log.error({ error, request_id: requestId }, message);
   }
 }

@@ -1,6 +1,6 @@
 import { type Damage, type JournalledClick, type JournalPiece, JournalReader } from '../../journal/reader.js';
 import { type IngestJob, type IngestOutcome, nothingIngested } from '../../messages/ingest.js';
-import { verdictOf } from '../../postgres/failures.js';
+import { retryDecisionOf, sqlStateOf } from '../../postgres/failures.js';
 import { inTransaction } from '../../postgres/pool.js';
 import { type ClickTotals, forgetJournal, ingestClicks, readCheckpoint } from '../../store/clicks.js';
 import { type WorkerThread, workerThread } from '../thread.js';
@@ -14,6 +14,8 @@ const ROUNDS = 4;
 interface Known {
   readonly reader: JournalReader;
   totals: ClickTotals | undefined;
+  /** Whether a fault that waiting will not cure keeps its clicks from the database. */
+  isStopped: boolean;
 }
 
 const journals = new Map<string, Known>();
@@ -29,17 +31,29 @@ export async function ingestJournal(job: IngestJob): Promise<IngestOutcome> {
 /** As `ingestJournal`, wherever it is run. */
 export async function takeInJournal(thread: IngestContext, job: IngestJob): Promise<IngestOutcome> {
   const key = `${job.folder}/${job.journalId}`;
-  const known = journals.get(key) ?? { reader: newReader(thread, job), totals: undefined };
+  const known = journals.get(key) ?? { reader: newReader(thread, job), totals: undefined, isStopped: false };
   journals.set(key, known);
   try {
     const outcome = await step(thread, known, job);
     if (outcome.isGone) journals.delete(key);
+    setStopped(thread, known, false);
     return outcome;
   } catch (error) {
     // Whether a commit that got no answer took place is for the checkpoint to tell.
     known.reader.seek(undefined);
     thread.counters.add('ingestFailures');
-    const failure = `${verdictOf(error)}: ${error instanceof Error ? error.message : String(error)}`;
+    const decision = retryDecisionOf(error);
+    const message = error instanceof Error ? error.message : String(error);
+    const failure = `${decision}: ${message}`;
+    const isStopped = !['again', 'reconnect', 'unavailable', 'incomplete'].includes(decision);
+    if (isStopped && !known.isStopped) {
+      const { constraint } = error as { constraint?: string };
+      thread.log.error(
+        { journal: job.journalId, sqlstate: sqlStateOf(error), constraint },
+        `click ingest stopped: ${message}; clicks stay in the journal until the database takes them`,
+      );
+    }
+    setStopped(thread, known, isStopped);
     return { ...nothingIngested, pendingBytes: pendingBytes(known.reader), hasMore: true, failure };
   }
 }
@@ -51,6 +65,11 @@ function pendingBytes(reader: JournalReader): number | undefined {
   } catch {
     return undefined;
   }
+}
+
+function setStopped(thread: IngestContext, known: Known, isStopped: boolean): void {
+  known.isStopped = isStopped;
+  thread.counters.set('ingestStopped', [...journals.values()].filter((one) => one.isStopped).length);
 }
 
 function newReader(thread: IngestContext, { folder, journalId }: IngestJob): JournalReader {
@@ -98,7 +117,10 @@ async function step(thread: IngestContext, known: Known, job: IngestJob): Promis
   return { ...nothingIngested, pendingBytes: reader.pendingBytes(), hasMore: true };
 }
 
-/** One transaction; a second, careful one when PostgreSQL rejects what is in the first. */
+/**
+ * One transaction; a second, careful one when PostgreSQL rejects what is in the first. What is no single
+ * click's doing (a sequence that is exhausted or behind, a table that takes nothing) is thrown.
+ */
 async function takeIn(
   { pool, log }: IngestContext,
   { folder, journalId }: IngestJob,
@@ -129,7 +151,7 @@ async function takeIn(
   try {
     return await ingest(false);
   } catch (error) {
-    if (verdictOf(error) !== 'rejected') throw error;
+    if (retryDecisionOf(error) !== 'rejected') throw error;
     log.warn({ error }, `PostgreSQL rejects some of ${clicks.length} clicks: looking for them`);
     return await ingest(true);
   }

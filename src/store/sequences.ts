@@ -1,0 +1,47 @@
+import type { Connection } from '../postgres/pool.js';
+
+/** The tables whose ids come from a sequence of their own. */
+export const sequencedTables = ['users', 'short_urls', 'events'] as const;
+export type SequencedTable = (typeof sequencedTables)[number];
+
+/** A sequence that would have given out ids that are taken. */
+export interface RaisedSequence {
+  readonly table: SequencedTable;
+  readonly from: string;
+  readonly to: string;
+}
+
+/**
+ * Raises each sequence that is behind the ids of its table, as after a restore of rows alone. It never
+ * lowers one. Call it within a transaction.
+ */
+export async function raiseSequences(connection: Connection): Promise<RaisedSequence[]> {
+  const raised: RaisedSequence[] = [];
+  for (const table of sequencedTables) {
+    if ((await lagOf(connection, table)) === undefined) continue;
+    // Inserts by others wait from here on, so none can move the sequence between the look and the raise.
+    await connection.query(`LOCK TABLE ${table} IN SHARE ROW EXCLUSIVE MODE`);
+    const lag = await lagOf(connection, table);
+    if (lag === undefined) continue;
+    await connection.query(`SELECT setval(pg_get_serial_sequence('${table}', 'id'), $1)`, [lag.to]);
+    raised.push(lag);
+  }
+  return raised;
+}
+
+async function lagOf(connection: Connection, table: SequencedTable): Promise<RaisedSequence | undefined> {
+  const owned = await connection.query<{ name: string | null }>(
+    `SELECT pg_get_serial_sequence('${table}', 'id') AS name`,
+  );
+  const sequence = owned.rows[0]?.name;
+  // Left out by a restore: inserts fail, and say so.
+  if (sequence === null || sequence === undefined) return undefined;
+  const { rows } = await connection.query<{ last: string; is_called: string; largest: string | null }>(
+    `SELECT last_value AS last, is_called, (SELECT max(id) FROM ${table}) AS largest FROM ${sequence}`,
+  );
+  const [row] = rows;
+  if (row === undefined || row.largest === null) return undefined;
+  const [last, largest] = [BigInt(row.last), BigInt(row.largest)];
+  const isBehind = row.is_called === 't' ? largest > last : largest >= last;
+  return isBehind ? { table, from: row.last, to: row.largest } : undefined;
+}
