@@ -1,6 +1,4 @@
 # The server's image: what was compiled, production dependencies, the seed data, and nothing to build with.
-# scripts/rehearse-image.mjs carries these instructions out without a Docker engine; it knows the forms used
-# here and refuses any other.
 
 FROM node:24-trixie-slim AS build
 WORKDIR /app

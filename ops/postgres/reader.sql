@@ -1,11 +1,12 @@
 -- The role that Grafana reads with: SELECT and nothing else, also on tables that migrations and the
--- upkeep make later (events has a partition a month). Run once, when the volume is initialised, before
--- there are tables; on a database that exists already, run it by hand as the owner of the tables.
+-- upkeep make later (events has a partition a month). Run once, by a superuser, when the volume is
+-- initialised. The server's role must be there: application.sql.
 CREATE ROLE switchyard_reader LOGIN PASSWORD :'password' CONNECTION LIMIT 5;
 ALTER ROLE switchyard_reader SET default_transaction_read_only = on;
 ALTER ROLE switchyard_reader SET statement_timeout = '10s';
 ALTER ROLE switchyard_reader SET lock_timeout = '1s';
 
+GRANT CONNECT ON DATABASE :"DBNAME" TO switchyard_reader;
 GRANT USAGE ON SCHEMA public TO switchyard_reader;
 GRANT SELECT ON ALL TABLES IN SCHEMA public TO switchyard_reader;
-ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT ON TABLES TO switchyard_reader;
+ALTER DEFAULT PRIVILEGES FOR ROLE switchyard IN SCHEMA public GRANT SELECT ON TABLES TO switchyard_reader;

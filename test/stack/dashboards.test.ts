@@ -3,7 +3,7 @@ import path from 'node:path';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
-import { environmentOf, root } from '../support/compose.js';
+import { environmentOf, readCompose, root } from '../support/compose.js';
 import { readDashboards } from '../support/dashboards.js';
 import { createEmptyDatabase, type TestDatabase } from '../support/database.js';
 import { run } from '../support/program.js';
@@ -96,7 +96,14 @@ describe('Grafana’s role in the database', () => {
     // As in the container: the role is made first, the tables by the server.
     database = await createEmptyDatabase();
     const sql = readFileSync(path.join(root, 'ops/postgres/reader.sql'), 'utf8');
-    await database.query(sql.replace(":'password'", "'read only'"));
+    // psql's variables, and the owner of the tables, which is this test's own.
+    const { user, database: name } = database.address;
+    await database.query(
+      sql
+        .replace(":'password'", "'read only'")
+        .replaceAll(':"DBNAME"', name)
+        .replace('FOR ROLE switchyard ', `FOR ROLE "${user}" `),
+    );
     server = await startServer({ DATABASE_URL: database.url });
     reader = new pg.Client({ ...database.address, user: role, password: 'read only' });
     await reader.connect();
@@ -116,9 +123,9 @@ describe('Grafana’s role in the database', () => {
     expect(dataSources.find(({ uid }) => uid === 'postgres')?.secureJsonData?.password).toBe(
       '$POSTGRES_READER_PASSWORD',
     );
-    expect(environmentOf('grafana').POSTGRES_READER_PASSWORD).toBe(
-      environmentOf('db').POSTGRES_READER_PASSWORD,
-    );
+    const { services } = readCompose({ POSTGRES_READER_PASSWORD: 'one password' });
+    expect(services.grafana?.environment?.POSTGRES_READER_PASSWORD).toBe('one password');
+    expect(services.db?.environment?.READER_PASSWORD).toBe('one password');
   });
 
   it.each([

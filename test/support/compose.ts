@@ -21,6 +21,12 @@ export interface Service {
   readonly mem_limit?: string;
   readonly cpus?: number | string;
   readonly read_only?: boolean;
+  readonly cap_drop?: readonly string[];
+  readonly cap_add?: readonly string[];
+  readonly security_opt?: readonly string[];
+  readonly privileged?: boolean;
+  readonly scale?: string;
+  readonly user?: string;
 }
 
 export interface Compose {
@@ -53,13 +59,17 @@ export function composeVariables(): string[] {
   return [...new Set([...named, ...passedOn])].sort();
 }
 
-/** The forms in use: ${X}, ${X:-otherwise} and ${X:+where set}. */
+/** The forms in use: ${X}, ${X:-otherwise}, ${X:+where set} and ${X:?what to do}; the last is empty here. */
 function interpolate(text: string, variables: Readonly<Record<string, string>>): string {
-  return text.replaceAll(/\$\{(\w+)(?::([-+])([^}]*))?\}/g, (_, name: string, form: string, word: string) => {
-    const value = variables[name] ?? '';
-    if (form === '+') return value === '' ? '' : word;
-    return value === '' ? (word ?? '') : value;
-  });
+  return text.replaceAll(
+    /\$\{(\w+)(?::([-+?])([^}]*))?\}/g,
+    (_, name: string, form: string, word: string) => {
+      const value = variables[name] ?? '';
+      if (form === '?') return value;
+      if (form === '+') return value === '' ? '' : word;
+      return value === '' ? (word ?? '') : value;
+    },
+  );
 }
 
 /** A service's environment with its defaults. */

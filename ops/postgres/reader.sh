@@ -1,5 +1,0 @@
-#!/bin/sh
-# Run by the image's entry point when the volume is initialised.
-set -eu
-psql --set ON_ERROR_STOP=1 --username "$POSTGRES_USER" --dbname "$POSTGRES_DB" \
-    --set password="$POSTGRES_READER_PASSWORD" --file /etc/switchyard/reader.sql
