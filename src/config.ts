@@ -47,6 +47,37 @@ function choice<const T extends readonly [string, ...string[]]>(values: T, fallb
     });
 }
 
+/** pino's words, and how others call the same. */
+const logLevels = {
+  trace: 'trace',
+  debug: 'debug',
+  info: 'info',
+  notice: 'info',
+  warn: 'warn',
+  warning: 'warn',
+  error: 'error',
+  err: 'error',
+  fatal: 'fatal',
+  critical: 'fatal',
+  silent: 'silent',
+  off: 'silent',
+} as const;
+
+type LogLevelName = (typeof logLevels)[keyof typeof logLevels];
+
+function logLevel(fallback: LogLevelName) {
+  return z
+    .string()
+    .default(fallback)
+    .transform((text, context): LogLevelName => {
+      const level = new Map<string, LogLevelName>(Object.entries(logLevels)).get(text.toLowerCase());
+      if (level !== undefined) return level;
+      const known = [...new Set(Object.values(logLevels))].join(', ');
+      context.addIssue({ code: 'custom', message: `must be one of ${known}` });
+      return z.NEVER;
+    });
+}
+
 function httpUrl() {
   return z
     .string()
@@ -182,7 +213,9 @@ export const settings = z.object({
   ),
 
   CHAOS_TOKEN: z.string().optional().describe('Token of GET /chaos; unset: always 401'),
-  LOG_LEVEL: choice(['debug', 'info', 'warning', 'error'], 'info').describe('debug, info, warning or error'),
+  LOG_LEVEL: logLevel('info').describe(
+    'trace, debug, info, warn, error, fatal or silent; also warning, critical and off. Read again on SIGHUP',
+  ),
   LOG_RING_MAX: integer(2000, 1000, 1_000_000).describe('Log entries kept for GET /logs'),
   LOG_REQUESTS_PER_SECOND: integer(500, 0, 100_000).describe(
     'Request log lines a second and gateway; more are counted, not written',

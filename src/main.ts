@@ -1,9 +1,13 @@
-import { createServer } from 'node:net';
 import { type Config, ConfigError, loadConfig } from './config.js';
 import { LogHub } from './ops/log-hub.js';
-import { packageVersion, Supervisor } from './ops/supervisor.js';
+import { LogOutput } from './ops/log-output.js';
+import { claimPort, isLoopback, PortTakenError } from './ops/port-claim.js';
+import { reload } from './ops/reload.js';
+import { Supervisor } from './ops/supervisor.js';
 import { EmbeddedPostgresError } from './postgres/binaries.js';
 import { sqlStateOf } from './postgres/failures.js';
+import { packageVersion } from './runtime/package-version.js';
+import { Teardown } from './runtime/teardown.js';
 import { UnusableDatabaseError } from './store/migrate.js';
 import { SeedError } from './store/seed.js';
 
@@ -35,27 +39,11 @@ class StartError extends Error {
   }
 }
 
-function say(line: string): void {
-  process.stderr.write(`${line}\n`);
-}
+/** What a person at the terminal is to see. */
+type Say = (line: string) => void;
 
-/**
- * Finds out whether the port is free, for all gateways together: they share it, and would share it
- * with another process of the same user too.
- */
-function freePort({ HOST, PORT }: Config): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const probe = createServer();
-    probe.once('error', (error: NodeJS.ErrnoException) => {
-      const reason = error.code === 'EADDRINUSE' ? 'the port is taken' : error.message;
-      reject(new StartError(Exit.PORT_TAKEN, `can't listen on ${HOST}:${PORT}: ${reason}`));
-    });
-    probe.listen({ host: HOST, port: PORT, exclusive: true }, () => {
-      const address = probe.address();
-      probe.close(() => resolve(typeof address === 'object' && address !== null ? address.port : PORT));
-    });
-  });
-}
+/** How long an end waits for a standard error that takes no lines. */
+const LAST_WORDS_MS = 300;
 
 /** The library is a binary for certain systems; elsewhere it does not load. */
 async function requireGatewayLibrary(): Promise<void> {
@@ -74,6 +62,7 @@ async function requireGatewayLibrary(): Promise<void> {
 
 function exitCodeOf(error: unknown): number {
   if (error instanceof StartError) return error.code;
+  if (error instanceof PortTakenError) return Exit.PORT_TAKEN;
   if (error instanceof ConfigError) return Exit.BAD_SETTING;
   if (error instanceof SeedError) return Exit.BAD_SETTING;
   if (error instanceof UnusableDatabaseError || error instanceof EmbeddedPostgresError)
@@ -82,7 +71,7 @@ function exitCodeOf(error: unknown): number {
   return dataDirFailures.has((error as NodeJS.ErrnoException).code ?? '') ? Exit.BAD_DATA_DIR : Exit.FAULT;
 }
 
-function banner(config: Config, supervisor: Supervisor, port: number, startedMs: number): void {
+function banner(say: Say, config: Config, supervisor: Supervisor, port: number, startedMs: number): void {
   const host = config.HOST === '0.0.0.0' || config.HOST === '::' ? 'localhost' : config.HOST;
   say(`Switchyard ${packageVersion()} serves http://${host}:${port} after ${startedMs} ms`);
   const { embedded, seedReports } = supervisor;
@@ -93,68 +82,90 @@ function banner(config: Config, supervisor: Supervisor, port: number, startedMs:
   } else if (!supervisor.hasDatabase) {
     say('  PostgreSQL can not be reached yet: calls are answered 503 until it can');
   }
-  for (const { table, loaded, notes } of seedReports ?? []) {
+  for (const { table, loaded, notes } of seedReports) {
     const skipped = [...notes].map(([reason, count]) => `${count} ${reason}`).join('; ');
     say(`  seeded ${loaded} ${table}${skipped === '' ? '' : ` (${skipped})`}`);
   }
 }
 
-async function main(): Promise<void> {
-  const config = loadConfig();
-  const logs = new LogHub({ level: config.LOG_LEVEL, ringMax: config.LOG_RING_MAX, descriptor: 1 });
-  const supervisor = new Supervisor(config, logs);
-  let isStopping = false;
+/** One line where anybody who reaches the port may change and delete everything. */
+function warnOfOpenApi({ HOST }: Config, say: Say, logs: LogHub): void {
+  if (isLoopback(HOST)) return;
+  const warning = `the API asks nobody for a password, and HOST=${HOST} lets other machines in: put a proxy or a firewall before it, or set HOST=127.0.0.1`;
+  logs.logger.warn(warning);
+  say(`  warning: ${warning}`);
+}
 
-  const end = (code: number): void => {
-    logs.close();
+async function main(say: Say, lastWords: () => Promise<void>): Promise<void> {
+  let config = loadConfig();
+  const logs = new LogHub({
+    level: config.LOG_LEVEL,
+    ringMax: config.LOG_RING_MAX,
+    output: new LogOutput(1),
+  });
+  const teardown = new Teardown();
+
+  const end = async (code: number): Promise<never> => {
+    await Promise.all([logs.close(), lastWords()]);
     process.exit(code);
   };
+  const drain = (): Promise<boolean> => teardown.run(Date.now() + config.DRAIN_DEADLINE_MS);
   const fail = async (error: unknown): Promise<void> => {
-    if (isStopping) return;
-    isStopping = true;
+    if (teardown.hasBegun) return;
+    const ended = drain().catch(() => undefined);
     say(`switchyard: ${error instanceof Error ? error.message : String(error)}`);
     const code = exitCodeOf(error);
     if (code === Exit.FAULT) logs.logger.fatal({ error }, 'the server ends');
-    await supervisor.stop().catch(() => undefined);
-    end(code);
+    await ended;
+    await end(code);
   };
   const stop = async (signal: NodeJS.Signals): Promise<void> => {
-    if (isStopping) {
+    if (teardown.hasBegun) {
       logs.logger.warn(`${signal} again: the server ends at once`);
       // Connections are cut, journals are closed; nothing is waited for.
-      const isClosed = await supervisor.closeGateways(Date.now() + 500);
-      logs.close();
-      if (isClosed) process.exit(Exit.DEADLINE);
+      const isClosed = await teardown.cut(Date.now() + 500);
+      if (isClosed) await end(Exit.DEADLINE);
       process.kill(process.pid, 'SIGKILL');
     }
-    isStopping = true;
     logs.logger.info(`${signal}: the server drains`);
     try {
-      const inTime = await supervisor.stop();
+      const inTime = await drain();
       logs.logger.info('the server has ended');
-      end(inTime ? Exit.OK : Exit.DEADLINE);
+      await end(inTime ? Exit.OK : Exit.DEADLINE);
     } catch (error) {
       logs.logger.fatal({ error }, 'the server did not end well');
-      end(Exit.FAULT);
+      await end(Exit.FAULT);
     }
   };
-  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => void stop(signal));
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void stop(signal));
+  // A closed terminal sends it too, which is no reason to end.
+  process.on('SIGHUP', () => {
+    const reloadable = { LOG_LEVEL: ({ LOG_LEVEL }: Config) => logs.setLevel(LOG_LEVEL) };
+    config = reload(config, loadConfig, reloadable, logs.logger);
+  });
   process.on('uncaughtException', (error) => void fail(error));
   process.on('unhandledRejection', (error) => void fail(error));
 
   try {
     await requireGatewayLibrary();
-    const port = await freePort(config);
-    await supervisor.start(port, (error) => void fail(error));
+    const port = await claimPort(config.HOST, config.PORT);
+    const onFault = (error: unknown): void => void fail(error);
+    const supervisor = await Supervisor.start({ config, logs, port, teardown, onFault });
     const startedMs = Math.round(performance.now());
     logs.logger.info({ port, started_ms: startedMs }, `listening on ${config.HOST}:${port}`);
-    banner(config, supervisor, port, startedMs);
+    banner(say, config, supervisor, port, startedMs);
+    warnOfOpenApi(config, say, logs);
   } catch (error) {
     await fail(error);
   }
 }
 
-main().catch((error: unknown) => {
-  say(`switchyard: ${error instanceof Error ? error.message : String(error)}`);
+const standardError = new LogOutput(2);
+const sayLine: Say = (line) => standardError.write(`${line}\n`);
+const drainError = (): Promise<void> => standardError.drain(LAST_WORDS_MS);
+
+main(sayLine, drainError).catch(async (error: unknown) => {
+  sayLine(`switchyard: ${error instanceof Error ? error.message : String(error)}`);
+  await drainError();
   process.exit(exitCodeOf(error));
 });

@@ -62,7 +62,7 @@ describe('settings', () => {
     });
     expect(config).toMatchObject({
       SEED_ON_BOOT: false,
-      LOG_LEVEL: 'warning',
+      LOG_LEVEL: 'warn',
       BASE_URL: 'https://s.example.com/x',
       CLICK_JOURNAL_SYNC: { everyMs: 250 },
       CLICK_COUNTRY_HEADER: 'cf-ipcountry',

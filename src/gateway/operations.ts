@@ -40,13 +40,13 @@ export class Operations {
     else exchange.json(200, body);
   }
 
-  async chaos(exchange: Exchange): Promise<void> {
+  chaos(exchange: Exchange): void {
     if (!this.#isAllowed(exchange.chaosToken)) {
       exchange.fail('UNAUTHORIZED');
       return;
     }
     exchange.noContent();
-    await this.#supervisor.ask({ of: 'chaos' });
+    this.#supervisor.tell({ kind: 'chaos' });
   }
 
   /** In a time that tells nothing of the token, not even its length. */

@@ -5,6 +5,8 @@ import type { TransferRequest } from '../messages/transfers.js';
 
 /** How long the supervisor may take for metrics or logs. */
 const ASK_DEADLINE_MS = 2000;
+/** Questions of a gateway under way; whoever asks one more is refused. */
+const ASKED_MAX = 8;
 
 /** What a gateway asks of the supervisor and hears from it. */
 export class SupervisorLink {
@@ -12,6 +14,8 @@ export class SupervisorLink {
   readonly #journals: JournalSlots;
   readonly #answers = new Map<number, (body: string | undefined) => void>();
   readonly #barriers = new Map<number, () => void>();
+  #metrics: Promise<string | undefined> = Promise.resolve(undefined);
+  #nextMetrics: Promise<string | undefined> | undefined;
   #lastId = 0;
 
   constructor(port: Pick<MessagePort, 'postMessage'>, journals: JournalSlots) {
@@ -28,8 +32,24 @@ export class SupervisorLink {
     this.#port.postMessage({ kind: 'transfer', request, port } satisfies FromGateway, [port]);
   }
 
-  /** @returns the answer's body, or `undefined` when there was none in time. */
+  /**
+   * @returns the answer's body, or `undefined` when there was none in time, or too many wait for one.
+   * All that ask for metrics at a time are given the same.
+   */
   ask(question: Question): Promise<string | undefined> {
+    if (question.of !== 'metrics') return this.#ask(question);
+    // Not the answer that is on its way, which may be older than what was counted since.
+    this.#nextMetrics ??= this.#metrics.then(() => {
+      this.#nextMetrics = undefined;
+      const asked = this.#ask(question);
+      this.#metrics = asked;
+      return asked;
+    });
+    return this.#nextMetrics;
+  }
+
+  #ask(question: Question): Promise<string | undefined> {
+    if (this.#answers.size >= ASKED_MAX) return Promise.resolve(undefined);
     return new Promise((resolve) => {
       this.#lastId += 1;
       const id = this.#lastId;

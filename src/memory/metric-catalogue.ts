@@ -168,6 +168,10 @@ export const serverMetrics = {
     alias: 'clicks_pending',
   }),
   ingestBehind: gauge('switchyard_ingest_behind_seconds', 'Age of the oldest click not in the database'),
+  logLinesDropped: counter(
+    'switchyard_log_lines_dropped_total',
+    'Log lines that the output did not take: full, slow or gone',
+  ),
   threads: gauge('switchyard_threads', 'Threads that are alive', ofKind),
   threadsWanted: gauge('switchyard_threads_wanted', 'Threads that should be alive', ofKind),
   threadRestarts: counter('switchyard_thread_restarts_total', 'Threads that died and were replaced', ofKind),

@@ -14,6 +14,8 @@ export type FromGateway =
   | { readonly kind: 'transfer'; readonly request: TransferRequest; readonly port: MessagePort }
   | { readonly kind: 'barrier'; readonly id: number; readonly targets: readonly BarrierTarget[] }
   | { readonly kind: 'ask'; readonly id: number; readonly question: Question }
+  /** The server is to end itself. */
+  | { readonly kind: 'chaos' }
   | { readonly kind: 'drained' };
 
 /** A journal slot and the count of clicks that must be ingested of it. */
@@ -22,14 +24,14 @@ export type BarrierTarget = readonly [slot: number, clicks: number];
 /** What only the supervisor can answer. */
 export type Question =
   | { readonly of: 'metrics' }
-  | { readonly of: 'logs'; readonly limit: number; readonly filter: string; readonly level: string }
-  | { readonly of: 'chaos' };
+  | { readonly of: 'logs'; readonly limit: number; readonly filter: string; readonly level: string };
 
 /** From the supervisor to a gateway. */
 export type ToGateway =
   /** A way to a worker. */
   | { readonly kind: 'worker'; readonly port: MessagePort }
   | { readonly kind: 'barrier'; readonly id: number }
-  | { readonly kind: 'answer'; readonly id: number; readonly body: string }
+  /** Without a body where there was no answer in time, or too many had asked. */
+  | { readonly kind: 'answer'; readonly id: number; readonly body: string | undefined }
   | { readonly kind: 'drain' }
   | { readonly kind: 'close' };

@@ -3,6 +3,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { BroadcastChannel } from 'node:worker_threads';
 import pino from 'pino';
+import { errorFields } from './describe-error.js';
 
 /**
  * Logging from any thread. A thread's lines go to the supervisor over a broadcast channel; the
@@ -12,9 +13,11 @@ import pino from 'pino';
  */
 export type Logger = pino.Logger;
 
-export type LogLevel = 'debug' | 'info' | 'warning' | 'error';
+export type LogLevel = pino.LevelWithSilent;
 
 export const LOG_CHANNEL = 'switchyard-logs';
+/** A level that all threads take up. */
+export const LOG_LEVEL_CHANNEL = 'switchyard-log-level';
 /** Lines of JSON, oldest first. */
 export type LogMessage = readonly string[];
 
@@ -33,10 +36,11 @@ const levelNames: Readonly<Record<string, string>> = {
 export function createLogger(name: string, level: LogLevel, write: (line: string) => void): Logger {
   return pino(
     {
-      level: level === 'warning' ? 'warn' : level,
+      level,
       base: null,
       messageKey: 'message',
       errorKey: 'error',
+      serializers: { error: errorFields },
       timestamp: () => `,"asctime":"${asctime(new Date())}"`,
       formatters: { level: (label) => ({ levelname: levelNames[label] ?? 'INFO' }) },
       mixin: (fields) => ('pathname' in fields ? { name } : { name, ...callSite() }),
@@ -55,10 +59,16 @@ export function createThreadLogger(name: string, level: LogLevel): Logger {
     lines = [];
   };
   process.once('exit', send);
-  return createLogger(name, level, (line) => {
+  const logger = createLogger(name, level, (line) => {
     if (lines.length === 0) setImmediate(send);
     lines.push(line);
   });
+  const levels = new BroadcastChannel(LOG_LEVEL_CHANNEL);
+  levels.onmessage = (event: unknown) => {
+    logger.level = (event as { data: LogLevel }).data;
+  };
+  levels.unref();
+  return logger;
 }
 
 /** As Python's logging writes it, which the original's users know: `2026-01-31 12:00:00,123`, in UTC. */

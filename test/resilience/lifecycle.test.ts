@@ -26,7 +26,7 @@ async function clicksOf(url: Url): Promise<number> {
   return Number(row?.events);
 }
 
-describe.each(['SIGTERM', 'SIGINT', 'SIGHUP'] as const)('%s', (signal) => {
+describe.each(['SIGTERM', 'SIGINT'] as const)('%s', (signal) => {
   it('drains: requests in flight are answered, clicks are in the database', async () => {
     const server = await startServer({ DATABASE_URL: database.url, GATEWAY_THREADS: '2' });
     const url = await createUrl(server);
@@ -170,7 +170,11 @@ describe('a bad start', () => {
   it.each([
     ['PORT', 'abc', /^switchyard: PORT must be an integer from 0 to 65535, not "abc"\n$/],
     ['DATABASE_POOL_MAX', '2', /^switchyard: DATABASE_POOL_MAX must be an integer from 3 to 200, not "2"\n$/],
-    ['LOG_LEVEL', 'loud', /^switchyard: LOG_LEVEL must be one of debug, info, warning, error, not "loud"\n$/],
+    [
+      'LOG_LEVEL',
+      'loud',
+      /^switchyard: LOG_LEVEL must be one of trace, debug, info, warn, error, fatal, silent, not "loud"\n$/,
+    ],
     ['DATABASE_URL', 'mysql://x', /^switchyard: DATABASE_URL must be a postgresql:\/\/ URL\n$/],
     ['SEED_ON_BOOT', 'perhaps', /^switchyard: SEED_ON_BOOT must be true or false, not "perhaps"\n$/],
   ])('with %s=%s ends with one line', async (name, value, line) => {

@@ -1,0 +1,63 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Config } from '../config.js';
+import type { Connection } from '../postgres/pool.js';
+import type { Logger } from '../runtime/logger.js';
+import { prepareDatabase } from '../store/migrate.js';
+import { type SeedReport, seedDatabase } from '../store/seed.js';
+
+/** How long a start waits for the database before it serves without it. */
+const FIRST_CONTACT_MS = 3000;
+/** The same, once PostgreSQL has answered: migrations, and a seed on a slow machine. */
+const PREPARATION_MS = 60_000;
+
+/** The first time that the server reaches its database: migrations, seed, and how long to wait for both. */
+export class FirstContact {
+  readonly #config: Config;
+  readonly #log: Logger;
+  #untilMs = 0;
+  #seedReports: readonly SeedReport[] = [];
+
+  constructor(config: Config, log: Logger) {
+    this.#config = config;
+    this.#log = log;
+  }
+
+  /** What was loaded; empty where nothing was to be, or not yet. */
+  get seedReports(): readonly SeedReport[] {
+    return this.#seedReports;
+  }
+
+  async prepare(connection: Connection): Promise<void> {
+    this.#untilMs = Date.now() + PREPARATION_MS;
+    const { SEED_ON_BOOT, CSV_DIR } = this.#config;
+    const prepared = await prepareDatabase(connection, async () => {
+      if (SEED_ON_BOOT) this.#seedReports = (await seedDatabase(connection, CSV_DIR)) ?? [];
+    });
+    if (prepared.applied.length > 0) {
+      this.#log.info({ migrations: prepared.applied }, `applied ${prepared.applied.length} migrations`);
+    }
+    for (const { table, from, to } of prepared.raised) {
+      const what = `the sequence of ${table} was behind its ids: raised from ${from} to ${to}`;
+      this.#log.warn({ table, from, to }, what);
+    }
+    if (prepared.newer) this.#log.warn('the database was migrated by a newer version of this server');
+    for (const { table, loaded, notes } of this.#seedReports) {
+      const fields = { table, loaded, notes: Object.fromEntries(notes) };
+      this.#log.info(fields, `seeded ${loaded} rows into ${table}`);
+    }
+  }
+
+  /** Waits for the database as long as a start may. @throws what `ready` is rejected with. */
+  async wait(ready: Promise<void>): Promise<void> {
+    this.#untilMs = Date.now() + FIRST_CONTACT_MS;
+    const ended = new AbortController();
+    const done = ready.finally(() => ended.abort());
+    while (!ended.signal.aborted && Date.now() < this.#untilMs) {
+      const pause = sleep(this.#untilMs - Date.now(), undefined, { signal: ended.signal });
+      // An answer in that time allows more of it.
+      await Promise.race([done, pause.catch(() => undefined)]);
+    }
+    if (ended.signal.aborted) await done;
+    else done.catch(() => undefined);
+  }
+}

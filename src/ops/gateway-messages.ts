@@ -1,0 +1,71 @@
+import { MessageChannel } from 'node:worker_threads';
+import type { FromGateway } from '../messages/supervisor.js';
+import type { GatewayThread } from './gateway-threads.js';
+import type { IngestScheduler } from './ingest-scheduler.js';
+import type { Questions } from './questions.js';
+import type { Workers } from './worker-threads.js';
+
+export interface GatewayMessagesOptions {
+  readonly workers: Workers;
+  readonly ingest: IngestScheduler;
+  readonly questions: Questions;
+  readonly onChaos: () => void;
+}
+
+/** Passes what gateways say to whoever it is for, and gives each gateway its ways to the workers. */
+export class GatewayMessages {
+  readonly #options: GatewayMessagesOptions;
+  #isStopping = false;
+
+  constructor(options: GatewayMessagesOptions) {
+    this.#options = options;
+  }
+
+  connectToWorkers(gateway: GatewayThread): void {
+    const { interactiveThreads } = this.#options.workers;
+    for (let thread = 0; thread < interactiveThreads; thread += 1) this.#connect(gateway, thread);
+  }
+
+  receive(gateway: GatewayThread, message: FromGateway): void {
+    const { workers, ingest, questions, onChaos } = this.#options;
+    switch (message.kind) {
+      case 'journalled':
+        ingest.wake();
+        break;
+      case 'barrier':
+        ingest.reached(message.targets).then(() => gateway.send({ kind: 'barrier', id: message.id }));
+        break;
+      case 'transfer':
+        // A port closes with its thread, which the gateway notices.
+        workers.transfer(message.request, message.port).catch(() => undefined);
+        break;
+      case 'ask':
+        questions.ask(message.question, (body) => gateway.send({ kind: 'answer', id: message.id, body }));
+        break;
+      case 'chaos':
+        onChaos();
+        break;
+      case 'listening':
+      case 'failed':
+      case 'drained':
+        // Of the gateway's own life: GatewayThreads has heard them.
+        break;
+      default:
+        throw new Error(`no such message: ${String(message satisfies never)}`);
+    }
+  }
+
+  /** From now on no gateway is given a worker, and nobody gets an answer. */
+  stop(): void {
+    this.#isStopping = true;
+    this.#options.questions.close();
+  }
+
+  /** A port between a gateway and a worker thread; a new one when the thread had to be replaced. */
+  #connect(gateway: GatewayThread, thread: number): void {
+    if (gateway.hasEnded || this.#isStopping) return;
+    const { port1, port2 } = new MessageChannel();
+    gateway.send({ kind: 'worker', port: port1 });
+    this.#options.workers.serveCalls(thread, port2).catch(() => this.#connect(gateway, thread));
+  }
+}
