@@ -1,9 +1,11 @@
-import { existsSync, readdirSync, rmdirSync, rmSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from '../config.js';
 import { listJournals, listSegments } from '../journal/segments.js';
 import { type JournalSummary, summarise } from '../journal/summary.js';
+import { surveyFolder } from '../journal/survey.js';
+import { leaveFolder, markFolder, recogniseFolder } from '../runtime/folder-identity.js';
 import { claimFolder, isOwned } from '../runtime/folder-lock.js';
 import { takeInJournal } from '../workers/ingest/ingest.js';
 import { openDatabase } from './database.js';
@@ -46,12 +48,39 @@ export async function verifyJournals(folder: string): Promise<boolean> {
   return damages === 0;
 }
 
+/**
+ * Says that copied folders, as those of a restored backup, are the originals from now on.
+ * @returns whether all of them could be given that name.
+ */
+export async function adoptFolders(folder: string): Promise<boolean> {
+  let isDone = true;
+  for (const server of serverFolders(folder)) {
+    const { kind } = recogniseFolder(server);
+    const owner = kind === 'copy' ? await claimFolder(server) : undefined;
+    if (owner !== undefined) {
+      markFolder(server);
+      await owner.release();
+      print(`${server}: is the original from now on`);
+    } else if (kind === 'copy') {
+      print(`${server}: left alone, its server is alive`);
+      isDone = false;
+    } else print(`${server}: is no copy`);
+  }
+  return isDone;
+}
+
 /** Takes the journals of servers that are no more into the database. @returns whether nothing is left. */
 export async function drainJournals(config: Config, folder: string): Promise<boolean> {
   const database = await openDatabase(config);
   let isDone = true;
   try {
     for (const server of serverFolders(folder)) {
+      const recognised = recogniseFolder(server);
+      if (recognised.kind === 'copy') {
+        print(`${server}: left alone, it is a copy of ${recognised.of} (see switchyard journal adopt)`);
+        isDone = false;
+        continue;
+      }
       const owner = await claimFolder(server);
       if (owner === undefined) {
         print(`${server}: left alone, its server is alive`);
@@ -59,7 +88,7 @@ export async function drainJournals(config: Config, folder: string): Promise<boo
         continue;
       }
       try {
-        const pending = listJournals(server);
+        const { journals: pending } = await surveyFolder(server);
         const total = pending.reduce((sum, id) => sum + bytesOf(server, id), 0);
         const progress = startProgress(path.basename(server), total);
         let clicks = 0;
@@ -71,8 +100,7 @@ export async function drainJournals(config: Config, folder: string): Promise<boo
         progress.stop();
         print(`${server}: ${clicks} clicks taken in from ${pending.length} journals`);
       } finally {
-        await owner.release();
-        removeIfEmpty(server);
+        await leaveFolder(server, owner);
       }
     }
   } finally {
@@ -154,15 +182,6 @@ function describe(summary: JournalSummary): string {
     `    ${segments} segments, ${bytes} bytes, ${frames} frames, ${damages.length} damaged places`,
     `    ${clicks} clicks on ${links} links, ${texts} texts, from ${time(firstMs)} to ${time(lastMs)}`,
   ].join('\n');
-}
-
-function removeIfEmpty(folder: string): void {
-  try {
-    rmSync(path.join(folder, 'owner.sock'), { force: true });
-    rmdirSync(folder);
-  } catch {
-    // Something is left in it that is worth keeping.
-  }
 }
 
 function print(line: string): void {

@@ -3,13 +3,14 @@ import { parseArgs } from 'node:util';
 import { ConfigError, loadConfig } from '../config.js';
 import { removeOutsideCluster } from '../postgres/cluster-place.js';
 import { listClusters } from './clusters.js';
-import { drainJournals, showJournals, verifyJournals } from './journal.js';
+import { adoptFolders, drainJournals, showJournals, verifyJournals } from './journal.js';
 import { reconcile } from './reconcile.js';
 
 const USAGE = `usage:
   switchyard journal stats <folder>             what click journals hold
   switchyard journal verify <folder>            reads every frame; ends with 1 when anything is damaged
   switchyard journal drain <folder>             takes journals of servers that are no more into the database
+  switchyard journal adopt <folder>             says that the original of a copied folder is no more
   switchyard reconcile [--repair]               compares each link's counter with its click events
   switchyard clusters                           embedded databases that lie outside of their data folders
   switchyard clusters remove <cluster>          removes one that no data folder names
@@ -51,6 +52,8 @@ async function main(): Promise<number> {
         return (await verifyJournals(folder)) ? Exit.OK : Exit.FOUND;
       case 'drain':
         return (await drainJournals(loadConfig(), folder)) ? Exit.OK : Exit.FAILED;
+      case 'adopt':
+        return (await adoptFolders(folder)) ? Exit.OK : Exit.FAILED;
       default:
         break;
     }

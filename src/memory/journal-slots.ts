@@ -87,6 +87,9 @@ export class JournalSlot {
 
 export class JournalSlots {
   readonly buffer: SharedArrayBuffer;
+  /** Claimed ones, as far as the claiming thread knows; there is one such thread. */
+  readonly #claimed = new Set<number>();
+  #next = 0;
 
   constructor(
     buffer: SharedArrayBuffer = new SharedArrayBuffer(FACT_BYTES + SLOTS * Int32Array.BYTES_PER_ELEMENT),
@@ -102,6 +105,33 @@ export class JournalSlots {
       new Float64Array(this.buffer, offset, FACTS),
       new Int32Array(this.buffer, wakeOffset, 1),
     );
+  }
+
+  /**
+   * A slot for a new journal: the one that has been free the longest.
+   * @returns `undefined` when each belongs to a journal.
+   */
+  claim(): { readonly index: number; readonly slot: JournalSlot } | undefined {
+    for (let tried = 0; tried < SLOTS; tried += 1) {
+      const index = (this.#next + tried) % SLOTS;
+      if (this.#claimed.has(index)) continue;
+      this.#claimed.add(index);
+      this.#next = (index + 1) % SLOTS;
+      const slot = this.slot(index);
+      slot.reset();
+      return { index, slot };
+    }
+    return undefined;
+  }
+
+  /** The slot's journal is no more. */
+  release(index: number): void {
+    if (!this.#claimed.delete(index)) throw new Error(`journal slot ${index} was free already`);
+  }
+
+  /** A copy of a slot in memory of its own, to go on counting a journal whose slot is needed. */
+  static detach(slot: JournalSlot): JournalSlot {
+    return new JournalSlot(slot.cells.slice(), new Int32Array(1));
   }
 
   static readonly count = SLOTS;

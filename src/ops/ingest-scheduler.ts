@@ -1,17 +1,15 @@
 import { randomUUID } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, rmdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from '../config.js';
-import { listJournals } from '../journal/segments.js';
 import type { ThreadCounters } from '../memory/counters.js';
 import { type JournalSlot, JournalSlots } from '../memory/journal-slots.js';
 import { Database, type ServerState } from '../memory/server-state.js';
 import { type IngestJob, type IngestOutcome, nothingIngested } from '../messages/ingest.js';
 import type { BarrierTarget } from '../messages/supervisor.js';
-import { claimFolder, type FolderOwner, isOwned } from '../runtime/folder-lock.js';
 import type { Logger } from '../runtime/logger.js';
 import type { ClickTotals } from '../store/clicks.js';
+import { JournalFolders } from './journal-folders.js';
 
 export interface IngestSchedulerOptions {
   readonly config: Config;
@@ -28,7 +26,9 @@ export interface IngestSchedulerOptions {
 interface Journal {
   readonly journalId: string;
   readonly folder: string;
-  readonly slot: JournalSlot | undefined;
+  slot: JournalSlot | undefined;
+  /** Its slot's number, as long as that is shared with the gateways. */
+  slotIndex: number | undefined;
   /** Whether its writer is alive. */
   isLive: boolean;
   isRunning: boolean;
@@ -65,19 +65,14 @@ const LONGEST_BACKOFF_MS = 5000;
 /**
  * Decides which journal is taken in when, in the supervisor; the work itself is a worker's.
  *
- * Every server has a folder of its own under the data folder, which it owns as long as it lives. A
- * folder whose owner is dead is adopted by whoever finds it first, and removed when its journals are
- * in the database. That a click counts once does not depend on ownership: see src/store/clicks.ts.
+ * Whose journals are whose is the folders' matter (journal-folders.ts). That a click counts once does not
+ * depend on ownership: see src/store/clicks.ts.
  */
 export class IngestScheduler {
-  readonly folder: string;
   readonly #options: IngestSchedulerOptions;
-  readonly #root: string;
+  readonly #folders: JournalFolders;
   readonly #journals = new Map<string, Journal>();
-  readonly #adopted = new Map<string, FolderOwner>();
-  readonly #owner: FolderOwner;
   #waiters: Waiter[] = [];
-  #nextSlot = 0;
   #running = 0;
   #isDraining = false;
   #isClosing = false;
@@ -85,21 +80,27 @@ export class IngestScheduler {
   #scanTimer: NodeJS.Timeout | undefined;
   #pumpTimer: NodeJS.Timeout | undefined;
 
-  private constructor(options: IngestSchedulerOptions, root: string, folder: string, owner: FolderOwner) {
+  private constructor(options: IngestSchedulerOptions, folders: JournalFolders) {
     this.#options = options;
-    this.#root = root;
-    this.folder = folder;
-    this.#owner = owner;
+    this.#folders = folders;
   }
 
   /** Makes this server's journal folder. @throws when the data folder can't be written. */
   static async open(options: IngestSchedulerOptions): Promise<IngestScheduler> {
-    const root = path.resolve(options.config.DATA_DIR, FOLDER);
-    const folder = path.join(root, randomUUID());
-    mkdirSync(folder, { recursive: true });
-    const owner = await claimFolder(folder);
-    if (owner === undefined) throw new Error(`${folder} belongs to another server`);
-    return new IngestScheduler(options, root, folder, owner);
+    const folders = await JournalFolders.open({
+      root: path.resolve(options.config.DATA_DIR, FOLDER),
+      counters: options.counters,
+      log: options.log,
+      hasJournals: (folder) => scheduler.#hasJournals(folder),
+      onAdopted: (folder, journalIds) => scheduler.#adopted(folder, journalIds),
+    });
+    const scheduler = new IngestScheduler(options, folders);
+    return scheduler;
+  }
+
+  /** This server's own folder. */
+  get folder(): string {
+    return this.#folders.own;
   }
 
   start(): void {
@@ -109,13 +110,30 @@ export class IngestScheduler {
 
   /** A journal for a gateway that is about to start. */
   register(): { journalId: string; slot: number } {
-    const index = this.#nextSlot % JournalSlots.count;
-    this.#nextSlot += 1;
-    const slot = this.#options.slots.slot(index);
-    slot.reset();
-    const journal = this.#add(randomUUID(), this.folder, slot);
+    const { slots } = this.#options;
+    const claimed = slots.claim() ?? this.#freeSlot();
+    const journal = this.#add(randomUUID(), this.folder, claimed.slot);
     journal.isLive = true;
-    return { journalId: journal.journalId, slot: index };
+    journal.slotIndex = claimed.index;
+    return { journalId: journal.journalId, slot: claimed.index };
+  }
+
+  /**
+   * Gateways that start again and again while PostgreSQL is away leave a journal each. The longest ended
+   * of them gives up its slot: its clicks are counted as before, but no read of events waits for them.
+   */
+  #freeSlot(): { readonly index: number; readonly slot: JournalSlot } {
+    const { slots } = this.#options;
+    for (const journal of this.#journals.values()) {
+      const { slotIndex, slot } = journal;
+      if (journal.isLive || slotIndex === undefined || slot === undefined) continue;
+      journal.slot = JournalSlots.detach(slot);
+      journal.slotIndex = undefined;
+      slots.release(slotIndex);
+      const claimed = slots.claim();
+      if (claimed !== undefined) return claimed;
+    }
+    throw new Error(`more than ${JournalSlots.count} gateways are alive`);
   }
 
   /** The gateway of this journal has closed it, or is no more. */
@@ -187,12 +205,7 @@ export class IngestScheduler {
     this.#isClosing = true;
     clearTimeout(this.#pumpTimer);
     while (this.#running > 0 && Date.now() < deadlineMs) await sleep(10);
-    await this.#owner.release();
-    removeIfEmpty(this.folder);
-    for (const [folder, owner] of this.#adopted) {
-      await this.#leaveIfDone(folder);
-      if (this.#adopted.has(folder)) await owner.release();
-    }
+    await this.#folders.close();
   }
 
   #add(journalId: string, folder: string, slot?: JournalSlot): Journal {
@@ -200,6 +213,7 @@ export class IngestScheduler {
       journalId,
       folder,
       slot,
+      slotIndex: undefined,
       isLive: false,
       isRunning: false,
       failures: 0,
@@ -217,48 +231,19 @@ export class IngestScheduler {
   }
 
   #scan(): void {
-    this.#adoptFolders().catch((error: unknown) => {
-      this.#options.log.warn({ error }, 'looking for journals of other servers failed');
-    });
+    void this.#folders.scan();
     this.wake();
   }
 
-  async #adoptFolders(): Promise<void> {
-    for (const entry of readdirSync(this.#root, { withFileTypes: true })) {
-      const folder = path.join(this.#root, entry.name);
-      if (!entry.isDirectory() || folder === this.folder) continue;
-      if (this.#adopted.has(folder)) await this.#leaveIfDone(folder);
-      else await this.#adopt(folder);
-    }
-  }
-
-  async #adopt(folder: string): Promise<void> {
-    if (await isOwned(folder)) return;
-    const owner = await claimFolder(folder);
-    if (owner === undefined) return;
-    this.#adopted.set(folder, owner);
-    const journals = listJournals(folder);
-    for (const journalId of journals) this.#add(journalId, folder);
-    if (journals.length > 0) {
-      this.#options.log.info(
-        { folder: path.basename(folder), journals: journals.length },
-        `adopted ${journals.length} click journals of a server that is no more`,
-      );
+  #adopted(folder: string, journalIds: readonly string[]): void {
+    for (const journalId of journalIds) {
+      if (!this.#journals.has(journalId)) this.#add(journalId, folder);
     }
     this.#pump();
-    await this.#leaveIfDone(folder);
   }
 
-  /** A folder whose journals are all in the database is of no more use, unless damage is kept in it. */
-  async #leaveIfDone(folder: string): Promise<void> {
-    if ([...this.#journals.values()].some((journal) => journal.folder === folder)) return;
-    // Journals that nobody has told us of, or damage. Who removes a folder by hand leaves nothing.
-    const isLeft = existsSync(folder) && readdirSync(folder).some((file) => file !== 'owner.sock');
-    if (isLeft) return;
-    const owner = this.#adopted.get(folder);
-    this.#adopted.delete(folder);
-    await owner?.release();
-    removeIfEmpty(folder);
+  #hasJournals(folder: string): boolean {
+    return [...this.#journals.values()].some((journal) => journal.folder === folder);
   }
 
   /** Starts what may run, the longest behind first, and comes back for what has to wait. */
@@ -375,6 +360,7 @@ export class IngestScheduler {
     this.#journals.delete(journal.journalId);
     const lost = journal.slot?.pending ?? 0;
     if (lost > 0) this.#lose(journal, lost, 'were lost with a gateway’s last turn');
+    if (journal.slotIndex !== undefined) this.#options.slots.release(journal.slotIndex);
   }
 
   #settleWaiters(): void {
@@ -401,13 +387,4 @@ function hasWork(journal: Journal): boolean {
 function failedOutcome(error: unknown): IngestOutcome {
   const failure = error instanceof Error ? error.message : String(error);
   return { ...nothingIngested, pendingBytes: undefined, hasMore: true, failure };
-}
-
-function removeIfEmpty(folder: string): void {
-  try {
-    rmSync(path.join(folder, 'owner.sock'), { force: true });
-    rmdirSync(folder);
-  } catch {
-    // Journals are left in it, for the next server.
-  }
 }

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { closeSync, constants, existsSync, openSync, rmSync, statSync } from 'node:fs';
+import { closeSync, constants, lstatSync, openSync, rmdirSync, rmSync } from 'node:fs';
 import { connect, createServer, type Server } from 'node:net';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -9,7 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
  * to whoever connects. A process that was killed refuses at once, one that is merely stopped or busy
  * does not; a pid file could tell neither across containers.
  */
-const SOCKET_NAME = 'owner.sock';
+export const OWNER_SOCKET = 'owner.sock';
 
 /** Longer than another claimant needs from finding an owner dead to removing its socket. */
 const SETTLING_MS = 50;
@@ -19,7 +19,10 @@ export interface FolderOwner {
   release(): Promise<void>;
 }
 
-/** Claims a folder, which must exist. `undefined` when a living process owns it. */
+/**
+ * Claims a folder, which must exist. `undefined` when a living process owns it.
+ * @throws when that can't be found out, or something else stands in the socket's place.
+ */
 export async function claimFolder(folder: string): Promise<FolderOwner | undefined> {
   const token = randomUUID();
   let tookOver = false;
@@ -33,23 +36,31 @@ export async function claimFolder(folder: string): Promise<FolderOwner | undefin
       await owner.release();
       return undefined;
     }
-    const found = identityOf(folder);
+    const found = socketOf(folder);
     if (await isOwned(folder)) return undefined;
     // Asking takes a while, in which another claimant may have put its own there.
-    if (identityOf(folder) === found) rmSync(path.join(folder, SOCKET_NAME), { force: true });
+    if (socketOf(folder) === found) rmSync(path.join(folder, OWNER_SOCKET), { force: true });
     tookOver = true;
   }
 }
 
 /** Tells a folder's socket from any other that stands in its place before or after. */
-function identityOf(folder: string): string | undefined {
-  const stats = statSync(path.join(folder, SOCKET_NAME), { bigint: true, throwIfNoEntry: false });
-  return stats === undefined ? undefined : `${stats.ino} ${stats.ctimeNs}`;
+function socketOf(folder: string): string | undefined {
+  const file = path.join(folder, OWNER_SOCKET);
+  const stats = lstatSync(file, { bigint: true, throwIfNoEntry: false });
+  if (stats === undefined) return undefined;
+  if (!stats.isSocket()) throw new Error(`${file} is no socket: it belongs to somebody else`);
+  return `${stats.ino} ${stats.ctimeNs}`;
+}
+
+/** Whether the owner's socket is in the folder, alive or not. */
+export function hasOwnerSocket(folder: string): boolean {
+  return socketOf(folder) !== undefined;
 }
 
 /** Whether a living process owns the folder. */
 export async function isOwned(folder: string): Promise<boolean> {
-  return existsSync(path.join(folder, SOCKET_NAME)) && (await ask(folder)) !== undefined;
+  return hasOwnerSocket(folder) && (await ask(folder)) !== undefined;
 }
 
 /** The owner's token, empty where it is too busy to say it; `undefined` when nobody listens. */
@@ -91,6 +102,9 @@ async function listen(folder: string, token: string): Promise<FolderOwner | unde
       else reject(error);
     });
     server.listen({ path: socketPath }, () => resolve(true));
+  }).catch((error: unknown) => {
+    release();
+    throw error;
   });
   if (!listening) {
     release();
@@ -105,6 +119,20 @@ async function listen(folder: string, token: string): Promise<FolderOwner | unde
   };
 }
 
+/** What a folder that is not empty, or not there, answers. */
+const notRemovable = new Set(['ENOTEMPTY', 'EEXIST', 'ENOENT']);
+
+/** Removes a folder that has been given up. @returns whether it was there, and nothing in it. */
+export function removeIfEmpty(folder: string): boolean {
+  try {
+    rmdirSync(folder);
+    return true;
+  } catch (error) {
+    if (!notRemovable.has((error as NodeJS.ErrnoException).code ?? '')) throw error;
+    return false;
+  }
+}
+
 function close(server: Server): Promise<void> {
   return new Promise((resolve) => server.close(() => resolve()));
 }
@@ -114,13 +142,13 @@ function close(server: Server): Promise<void> {
  * The descriptor stays open as long as the path is in use, for closing a server unlinks its path.
  */
 function reach(folder: string): { socketPath: string; release: () => void } {
-  const direct = path.resolve(folder, SOCKET_NAME);
+  const direct = path.resolve(folder, OWNER_SOCKET);
   if (process.platform !== 'linux' || Buffer.byteLength(direct) < 100) {
     return { socketPath: direct, release: () => undefined };
   }
   const descriptor = openSync(folder, constants.O_RDONLY | constants.O_DIRECTORY);
   return {
-    socketPath: `/proc/self/fd/${descriptor}/${SOCKET_NAME}`,
+    socketPath: `/proc/self/fd/${descriptor}/${OWNER_SOCKET}`,
     release: () => closeSync(descriptor),
   };
 }

@@ -1,0 +1,191 @@
+import { randomUUID } from 'node:crypto';
+import { mkdirSync } from 'node:fs';
+import { readdir } from 'node:fs/promises';
+import path from 'node:path';
+import { surveyFolder } from '../journal/survey.js';
+import type { ThreadCounters } from '../memory/counters.js';
+import { isFolderDone, leaveFolder, markFolder, recogniseFolder } from '../runtime/folder-identity.js';
+import { claimFolder, type FolderOwner, hasOwnerSocket, isOwned } from '../runtime/folder-lock.js';
+import type { Logger } from '../runtime/logger.js';
+
+export interface JournalFoldersOptions {
+  /** The folder of all servers' folders. */
+  readonly root: string;
+  readonly counters: ThreadCounters;
+  readonly log: Logger;
+  /** Whether a journal of this folder is still to be ingested. */
+  readonly hasJournals: (folder: string) => boolean;
+  /** Journals of a server that is no more; some may be known already. */
+  readonly onAdopted: (folder: string, journalIds: readonly string[]) => void;
+}
+
+/**
+ * The folders of journals: every server has one of its own, which it owns as long as it lives. A folder
+ * whose owner is dead is adopted by whoever finds it first, and removed when its journals are in the
+ * database. One that was copied is not: its journals are the original's.
+ *
+ * | folder | is left to | becomes |
+ * |---|---|---|
+ * | own | this server | removed at its end, when empty |
+ * | owned by another living server | that server | – |
+ * | copied, or restored | its original, or the operator (`switchyard journal adopt`) | – |
+ * | of a dead server | whoever claims it | adopted |
+ * | adopted, its journals ingested | us | removed, unless something worth keeping is in it |
+ */
+export class JournalFolders {
+  readonly own: string;
+  readonly #options: JournalFoldersOptions;
+  readonly #adopted = new Map<string, FolderOwner>();
+  /** Problems that have been said, by folder: each is said once, until it is another. */
+  readonly #told = new Map<string, string>();
+  #owner: FolderOwner | undefined;
+  #scan: Promise<void> | undefined;
+
+  private constructor(options: JournalFoldersOptions, own: string, owner: FolderOwner) {
+    this.#options = options;
+    this.own = own;
+    this.#owner = owner;
+  }
+
+  /** Makes this server's folder. @throws when it can't be written. */
+  static async open(options: JournalFoldersOptions): Promise<JournalFolders> {
+    const own = path.join(options.root, randomUUID());
+    mkdirSync(own, { recursive: true });
+    const owner = await claimFolder(own);
+    if (owner === undefined) throw new Error(`${own} belongs to another server`);
+    markFolder(own);
+    return new JournalFolders(options, own, owner);
+  }
+
+  /** Looks for folders whose owner is no more. What fails is said, counted and tried again at the next scan. */
+  scan(): Promise<void> {
+    this.#scan ??= this.#look().finally(() => {
+      this.#scan = undefined;
+    });
+    return this.#scan;
+  }
+
+  /** Gives up all folders, and removes those that are done with. */
+  async close(): Promise<void> {
+    await this.#scan;
+    await this.#attempt(this.own, async () => {
+      if (this.#owner !== undefined) await leaveFolder(this.own, this.#owner);
+    });
+    for (const [folder, owner] of this.#adopted) {
+      await this.#attempt(folder, async () => {
+        if (!this.#options.hasJournals(folder)) await this.#leaveIfDone(folder);
+        if (this.#adopted.has(folder)) await owner.release();
+      });
+    }
+  }
+
+  async #look(): Promise<void> {
+    const { root } = this.#options;
+    await this.#attempt(this.own, () => this.#keepOwn());
+    await this.#attempt(root, async () => {
+      for (const entry of await readdir(root, { withFileTypes: true })) {
+        const folder = path.join(root, entry.name);
+        if (!entry.isDirectory() || folder === this.own) continue;
+        await this.#attempt(folder, () =>
+          this.#adopted.has(folder) ? this.#tend(folder) : this.#adopt(folder),
+        );
+      }
+    });
+  }
+
+  /** One folder's trouble is not another's. */
+  async #attempt(folder: string, work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      const { code, message } = error as NodeJS.ErrnoException;
+      // Somebody has removed it meanwhile.
+      if (code === 'ENOENT') return;
+      this.#options.counters.add('ingestFailures');
+      if (!this.#isNew(folder, message)) return;
+      this.#options.log.warn({ error }, `the journal folder ${folder} is tried again: ${message}`);
+    }
+  }
+
+  #isNew(folder: string, what: string): boolean {
+    if (this.#told.get(folder) === what) return false;
+    this.#told.set(folder, what);
+    return true;
+  }
+
+  /** Somebody may have tidied up the folder, and a gateway made it anew: then it is to be owned again. */
+  async #keepOwn(): Promise<void> {
+    if (hasOwnerSocket(this.own)) return;
+    // Before the claim, for to close a socket removes what bears its name.
+    await this.#owner?.release();
+    this.#owner = undefined;
+    this.#owner = await claimFolder(this.own);
+    if (this.#owner === undefined) throw new Error('another server has claimed it');
+    markFolder(this.own);
+  }
+
+  async #adopt(folder: string): Promise<void> {
+    const { log } = this.#options;
+    if (await isOwned(folder)) return;
+    const recognised = recogniseFolder(folder);
+    if (recognised.kind === 'copy') {
+      if (!this.#isNew(folder, recognised.kind)) return;
+      log.warn(
+        { folder, of: recognised.of },
+        `${folder} is a copy of ${recognised.of}: its clicks are left to the original. If that is no more: switchyard journal adopt ${folder}`,
+      );
+      return;
+    }
+    const owner = await claimFolder(folder);
+    if (owner === undefined) return;
+    try {
+      if (recognised.kind === 'unmarked') markFolder(folder);
+      const journals = await this.#survey(folder);
+      if (journals > 0) {
+        log.info(
+          { folder: path.basename(folder), journals },
+          `adopted ${journals} click journals of a server that is no more`,
+        );
+      }
+      this.#adopted.set(folder, owner);
+    } catch (error) {
+      await owner.release();
+      throw error;
+    }
+    await this.#tend(folder);
+  }
+
+  async #survey(folder: string): Promise<number> {
+    const { log, onAdopted } = this.#options;
+    const { journals, setAside, foreign } = await surveyFolder(folder);
+    if (setAside.length > 0) {
+      log.error(
+        { folder, files: setAside.length },
+        `${setAside.length} files in ${folder} are no click journals: set aside as .damaged`,
+      );
+    }
+    if (foreign.length > 0 && this.#isNew(folder, `foreign ${foreign.length}`)) {
+      log.warn(
+        { folder, things: foreign.slice(0, 10) },
+        `${foreign.length} things in ${folder} bear a journal's name and are no files: left alone`,
+      );
+    }
+    onAdopted(folder, journals);
+    return journals.length;
+  }
+
+  /** Journals that came to be there after it was adopted are to be ingested too. */
+  async #tend(folder: string): Promise<void> {
+    if (this.#options.hasJournals(folder)) return;
+    const journals = await this.#survey(folder);
+    if (journals === 0) await this.#leaveIfDone(folder);
+  }
+
+  /** A folder whose journals are all in the database is of no more use, unless damage is kept in it. */
+  async #leaveIfDone(folder: string): Promise<void> {
+    const owner = this.#adopted.get(folder);
+    if (owner === undefined || !isFolderDone(folder)) return;
+    this.#adopted.delete(folder);
+    await leaveFolder(folder, owner);
+  }
+}
