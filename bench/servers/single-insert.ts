@@ -2,7 +2,7 @@ import uWS from 'uWebSockets.js';
 import { fileURLToPath } from 'node:url';
 import { isMainThread, Worker } from 'node:worker_threads';
 import pg from 'pg';
-import { makeShortCode } from '../../src/workers/calls/short-codes.js';
+import { makeShortCodes } from '../../src/store/short-codes.js';
 
 /**
  * The plain way to create a link: one statement that inserts the link and its `created` event, and one
@@ -25,7 +25,7 @@ function serve(): void {
   });
   const create = async (url: string, host: string): Promise<string> => {
     for (;;) {
-      const code = makeShortCode();
+      const [code = ''] = makeShortCodes(1);
       const details = JSON.stringify({ short_code: code, original_url: url });
       const { rows } = await pool.query({ name: 'create', text, values: [url, code, details] });
       if (rows.length > 0) {

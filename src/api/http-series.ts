@@ -1,33 +1,18 @@
+import { type AnyRoute, routes } from './registry.js';
+import { statuses } from './statuses.js';
+
 /**
- * The endpoints and statuses that requests are counted by. All are lists in the code, never what a
+ * The endpoints and statuses that requests are counted by. All are lists in the code (the registry's templates among them), never what a
  * client sent, which bounds the number of series.
  */
 export const methods = ['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS', 'OTHER'] as const;
 export type Method = (typeof methods)[number];
 
-export const routes = [
-  '/:short_code',
-  '/urls/:short_code/redirect',
-  '/shorten',
-  '/users',
-  '/users/bulk',
-  '/users/:id',
-  '/urls',
-  '/urls/:id',
-  '/events',
-  '/events/:id',
-  '/health',
-  '/metrics',
-  '/logs',
-  '/chaos',
-  'unmatched',
-] as const;
-export type Route = (typeof routes)[number];
+/** The label of a request that no route has. */
+export const UNMATCHED = 'unmatched';
 
-export const statuses = [
-  200, 201, 204, 301, 302, 303, 307, 308, 400, 401, 404, 405, 408, 409, 410, 413, 500, 503,
-] as const;
-export type Status = (typeof statuses)[number];
+/** A route's template. */
+export type Route = AnyRoute['path'] | typeof UNMATCHED;
 
 /** Numbers the combinations of method, route and status, for counters in shared memory. */
 export class HttpSeries<R extends string, S extends number> {
@@ -64,4 +49,6 @@ export class HttpSeries<R extends string, S extends number> {
   }
 }
 
-export const httpSeries = new HttpSeries(routes, statuses);
+const templates: readonly Route[] = [...new Set<Route>(routes.map(({ path }) => path)), UNMATCHED];
+
+export const httpSeries = new HttpSeries(templates, statuses);

@@ -1,5 +1,3 @@
-import { locationOf } from './location.js';
-
 /** Lengths that the contract sets, in characters (code points, as PostgreSQL counts them). */
 export const Longest = {
   username: 100,
@@ -8,9 +6,6 @@ export const Longest = {
   eventType: 50,
   originalUrl: 8192,
 } as const;
-
-/** Bytes of the longest Location header that a new target may need; rows that exist may need more. */
-const MAX_NEW_LOCATION_BYTES = 15_000;
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it looks for
 const controlCharacter = /[\u0000-\u001f\u007f]/;
@@ -43,11 +38,6 @@ export function isRedirectTarget(text: string): boolean {
     text.trim() === text &&
     URL.canParse(text)
   );
-}
-
-/** Whether a link that is made or changed now may lead there. */
-export function isNewTarget(text: string): boolean {
-  return isRedirectTarget(text) && locationOf(text).length <= MAX_NEW_LOCATION_BYTES;
 }
 
 /** Trimmed, or `undefined` when nothing is left or it can't be stored. */

@@ -1,4 +1,5 @@
 import type { MessagePort } from 'node:worker_threads';
+import type { ResolvedLinks } from '../api/redirect-link.js';
 import type { ErrorCode } from '../errors.js';
 import type { ThreadCounters } from '../memory/counters.js';
 import { Database, type ServerState } from '../memory/server-state.js';
@@ -7,9 +8,9 @@ import type {
   Call,
   CallAnswer,
   CallBatch,
+  Caller,
   CallRequest,
   Resolution,
-  ResolvedLinks,
 } from '../messages/calls.js';
 
 export interface CallsOptions {
@@ -94,7 +95,7 @@ export class Calls<Flight extends FlightOf<Flight>> {
     return this.#options.state.database === Database.UP;
   }
 
-  call(request: CallRequest, requestId: string, deadlineMs = this.#options.deadlineMs): Promise<CallAnswer> {
+  call(request: CallRequest, caller: Caller, deadlineMs: number): Promise<CallAnswer> {
     return new Promise((resolve) => {
       const refusal = this.#refusal();
       if (refusal !== undefined) {
@@ -102,7 +103,7 @@ export class Calls<Flight extends FlightOf<Flight>> {
         return;
       }
       this.#lastId += 1;
-      const call: Call = { id: this.#lastId, deadlineMs: Date.now() + deadlineMs, requestId, request };
+      const call: Call = { id: this.#lastId, deadlineMs: Date.now() + deadlineMs, caller, request };
       this.#queuedCalls.push(call);
       this.#pending.set(call.id, { deadlineMs: call.deadlineMs, port: undefined, answer: resolve });
       this.#options.counters.add('calls');

@@ -12,6 +12,7 @@ import type { ToGateway } from '../messages/supervisor.js';
 import { createThreadLogger } from '../runtime/logger.js';
 import { watchThread } from '../runtime/thread-health.js';
 import { Api } from './api.js';
+import { Barriers } from './barriers.js';
 import { Calls } from './call-client.js';
 import { Bodies } from './http/bodies.js';
 import type { Exchange, ExchangeHost } from './http/exchange.js';
@@ -161,13 +162,13 @@ class Gateway {
         calls: this.#calls,
         bodies: this.#bodies,
         transfers: this.#transfers,
-        supervisor: this.#supervisor,
-        deleteDeadlineMs: config.DELETE_DEADLINE_MS,
-        readBarrierMs: config.READ_BARRIER_MS,
+        barriers: new Barriers(this.#supervisor, config.READ_BARRIER_MS),
+        operations: new Operations(this.#supervisor, config.CHAOS_TOKEN),
+        callDeadlineMs: config.CALL_DEADLINE_MS,
+        longDeadlineMs: config.DELETE_DEADLINE_MS,
         baseUrl: config.BASE_URL,
         port: data.port,
       }),
-      operations: new Operations(this.#supervisor, config.CHAOS_TOKEN),
       host: this.#host,
       onFault: (error, exchange) => this.#logFault(error, exchange),
     });

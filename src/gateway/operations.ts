@@ -1,47 +1,50 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
+import type { InputFor, LocalName } from '../api/registry.js';
 import type { Exchange } from './http/exchange.js';
 import type { SupervisorLink } from './supervisor-link.js';
 
 const METRICS_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
 const HEALTHY = '{"status":"ok"}';
 
-const DEFAULT_LOG_ENTRIES = 50;
-const MOST_LOG_ENTRIES = 200;
+type Handlers = {
+  readonly [Name in LocalName]: (exchange: Exchange, input: InputFor<Name>) => Promise<void> | void;
+};
 
-/** The operational routes. All but /health are answered by the supervisor, for all threads. */
+/** The routes that no worker is asked for. All but /health are answered by the supervisor, for all threads. */
 export class Operations {
   readonly #supervisor: SupervisorLink;
   readonly #chaosToken: string | undefined;
+  readonly #handlers: Handlers = {
+    health: (exchange) => exchange.json(200, HEALTHY),
+    metrics: (exchange) => this.#metrics(exchange),
+    logs: (exchange, input) => this.#logs(exchange, input),
+    chaos: (exchange) => this.#chaos(exchange),
+  };
 
   constructor(supervisor: SupervisorLink, chaosToken: string | undefined) {
     this.#supervisor = supervisor;
     this.#chaosToken = chaosToken;
   }
 
-  health(exchange: Exchange): void {
-    exchange.json(200, HEALTHY);
+  /** @param input As the schemas of the operation's route have let it pass. */
+  async perform(name: LocalName, exchange: Exchange, input: unknown): Promise<void> {
+    await this.#handlers[name](exchange, input as never);
   }
 
-  async metrics(exchange: Exchange): Promise<void> {
+  async #metrics(exchange: Exchange): Promise<void> {
     const body = await this.#supervisor.ask({ of: 'metrics' });
     if (body === undefined) exchange.fail('UNAVAILABLE');
     else exchange.text(200, METRICS_TYPE, body);
   }
 
-  async logs(exchange: Exchange): Promise<void> {
-    const parameters = new URLSearchParams(exchange.query);
-    const body = await this.#supervisor.ask({
-      of: 'logs',
-      limit: logLimit(parameters.get('limit')),
-      filter: parameters.get('filter') ?? '',
-      level: (parameters.get('level') ?? '').trim().toUpperCase(),
-    });
+  async #logs(exchange: Exchange, { limit, filter, level }: InputFor<'logs'>): Promise<void> {
+    const body = await this.#supervisor.ask({ of: 'logs', limit, filter, level });
     if (body === undefined) exchange.fail('UNAVAILABLE');
     else exchange.json(200, body);
   }
 
-  chaos(exchange: Exchange): void {
-    if (!this.#isAllowed(exchange.chaosToken)) {
+  #chaos(exchange: Exchange): void {
+    if (!this.#isAllowed(exchange.header('x-chaos-token'))) {
       exchange.fail('UNAUTHORIZED');
       return;
     }
@@ -55,11 +58,4 @@ export class Operations {
     const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
     return timingSafeEqual(digest(given), digest(this.#chaosToken));
   }
-}
-
-/** Within 1 to 200; what is no number is the default. */
-function logLimit(text: string | null): number {
-  const limit = Number(text?.trim() || Number.NaN);
-  if (!Number.isInteger(limit)) return DEFAULT_LOG_ENTRIES;
-  return Math.min(MOST_LOG_ENTRIES, Math.max(1, limit));
 }

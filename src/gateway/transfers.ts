@@ -1,6 +1,12 @@
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { Database, type ServerState } from '../memory/server-state.js';
-import type { FromTransfer, ToTransfer, TransferRequest } from '../messages/transfers.js';
+import type {
+  FromTransfer,
+  ImportRequest,
+  ListRequest,
+  ToTransfer,
+  TransferRequest,
+} from '../messages/transfers.js';
 import type { Exchange, Headers } from './http/exchange.js';
 import type { SupervisorLink } from './supervisor-link.js';
 
@@ -46,7 +52,7 @@ export class Transfers {
   }
 
   /** Streams a list out. */
-  list(exchange: Exchange, request: Extract<TransferRequest, { kind: 'list' }>, headers: Headers = []): void {
+  list(exchange: Exchange, request: ListRequest, headers: Headers = []): void {
     const opened = this.#open(exchange, request);
     if (opened === undefined) return;
     const { port, watched, end } = opened;
@@ -89,7 +95,7 @@ export class Transfers {
   }
 
   /** Streams a multipart body in. To be called in the request's handler, before anything is awaited. */
-  import(exchange: Exchange, request: Extract<TransferRequest, { kind: 'import' }>): void {
+  import(exchange: Exchange, request: ImportRequest): void {
     const opened = this.#open(exchange, request);
     if (opened === undefined) return;
     const { port, watched, end } = opened;

@@ -2,18 +2,26 @@
  * Transfers: imports and long lists, each over a port of its own between a gateway and a worker.
  * Plain data only: it crosses threads by structured clone. Ids are decimal text.
  */
-import type { ListQuery, Page } from '../api/lists.js';
+import type { InputFor, ListName } from '../api/registry.js';
 import type { ErrorCode } from '../errors.js';
 
 /** A long transfer between one gateway's request and one worker, over a port of its own. */
-export type TransferRequest =
-  | {
-      readonly kind: 'list';
-      readonly query: ListQuery;
-      readonly page?: Page | undefined;
-      readonly requestId: string;
-    }
-  | { readonly kind: 'import'; readonly contentType: string; readonly requestId: string };
+export type TransferRequest = ListRequest | ImportRequest;
+
+export type ListRequest = {
+  [Name in ListName]: {
+    readonly kind: 'list';
+    readonly operation: Name;
+    readonly input: InputFor<Name>;
+    readonly requestId: string;
+  };
+}[ListName];
+
+export interface ImportRequest {
+  readonly kind: 'import';
+  readonly contentType: string;
+  readonly requestId: string;
+}
 
 /** From the gateway: bytes of an import, their end, or leave to send that many more list chunks. */
 export type ToTransfer =

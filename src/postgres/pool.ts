@@ -221,11 +221,11 @@ export async function rowsOf<Row extends readonly (string | null)[]>(
   statement: Statement,
   values: readonly unknown[] = [],
 ): Promise<Row[]> {
-  const result = await connection.query({
+  const { rows } = await connection.query<(string | null)[]>({
     name: statement.name,
     text: statement.text,
     values: values as unknown[],
     rowMode: 'array',
   });
-  return result.rows as unknown as Row[];
+  return rows as readonly (readonly (string | null)[])[] as Row[];
 }

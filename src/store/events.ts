@@ -1,30 +1,23 @@
+import type { InputFor } from '../api/registry.js';
+import type { OperationResult } from '../api/results.js';
+import { formatTimestamp } from '../api/values.js';
 import { type Connection, inTransaction, rowsOf, type Statement } from '../postgres/pool.js';
+import { selectList } from './lists.js';
+import { failed, type ListOperation, nothingToShow } from './operation.js';
+import { Table } from './table.js';
 
-/** A row of `events` as PostgreSQL's text; `details` is JSON text. */
-export type EventRow = readonly [
-  id: string,
-  urlId: string | null,
-  userId: string | null,
-  eventType: string,
-  timestamp: string,
-  details: string,
-];
-
-export const eventColumns = 'id, url_id, user_id, event_type, "timestamp", details';
-
-export interface NewEvent {
-  readonly urlId: string | null;
-  readonly userId: string | null;
-  readonly eventType: string;
-  /** UTC, `YYYY-MM-DD HH:MM:SS.mmm`. */
-  readonly timestamp: string;
-  /** JSON text of an object. */
-  readonly details: string;
-}
+const events = new Table('events', {
+  id: { as: 'number' },
+  url_id: { as: 'number', isNullable: true },
+  user_id: { as: 'number', isNullable: true },
+  event_type: { as: 'text' },
+  timestamp: { as: 'time' },
+  details: { as: 'json' },
+});
 
 const getStatement: Statement = {
   name: 'event_get',
-  text: `SELECT ${eventColumns} FROM events WHERE id = $1`,
+  text: `SELECT ${events.columns} FROM events WHERE id = $1`,
 };
 
 /**
@@ -39,8 +32,8 @@ const insertStatement: Statement = {
          found AS (SELECT $1::bigint IS NULL OR EXISTS (SELECT FROM link) AS link,
                           $2::bigint IS NULL OR EXISTS (SELECT FROM owner) AS owner),
          made AS (INSERT INTO events (url_id, user_id, event_type, "timestamp", details)
-                  SELECT $1, $2, $3::text, $4::timestamp, $5::json FROM found WHERE link AND owner RETURNING ${eventColumns})
-    SELECT link, owner, ${eventColumns} FROM found LEFT JOIN made ON true`,
+                  SELECT $1, $2, $3::text, $4::timestamp, $5::json FROM found WHERE link AND owner RETURNING ${events.columns})
+    SELECT ${events.columns}, link, owner FROM found LEFT JOIN made ON true`,
 };
 
 const countClickStatement: Statement = {
@@ -62,44 +55,54 @@ const deleteStatement: Statement = {
     SELECT count(*) FROM gone`,
 };
 
-export async function getEvent(connection: Connection, id: string): Promise<EventRow | undefined> {
-  const [row] = await rowsOf<EventRow>(connection, getStatement, [id]);
-  return row;
+async function getEvent(connection: Connection, { id }: InputFor<'getEvent'>): Promise<OperationResult> {
+  const [row] = await events.rows(connection, getStatement, [id]);
+  return row === undefined ? failed('EVENT_NOT_FOUND') : { ok: true, body: events.json(row) };
 }
 
-/**
- * @returns the new row, or which of its references does not exist. A `click` posted by hand counts
- * as a click, so that a link's counter always equals its click events.
- */
-export async function insertEvent(
+/** A `click` posted by hand counts as a click, so that a link's counter always equals its click events. */
+async function createEvent(connection: Connection, event: InputFor<'createEvent'>): Promise<OperationResult> {
+  if (event.event_type !== 'click' || event.url_id === null) return insertEvent(connection, event);
+  return inTransaction(connection, async () => {
+    const made = await insertEvent(connection, event);
+    if (made.ok) await rowsOf(connection, countClickStatement, [event.url_id]);
+    return made;
+  });
+}
+
+async function insertEvent(
   connection: Connection,
-  event: NewEvent,
-): Promise<EventRow | 'no-link' | 'no-user'> {
-  if (event.eventType === 'click' && event.urlId !== null) {
-    return inTransaction(connection, async () => {
-      const made = await insertOnly(connection, event);
-      if (typeof made !== 'string') await rowsOf(connection, countClickStatement, [event.urlId]);
-      return made;
-    });
-  }
-  return insertOnly(connection, event);
+  { url_id, user_id, event_type, details }: InputFor<'createEvent'>,
+): Promise<OperationResult> {
+  const values = [url_id, user_id, event_type, formatTimestamp(Date.now()), details];
+  const [row] = await events.rows(connection, insertStatement, values);
+  if (row === undefined || events.extra(row, 0) !== 't') return failed('URL_NOT_FOUND');
+  if (events.extra(row, 1) !== 't') return failed('USER_NOT_FOUND');
+  return { ok: true, body: events.json(row), id: events.value(row, 'id') };
 }
 
-async function insertOnly(
+async function deleteEvent(
   connection: Connection,
-  event: NewEvent,
-): Promise<EventRow | 'no-link' | 'no-user'> {
-  type Answer = readonly [link: string, owner: string, ...made: (string | null)[]];
-  const values = [event.urlId, event.userId, event.eventType, event.timestamp, event.details];
-  const [answer] = await rowsOf<Answer>(connection, insertStatement, values);
-  const [link, owner, ...made] = answer ?? ['f', 'f'];
-  if (link !== 't') return 'no-link';
-  if (owner !== 't') return 'no-user';
-  return made as unknown as EventRow;
-}
-
-/** @returns whether there was such an event. */
-export async function deleteEvent(connection: Connection, id: string): Promise<boolean> {
+  { id }: InputFor<'deleteEvent'>,
+): Promise<OperationResult> {
   const [row] = await rowsOf<[string]>(connection, deleteStatement, [id]);
-  return row?.[0] === '1';
+  return row?.[0] === '1' ? nothingToShow : failed('EVENT_NOT_FOUND');
 }
+
+const listEvents: ListOperation<InputFor<'listEvents'>> = {
+  kind: 'list',
+  table: events,
+  select: (input, limit) =>
+    selectList(events.columns, events.name, '"timestamp" DESC, id DESC', input, limit, {
+      url_id: input.url_id,
+      user_id: input.user_id,
+      event_type: input.event_type,
+    }),
+};
+
+export const eventOperations = {
+  createEvent: { kind: 'write', run: createEvent },
+  getEvent: { kind: 'read', run: getEvent },
+  deleteEvent: { kind: 'write', run: deleteEvent },
+  listEvents,
+} as const;

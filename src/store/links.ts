@@ -1,43 +1,46 @@
-import { type Connection, inTransaction, rowsOf, type Statement } from '../postgres/pool.js';
+import { addLink, noLinks, type ResolvedLinks } from '../api/redirect-link.js';
+import type { InputFor } from '../api/registry.js';
+import type { OperationResult } from '../api/results.js';
+import { formatTimestamp } from '../api/values.js';
+import { type Connection, inTransaction, type Statement } from '../postgres/pool.js';
+import { selectList } from './lists.js';
+import {
+  type BatchItem,
+  type BatchOperation,
+  failed,
+  type ListOperation,
+  nothingToShow,
+  type OperationContext,
+} from './operation.js';
+import { makeShortCodes } from './short-codes.js';
+import { type Row, Table } from './table.js';
 
-/** A row of `short_urls` as PostgreSQL's text; `isActive` is `t` or `f`. */
-export type UrlRow = readonly [
-  id: string,
-  userId: string | null,
-  shortCode: string,
-  originalUrl: string,
-  title: string,
-  isActive: string,
-  createdAt: string,
-  updatedAt: string,
-  clickCount: string,
-];
+const links = new Table('short_urls', {
+  id: { as: 'number' },
+  user_id: { as: 'number', isNullable: true },
+  short_code: { as: 'text' },
+  original_url: { as: 'text' },
+  title: { as: 'text' },
+  is_active: { as: 'boolean' },
+  created_at: { as: 'time' },
+  updated_at: { as: 'time' },
+  click_count: { as: 'number' },
+});
 
-export const urlColumns =
-  'id, user_id, short_code, original_url, title, is_active, created_at, updated_at, click_count';
+type LinkRow = typeof links extends Table<infer C> ? Row<C> : never;
 
-/** What a redirect needs of a link. */
-export type ResolvedRow = readonly [
-  shortCode: string,
-  id: string,
-  userId: string | null,
-  originalUrl: string,
-  /** JSON text of what the link does besides; `null` for a plain one. Times are whole seconds since 1970. */
-  options: string | null,
-];
+/** What a redirect needs, before the options of links that have any. */
+const redirectColumns = new Table('short_urls', {
+  short_code: { as: 'text' },
+  id: { as: 'number' },
+  user_id: { as: 'number', isNullable: true },
+  original_url: { as: 'text' },
+});
 
-export interface NewUrl {
-  readonly userId: string | null;
-  readonly originalUrl: string;
-  readonly title: string;
-  readonly shortCode: string;
-  /** UTC, `YYYY-MM-DD HH:MM:SS.mmm`. */
-  readonly createdAt: string;
-}
-
+/** The options' times are whole seconds since 1970. */
 const resolveStatement: Statement = {
-  name: 'url_resolve',
-  text: `SELECT short_code, id, user_id, original_url,
+  name: 'link_resolve',
+  text: `SELECT ${redirectColumns.columns},
            CASE WHEN redirect_status <> 302 OR cache_seconds IS NOT NULL OR valid_since IS NOT NULL
                   OR expires_at IS NOT NULL OR max_clicks IS NOT NULL OR password_hash IS NOT NULL OR forward_query
                 THEN json_build_object(
@@ -49,11 +52,9 @@ const resolveStatement: Statement = {
 };
 
 const getStatement: Statement = {
-  name: 'url_get',
-  text: `SELECT ${urlColumns} FROM short_urls WHERE id = $1`,
+  name: 'link_get',
+  text: `SELECT ${links.columns} FROM short_urls WHERE id = $1`,
 };
-
-const prefixed = urlColumns.replaceAll(/(\w+)/g, 'made.$1');
 
 /**
  * Many links and their `created` events in one statement and one commit. Owners are share-locked
@@ -61,107 +62,159 @@ const prefixed = urlColumns.replaceAll(/(\w+)/g, 'made.$1');
  * is left out, and the caller learns which it was.
  */
 const createStatement: Statement = {
-  name: 'urls_create',
+  name: 'links_create',
   text: `
     WITH input AS (
-      SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::timestamp[], $6::json[])
-        AS input (user_id, original_url, title, short_code, created_at, details)
+      SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::boolean[], $5::text[], $6::timestamp[], $7::json[])
+        AS input (user_id, original_url, title, is_active, short_code, created_at, details)
     ), owners AS (
       SELECT id FROM users WHERE id = ANY ($1::bigint[]) ORDER BY id FOR KEY SHARE
     ), made AS (
-      INSERT INTO short_urls (user_id, original_url, title, short_code, created_at, updated_at)
-      SELECT user_id, original_url, title, short_code, created_at, created_at FROM input
+      INSERT INTO short_urls (user_id, original_url, title, is_active, short_code, created_at, updated_at)
+      SELECT user_id, original_url, title, is_active, short_code, created_at, created_at FROM input
       WHERE user_id IS NULL OR user_id IN (SELECT id FROM owners)
       ON CONFLICT (short_code) DO NOTHING
-      RETURNING ${urlColumns}
+      RETURNING ${links.columns}
     ), logged AS (
       INSERT INTO events (url_id, user_id, event_type, "timestamp", details)
       SELECT made.id, made.user_id, 'created', made.created_at, input.details
       FROM made JOIN input USING (short_code)
     )
-    SELECT input.short_code, input.user_id IS NULL OR owners.id IS NOT NULL, ${prefixed}
+    SELECT ${links.columnsOf('made')}, input.short_code, input.user_id IS NULL OR owners.id IS NOT NULL
     FROM input LEFT JOIN owners ON owners.id = input.user_id LEFT JOIN made USING (short_code)`,
 };
 
+/** The event says what the link is like now, and its target only where that is what changed. */
 const updateStatement: Statement = {
-  name: 'url_update',
+  name: 'link_update',
   text: `
-    WITH changed AS (
+    WITH before AS (
+      SELECT id AS link_id, original_url AS old_url FROM short_urls WHERE id = $1 FOR NO KEY UPDATE
+    ), changed AS (
       UPDATE short_urls SET title = coalesce($2, title), is_active = coalesce($3, is_active),
         original_url = coalesce($4, original_url), updated_at = greatest(updated_at, $5)
-      WHERE id = $1 RETURNING ${urlColumns}
+      FROM before WHERE id = link_id RETURNING ${links.columns}, original_url <> old_url AS is_moved
     ), logged AS (
       INSERT INTO events (url_id, user_id, event_type, "timestamp", details)
-      SELECT id, user_id, 'updated', $5, json_build_object('title', title, 'is_active', is_active) FROM changed
+      SELECT id, user_id, 'updated', $5, CASE WHEN is_moved
+        THEN json_build_object('title', title, 'is_active', is_active, 'original_url', original_url)
+        ELSE json_build_object('title', title, 'is_active', is_active) END
+      FROM changed
     )
-    SELECT ${urlColumns} FROM changed`,
+    SELECT ${links.columns} FROM changed`,
 };
 
 /** The links of these codes that exist and are active, in no particular order. */
-export async function resolveCodes(connection: Connection, codes: readonly string[]): Promise<ResolvedRow[]> {
-  return rowsOf<ResolvedRow>(connection, resolveStatement, [codes]);
+export async function resolveCodes(connection: Connection, codes: readonly string[]): Promise<ResolvedLinks> {
+  const found = noLinks();
+  for (const row of await redirectColumns.rows(connection, resolveStatement, [codes])) {
+    addLink(found, {
+      shortCode: redirectColumns.value(row, 'short_code'),
+      urlId: redirectColumns.value(row, 'id'),
+      userId: redirectColumns.value(row, 'user_id'),
+      target: redirectColumns.value(row, 'original_url'),
+      options: redirectColumns.extra(row, 0) ?? null,
+    });
+  }
+  return found;
 }
 
-export async function getUrl(connection: Connection, id: string): Promise<UrlRow | undefined> {
-  const [row] = await rowsOf<UrlRow>(connection, getStatement, [id]);
-  return row;
-}
+type NewLink = InputFor<'createLink'>;
 
-/**
- * Creates links; their codes must differ from each other.
- * @returns in the order of `urls`: the row, `'no-user'`, or `'taken'` when another link has the code.
- */
-export async function createUrls(
+/** New codes are tried so often; a second time is needed once in millions of links. */
+const CODE_ATTEMPTS = 5;
+
+const createLink: BatchOperation<NewLink> = {
+  kind: 'batch',
+  maxSize: 256,
+  sizeForAnother: 24,
+  async runAll(connection, items) {
+    const results: OperationResult[] = items.map(() => failed('UNAVAILABLE'));
+    let open = [...items.keys()];
+    for (let attempt = 0; attempt < CODE_ATTEMPTS && open.length > 0; attempt += 1) {
+      const made = await insertLinks(
+        connection,
+        open.map((index) => items[index] as BatchItem<NewLink>),
+      );
+      for (const [order, result] of made.entries()) {
+        if (result !== 'taken') results[open[order] as number] = result;
+      }
+      open = open.filter((_, order) => made[order] === 'taken');
+    }
+    return results;
+  },
+};
+
+/** @returns in the order of the items; `'taken'` where another link has the code that was made. */
+async function insertLinks(
   connection: Connection,
-  urls: readonly NewUrl[],
-): Promise<(UrlRow | 'no-user' | 'taken')[]> {
-  type Answer = readonly [shortCode: string, ownerExists: string, ...made: (string | null)[]];
-  const answers = await rowsOf<Answer>(connection, createStatement, [
-    urls.map((url) => url.userId),
-    urls.map((url) => url.originalUrl),
-    urls.map((url) => url.title),
-    urls.map((url) => url.shortCode),
-    urls.map((url) => url.createdAt),
-    urls.map((url) => JSON.stringify({ short_code: url.shortCode, original_url: url.originalUrl })),
+  items: readonly BatchItem<NewLink>[],
+): Promise<(OperationResult | 'taken')[]> {
+  const codes = makeShortCodes(items.length);
+  const createdAt = formatTimestamp(Date.now());
+  const rows = await links.rows(connection, createStatement, [
+    items.map(({ input }) => input.user_id),
+    items.map(({ input }) => input.original_url),
+    items.map(({ input }) => input.title),
+    items.map(({ input }) => input.is_active),
+    codes,
+    items.map(() => createdAt),
+    items.map(({ input }, index) =>
+      JSON.stringify({ short_code: codes[index], original_url: input.original_url }),
+    ),
   ]);
-  const byCode = new Map(answers.map((answer) => [answer[0], answer]));
-  return urls.map(({ shortCode }) => {
-    const [, ownerExists, ...made] = byCode.get(shortCode) ?? [shortCode, 'f'];
-    if (ownerExists !== 't') return 'no-user';
-    return made[0] === null || made.length === 0 ? 'taken' : (made as unknown as UrlRow);
+  const byCode = new Map(rows.map((row) => [links.extra(row, 0), row]));
+  return items.map((item, index) => {
+    const row = byCode.get(codes[index]);
+    if (row === undefined || links.extra(row, 1) !== 't') return failed('USER_NOT_FOUND');
+    return row[0] === null ? 'taken' : created(row, item);
   });
 }
 
-/** Changes what is given and logs an `updated` event; `undefined` when there is no such link. */
-export async function updateUrl(
-  connection: Connection,
-  id: string,
-  change: {
-    title?: string | undefined;
-    isActive?: boolean | undefined;
-    originalUrl?: string | undefined;
-    updatedAt: string;
-  },
-): Promise<UrlRow | undefined> {
-  const values = [
-    id,
-    change.title ?? null,
-    change.isActive ?? null,
-    change.originalUrl ?? null,
-    change.updatedAt,
-  ];
-  const [row] = await rowsOf<UrlRow>(connection, updateStatement, values);
-  return row;
+function created(row: LinkRow, { input, context }: BatchItem<NewLink>): OperationResult {
+  const id = links.value(row, 'id');
+  const code = links.value(row, 'short_code');
+  // A gateway may believe the new code to be unknown.
+  context.invalidate(code);
+  if (input.answer === 'link') return { ok: true, body: links.json(row), id };
+  const fields = {
+    short_code: code,
+    short_url: `${context.origin}/${code}`,
+    original_url: input.original_url,
+  };
+  return { ok: true, body: `${JSON.stringify(fields).slice(0, -1)},"id":${id}}`, id };
 }
 
-/** Deletes a link, then its events. @returns its short code, `undefined` when there is no such link. */
-export async function deleteUrl(
+async function getLink(connection: Connection, { id }: InputFor<'getLink'>): Promise<OperationResult> {
+  const [row] = await links.rows(connection, getStatement, [id]);
+  return row === undefined ? failed('URL_NOT_FOUND') : { ok: true, body: links.json(row) };
+}
+
+async function updateLink(
   connection: Connection,
-  id: string,
-  statementMs: number,
-): Promise<string | undefined> {
-  return inTransaction(connection, async () => {
-    await connection.query(`SET LOCAL statement_timeout = ${statementMs}`);
+  input: InputFor<'updateLink'>,
+  { invalidate }: OperationContext,
+): Promise<OperationResult> {
+  const { id, title, is_active, original_url } = input;
+  // Nothing of ours in it: the link as it is, and no `updated` event.
+  if (title === undefined && is_active === undefined && original_url === undefined) {
+    return getLink(connection, { id });
+  }
+  const values = [id, title ?? null, is_active ?? null, original_url ?? null, formatTimestamp(Date.now())];
+  const [row] = await links.rows(connection, updateStatement, values);
+  if (row === undefined) return failed('URL_NOT_FOUND');
+  invalidate(links.value(row, 'short_code'));
+  return { ok: true, body: links.json(row) };
+}
+
+/** Deletes a link, then its events. */
+async function deleteLink(
+  connection: Connection,
+  { id }: InputFor<'deleteLink'>,
+  { deadlineMs, invalidate }: OperationContext,
+): Promise<OperationResult> {
+  const code = await inTransaction(connection, async () => {
+    await connection.query(`SET LOCAL statement_timeout = ${Math.ceil(deadlineMs)}`);
     const gone = await connection.query<{ short_code: string }>(
       'DELETE FROM short_urls WHERE id = $1 RETURNING short_code',
       [id],
@@ -173,4 +226,25 @@ export async function deleteUrl(
     await connection.query('DELETE FROM events WHERE url_id = $1', [id]);
     return row.short_code;
   });
+  if (code === undefined) return failed('URL_NOT_FOUND');
+  invalidate(code);
+  return nothingToShow;
 }
+
+const listLinks: ListOperation<InputFor<'listLinks'>> = {
+  kind: 'list',
+  table: links,
+  select: (input, limit) =>
+    selectList(links.columns, links.name, 'created_at DESC, id DESC', input, limit, {
+      user_id: input.user_id,
+      is_active: input.is_active === undefined ? undefined : String(input.is_active),
+    }),
+};
+
+export const linkOperations = {
+  createLink,
+  getLink: { kind: 'read', run: getLink },
+  updateLink: { kind: 'write', run: updateLink },
+  deleteLink: { kind: 'long', run: deleteLink },
+  listLinks,
+} as const;

@@ -1,56 +1,61 @@
+import type { InputFor } from '../api/registry.js';
+import type { OperationResult } from '../api/results.js';
+import { formatTimestamp } from '../api/values.js';
 import { sqlStateOf } from '../postgres/failures.js';
-import { type Connection, inTransaction, rowsOf, type Statement } from '../postgres/pool.js';
+import { type Connection, inTransaction, type Statement } from '../postgres/pool.js';
+import { selectList } from './lists.js';
+import { failed, type ListOperation, nothingToShow, type OperationContext } from './operation.js';
+import { Table } from './table.js';
 
-/** A row of `users` as PostgreSQL's text. */
-export type UserRow = readonly [id: string, username: string, email: string, createdAt: string];
-
-export const userColumns = 'id, username, email, created_at';
+const users = new Table('users', {
+  id: { as: 'number' },
+  username: { as: 'text' },
+  email: { as: 'text' },
+  created_at: { as: 'time' },
+});
 
 const insertStatement: Statement = {
   name: 'user_insert',
   text: `INSERT INTO users (username, email, created_at) VALUES ($1, $2, $3)
-         ON CONFLICT (username) DO NOTHING RETURNING ${userColumns}`,
+         ON CONFLICT (username) DO NOTHING RETURNING ${users.columns}`,
 };
 
 const getStatement: Statement = {
   name: 'user_get',
-  text: `SELECT ${userColumns} FROM users WHERE id = $1`,
+  text: `SELECT ${users.columns} FROM users WHERE id = $1`,
 };
 
 const updateStatement: Statement = {
   name: 'user_update',
   text: `UPDATE users SET username = coalesce($2, username), email = coalesce($3, email)
-         WHERE id = $1 RETURNING ${userColumns}`,
+         WHERE id = $1 RETURNING ${users.columns}`,
 };
 
-/** @returns the new row, or `undefined` when the username is taken. */
-export async function insertUser(
+async function createUser(
   connection: Connection,
-  user: { username: string; email: string; createdAt: string },
-): Promise<UserRow | undefined> {
-  const values = [user.username, user.email, user.createdAt];
-  const [row] = await rowsOf<UserRow>(connection, insertStatement, values);
-  return row;
+  { username, email }: InputFor<'createUser'>,
+): Promise<OperationResult> {
+  const values = [username, email, formatTimestamp(Date.now())];
+  const [row] = await users.rows(connection, insertStatement, values);
+  if (row === undefined) return failed('USERNAME_EXISTS');
+  return { ok: true, body: users.json(row), id: users.value(row, 'id') };
 }
 
-export async function getUser(connection: Connection, id: string): Promise<UserRow | undefined> {
-  const [row] = await rowsOf<UserRow>(connection, getStatement, [id]);
-  return row;
+async function getUser(connection: Connection, { id }: InputFor<'getUser'>): Promise<OperationResult> {
+  const [row] = await users.rows(connection, getStatement, [id]);
+  return row === undefined ? failed('USER_NOT_FOUND') : { ok: true, body: users.json(row) };
 }
 
-/** @returns the changed row, `undefined` when there is none, `'taken'` when the username is. */
-export async function updateUser(
+async function updateUser(
   connection: Connection,
-  id: string,
-  change: { username?: string | undefined; email?: string | undefined },
-): Promise<UserRow | undefined | 'taken'> {
+  { id, username, email }: InputFor<'updateUser'>,
+): Promise<OperationResult> {
   try {
-    const values = [id, change.username ?? null, change.email ?? null];
-    const [row] = await rowsOf<UserRow>(connection, updateStatement, values);
-    return row;
+    const [row] = await users.rows(connection, updateStatement, [id, username ?? null, email ?? null]);
+    return row === undefined ? failed('USER_NOT_FOUND') : { ok: true, body: users.json(row) };
   } catch (error) {
     // One statement, no transaction: the connection is as good as before.
-    if (sqlStateOf(error) === '23505') return 'taken';
+    if (sqlStateOf(error) === '23505') return failed('USERNAME_EXISTS');
     throw error;
   }
 }
@@ -58,15 +63,14 @@ export async function updateUser(
 /**
  * Deletes a user with their links, all events on those links and their own events, in the lock
  * order that all of the store keeps: user, links by id, events.
- * @returns the short codes of the deleted links, or `undefined` when there is no such user.
  */
-export async function deleteUser(
+async function deleteUser(
   connection: Connection,
-  id: string,
-  statementMs: number,
-): Promise<string[] | undefined> {
-  return inTransaction(connection, async () => {
-    await connection.query(`SET LOCAL statement_timeout = ${statementMs}`);
+  { id }: InputFor<'deleteUser'>,
+  { deadlineMs, invalidate }: OperationContext,
+): Promise<OperationResult> {
+  const codes = await inTransaction(connection, async () => {
+    await connection.query(`SET LOCAL statement_timeout = ${Math.ceil(deadlineMs)}`);
     const locked = await connection.query('SELECT FROM users WHERE id = $1 FOR UPDATE', [id]);
     if (locked.rowCount === 0) return undefined;
     await connection.query('SELECT FROM short_urls WHERE user_id = $1 ORDER BY id FOR UPDATE', [id]);
@@ -82,6 +86,9 @@ export async function deleteUser(
     await connection.query('DELETE FROM users WHERE id = $1', [id]);
     return links.rows.map((row) => row.short_code);
   });
+  if (codes === undefined) return failed('USER_NOT_FOUND');
+  for (const code of codes) invalidate(code);
+  return nothingToShow;
 }
 
 /** The user's events on the links of others; a click among them is taken off the link's counter. */
@@ -101,3 +108,17 @@ async function deleteOwnEvents(connection: Connection, userId: string): Promise<
     [userId],
   );
 }
+
+const listUsers: ListOperation<InputFor<'listUsers'>> = {
+  kind: 'list',
+  table: users,
+  select: (input, limit) => selectList(users.columns, users.name, 'id', input, limit),
+};
+
+export const userOperations = {
+  createUser: { kind: 'write', run: createUser },
+  getUser: { kind: 'read', run: getUser },
+  updateUser: { kind: 'write', run: updateUser },
+  deleteUser: { kind: 'long', run: deleteUser },
+  listUsers,
+} as const;

@@ -69,13 +69,29 @@ describe('POST /events', () => {
     expect([status, body]).toEqual([400, { error: "Missing or invalid 'event_type'" }]);
   });
 
-  it.each([[null], [5], ['{}'], [[]], [[{}]], [true], [{ a: 'x\0y' }], [{ 'x\0y': 1 }], [{ a: ['\ud800'] }]])(
-    'refuses the details %j',
+  it.each([[null], [5], ['{}'], [[]], [[{}]], [true]])('refuses the details %j', async (details) => {
+    const { status, body } = await suite.server.post('/events', { event_type: 'x', details });
+    expect([status, body]).toEqual([400, { error: "'details' must be a JSON object" }]);
+  });
+
+  it.each([[{ a: 'x\0y' }], [{ 'x\0y': 1 }], [{ a: ['\ud800'] }]])(
+    'refuses the text in the details %j by what is wrong with it',
     async (details) => {
       const { status, body } = await suite.server.post('/events', { event_type: 'x', details });
-      expect([status, body]).toEqual([400, { error: "'details' must be a JSON object" }]);
+      const error = "'details' has a NUL character or half a surrogate pair";
+      expect([status, body]).toEqual([400, { error }]);
     },
   );
+
+  it('takes details to a depth of 200 and refuses more by name', async () => {
+    const nested = (depth: number): string =>
+      `{"event_type":"x","details":${'{"a":'.repeat(depth)}1${'}'.repeat(depth)}}`;
+    expect((await suite.server.post('/events', nested(199))).status).toBe(201);
+    expect(await suite.server.post('/events', nested(201))).toEqual({
+      status: 400,
+      body: { error: 'JSON is nested too deeply' },
+    });
+  });
 
   it('refuses details nested beyond reason', async () => {
     const deep = `${'{"a":'.repeat(50_000)}1${'}'.repeat(50_000)}`;

@@ -14,7 +14,10 @@ describe('POST /shorten', () => {
       short_code: expect.stringMatching(/^[A-Za-z0-9]{6}$/),
       short_url: `http://127.0.0.1:${server.port}/${code}`,
       original_url: 'https://example.com/a?b=c#d',
+      id: expect.any(Number),
     });
+    expect(Object.keys(body).at(-1)).toBe('id');
+    expect((await server.json(`/urls/${(body as Url).id}`)).body).toMatchObject({ short_code: code });
     expect(await click(server, code)).toBe('https://example.com/a?b=c#d');
   });
 
@@ -109,6 +112,39 @@ describe('POST /urls', () => {
         details: { short_code: url.short_code, original_url: url.original_url },
       },
     ]);
+  });
+
+  it('creates a link that does not redirect yet', async () => {
+    const { server } = suite;
+    const made = await server.post('/urls', { original_url: 'https://example.com', is_active: false });
+    const { id, short_code: code } = made.body as Url;
+    expect([made.status, made.body]).toEqual([201, expect.objectContaining({ is_active: false })]);
+    expect((await server.fetch(`/${code}`)).status).toBe(404);
+    await server.send('PUT', `/urls/${id}`, { is_active: true });
+    expect(await click(server, code)).toBe('https://example.com');
+  });
+
+  it.each(['yes', 1, null])('refuses to take %j for is_active', async (value) => {
+    const fields = { original_url: 'https://example.com', is_active: value };
+    expect(await suite.server.post('/urls', fields)).toEqual({
+      status: 400,
+      body: { error: "'is_active' must be true or false" },
+    });
+  });
+
+  it('says why a target that is a URL is refused', async () => {
+    const { server } = suite;
+    const target = 'https://e..com/';
+    expect((await server.post('/shorten', { url: target })).body).toEqual({
+      error: "Invalid 'url': a host with an empty label",
+    });
+    expect((await server.post('/urls', { original_url: target })).body).toEqual({
+      error: "Invalid 'original_url': a host with an empty label",
+    });
+    const { id } = await createUrl(server);
+    expect((await server.send('PUT', `/urls/${id}`, { original_url: target })).body).toEqual({
+      error: "Invalid 'original_url': a host with an empty label",
+    });
   });
 
   it('makes two links of the same target', async () => {
@@ -263,7 +299,7 @@ describe('PUT /urls/<id>', () => {
     expect(changed.body).toMatchObject({ title: 'after', is_active: true, original_url: target });
     const events = (await server.json(`/events?url_id=${url.id}&event_type=updated`)).body as Event[];
     expect(events.map((event) => [event.user_id, event.details])).toEqual([
-      [user.id, { title: 'after', is_active: true }],
+      [user.id, { title: 'after', is_active: true, original_url: target }],
       [user.id, { title: 'after', is_active: false }],
       [user.id, { title: 'after', is_active: true }],
     ]);

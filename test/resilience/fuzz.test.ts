@@ -1,25 +1,22 @@
 import { connect } from 'node:net';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { methods as httpMethods } from '../../src/api/http-series.js';
+import { routes } from '../../src/api/registry.js';
+import { Schemas } from '../../src/gateway/schemas.js';
 import { createUrl, createUser, useServer } from '../support/suite.js';
 
 const suite = useServer({ GATEWAY_THREADS: '2', BODY_DEADLINE_MS: '2000' });
 
 const REQUESTS = Number(process.env.FUZZ_REQUESTS ?? 2400);
 
-const methods = ['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS', 'PROPFIND', 'get'];
-const segments = [
-  'users',
-  'urls',
-  'events',
-  'shorten',
-  'bulk',
-  'redirect',
-  'health',
-  'metrics',
-  'logs',
-  'chaos',
-];
+const schemas = await Schemas.load();
+const distinct = (words: string[]): string[] => [...new Set(words)];
+const methods = [...httpMethods, 'PROPFIND', 'get'].filter((method) => method !== 'OTHER');
+const templates = distinct(routes.map(({ path }) => path));
+const segments = distinct(templates.flatMap((path) => path.split('/'))).filter((part) => /^\w+$/.test(part));
+const queryNames = distinct(routes.flatMap((route) => schemas.namesOf(route).query));
+const memberNames = distinct(routes.flatMap((route) => schemas.namesOf(route).body));
 const ids = [
   '0',
   '1',
@@ -58,32 +55,18 @@ const segment = fc.oneof(
   oddText.map((text) => encodeURIComponent(text.toWellFormed())),
   fc.string({ maxLength: 8 }).map((text) => text.replaceAll(/[^!-~]/g, '').replaceAll(/[?#/]/g, '')),
 );
+/** Paths of the registry, each with ids in the place of its parameters. */
 const pathname = fc.oneof(
   {
-    weight: 3,
-    arbitrary: fc.constantFrom('/users', '/urls', '/events', '/shorten', '/users/bulk', '/logs', '/metrics'),
-  },
-  {
-    weight: 3,
+    weight: 6,
     arbitrary: fc
-      .tuple(fc.constantFrom('users', 'urls', 'events'), fc.constantFrom(...ids))
-      .map((parts) => `/${parts.join('/')}`),
+      .tuple(fc.constantFrom(...templates), fc.constantFrom(...ids))
+      .map(([path, id]) => path.replaceAll(/:\w+/g, id)),
   },
   { weight: 3, arbitrary: fc.array(segment, { maxLength: 4 }).map((parts) => `/${parts.join('/')}`) },
 );
 const parameter = fc.tuple(
-  fc.constantFrom(
-    'page',
-    'per_page',
-    'user_id',
-    'url_id',
-    'event_type',
-    'is_active',
-    'limit',
-    'level',
-    'filter',
-    'x',
-  ),
+  fc.constantFrom(...queryNames, 'userid', 'x'),
   fc.oneof(fc.constantFrom(...ids, 'true', 'FALSE', 'click', '', 'INFO', '1e9', '99999999999'), oddText),
 );
 const query = fc
@@ -92,20 +75,7 @@ const query = fc
     pairs.map(([name, value]) => `${name}=${encodeURIComponent(value.toWellFormed())}`).join('&'),
   );
 
-const member = fc.constantFrom(
-  'username',
-  'email',
-  'url',
-  'original_url',
-  'title',
-  'is_active',
-  'user_id',
-  'url_id',
-  'event_type',
-  'details',
-  '__proto__',
-  'constructor',
-);
+const member = fc.constantFrom(...memberNames, '__proto__', 'constructor');
 const target = fc.oneof(
   fc.webUrl(),
   fc.constantFrom(

@@ -1,30 +1,15 @@
 import type { HttpRequest, HttpResponse } from 'uWebSockets.js';
 import { randomUUID } from 'node:crypto';
-import { httpSeries, type Method, methods, type Route, type Status } from '../../api/http-series.js';
+import { httpSeries, type Method, methods, type Route } from '../../api/http-series.js';
+import type { RequestHeader } from '../../api/route.js';
+import { reasonPhrases, type Status, statuses } from '../../api/statuses.js';
 import { type ErrorCode, errorBody, errorRegistry } from '../../errors.js';
 import type { ThreadCounters } from '../../memory/counters.js';
 import type { RequestLog } from './request-log.js';
 
-const statusLines: Readonly<Record<Status, string>> = {
-  200: '200 OK',
-  201: '201 Created',
-  204: '204 No Content',
-  301: '301 Moved Permanently',
-  302: '302 Found',
-  303: '303 See Other',
-  307: '307 Temporary Redirect',
-  308: '308 Permanent Redirect',
-  400: '400 Bad Request',
-  401: '401 Unauthorized',
-  404: '404 Not Found',
-  405: '405 Method Not Allowed',
-  408: '408 Request Timeout',
-  409: '409 Conflict',
-  410: '410 Gone',
-  413: '413 Payload Too Large',
-  500: '500 Internal Server Error',
-  503: '503 Service Unavailable',
-};
+const statusLines = Object.fromEntries(
+  statuses.map((status) => [status, `${status} ${reasonPhrases[status]}`]),
+) as Readonly<Record<Status, string>>;
 
 export const JSON_TYPE = 'application/json';
 
@@ -40,6 +25,15 @@ export interface ExchangeHost {
 
 export type Headers = readonly (readonly [name: string, value: string])[];
 
+/** What an exchange has to know of its route. */
+export interface ExchangeRoute {
+  readonly template: Route;
+  /** Request headers that the route reads; no others are kept. */
+  readonly headers: readonly RequestHeader[];
+  readonly usesOrigin?: boolean;
+  readonly isQuiet?: boolean;
+}
+
 /**
  * One request and its answer, for everything but a redirect that hits the cache. It may be answered
  * at any later time, and is answered once: after that, or when the client has gone, further answers
@@ -50,14 +44,13 @@ export class Exchange {
   readonly path: string;
   readonly query: string;
   readonly requestId: string;
-  readonly contentType: string;
-  readonly contentLength: number | undefined;
   readonly host: string;
   readonly forwardedProto: string;
-  readonly chaosToken: string;
+  /** The value of the path's first parameter; empty where it has none. */
   readonly parameter: string;
   readonly res: HttpResponse;
-  readonly #route: Route;
+  readonly #route: ExchangeRoute;
+  readonly #headers: readonly string[];
   readonly #shared: ExchangeHost;
   readonly #startMs: number;
   #isOver = false;
@@ -66,7 +59,7 @@ export class Exchange {
   #aborted: (() => void)[] = [];
 
   /** Copies what may be needed later: `req` is gone once the handler returns. */
-  constructor(res: HttpResponse, req: HttpRequest, route: Route, shared: ExchangeHost) {
+  constructor(res: HttpResponse, req: HttpRequest, route: ExchangeRoute, shared: ExchangeHost) {
     this.res = res;
     this.#route = route;
     this.#shared = shared;
@@ -75,13 +68,10 @@ export class Exchange {
     this.path = req.getUrl();
     this.query = req.getQuery() ?? '';
     this.requestId = requestIdOf(req.getHeader('x-request-id'));
-    this.contentType = req.getHeader('content-type');
-    const length = req.getHeader('content-length');
-    this.contentLength = length === '' ? undefined : Number(length);
-    this.host = req.getHeader('host');
-    this.forwardedProto = req.getHeader('x-forwarded-proto');
-    this.chaosToken = route === '/chaos' ? req.getHeader('x-chaos-token') : '';
-    this.parameter = route.includes(':') ? req.getParameter(0) : '';
+    this.#headers = route.headers.map((name) => req.getHeader(name));
+    this.host = route.usesOrigin === true ? req.getHeader('host') : '';
+    this.forwardedProto = route.usesOrigin === true ? req.getHeader('x-forwarded-proto') : '';
+    this.parameter = route.template.includes(':') ? req.getParameter(0) : '';
     shared.open += 1;
     // Without this the process would be ended by a client that goes away.
     res.onAborted(() => this.#onAborted());
@@ -90,6 +80,13 @@ export class Exchange {
   /** Answered, or its client is gone. */
   get isOver(): boolean {
     return this.#isOver;
+  }
+
+  /** @throws for a header that its route does not declare, and that is therefore not known. */
+  header(name: RequestHeader): string {
+    const index = this.#route.headers.indexOf(name);
+    if (index < 0) throw new Error(`${this.#route.template} does not declare that it reads ${name}`);
+    return this.#headers[index] ?? '';
   }
 
   /** Calls back when the client goes away before the answer is complete. */
@@ -208,8 +205,9 @@ export class Exchange {
     this.#aborted = [];
     this.#shared.open -= 1;
     const milliseconds = performance.now() - this.#startMs;
-    this.#shared.counters.observe(httpSeries.indexOf(this.method, this.#route, status), milliseconds / 1000);
-    this.#shared.requestLog.note(this, this.#route, status, milliseconds);
+    const { template, isQuiet = false } = this.#route;
+    this.#shared.counters.observe(httpSeries.indexOf(this.method, template, status), milliseconds / 1000);
+    this.#shared.requestLog.note(this, template, isQuiet, status, milliseconds);
   }
 
   #onAborted(): void {

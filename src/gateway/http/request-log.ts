@@ -1,12 +1,14 @@
-import type { Route, Status } from '../../api/http-series.js';
+import type { Route } from '../../api/http-series.js';
+import type { Status } from '../../api/statuses.js';
 import type { ThreadCounters } from '../../memory/counters.js';
 import { type Logger, thisPlace } from '../../runtime/logger.js';
-import type { Exchange } from './exchange.js';
 
-/** Asked for every few seconds by machines; their lines would push everything else out of the ring. */
-const quietRoutes: ReadonlySet<Route> = new Set(['/health', '/metrics', '/logs']);
-/** The hot path's misses; a flood of unknown codes must not become a flood of lines. */
-const debugRoutes: ReadonlySet<Route> = new Set(['/:short_code', '/urls/:short_code/redirect']);
+/** What a line says of a request. */
+export interface LoggedRequest {
+  readonly method: string;
+  readonly path: string;
+  readonly requestId: string;
+}
 
 const place = thisPlace();
 
@@ -27,25 +29,24 @@ export class RequestLog {
     this.#perSecond = perSecond;
   }
 
-  note(exchange: Exchange, route: Route, status: Status, milliseconds: number): void {
+  /** @param isQuiet Of a route whose lines would push everything else out of the ring. */
+  note(request: LoggedRequest, route: Route, isQuiet: boolean, status: Status, milliseconds: number): void {
     const isFailure = status >= 500;
-    if (!isFailure && (quietRoutes.has(route) || debugRoutes.has(route))) {
-      if (!this.#log.isLevelEnabled('debug')) return;
-    }
+    if (!isFailure && isQuiet && !this.#log.isLevelEnabled('debug')) return;
     if (!this.#mayWrite()) return;
     const fields = {
       ...place,
-      method: exchange.method,
-      path: exchange.path.slice(0, 500),
+      method: request.method,
+      path: request.path.slice(0, 500),
       route,
       status,
       duration_ms: Math.round(milliseconds * 1000) / 1000,
-      request_id: exchange.requestId,
+      request_id: request.requestId,
     };
     const message = `${fields.method} ${fields.path} ${status}`;
     if (status === 500) this.#log.error(fields, message);
     else if (isFailure) this.#log.warn(fields, message);
-    else if (quietRoutes.has(route) || debugRoutes.has(route)) this.#log.debug(fields, message);
+    else if (isQuiet) this.#log.debug(fields, message);
     else this.#log.info(fields, message);
   }
 

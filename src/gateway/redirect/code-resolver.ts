@@ -1,8 +1,8 @@
+import { linkAt, type ResolvedLinks } from '../../api/redirect-link.js';
 import { isRedirectTarget } from '../../api/values.js';
 import type { ErrorCode } from '../../errors.js';
 import type { ThreadCounters } from '../../memory/counters.js';
 import type { ServerState } from '../../memory/server-state.js';
-import type { ResolvedLinks } from '../../messages/calls.js';
 import type { Calls, FlightControl } from '../call-client.js';
 import type { CachedLink, LinkCache } from './link-cache.js';
 import { parseLinkOptions } from './link-options.js';
@@ -73,7 +73,7 @@ export class CodeResolver implements FlightControl<Flight> {
   }
 
   onLinks(links: ResolvedLinks, flights: readonly Flight[]): void {
-    const found = new Map(links.shortCodes.map((shortCode, index) => [shortCode, index]));
+    const found = new Map(links.shortCode.map((shortCode, index) => [shortCode, index]));
     const nowMs = performance.now();
     for (const flight of flights) {
       this.#forget(flight);
@@ -99,14 +99,9 @@ export class CodeResolver implements FlightControl<Flight> {
     }
   }
 
-  #rowAt({ shortCodes, ids, userIds, targets, options }: ResolvedLinks, index: number): LinkRow {
-    return {
-      shortCode: shortCodes[index] ?? '',
-      urlId: ids[index] ?? '',
-      userId: userIds[index] ?? null,
-      target: targets[index] ?? '',
-      options: parseLinkOptions(options[index] ?? null, this.#state.databaseNowMs),
-    };
+  #rowAt(links: ResolvedLinks, index: number): LinkRow {
+    const link = linkAt(links, index);
+    return { ...link, options: parseLinkOptions(link.options, this.#state.databaseNowMs) };
   }
 
   #complete(flight: Flight, row: LinkRow): void {

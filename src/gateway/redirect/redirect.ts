@@ -1,8 +1,8 @@
 import type { HttpRequest, HttpResponse } from 'uWebSockets.js';
-import type { Route } from '../../api/http-series.js';
+import type { RouteOf } from '../../api/registry.js';
 import type { ClickJournal } from '../../journal/writer.js';
 import { Scalar } from '../../memory/counters.js';
-import { Exchange, type ExchangeHost } from '../http/exchange.js';
+import { Exchange, type ExchangeHost, type ExchangeRoute } from '../http/exchange.js';
 import type { CodeResolver } from './code-resolver.js';
 import type { LinkCache } from './link-cache.js';
 import { isPrefetch, type PendingVisit } from './pending-visit.js';
@@ -10,10 +10,17 @@ import type { Turn } from './turn.js';
 import type { Answers } from './visit-answers.js';
 import type { VisitReader } from './visit-reader.js';
 
+type VisitedPath = RouteOf<'redirect'>['path'];
+
 const HITS = Scalar.redirectHits;
 
 /** No code is longer than 128 characters; what is longer than this is not looked up. */
 const CODE_MAX = 255;
+
+const exchangeRoutes = {
+  '/:short_code': { template: '/:short_code', headers: [], isQuiet: true },
+  '/urls/:short_code/redirect': { template: '/urls/:short_code/redirect', headers: [], isQuiet: true },
+} as const satisfies Record<VisitedPath, ExchangeRoute>;
 
 export interface RedirectOptions {
   readonly cache: LinkCache;
@@ -74,8 +81,8 @@ export class Redirect {
   }
 
   /** The same for any method and either path, for links of any kind, and where visits are noted. */
-  visit(res: HttpResponse, req: HttpRequest, route: Route): void {
-    const exchange = new Exchange(res, req, route, this.#host);
+  visit(res: HttpResponse, req: HttpRequest, path: VisitedPath): void {
+    const exchange = new Exchange(res, req, exchangeRoutes[path], this.#host);
     const noted = this.#visits?.read(res, req, exchange.method === 'HEAD');
     const visit: PendingVisit = { exchange, noted, isPrefetch: isPrefetch(req) };
     if (exchange.method === 'OPTIONS') {

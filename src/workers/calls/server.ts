@@ -1,33 +1,29 @@
 import type { MessagePort } from 'node:worker_threads';
-import type {
-  AnswerBatch,
-  Call,
-  CallAnswer,
-  CallBatch,
-  Resolution,
-  ResolvedLinks,
-} from '../../messages/calls.js';
+import { linksOf } from '../../api/redirect-link.js';
+import type { OperationName } from '../../api/registry.js';
+import type { Call, CallBatch } from '../../messages/calls.js';
 import { errorCodeOf, retryDecisionOf } from '../../postgres/failures.js';
 import type { Connection } from '../../postgres/pool.js';
-import { type ResolvedRow, resolveCodes } from '../../store/links.js';
+import { resolveCodes } from '../../store/links.js';
+import type { BatchOperation, OperationContext } from '../../store/operation.js';
 import type { WorkerThread } from '../thread.js';
-import { createLinks, isLong, perform } from './handlers.js';
+import { Batcher } from './batcher.js';
+import { operationNames, operationOf } from './operations.js';
+import { perform, type SingleOperation } from './perform.js';
+import { Replies } from './replies.js';
 
-/** Codes of one SELECT, links of one INSERT: beyond it a statement takes longer without gaining. */
+/** Codes of one SELECT: beyond it a statement takes longer without gaining. */
 const CODES_A_BATCH = 512;
-const LINKS_A_BATCH = 256;
-/**
- * While a batch of a kind is under way, the next of that kind gathers: one statement for sixty links
- * costs the database and us a fraction of four for fifteen. A second one starts beside it only when so
- * many wait, or when the first takes so long that something holds it up.
- */
+/** So many codes that wait begin another SELECT beside the one under way. */
 const CODES_FOR_ANOTHER = 24;
-const LINKS_FOR_ANOTHER = 24;
-const PATIENCE_MS = 5;
 
 interface QueuedCall {
   readonly call: Call;
   readonly replies: Replies;
+}
+
+interface QueuedSingle extends QueuedCall {
+  readonly operation: SingleOperation;
 }
 
 interface QueuedResolve {
@@ -37,27 +33,49 @@ interface QueuedResolve {
   readonly replies: Replies;
 }
 
+/** Calls of one operation that are made together. */
+interface BatchQueue {
+  readonly operation: BatchOperation<unknown>;
+  readonly batcher: Batcher;
+  readonly calls: QueuedCall[];
+}
+
+type Work = () => Promise<void>;
+
 /**
  * Runs the calls of all gateways on this thread's connections.
  *
- * Whatever waits when a connection becomes free is taken together: all codes to resolve as one
- * SELECT, all links to create as one INSERT and one commit. So batches are as large as the load makes
- * them, and a lone call waits for nobody. A call whose asker has stopped waiting is not begun.
+ * Whatever waits when a connection becomes free is made together: all codes to resolve as one
+ * SELECT, all calls of a batch operation as one statement and one commit. Batches are therefore as
+ * large as the load makes them, and a lone call waits for nobody. A call whose asker has stopped
+ * waiting is not begun.
  */
 export class CallServer {
   readonly #thread: WorkerThread;
-  #resolves: QueuedResolve[] = [];
-  #creates: QueuedCall[] = [];
-  #others: QueuedCall[] = [];
-  #long: QueuedCall[] = [];
-  readonly #resolving = new Gathering(PATIENCE_MS, () => this.#dispatch());
-  readonly #creating = new Gathering(PATIENCE_MS, () => this.#dispatch());
+  readonly #resolves: QueuedResolve[] = [];
+  readonly #resolving = new Batcher(() => this.#dispatch());
+  readonly #batches = new Map<OperationName, BatchQueue>();
+  readonly #singles: QueuedSingle[] = [];
+  readonly #long: QueuedSingle[] = [];
+  /** Where work comes from, in turns, so that no kind starves another. */
+  readonly #sources: readonly (() => Work | undefined)[];
   #busy = 0;
   #busyWithLong = 0;
   #turn = 0;
 
   constructor(thread: WorkerThread) {
     this.#thread = thread;
+    for (const name of operationNames) {
+      const operation = operationOf(name);
+      if (operation.kind !== 'batch') continue;
+      const batcher = new Batcher(() => this.#dispatch());
+      this.#batches.set(name, { operation, batcher, calls: [] });
+    }
+    this.#sources = [
+      () => this.#nextResolve(),
+      ...[...this.#batches.values()].map((queue) => () => this.#nextBatch(queue)),
+      () => this.#nextSingle(),
+    ];
   }
 
   /** Serves a gateway until it closes its port. */
@@ -74,18 +92,34 @@ export class CallServer {
       const { resolveId, codes, resolveDeadlineMs: deadlineMs } = batch;
       this.#resolves.push({ resolveId, deadlineMs, codes, replies });
     }
-    for (const call of batch.calls) {
-      if (call.request.op === 'createUrl') this.#creates.push({ call, replies });
-      else if (isLong(call.request)) this.#long.push({ call, replies });
-      else this.#others.push({ call, replies });
-    }
+    for (const call of batch.calls) this.#enqueue(call, replies);
     this.#dispatch();
+  }
+
+  #enqueue(call: Call, replies: Replies): void {
+    const operation = operationOf(call.request.operation);
+    switch (operation.kind) {
+      case 'batch':
+        this.#batches.get(call.request.operation)?.calls.push({ call, replies });
+        break;
+      case 'long':
+        this.#long.push({ call, replies, operation });
+        break;
+      case 'read':
+      case 'write':
+      case 'list':
+        this.#singles.push({ call, replies, operation });
+        break;
+      default:
+        throw new Error(`no such kind of operation: ${String(operation satisfies never)}`);
+    }
   }
 
   /** Puts waiting work on free connections. Long work leaves one to the rest, where there are two. */
   #dispatch(): void {
     this.#putToWork();
-    const queued = this.#resolves.length + this.#creates.length + this.#others.length + this.#long.length;
+    const batched = [...this.#batches.values()].reduce((sum, { calls }) => sum + calls.length, 0);
+    const queued = this.#resolves.length + batched + this.#singles.length + this.#long.length;
     this.#thread.pool.setQueued(queued);
   }
 
@@ -107,7 +141,7 @@ export class CallServer {
     }
   }
 
-  #begin(work: () => Promise<void>): void {
+  #begin(work: Work): void {
     this.#busy += 1;
     void work().finally(() => {
       this.#busy -= 1;
@@ -115,19 +149,18 @@ export class CallServer {
     });
   }
 
-  /** The kinds of work take turns, so that none starves another. */
-  #nextWork(): (() => Promise<void>) | undefined {
-    for (let tries = 0; tries < 3; tries += 1) {
-      this.#turn = (this.#turn + 1) % 3;
-      const work = [this.#nextResolve, this.#nextCreate, this.#nextOther][this.#turn]?.call(this);
+  #nextWork(): Work | undefined {
+    for (let tries = 0; tries < this.#sources.length; tries += 1) {
+      this.#turn = (this.#turn + 1) % this.#sources.length;
+      const work = this.#sources[this.#turn]?.();
       if (work !== undefined) return work;
     }
     return undefined;
   }
 
-  #nextResolve(): (() => Promise<void>) | undefined {
+  #nextResolve(): Work | undefined {
     const waiting = this.#resolves.reduce((sum, { codes }) => sum + codes.length, 0);
-    if (waiting === 0 || this.#resolving.mustGather(waiting >= CODES_FOR_ANOTHER)) return undefined;
+    if (waiting === 0 || this.#resolving.mustWait(waiting >= CODES_FOR_ANOTHER)) return undefined;
     const batch: QueuedResolve[] = [];
     for (let codes = 0; codes < CODES_A_BATCH; ) {
       const queued = this.#resolves.shift();
@@ -138,17 +171,16 @@ export class CallServer {
     return this.#resolving.track(() => this.#resolve(batch));
   }
 
-  #nextCreate(): (() => Promise<void>) | undefined {
-    const waiting = this.#creates.length;
-    if (waiting === 0 || this.#creating.mustGather(waiting >= LINKS_FOR_ANOTHER)) return undefined;
-    const batch = stillWanted(this.#creates.splice(0, LINKS_A_BATCH));
-    return batch.length === 0 ? undefined : this.#creating.track(() => this.#create(batch));
+  #nextBatch({ operation, batcher, calls }: BatchQueue): Work | undefined {
+    if (calls.length === 0 || batcher.mustWait(calls.length >= operation.sizeForAnother)) return undefined;
+    const batch = calls.splice(0, operation.maxSize).filter(isStillWanted);
+    return batch.length === 0 ? undefined : batcher.track(() => this.#performBatch(operation, batch));
   }
 
-  #nextOther(): (() => Promise<void>) | undefined {
-    for (let queued = this.#others.shift(); queued !== undefined; queued = this.#others.shift()) {
-      const [wanted] = stillWanted([queued]);
-      if (wanted !== undefined) return () => this.#perform(wanted);
+  #nextSingle(): Work | undefined {
+    for (let queued = this.#singles.shift(); queued !== undefined; queued = this.#singles.shift()) {
+      const wanted = queued;
+      if (isStillWanted(wanted)) return () => this.#perform(wanted);
     }
     return undefined;
   }
@@ -158,15 +190,12 @@ export class CallServer {
     const { pool, counters } = this.#thread;
     try {
       const deadlineMs = Math.max(...batch.map((queued) => queued.deadlineMs)) - Date.now();
-      const rows = await pool.runReadOnly(deadlineMs, (connection) => resolveCodes(connection, codes));
+      const found = await pool.runReadOnly(deadlineMs, (connection) => resolveCodes(connection, codes));
       counters.add('resolveBatches');
       counters.add('resolvedCodes', codes.length);
-      for (const { resolveId, codes: wanted, replies } of batch) {
-        replies.addResolution({
-          resolveId,
-          ok: true,
-          links: linksOf(rows, batch.length === 1 ? undefined : wanted),
-        });
+      for (const { resolveId, codes: own, replies } of batch) {
+        const links = batch.length === 1 ? found : linksOf(found, new Set(own));
+        replies.addResolution({ resolveId, ok: true, links });
       }
     } catch (error) {
       this.#logFailure(error, 'resolving short codes failed');
@@ -176,56 +205,57 @@ export class CallServer {
     }
   }
 
-  async #create(batch: readonly QueuedCall[]): Promise<void> {
-    const { pool, coherence, counters } = this.#thread;
+  async #performBatch(operation: BatchOperation<unknown>, batch: readonly QueuedCall[]): Promise<void> {
+    const { pool, counters } = this.#thread;
     const deadlineMs = Math.max(...batch.map(({ call }) => call.deadlineMs)) - Date.now();
+    const items = batch.map(({ call }) => ({ input: call.request.input, context: this.#contextOf(call) }));
     try {
-      const answers = await pool.run(deadlineMs, (connection) =>
-        createLinks(
-          connection,
-          batch.map(({ call }) => call.request),
-        ),
-      );
+      const results = await pool.run(deadlineMs, (connection) => operation.runAll(connection, items));
       counters.add('createBatches');
       counters.add('createdLinks', batch.length);
       for (const [index, { call, replies }] of batch.entries()) {
-        const answer: CallAnswer = answers[index] ?? { ok: false, error: 'INTERNAL' };
-        // A gateway may believe the new code to be unknown.
-        if (answer.ok && answer.shortCode !== undefined) coherence.invalidate(answer.shortCode);
-        replies.addAnswer(call.id, answer);
+        replies.addAnswer(call.id, results[index] ?? { ok: false, error: 'INTERNAL' });
       }
     } catch (error) {
       if (['rejected', 'conflict'].includes(retryDecisionOf(error)) && batch.length > 1) {
         // One of them can't be stored: each for itself, so that it alone fails.
-        for (const queued of batch) await this.#create([queued]);
+        for (const queued of batch) await this.#performBatch(operation, [queued]);
         return;
       }
       this.#fail(batch, error);
     }
   }
 
-  async #perform(queued: QueuedCall): Promise<void> {
-    const { call, replies } = queued;
-    const { pool, coherence } = this.#thread;
-    const deadlineMs = call.deadlineMs - Date.now();
-    const work = (connection: Connection): Promise<CallAnswer> =>
-      perform(connection, call.request, { deadlineMs, invalidate: (code) => coherence.invalidate(code) });
+  async #perform(queued: QueuedSingle): Promise<void> {
+    const { call, operation, replies } = queued;
+    const { pool } = this.#thread;
+    const context = this.#contextOf(call);
+    const work = (connection: Connection) => perform(connection, operation, call.request.input, context);
+    const isRepeatable = operation.kind === 'read' || operation.kind === 'list';
     try {
-      const isRead = call.request.op.startsWith('get') || call.request.op === 'list';
-      replies.addAnswer(
-        call.id,
-        await (isRead ? pool.runReadOnly(deadlineMs, work) : pool.run(deadlineMs, work)),
-      );
+      const answer = isRepeatable
+        ? await pool.runReadOnly(context.deadlineMs, work)
+        : await pool.run(context.deadlineMs, work);
+      replies.addAnswer(call.id, answer);
     } catch (error) {
       this.#fail([queued], error);
     }
   }
 
+  #contextOf({ deadlineMs, caller }: Call): OperationContext {
+    const { coherence } = this.#thread;
+    return {
+      ...caller,
+      deadlineMs: deadlineMs - Date.now(),
+      invalidate: (code) => coherence.invalidate(code),
+    };
+  }
+
   #fail(batch: readonly QueuedCall[], error: unknown): void {
     const [first] = batch;
-    this.#logFailure(error, `${first?.call.request.op} failed`, first?.call.requestId);
-    for (const { call, replies } of batch)
-      replies.addAnswer(call.id, { ok: false, error: errorCodeOf(error) });
+    this.#logFailure(error, `${first?.call.request.operation} failed`, first?.call.caller.requestId);
+    const code = errorCodeOf(error);
+    for (const { call, replies } of batch) replies.addAnswer(call.id, { ok: false, error: code });
   }
 
   #logFailure(error: unknown, what: string, requestId?: string): void {
@@ -237,93 +267,6 @@ export class CallServer {
   }
 }
 
-/** Whether a batch of one kind is to wait for the one that is under way. */
-class Gathering {
-  readonly #patienceMs: number;
-  readonly #onImpatient: () => void;
-  #underWay = 0;
-  #lastBeganMs = 0;
-  #timer: NodeJS.Timeout | undefined;
-
-  constructor(patienceMs: number, onImpatient: () => void) {
-    this.#patienceMs = patienceMs;
-    this.#onImpatient = onImpatient;
-  }
-
-  mustGather(isPlenty: boolean): boolean {
-    if (this.#underWay === 0 || isPlenty) return false;
-    const leftMs = this.#lastBeganMs + this.#patienceMs - performance.now();
-    if (leftMs <= 0) return false;
-    this.#timer ??= setTimeout(() => {
-      this.#timer = undefined;
-      this.#onImpatient();
-    }, leftMs);
-    return true;
-  }
-
-  track(work: () => Promise<void>): () => Promise<void> {
-    this.#underWay += 1;
-    this.#lastBeganMs = performance.now();
-    return async () => {
-      try {
-        await work();
-      } finally {
-        this.#underWay -= 1;
-      }
-    };
-  }
-}
-
-function stillWanted(queued: QueuedCall[]): QueuedCall[] {
-  const now = Date.now();
-  return queued.filter(({ call }) => call.deadlineMs > now);
-}
-
-/** The links of the codes that one gateway asked for; all where nobody else asked. */
-function linksOf(rows: readonly ResolvedRow[], wanted?: readonly string[]): ResolvedLinks {
-  const codes = wanted === undefined ? undefined : new Set(wanted);
-  const own = codes === undefined ? rows : rows.filter(([code]) => codes.has(code));
-  return {
-    shortCodes: own.map(([code]) => code),
-    ids: own.map(([, id]) => id),
-    userIds: own.map(([, , userId]) => userId),
-    targets: own.map(([, , , target]) => target),
-    options: own.map(([, , , , options]) => options),
-  };
-}
-
-/** Answers to one gateway: those of a turn travel as one message. */
-class Replies {
-  readonly #port: MessagePort;
-  #answers: (readonly [id: number, answer: CallAnswer])[] = [];
-  #resolutions: Resolution[] = [];
-  #isScheduled = false;
-
-  constructor(port: MessagePort) {
-    this.#port = port;
-  }
-
-  addAnswer(id: number, answer: CallAnswer): void {
-    this.#answers.push([id, answer]);
-    this.#schedule();
-  }
-
-  addResolution(resolution: Resolution): void {
-    this.#resolutions.push(resolution);
-    this.#schedule();
-  }
-
-  #schedule(): void {
-    if (this.#isScheduled) return;
-    this.#isScheduled = true;
-    setImmediate(() => {
-      this.#isScheduled = false;
-      this.#port.postMessage({
-        answers: this.#answers,
-        resolutions: this.#resolutions,
-      } satisfies AnswerBatch);
-      this.#answers = [];
-      this.#resolutions = [];
-    });
-  }
+function isStillWanted({ call }: QueuedCall): boolean {
+  return call.deadlineMs > Date.now();
 }

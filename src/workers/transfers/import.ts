@@ -5,14 +5,14 @@ import { Busboy } from '@fastify/busboy';
 import { CsvError, parse } from 'csv-parse';
 import { Longest, parseTimestamp, usableEmail, usableName } from '../../api/values.js';
 import { CodedError } from '../../errors.js';
-import type { FromTransfer, ToTransfer, TransferRequest } from '../../messages/transfers.js';
+import type { FromTransfer, ImportRequest, ToTransfer } from '../../messages/transfers.js';
 import { COPY_NULL, copyText } from '../../postgres/copy.js';
 import { errorCodeOf } from '../../postgres/failures.js';
 import { importUsers } from '../../store/imports.js';
 import { type WorkerThread, workerThread } from '../thread.js';
 
 export interface ImportJob {
-  readonly request: Extract<TransferRequest, { kind: 'import' }>;
+  readonly request: ImportRequest;
   readonly port: MessagePort;
 }
 

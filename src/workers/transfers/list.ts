@@ -1,14 +1,13 @@
 import type { MessagePort } from 'node:worker_threads';
 import Cursor from 'pg-cursor';
-import type { FromTransfer, ToTransfer, TransferRequest } from '../../messages/transfers.js';
+import type { FromTransfer, ListRequest, ToTransfer } from '../../messages/transfers.js';
 import { errorCodeOf } from '../../postgres/failures.js';
 import { type Connection, inTransaction, textTypes } from '../../postgres/pool.js';
-import { listSql } from '../../store/lists.js';
-import { rowFormatter } from '../../store/rows.js';
+import { listOf } from '../calls/operations.js';
 import { workerThread } from '../thread.js';
 
 export interface ListJob {
-  readonly request: Extract<TransferRequest, { kind: 'list' }>;
+  readonly request: ListRequest;
   readonly port: MessagePort;
 }
 
@@ -58,16 +57,16 @@ async function* pieces(
   request: ListJob['request'],
   onRows: (rows: number) => void,
 ): AsyncGenerator<string> {
-  const { text, values } = listSql(request.query, request.page);
-  const format = rowFormatter(request.query.of);
-  const cursor = connection.query(new Cursor(text, values, { rowMode: 'array', types: textTypes }));
+  const { table, select } = listOf(request.operation);
+  const { text, values } = select(request.input);
+  const cursor = connection.query(new Cursor(text, [...values], { rowMode: 'array', types: textTypes }));
   let piece = '[';
   let isFirst = true;
   try {
     for (;;) {
       const rows = (await cursor.read(ROWS_A_READ)) as (string | null)[][];
       for (const row of rows) {
-        piece += isFirst ? format(row) : `,${format(row)}`;
+        piece += isFirst ? table.json(row) : `,${table.json(row)}`;
         isFirst = false;
         if (piece.length < CHUNK_CHARACTERS) continue;
         yield piece;

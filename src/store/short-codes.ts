@@ -1,16 +1,14 @@
 import { randomFillSync } from 'node:crypto';
+import { isReserved } from '../api/registry.js';
 
 const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';
 const LENGTH = 6;
-
-/** Paths of our own that are as long as a code. */
-const reserved = new Set(['health', 'events']);
 
 const random = new Uint8Array(4096);
 let used = random.length;
 
 /** Six letters or digits, all equally likely, and not to be guessed. */
-export function makeShortCode(): string {
+function makeShortCode(): string {
   for (;;) {
     let code = '';
     while (code.length < LENGTH) {
@@ -18,7 +16,7 @@ export function makeShortCode(): string {
       const byte = nextByte();
       if (byte < 248) code += ALPHABET[byte % ALPHABET.length];
     }
-    if (!reserved.has(code)) return code;
+    if (!isReserved(code)) return code;
   }
 }
 
@@ -29,4 +27,11 @@ function nextByte(): number {
   }
   used += 1;
   return random[used - 1] as number;
+}
+
+/** So many codes, each different from the others. */
+export function makeShortCodes(count: number): string[] {
+  const codes = new Set<string>();
+  while (codes.size < count) codes.add(makeShortCode());
+  return [...codes];
 }

@@ -1,0 +1,26 @@
+import type { ErrorCode } from '../errors.js';
+
+/** Deeper nesting is refused: PostgreSQL's parser, and others', work on a stack. */
+const MAX_DEPTH = 200;
+
+/** Why a value can't be stored as a JSON object that comes back as it was. */
+export function jsonFault(value: unknown): ErrorCode | undefined {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return 'INVALID_DETAILS';
+  // Without recursion: the depth is the client's choice.
+  const toVisit: (readonly [value: unknown, depth: number])[] = [[value, 1]];
+  for (let entry = toVisit.pop(); entry !== undefined; entry = toVisit.pop()) {
+    const [one, depth] = entry;
+    if (typeof one === 'string' && !isStorableText(one)) return 'DETAILS_TEXT';
+    if (typeof one !== 'object' || one === null) continue;
+    if (depth > MAX_DEPTH) return 'JSON_TOO_DEEP';
+    for (const [key, member] of Object.entries(one)) {
+      if (!isStorableText(key)) return 'DETAILS_TEXT';
+      toVisit.push([member, depth + 1]);
+    }
+  }
+  return undefined;
+}
+
+function isStorableText(text: string): boolean {
+  return !text.includes('\0') && text.isWellFormed();
+}

@@ -1,0 +1,76 @@
+import { bodyless } from './defaults.js';
+import { parameter } from './fields.js';
+import { route } from './route.js';
+
+const DEFAULT_LOG_ENTRIES = 50;
+const MAX_LOG_ENTRIES = 200;
+
+export const operationsRoutes = [
+  route({
+    method: 'GET',
+    path: '/health',
+    summary: 'whether the server answers',
+    scope: 'public',
+    performs: 'local',
+    operation: 'health',
+    kind: 'read',
+    status: 200,
+    errors: [],
+    isQuiet: true,
+    ...bodyless,
+  }),
+  route({
+    method: 'GET',
+    path: '/metrics',
+    summary: 'Prometheus text',
+    scope: 'ops',
+    performs: 'local',
+    operation: 'metrics',
+    kind: 'read',
+    status: 200,
+    errors: [],
+    isQuiet: true,
+    ...bodyless,
+  }),
+  route({
+    method: 'GET',
+    path: '/logs',
+    summary: 'the newest log entries; `limit`, `filter`, `level`',
+    scope: 'ops',
+    performs: 'local',
+    operation: 'logs',
+    kind: 'read',
+    query: (z) =>
+      z.object({
+        limit: parameter(z).transform(logLimit),
+        filter: z.string().default(''),
+        level: parameter(z).transform((value) => (value ?? '').toUpperCase()),
+      }),
+    isTolerant: true,
+    status: 200,
+    errors: [],
+    isQuiet: true,
+    ...bodyless,
+  }),
+  route({
+    method: 'GET',
+    path: '/chaos',
+    summary: 'ends the server, for who has the token',
+    scope: 'public',
+    performs: 'local',
+    operation: 'chaos',
+    kind: 'read',
+    status: 204,
+    errors: ['UNAUTHORIZED'],
+    bodyLimit: 'none',
+    headers: ['x-chaos-token'],
+    barrier: 'none',
+  }),
+] as const;
+
+/** Within 1 to 200; what is no number is the default. */
+function logLimit(text: string | undefined): number {
+  const limit = Number(text ?? Number.NaN);
+  if (!Number.isInteger(limit)) return DEFAULT_LOG_ENTRIES;
+  return Math.min(MAX_LOG_ENTRIES, Math.max(1, limit));
+}

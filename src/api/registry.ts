@@ -1,0 +1,99 @@
+import { eventRoutes } from './events.js';
+import { linkRoutes } from './links.js';
+import { operationsRoutes } from './operations.js';
+import { redirectRoutes } from './redirects.js';
+import {
+  type InputOf,
+  type Method,
+  type RequestHeader,
+  type RouteDeclaration,
+  requestHeaders,
+} from './route.js';
+import { userRoutes } from './users.js';
+
+/**
+ * Every route there is. Routing, refusals, checks, labels of metrics, reserved words, the proxy's
+ * patterns and the documents' tables are derived from it.
+ */
+export const routes = [
+  ...redirectRoutes,
+  ...linkRoutes,
+  ...userRoutes,
+  ...eventRoutes,
+  ...operationsRoutes,
+] as const satisfies readonly RouteDeclaration[];
+
+export type AnyRoute = (typeof routes)[number];
+
+type RoutesOf<Performs extends RouteDeclaration['performs']> = Extract<AnyRoute, { performs: Performs }>;
+
+/** What a worker can be asked to do in one call. */
+export type OperationName = RoutesOf<'call' | 'list'>['operation'];
+export type ListName = RoutesOf<'list'>['operation'];
+export type ImportName = RoutesOf<'import'>['operation'];
+/** What the gateway answers by itself. */
+export type LocalName = RoutesOf<'local'>['operation'];
+
+/** The routes that perform an operation. */
+export type RouteOf<Name extends string> = Extract<AnyRoute, { operation: Name }>;
+
+type DistributedInput<R> = R extends unknown ? InputOf<R> : never;
+
+/** What an operation is given: the same, whichever of its routes was asked. */
+export type InputFor<Name extends string> = DistributedInput<RouteOf<Name>>;
+
+/** The methods of a path in the order of an `Allow` header, HEAD among them where GET is served. */
+export function allowedMethods(path: string): string[] {
+  const order: readonly Method[] = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'];
+  const methods = new Set<Method>(routes.filter((one) => one.path === path).map(({ method }) => method));
+  return order.flatMap((method) => {
+    if (!methods.has(method)) return [];
+    return method === 'GET' ? ['GET', 'HEAD'] : [method];
+  });
+}
+
+/** First segments of all paths but the short codes' own. */
+export const routeWords: readonly string[] = [
+  ...new Set(
+    (routes as readonly RouteDeclaration[])
+      .map(({ path }) => path.split('/')[1] ?? '')
+      .filter((segment) => !segment.startsWith(':')),
+  ),
+];
+
+/** Files that browsers and crawlers ask for by themselves, and words kept for routes to come. */
+const keptWords = [
+  'robots.txt',
+  'favicon.ico',
+  'apple-touch-icon.png',
+  'apple-touch-icon-precomposed.png',
+  'sitemap.xml',
+  'admin',
+  'api',
+  'app',
+  'assets',
+  'console',
+  'domains',
+  'login',
+  'static',
+  'tags',
+  'webhooks',
+  'well-known',
+];
+
+const reserved: ReadonlySet<string> = new Set(
+  [...routeWords, ...keptWords].map((word) => word.toLowerCase()),
+);
+
+/** Words that no short code may be, in lower case. */
+export const reservedWords: readonly string[] = [...reserved].sort();
+
+/** Whether a short code is a word that paths of ours begin with, or will, in any letter case. */
+export function isReserved(shortCode: string): boolean {
+  return reserved.has(shortCode.toLowerCase());
+}
+
+/** Request headers that any route reads, with the longest value that matters. */
+export const forwardedHeaders: readonly (readonly [name: RequestHeader, maxLength: number])[] = (
+  Object.entries(requestHeaders) as [RequestHeader, number][]
+).filter(([name]) => (routes as readonly RouteDeclaration[]).some(({ headers }) => headers.includes(name)));

@@ -1,0 +1,20 @@
+import type { ErrorCode } from '../errors.js';
+
+/** What became of an operation; what it means in HTTP is said by its route and by the gateway. */
+export type OperationResult =
+  | {
+      readonly ok: true;
+      /** JSON text; empty where there is nothing to show. */
+      readonly body: string;
+      /** Of a resource that was made. */
+      readonly id?: string;
+      /** What was to be made was there already, and is shown instead. */
+      readonly isExisting?: true;
+    }
+  | { readonly ok: false; readonly error: ErrorCode; readonly detail?: string };
+
+/** A list too long for one answer: to be asked for as a transfer. */
+export interface ListTooLong {
+  readonly ok: false;
+  readonly error: 'LIST_TOO_LONG';
+}

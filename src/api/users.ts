@@ -1,0 +1,116 @@
+import { bodyless } from './defaults.js';
+import { paging, pathId } from './fields.js';
+import { route, type Z } from './route.js';
+import { Longest, usableEmail, usableName } from './values.js';
+
+const user = {
+  params: (z: Z) => z.object({ id: pathId(z, 'USER_NOT_FOUND') }),
+} as const;
+
+function username(z: Z, error: 'MISSING_USERNAME' | 'INVALID_USERNAME') {
+  return z
+    .string({ error })
+    .transform((value) => usableName(value, Longest.username) ?? '')
+    .refine((value) => value !== '', { error })
+    .meta({ maxLength: Longest.username });
+}
+
+function email(z: Z, error: 'MISSING_EMAIL' | 'INVALID_EMAIL') {
+  return z
+    .string({ error })
+    .transform((value) => usableEmail(value) ?? '')
+    .refine((value) => value !== '', { error })
+    .meta({ maxLength: Longest.email });
+}
+
+export const userRoutes = [
+  route({
+    method: 'GET',
+    path: '/users',
+    summary: 'users, by ascending id',
+    scope: 'users',
+    performs: 'list',
+    operation: 'listUsers',
+    kind: 'read',
+    query: (z) => z.object(paging(z)),
+    status: 200,
+    errors: ['INVALID_PAGE', 'UNKNOWN_PARAMETER'],
+    ...bodyless,
+  }),
+  route({
+    method: 'POST',
+    path: '/users',
+    summary: 'a new user',
+    scope: 'users',
+    performs: 'call',
+    operation: 'createUser',
+    kind: 'write',
+    body: (z) => z.object({ username: username(z, 'MISSING_USERNAME'), email: email(z, 'MISSING_EMAIL') }),
+    bodyLimit: 'json',
+    headers: ['content-type'],
+    barrier: 'none',
+    status: 201,
+    resource: '/users/:id',
+    errors: ['INVALID_JSON', 'MISSING_USERNAME', 'MISSING_EMAIL', 'USERNAME_EXISTS'],
+  }),
+  route({
+    method: 'POST',
+    path: '/users/bulk',
+    summary: 'users from a CSV file (multipart, field `file`), of any size',
+    scope: 'users',
+    performs: 'import',
+    operation: 'importUsers',
+    kind: 'long',
+    bodyLimit: 'upload',
+    headers: ['content-type'],
+    barrier: 'none',
+    status: 201,
+    errors: ['NO_FILE', 'INVALID_MULTIPART', 'INVALID_CSV', 'CSV_NOT_UTF8', 'CSV_HEADER'],
+  }),
+  route({
+    method: 'GET',
+    path: '/users/:id',
+    summary: 'a user',
+    scope: 'users',
+    performs: 'call',
+    operation: 'getUser',
+    kind: 'read',
+    ...user,
+    status: 200,
+    errors: ['USER_NOT_FOUND'],
+    ...bodyless,
+  }),
+  route({
+    method: 'PUT',
+    path: '/users/:id',
+    summary: 'changes what is given',
+    scope: 'users',
+    performs: 'call',
+    operation: 'updateUser',
+    kind: 'write',
+    ...user,
+    body: (z) =>
+      z.object({
+        username: username(z, 'INVALID_USERNAME').optional(),
+        email: email(z, 'INVALID_EMAIL').optional(),
+      }),
+    bodyLimit: 'json',
+    headers: ['content-type'],
+    barrier: 'none',
+    status: 200,
+    errors: ['INVALID_JSON', 'INVALID_USERNAME', 'INVALID_EMAIL', 'USER_NOT_FOUND', 'USERNAME_EXISTS'],
+  }),
+  route({
+    method: 'DELETE',
+    path: '/users/:id',
+    summary: 'deletes a user, their links and all events of both',
+    scope: 'users',
+    performs: 'call',
+    operation: 'deleteUser',
+    kind: 'long',
+    ...user,
+    status: 204,
+    errors: ['USER_NOT_FOUND'],
+    ...bodyless,
+  }),
+] as const;

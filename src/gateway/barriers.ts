@@ -1,0 +1,39 @@
+import type { Barrier } from '../api/route.js';
+import type { Headers } from './http/exchange.js';
+import type { SupervisorLink } from './supervisor-link.js';
+
+/** How long a read of links waits for clicks, whose counters it shows; nobody is promised it. */
+const COUNTER_WAIT_MS = 200;
+/** Beyond so many pending clicks that wait would be in vain. */
+const COUNTER_MAX_CLICKS = 10_000;
+
+/** What a read waits for before it is made; see `Barrier` in src/api/route.ts. */
+export class Barriers {
+  readonly #supervisor: SupervisorLink;
+  readonly #maxWaitMs: number;
+
+  constructor(supervisor: SupervisorLink, maxWaitMs: number) {
+    this.#supervisor = supervisor;
+    this.#maxWaitMs = maxWaitMs;
+  }
+
+  /** @returns headers that say how many clicks the reader will not see. */
+  async wait(barrier: Barrier): Promise<Headers> {
+    switch (barrier) {
+      case 'none':
+        return [];
+      case 'clicks': {
+        const pending = await this.#supervisor.clicksIngested(this.#maxWaitMs);
+        return pending === 0 ? [] : [['X-Clicks-Pending', String(pending)]];
+      }
+      case 'counters': {
+        const pending = this.#supervisor.pendingClicks;
+        if (pending === 0 || pending > COUNTER_MAX_CLICKS) return [];
+        await this.#supervisor.clicksIngested(Math.min(COUNTER_WAIT_MS, this.#maxWaitMs));
+        return [];
+      }
+      default:
+        throw new Error(`no such barrier: ${String(barrier satisfies never)}`);
+    }
+  }
+}

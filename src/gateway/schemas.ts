@@ -1,0 +1,103 @@
+import type { z as zod } from 'zod';
+import { routes } from '../api/registry.js';
+import type { RouteDeclaration, Z } from '../api/route.js';
+import { type ErrorCode, errorRegistry } from '../errors.js';
+import { nearestKnown } from './nearest.js';
+
+export type Checked =
+  | { readonly ok: true; readonly value: Readonly<Record<string, unknown>> }
+  | { readonly ok: false; readonly error: ErrorCode; readonly detail?: string };
+
+interface RouteSchemas {
+  readonly params: zod.ZodObject | undefined;
+  readonly query: zod.ZodObject | undefined;
+  readonly body: zod.ZodType | undefined;
+}
+
+/**
+ * The schemas of all routes, made from their declarations. The first issue is the answer, as the
+ * contract has one error an answer.
+ */
+export class Schemas {
+  readonly #schemas: ReadonlyMap<RouteDeclaration, RouteSchemas>;
+  /** Every parameter and field of the API: a parameter that resembles one was meant to do something. */
+  readonly #words: ReadonlySet<string>;
+
+  private constructor(z: Z) {
+    this.#schemas = new Map(
+      (routes as readonly RouteDeclaration[]).map((route) => [
+        route,
+        { params: route.params?.(z), query: route.query?.(z), body: route.body?.(z) },
+      ]),
+    );
+    this.#words = new Set(
+      [...this.#schemas].flatMap(([{ path }, { query, body }]) => [
+        ...[...path.matchAll(/:(\w+)/g)].map(([, name]) => name ?? ''),
+        ...namesIn(query),
+        ...namesIn(body),
+      ]),
+    );
+  }
+
+  /** Loads the library first, which takes some 70 ms: redirects do not wait for it. */
+  static async load(): Promise<Schemas> {
+    const { z } = await import('zod');
+    return new Schemas(z);
+  }
+
+  /** The names that a route knows in its query and in its body. */
+  namesOf(route: RouteDeclaration): { readonly query: string[]; readonly body: string[] } {
+    const { query, body } = this.#of(route);
+    return { query: namesIn(query), body: namesIn(body) };
+  }
+
+  params(route: RouteDeclaration, parameters: Readonly<Record<string, string>>): Checked {
+    return check(this.#of(route).params, parameters);
+  }
+
+  query(route: RouteDeclaration, text: string): Checked {
+    const { query } = this.#of(route);
+    if (query === undefined) return { ok: true, value: {} };
+    const given = new URLSearchParams(text);
+    if (route.isTolerant !== true) {
+      const mistake = nearestKnown(given.keys(), Object.keys(query.shape), this.#words);
+      if (mistake !== undefined) return { ok: false, error: 'UNKNOWN_PARAMETER', detail: mistake };
+    }
+    // Of a name that comes twice, the first counts.
+    const values = Object.fromEntries([...given].reverse());
+    return check(query, values);
+  }
+
+  body(route: RouteDeclaration, members: Readonly<Record<string, unknown>>): Checked {
+    return check(this.#of(route).body, members);
+  }
+
+  #of(route: RouteDeclaration): RouteSchemas {
+    const schemas = this.#schemas.get(route);
+    if (schemas === undefined) throw new Error(`${route.method} ${route.path} is not in the registry`);
+    return schemas;
+  }
+}
+
+function check(schema: zod.ZodType | undefined, given: unknown): Checked {
+  if (schema === undefined) return { ok: true, value: {} };
+  const parsed = schema.safeParse(given);
+  if (parsed.success) return { ok: true, value: parsed.data as Readonly<Record<string, unknown>> };
+  const [issue] = parsed.error.issues;
+  const error = issue?.message ?? '';
+  if (!isErrorCode(error))
+    throw new Error(`a schema refused ${String(issue?.path)} without a code: ${error}`);
+  const detail: unknown = issue?.code === 'custom' ? issue.params?.detail : undefined;
+  return typeof detail === 'string' ? { ok: false, error, detail } : { ok: false, error };
+}
+
+function isErrorCode(text: string): text is ErrorCode {
+  return Object.hasOwn(errorRegistry, text);
+}
+
+/** The members of an object's schema, and of one that goes on to be transformed. */
+function namesIn(schema: zod.ZodType | undefined): string[] {
+  if (schema === undefined) return [];
+  const { shape, in: before } = schema.def as { shape?: object; in?: zod.ZodType };
+  return shape === undefined ? namesIn(before) : Object.keys(shape);
+}

@@ -1,0 +1,79 @@
+import type { OperationResult } from '../api/results.js';
+import type { ErrorCode } from '../errors.js';
+import type { Connection } from '../postgres/pool.js';
+import type { Table } from './table.js';
+
+/** What an operation is told besides its input. */
+export interface OperationContext {
+  readonly requestId: string;
+  /** Milliseconds that the asker goes on waiting. */
+  readonly deadlineMs: number;
+  /** Where short URLs are for this client: scheme and host. Empty where the answer names none. */
+  readonly origin: string;
+  /** No gateway of this server may serve what it has of this code from now on. */
+  readonly invalidate: (shortCode: string) => void;
+}
+
+type Run<Input> = {
+  // A method, so that the operations of all inputs can stand in one map.
+  run(connection: Connection, input: Input, context: OperationContext): Promise<OperationResult>;
+};
+
+/** Changes nothing, and is therefore repeated when its connection turns out to be broken. */
+export interface ReadOperation<Input> extends Run<Input> {
+  readonly kind: 'read';
+}
+
+/** A change. It is not repeated: whether it was committed is unknown when its connection breaks. */
+export interface WriteOperation<Input> extends Run<Input> {
+  readonly kind: 'write';
+}
+
+/** Work whose length is the data's choice: a delete takes along whatever belongs to the row. */
+export interface LongOperation<Input> extends Run<Input> {
+  readonly kind: 'long';
+}
+
+export interface BatchItem<Input> {
+  readonly input: Input;
+  readonly context: OperationContext;
+}
+
+/** A change that is made for many callers in one statement and one commit. */
+export interface BatchOperation<Input> {
+  readonly kind: 'batch';
+  /** Beyond it a statement takes longer without gaining. */
+  readonly maxSize: number;
+  /** So many that wait begin another batch beside the one under way. */
+  readonly sizeForAnother: number;
+  /** @returns the results in the order of the items. */
+  runAll(connection: Connection, items: readonly BatchItem<Input>[]): Promise<OperationResult[]>;
+}
+
+/** A list: a window of it is one answer if it is short, else it is streamed. */
+export interface ListOperation<Input> {
+  readonly kind: 'list';
+  readonly table: Pick<Table<never>, 'json'>;
+  /** The whole, or the window that was asked for; `limit` of those rows at most. */
+  select(input: Input, limit?: number): ListSelect;
+}
+
+export interface ListSelect {
+  readonly text: string;
+  readonly values: readonly unknown[];
+  /** Rows that it can have, where that is known beforehand. */
+  readonly maxRows: number | undefined;
+}
+
+export type Operation<Input> =
+  | ReadOperation<Input>
+  | WriteOperation<Input>
+  | LongOperation<Input>
+  | BatchOperation<Input>
+  | ListOperation<Input>;
+
+export function failed(error: ErrorCode, detail?: string): OperationResult {
+  return detail === undefined ? { ok: false, error } : { ok: false, error, detail };
+}
+
+export const nothingToShow: OperationResult = { ok: true, body: '' };

@@ -1,0 +1,86 @@
+import { type Connection, rowsOf, type Statement } from '../postgres/pool.js';
+
+/** How PostgreSQL's text of a column becomes JSON. Ids and details go through as they are: a number
+ * stays exact, and JSON is not read only to be written again. */
+const writers = {
+  number: (text: string): string => text,
+  json: (text: string): string => text,
+  text: (text: string): string => JSON.stringify(text),
+  boolean: (text: string): string => (text === 't' ? 'true' : 'false'),
+  /** `2026-01-31 12:00:00.123` becomes `"2026-01-31T12:00:00"`. */
+  time: (text: string): string => `"${text.slice(0, 10)}T${text.slice(11, 19)}"`,
+} as const;
+
+interface Column {
+  readonly as: keyof typeof writers;
+  readonly isNullable?: true;
+}
+
+type Columns = Readonly<Record<string, Column>>;
+
+declare const columnsOfRow: unique symbol;
+
+/** A row of a table as PostgreSQL's text, in the order of its columns; more may follow them. */
+export type Row<C extends Columns> = readonly (string | null)[] & { readonly [columnsOfRow]?: C };
+
+/**
+ * The columns of an entity, said once: what is selected, the type of a row, and the row as the API
+ * shows it, in this order and under these names.
+ */
+export class Table<const C extends Columns> {
+  readonly name: string;
+  /** What a SELECT or RETURNING asks for. */
+  readonly columns: string;
+  readonly #index: Readonly<Record<string, number>>;
+  readonly #writers: readonly { readonly prefix: string; readonly write: (text: string) => string }[];
+
+  constructor(name: string, columns: C) {
+    this.name = name;
+    this.columns = Object.keys(columns).map(quoted).join(', ');
+    this.#index = Object.fromEntries(Object.keys(columns).map((column, index) => [column, index]));
+    this.#writers = Object.entries(columns).map(([column, { as }], index) => ({
+      prefix: `${index === 0 ? '{' : ','}${JSON.stringify(column)}:`,
+      write: writers[as],
+    }));
+  }
+
+  /** The columns of a table expression that goes by another name. */
+  columnsOf(alias: string): string {
+    return Object.keys(this.#index)
+      .map((column) => `${alias}.${quoted(column)}`)
+      .join(', ');
+  }
+
+  /** The rows of a statement that selects these columns, and perhaps others after them. */
+  rows(connection: Connection, statement: Statement, values: readonly unknown[]): Promise<Row<C>[]> {
+    return rowsOf<Row<C>>(connection, statement, values);
+  }
+
+  value<Name extends keyof C & string>(
+    row: Row<C>,
+    name: Name,
+  ): C[Name] extends { isNullable: true } ? string | null : string {
+    return row[this.#index[name] as number] as C[Name] extends { isNullable: true } ? string | null : string;
+  }
+
+  /** What the statement selected after the columns. */
+  extra(row: Row<C>, position: number): string | null | undefined {
+    return row[this.#writers.length + position];
+  }
+
+  /** The row as a JSON object. */
+  json(row: Row<C>): string {
+    let text = '';
+    const columns = this.#writers;
+    for (let index = 0; index < columns.length; index += 1) {
+      const { prefix, write } = columns[index] as { prefix: string; write: (text: string) => string };
+      const value = row[index];
+      text += value === null || value === undefined ? `${prefix}null` : prefix + write(value);
+    }
+    return `${text}}`;
+  }
+}
+
+function quoted(column: string): string {
+  return `"${column}"`;
+}

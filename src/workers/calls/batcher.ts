@@ -1,0 +1,43 @@
+/** How long a batch under way may keep the next one from beginning. */
+const MAX_WAIT_MS = 5;
+
+/**
+ * Whether a batch of one kind is to wait for the one that is under way: one statement for sixty links
+ * costs the database and us a fraction of four for fifteen. A second one starts beside it only when so
+ * many wait, or when the first takes so long that something holds it up.
+ */
+export class Batcher {
+  readonly #onWaitOver: () => void;
+  #underWay = 0;
+  #lastBeganMs = 0;
+  #timer: NodeJS.Timeout | undefined;
+
+  /** @param onWaitOver Called when what had to wait need not any longer. */
+  constructor(onWaitOver: () => void) {
+    this.#onWaitOver = onWaitOver;
+  }
+
+  /** @param isFull Whether enough wait for another batch. */
+  mustWait(isFull: boolean): boolean {
+    if (this.#underWay === 0 || isFull) return false;
+    const leftMs = this.#lastBeganMs + MAX_WAIT_MS - performance.now();
+    if (leftMs <= 0) return false;
+    this.#timer ??= setTimeout(() => {
+      this.#timer = undefined;
+      this.#onWaitOver();
+    }, leftMs);
+    return true;
+  }
+
+  track(work: () => Promise<void>): () => Promise<void> {
+    this.#underWay += 1;
+    this.#lastBeganMs = performance.now();
+    return async () => {
+      try {
+        await work();
+      } finally {
+        this.#underWay -= 1;
+      }
+    };
+  }
+}

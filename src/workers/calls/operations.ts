@@ -1,0 +1,40 @@
+import type { InputFor, ListName, OperationName, RouteOf } from '../../api/registry.js';
+import { eventOperations } from '../../store/events.js';
+import { linkOperations } from '../../store/links.js';
+import type {
+  BatchOperation,
+  ListOperation,
+  LongOperation,
+  Operation,
+  ReadOperation,
+  WriteOperation,
+} from '../../store/operation.js';
+import { userOperations } from '../../store/users.js';
+
+/** What an operation must be for the routes that perform it: its input, and its kind. */
+type OperationOf<Name extends OperationName> =
+  RouteOf<Name> extends { performs: 'list' }
+    ? ListOperation<InputFor<Name>>
+    : RouteOf<Name> extends { kind: 'read' }
+      ? ReadOperation<InputFor<Name>>
+      : RouteOf<Name> extends { kind: 'long' }
+        ? LongOperation<InputFor<Name>>
+        : WriteOperation<InputFor<Name>> | BatchOperation<InputFor<Name>>;
+
+/** Every operation that a route performs; the compiler misses one that is not there. */
+const operations: { readonly [Name in OperationName]: OperationOf<Name> } = {
+  ...linkOperations,
+  ...userOperations,
+  ...eventOperations,
+};
+
+export const operationNames = Object.keys(operations) as OperationName[];
+
+/** An operation for an input that was checked for it. */
+export function operationOf(name: OperationName): Operation<unknown> {
+  return operations[name];
+}
+
+export function listOf(name: ListName): ListOperation<unknown> {
+  return operations[name];
+}

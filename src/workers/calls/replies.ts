@@ -1,0 +1,38 @@
+import type { MessagePort } from 'node:worker_threads';
+import type { AnswerBatch, CallAnswer, Resolution } from '../../messages/calls.js';
+
+/** Answers to one gateway: those of a turn travel as one message. */
+export class Replies {
+  readonly #port: MessagePort;
+  #answers: (readonly [id: number, answer: CallAnswer])[] = [];
+  #resolutions: Resolution[] = [];
+  #isScheduled = false;
+
+  constructor(port: MessagePort) {
+    this.#port = port;
+  }
+
+  addAnswer(id: number, answer: CallAnswer): void {
+    this.#answers.push([id, answer]);
+    this.#schedule();
+  }
+
+  addResolution(resolution: Resolution): void {
+    this.#resolutions.push(resolution);
+    this.#schedule();
+  }
+
+  #schedule(): void {
+    if (this.#isScheduled) return;
+    this.#isScheduled = true;
+    setImmediate(() => {
+      this.#isScheduled = false;
+      this.#port.postMessage({
+        answers: this.#answers,
+        resolutions: this.#resolutions,
+      } satisfies AnswerBatch);
+      this.#answers = [];
+      this.#resolutions = [];
+    });
+  }
+}
