@@ -38,14 +38,17 @@ export function roundValues({ first, twin }: TwinSeries): number[] {
 /** No difference below this counts, however quiet the machine was. */
 export const SMALLEST_DIFFERENCE = 0.02;
 
+/** With fewer rounds nothing is said, whatever they show. */
+export const ROUNDS_FOR_VERDICT = 5;
+
 export interface Comparison {
   /** Head over base: the median of the rounds' ratios. */
   readonly ratio: number;
   readonly ratios: readonly number[];
   /** The larger noise of the two arms. */
   readonly noise: number;
-  /** Whether head is higher, lower, or not to be told from base. */
-  readonly verdict: 'higher' | 'lower' | 'same';
+  /** Whether head is higher, lower, or not to be told from base; `none` after too few rounds. */
+  readonly verdict: 'higher' | 'lower' | 'same' | 'none';
 }
 
 /**
@@ -57,14 +60,13 @@ export function compare(base: TwinSeries, head: TwinSeries): Comparison {
   const ratios = roundValues(base).map((value, round) => (heads[round] ?? Number.NaN) / value);
   const noise = Math.max(noiseOf(base), noiseOf(head));
   const threshold = Math.max(noise, SMALLEST_DIFFERENCE);
-  const isHigher = ratios.length > 0 && ratios.every((ratio) => ratio > 1 + threshold);
-  const isLower = ratios.length > 0 && ratios.every((ratio) => ratio < 1 / (1 + threshold));
-  return {
-    ratio: median(ratios),
-    ratios,
-    noise,
-    verdict: isHigher ? 'higher' : isLower ? 'lower' : 'same',
-  };
+  return { ratio: median(ratios), ratios, noise, verdict: verdictOf(ratios, threshold) };
+}
+
+function verdictOf(ratios: readonly number[], threshold: number): Comparison['verdict'] {
+  if (ratios.length < ROUNDS_FOR_VERDICT) return 'none';
+  if (ratios.every((ratio) => ratio > 1 + threshold)) return 'higher';
+  return ratios.every((ratio) => ratio < 1 / (1 + threshold)) ? 'lower' : 'same';
 }
 
 function relative(one: number, other: number): number {

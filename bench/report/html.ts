@@ -38,7 +38,7 @@ function section(result: ScenarioResult): string {
   return `<h2>${escapeHtml(result.name)}: ${escapeHtml(result.title)}</h2>
 <p>${escapeHtml(parameters.join(', '))}</p>
 ${errors > 0 ? `<p class="void">Void: ${errors} errors</p>` : ''}
-<ul>${result.targets.map((target) => `<li class="${isMet(target) ? 'met' : 'missed'}">${escapeHtml(targetLine(target))}</li>`).join('')}</ul>
+<ul>${result.targets.map((target) => `<li class="${isMet(target) ? 'met' : 'missed'}">${escapeHtml(targetLine(target, result))}</li>`).join('')}</ul>
 ${armTable(result)}
 <ul>${result.facts.map(({ label, value, unit }) => `<li>${escapeHtml(`${label}: ${figure(value)} ${unit}`)}</li>`).join('')}</ul>
 <ul>${result.comparisons.map((one) => `<li>${escapeHtml(comparisonLine(one))}</li>`).join('')}</ul>

@@ -1,10 +1,17 @@
-import { type BenchResults, errorsIn, isMet, type ScenarioResult, type TargetResult } from './results.js';
-import { armColumns, comparisonLine, figure, percent, targetLine } from './text.js';
+import {
+  type BenchResults,
+  errorsIn,
+  hasVerdict,
+  isMet,
+  type ScenarioResult,
+  type TargetResult,
+} from './results.js';
+import { armColumns, comparisonLine, figure, NO_VERDICT, percent, targetLine } from './text.js';
 
 /** A run as Docs/BENCHMARKS.md shows it: the targets, then each scenario with its arms. */
 export function markdownReport({ scenarios }: BenchResults): string {
   const targets = scenarios.flatMap((scenario) =>
-    scenario.targets.map((target) => [scenario.name, ...targetCells(target)]),
+    scenario.targets.map((target) => [scenario.name, ...targetCells(target, scenario)]),
   );
   return [
     '## Targets',
@@ -13,14 +20,14 @@ export function markdownReport({ scenarios }: BenchResults): string {
   ].join('\n\n');
 }
 
-function targetCells(target: TargetResult): string[] {
+function targetCells(target: TargetResult, scenario: ScenarioResult): string[] {
   const { text, value, limit, kind, unit } = target;
   const missedBy = percent(Math.abs(limit === 0 ? Number.NaN : value / limit - 1));
   return [
     text,
     `${figure(value)} ${unit}`,
     `${kind === 'at most' ? '≤' : '≥'} ${figure(limit)} ${unit}`,
-    isMet(target) ? 'met' : `missed by ${missedBy}`,
+    hasVerdict(scenario) ? (isMet(target) ? 'met' : `missed by ${missedBy}`) : NO_VERDICT,
   ];
 }
 
@@ -35,7 +42,7 @@ function section(scenario: ScenarioResult): string {
     parts.push(markdownTable([head, ...arms.map((arm) => armColumns.map(([, cell]) => cell(arm, unit)))], 1));
   }
   const lines = [
-    ...targets.map(targetLine),
+    ...targets.map((target) => targetLine(target, scenario)),
     ...comparisons.map(comparisonLine),
     ...facts.map((fact) => `${fact.label}: ${figure(fact.value)} ${fact.unit}`.trim()),
     ...notes,

@@ -1,5 +1,6 @@
 import type { LatencyPoint } from '../measure/histogram.js';
 import type { Comparison } from '../measure/statistics.js';
+import { ROUNDS_FOR_VERDICT } from '../measure/statistics.js';
 
 /** What one turn of one arm showed; `unit` of the scenario says what is counted. */
 export interface Measure {
@@ -117,6 +118,11 @@ export function metricOf(measure: Measure, metric: MetricName): number {
 /** Any error makes the numbers of a run worthless. */
 export function errorsIn({ arms }: ScenarioResult): number {
   return arms.flatMap(({ first, twin }) => [...first, ...twin]).reduce((sum, { errors }) => sum + errors, 0);
+}
+
+/** Whether a scenario that takes turns had enough rounds for a verdict; one without arms needs none. */
+export function hasVerdict({ arms }: ScenarioResult): boolean {
+  return arms.every(({ first }) => first.length >= ROUNDS_FOR_VERDICT);
 }
 
 export function isMet({ value, limit, kind }: TargetResult): boolean {

@@ -3,6 +3,7 @@ import { medianOf } from '../rounds.js';
 import {
   type ArmResult,
   errorsIn,
+  hasVerdict,
   isMet,
   latencyAt,
   type Measure,
@@ -10,6 +11,9 @@ import {
   metrics,
   type ScenarioResult,
 } from './results.js';
+
+/** In the place of a verdict. */
+export const NO_VERDICT = 'no verdict, fewer than five rounds';
 
 /** A number with as many digits as its size deserves. */
 export function figure(value: number): string {
@@ -69,12 +73,12 @@ function twinNoise({ first, twin }: ArmResult, read: (measure: Measure) => numbe
   return noiseOf({ first: first.map(read), twin: twin.map(read) });
 }
 
-export function targetLine(target: ScenarioResult['targets'][number]): string {
+export function targetLine(target: ScenarioResult['targets'][number], scenario: ScenarioResult): string {
   const { text, value, limit, kind, unit } = target;
   const sign = kind === 'at most' ? '≤' : '≥';
   const margin = Math.abs(marginOf(target));
   const by = Number.isFinite(margin) ? ` by ${percent(margin)}` : '';
-  const verdict = `${isMet(target) ? 'met' : 'MISSED'}${by}`;
+  const verdict = hasVerdict(scenario) ? `${isMet(target) ? 'met' : 'MISSED'}${by}` : NO_VERDICT;
   return `${text}: ${figure(value)} ${unit} (target ${sign} ${figure(limit)} ${unit}): ${verdict}`;
 }
 
@@ -82,8 +86,8 @@ export function comparisonLine(comparison: ScenarioResult['comparisons'][number]
   const { metric, base, head, ratio, ratios, noise, verdict } = comparison;
   const { label, isBetter } = metrics[metric];
   const range = `${figure(Math.min(...ratios))} to ${figure(Math.max(...ratios))}`;
-  const said = verdict === 'same' ? 'no difference to be told' : verdict === isBetter ? 'better' : 'worse';
-  return `${head} / ${base}, ${label}: ${figure(ratio)} (rounds ${range}, noise ${percent(noise)}): ${said}`;
+  const said = { higher: '', lower: '', same: 'no difference to be told', none: NO_VERDICT };
+  return `${head} / ${base}, ${label}: ${figure(ratio)} (rounds ${range}, noise ${percent(noise)}): ${said[verdict] || (verdict === isBetter ? 'better' : 'worse')}`;
 }
 
 /** One scenario for the terminal. */
@@ -102,7 +106,7 @@ export function describeScenario(result: ScenarioResult): string {
   for (const comparison of result.comparisons) lines.push(`  ${comparisonLine(comparison)}`);
   const errors = errorsIn(result);
   if (errors > 0) lines.push(`  VOID: ${errors} errors; the figures say nothing`);
-  for (const target of result.targets) lines.push(`  ${targetLine(target)}`);
+  for (const target of result.targets) lines.push(`  ${targetLine(target, result)}`);
   for (const note of result.notes) lines.push(`  note: ${note}`);
   return lines.join('\n');
 }

@@ -24,17 +24,23 @@ function measure(perSecond: number, cpuMicros: number, errors = 0): Measure {
   };
 }
 
-function results(errors = 0): BenchResults {
+function results(errors = 0, rounds = 5): BenchResults {
+  const often = (one: Measure): Measure[] => Array.from({ length: rounds }, () => one);
   const arms = [
-    { name: 'bare', about: 'a <bare> server', first: [measure(100, 5)], twin: [measure(102, 5)] },
-    { name: 'switchyard', about: 'ours', first: [measure(90, 6)], twin: [measure(91, 6, errors)] },
+    { name: 'bare', about: 'a <bare> server', first: often(measure(100, 5)), twin: often(measure(102, 5)) },
+    {
+      name: 'switchyard',
+      about: 'ours',
+      first: often(measure(90, 6)),
+      twin: [...often(measure(91, 6)).slice(1), measure(91, 6, errors)],
+    },
   ];
   return {
     started: '2026-01-31T12-00-00',
     revision: 'abcdef0',
     commandLine: 'npm run bench -- redirect-hit',
     isQuick: false,
-    rounds: 1,
+    rounds,
     generator: 'wrk',
     machine: { cpu: 'a CPU', cores: 2, memoryBytes: 2 ** 33, kernel: 'Linux 6', node: 'v20', postgres: '17' },
     scenarios: [
@@ -90,6 +96,12 @@ describe('the HTML report', () => {
     expect(html).toContain('a note with a &lt;tag&gt;');
     expect(html).toContain('Redirects &amp; hits');
     expect(html).not.toContain('<bare>');
+  });
+
+  test('gives no verdict after fewer than five rounds', () => {
+    const text = markdownReport(results(0, 4));
+    expect(text).toContain('| redirect-hit | CPU | 1.20 × | ≤ 1.10 × | no verdict, fewer than five rounds |');
+    expect(text).not.toMatch(/met by|missed|better|worse/i);
   });
 
   test('says that a run with errors is void', () => {
@@ -193,6 +205,12 @@ describe('the Markdown report', () => {
     expect(text).toMatch(/^\| switchyard \| 90\.5 \|/m);
     expect(text).toContain('- journal: 6.50 bytes a click');
     expect(text).not.toContain('Void');
+  });
+
+  test('gives no verdict after fewer than five rounds', () => {
+    const text = markdownReport(results(0, 4));
+    expect(text).toContain('| redirect-hit | CPU | 1.20 × | ≤ 1.10 × | no verdict, fewer than five rounds |');
+    expect(text).not.toMatch(/met by|missed|better|worse/i);
   });
 
   test('says that a run with errors is void', () => {

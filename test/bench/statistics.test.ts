@@ -62,34 +62,37 @@ describe('noise', () => {
 });
 
 describe('the verdict', () => {
-  const steady = { first: [100, 100, 100], twin: [100, 100, 100] };
+  /** Five rounds of an arm whose twins are alike. */
+  const five = (...values: number[]) => {
+    const first = Array.from({ length: 5 }, (_, round) => values[round % values.length] ?? 0);
+    return { first, twin: first };
+  };
+  const steady = five(100);
 
   test('says higher when every round is, by more than 2 % and more than the noise', () => {
-    const { verdict, ratio } = compare(steady, { first: [110, 112, 111], twin: [110, 112, 111] });
+    const { verdict, ratio } = compare(steady, five(110, 112, 111));
     expect(verdict).toBe('higher');
     expect(ratio).toBeCloseTo(1.11);
-    expect(
-      compare({ first: [110, 112], twin: [110, 112] }, { first: [100, 100], twin: [100, 100] }).verdict,
-    ).toBe('lower');
+    expect(compare(five(110, 112), steady).verdict).toBe('lower');
   });
 
   test('says nothing of a difference below 2 %', () => {
-    expect(compare(steady, { first: [101, 101, 101], twin: [101, 101, 101] }).verdict).toBe('same');
+    expect(compare(steady, five(101)).verdict).toBe('same');
   });
 
   test('says nothing when one round disagrees', () => {
-    expect(compare(steady, { first: [120, 120, 99], twin: [120, 120, 99] }).verdict).toBe('same');
+    expect(compare(steady, five(120, 120, 120, 120, 99)).verdict).toBe('same');
   });
 
   test('says nothing of a difference within the noise of either arm', () => {
-    const noisy = { first: [100, 100, 100], twin: [120, 120, 120] };
-    expect(compare(noisy, { first: [118, 118, 118], twin: [118, 118, 118] }).verdict).toBe('same');
-    expect(
-      compare({ first: [105, 105], twin: [105, 105] }, { first: [90, 90], twin: [110, 110] }).verdict,
-    ).toBe('same');
+    const noisy = { first: five(100).first, twin: five(120).first };
+    expect(compare(noisy, five(118)).verdict).toBe('same');
+    expect(compare(five(105), { first: five(90).first, twin: five(110).first }).verdict).toBe('same');
   });
 
-  test('says nothing without rounds', () => {
-    expect(compare({ first: [], twin: [] }, { first: [], twin: [] }).verdict).toBe('same');
+  test('gives none after fewer than five rounds', () => {
+    const four = (value: number) => ({ first: Array(4).fill(value), twin: Array(4).fill(value) });
+    expect(compare(four(100), four(200)).verdict).toBe('none');
+    expect(compare({ first: [], twin: [] }, { first: [], twin: [] }).verdict).toBe('none');
   });
 });

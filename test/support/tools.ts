@@ -14,6 +14,7 @@ const packages = {
   pgbouncer: 'pgbouncer',
   postgres: 'postgresql-15',
   script: 'bsdutils',
+  'systemd-analyze': 'systemd',
 } as const;
 
 export type Tool = keyof typeof packages;
