@@ -9,6 +9,7 @@ import { Counters } from '../memory/counters.js';
 import { JournalSlots } from '../memory/journal-slots.js';
 import { ServerState } from '../memory/server-state.js';
 import type { ToGateway } from '../messages/supervisor.js';
+import { describeError } from '../runtime/describe-error.js';
 import { createThreadLogger } from '../runtime/logger.js';
 import { watchThread } from '../runtime/thread-health.js';
 import { Api } from './api.js';
@@ -109,7 +110,7 @@ class Gateway {
       onWritten: () => this.#supervisor.tell({ kind: 'journalled' }),
       onTrouble: (error) => {
         if (error === undefined) this.#log.info('the click journal takes clicks again');
-        else this.#log.error({ error }, `the click journal is in trouble: ${error.message}`);
+        else this.#log.error({ error }, `the click journal is in trouble: ${describeError(error)}`);
       },
     });
     const cache = new LinkCache({
@@ -248,7 +249,7 @@ class Gateway {
   }
 
   fail(error: unknown): void {
-    this.#log.fatal({ error }, `the gateway ends: ${error instanceof Error ? error.message : String(error)}`);
+    this.#log.fatal({ error }, `the gateway ends: ${describeError(error)}`);
     this.close();
     process.exit(1);
   }

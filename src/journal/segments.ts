@@ -75,7 +75,7 @@ export function openSegment(file: string): number {
 export function copyStretch(descriptor: number, offset: number, bytes: number, target: string): void {
   const unfinished = `${target}.tmp`;
   rmSync(unfinished, { force: true });
-  const copy = openSync(unfinished, 'wx', 0o640);
+  const copy = openSync(unfinished, 'wx', 0o600);
   try {
     for (let done = 0; done < bytes; ) {
       const piece = readAt(descriptor, offset + done, Math.min(COPY_BYTES, bytes - done));

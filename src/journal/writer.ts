@@ -219,12 +219,12 @@ export class ClickJournal {
     const { folder, journalId } = this.#options;
     const file = path.join(folder, segmentFile(journalId, this.#segment));
     try {
-      return openSync(file, 'wx', 0o640);
+      return openSync(file, 'wx', 0o600);
     } catch (error) {
       // Somebody has tidied up the whole folder; there is no reason to lose clicks for that.
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-      mkdirSync(folder, { recursive: true });
-      return openSync(file, 'wx', 0o640);
+      mkdirSync(folder, { recursive: true, mode: 0o700 });
+      return openSync(file, 'wx', 0o600);
     } finally {
       this.#syncFolder();
     }

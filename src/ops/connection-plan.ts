@@ -10,8 +10,8 @@ export interface ConnectionPlan {
   readonly ingest: number;
 }
 
-const MOST_TRANSFER = 3;
-const MOST_INGEST = 2;
+const MAX_TRANSFER = 3;
+const MAX_INGEST = 2;
 
 /**
  * Shares out the budget so that no kind of work ever waits for another's connection: 10 become 1 to
@@ -20,13 +20,19 @@ const MOST_INGEST = 2;
  */
 export function planConnections(budget: number, threads: number): ConnectionPlan {
   const listen = 1;
-  const ingest = budget <= 3 ? 0 : budget < 8 ? 1 : MOST_INGEST;
-  const transfer = budget < 8 ? 1 : budget < 10 ? 2 : MOST_TRANSFER;
+  const ingest = budget <= 3 ? 0 : budget < 8 ? 1 : MAX_INGEST;
+  const transfer = budget < 8 ? 1 : budget < 10 ? 2 : MAX_TRANSFER;
   const calls = budget - listen - ingest - transfer;
   const count = Math.min(threads, calls);
   const interactive = Array.from(
     { length: count },
     (_, index) => Math.floor(calls / count) + (index < calls % count ? 1 : 0),
   );
-  return { listen, interactive, transfer, ingest };
+  const plan = { listen, interactive, transfer, ingest };
+  // One more than the budget would be refused by a PostgreSQL that allows no more, and only under load.
+  const sum = listen + transfer + ingest + interactive.reduce((all, part) => all + part, 0);
+  if (sum !== budget || count < 1 || interactive.some((part) => part < 1)) {
+    throw new Error(`a plan of ${JSON.stringify(plan)} for ${budget} connections`);
+  }
+  return plan;
 }

@@ -4,6 +4,7 @@ import { Worker } from 'node:worker_threads';
 import type { Config } from '../config.js';
 import type { GatewayData } from '../gateway/gateway.js';
 import type { FromGateway, ToGateway } from '../messages/supervisor.js';
+import { describeError } from '../runtime/describe-error.js';
 import type { Logger } from '../runtime/logger.js';
 
 export interface GatewayThreadsOptions {
@@ -47,7 +48,7 @@ const filename = fileURLToPath(new URL('../gateway/gateway.js', import.meta.url)
 
 /** A gateway that dies again at once is started again no faster than this. */
 const FIRST_BACKOFF_MS = 100;
-const LONGEST_BACKOFF_MS = 5000;
+const MAX_BACKOFF_MS = 5000;
 const CHECK_MS = 5;
 
 /** All gateway threads: started, replaced when one dies, drained and closed at the end. */
@@ -128,7 +129,7 @@ export class GatewayThreads {
         }
       });
       worker.on('error', (error) => {
-        this.#options.log.error({ error }, `gateway-${ordinal} failed: ${error.message}`);
+        this.#options.log.error({ error }, `gateway-${ordinal} failed: ${describeError(error)}`);
       });
       worker.on('exit', (code) => {
         thread.hasEnded = true;
@@ -144,7 +145,7 @@ export class GatewayThreads {
     this.#restarts += 1;
     this.#options.log.error({ code }, `gateway-${ordinal} ended with ${code}: another one takes its place`);
     const backoffMs = this.#backoffMs;
-    this.#backoffMs = Math.min(LONGEST_BACKOFF_MS, backoffMs * 2);
+    this.#backoffMs = Math.min(MAX_BACKOFF_MS, backoffMs * 2);
     setTimeout(() => {
       // One that can't listen ends, and comes back here.
       if (!this.#isStopping) this.#startOne(ordinal).catch(() => undefined);

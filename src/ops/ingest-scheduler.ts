@@ -7,6 +7,7 @@ import { type JournalSlot, JournalSlots } from '../memory/journal-slots.js';
 import { Database, type ServerState } from '../memory/server-state.js';
 import { type IngestJob, type IngestOutcome, nothingIngested } from '../messages/ingest.js';
 import type { BarrierTarget } from '../messages/supervisor.js';
+import { describeError } from '../runtime/describe-error.js';
 import type { Logger } from '../runtime/logger.js';
 import type { ClickTotals } from '../store/clicks.js';
 import { JournalFolders } from './journal-folders.js';
@@ -385,6 +386,6 @@ function hasWork(journal: Journal): boolean {
 }
 
 function failedOutcome(error: unknown): IngestOutcome {
-  const failure = error instanceof Error ? error.message : String(error);
+  const failure = describeError(error);
   return { ...nothingIngested, pendingBytes: undefined, hasMore: true, failure };
 }

@@ -50,7 +50,7 @@ export class JournalFolders {
   /** Makes this server's folder. @throws when it can't be written. */
   static async open(options: JournalFoldersOptions): Promise<JournalFolders> {
     const own = path.join(options.root, randomUUID());
-    mkdirSync(own, { recursive: true });
+    mkdirSync(own, { recursive: true, mode: 0o700 });
     const owner = await claimFolder(own);
     if (owner === undefined) throw new Error(`${own} belongs to another server`);
     markFolder(own);

@@ -23,7 +23,7 @@ const TASKS_A_THREAD = 10_000;
 
 /** A thread that dies again at once is asked for again no faster than this. */
 const FIRST_BACKOFF_MS = 100;
-const LONGEST_BACKOFF_MS = 5000;
+const MAX_BACKOFF_MS = 5000;
 
 /**
  * The worker threads: one Piscina pool for each kind of work, each thread with connections of its
@@ -61,7 +61,7 @@ export class Workers {
             () => undefined,
           );
         }, backoffMs).unref();
-        backoffMs = Math.min(LONGEST_BACKOFF_MS, backoffMs * 2);
+        backoffMs = Math.min(MAX_BACKOFF_MS, backoffMs * 2);
       });
       return pool;
     };

@@ -4,6 +4,7 @@ import type { OperationName } from '../../api/registry.js';
 import type { Call, CallBatch } from '../../messages/calls.js';
 import { errorCodeOf, retryDecisionOf } from '../../postgres/failures.js';
 import type { Connection } from '../../postgres/pool.js';
+import { describeError } from '../../runtime/describe-error.js';
 import { resolveCodes } from '../../store/links.js';
 import type { BatchOperation, OperationContext } from '../../store/operation.js';
 import type { WorkerThread } from '../thread.js';
@@ -260,7 +261,7 @@ export class CallServer {
 
   #logFailure(error: unknown, what: string, requestId?: string): void {
     const { log } = this.#thread;
-    const message = `${what}: ${error instanceof Error ? error.message : String(error)}`;
+    const message = `${what}: ${describeError(error)}`;
     // PostgreSQL being away is said once, by the supervisor, not once a call.
     if (retryDecisionOf(error) === 'unavailable') log.debug({ request_id: requestId }, message);
     else log.error({ error, request_id: requestId }, message);

@@ -2,6 +2,7 @@ import { type Damage, type JournalledClick, type JournalPiece, JournalReader } f
 import { type IngestJob, type IngestOutcome, nothingIngested } from '../../messages/ingest.js';
 import { retryDecisionOf, sqlStateOf } from '../../postgres/failures.js';
 import { inTransaction } from '../../postgres/pool.js';
+import { describeError } from '../../runtime/describe-error.js';
 import { type ClickTotals, forgetJournal, ingestClicks, readCheckpoint } from '../../store/clicks.js';
 import { type WorkerThread, workerThread } from '../thread.js';
 import { copyRows, isCounted } from './click-events.js';
@@ -43,7 +44,7 @@ export async function takeInJournal(thread: IngestContext, job: IngestJob): Prom
     known.reader.seek(undefined);
     thread.counters.add('ingestFailures');
     const decision = retryDecisionOf(error);
-    const message = error instanceof Error ? error.message : String(error);
+    const message = describeError(error);
     const failure = `${decision}: ${message}`;
     const isStopped = !['again', 'reconnect', 'unavailable', 'incomplete'].includes(decision);
     if (isStopped && !known.isStopped) {

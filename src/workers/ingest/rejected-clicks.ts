@@ -27,7 +27,7 @@ export function keepRejected(
   const file = path.join(folder, name);
   const lines = rejected.map(({ click, reason }) => `${JSON.stringify({ reason, ...click })}\n`);
   rmSync(`${file}.tmp`, { force: true });
-  const descriptor = openSync(`${file}.tmp`, 'wx', 0o640);
+  const descriptor = openSync(`${file}.tmp`, 'wx', 0o600);
   try {
     writeFileSync(descriptor, lines.join(''));
     fsyncSync(descriptor);

@@ -8,6 +8,7 @@ import { CodedError } from '../../errors.js';
 import type { FromTransfer, ImportRequest, ToTransfer } from '../../messages/transfers.js';
 import { COPY_NULL, copyText } from '../../postgres/copy.js';
 import { errorCodeOf } from '../../postgres/failures.js';
+import { describeError } from '../../runtime/describe-error.js';
 import { importUsers } from '../../store/imports.js';
 import { type WorkerThread, workerThread } from '../thread.js';
 
@@ -57,7 +58,7 @@ function failureOf({ log }: WorkerThread, requestId: string, error: unknown): Fr
   if (error instanceof CodedError) return { kind: 'failed', error: error.code };
   if (error instanceof CsvError) return { kind: 'failed', error: 'INVALID_CSV', detail: error.message };
   const code = errorCodeOf(error);
-  const message = error instanceof Error ? error.message : String(error);
+  const message = describeError(error);
   if (code === 'INTERNAL') log.error({ error, request_id: requestId }, `an import failed: ${message}`);
   else log.warn({ request_id: requestId }, `an import was given up: ${message}`);
   return { kind: 'failed', error: code };

@@ -3,6 +3,7 @@ import Cursor from 'pg-cursor';
 import type { FromTransfer, ListRequest, ToTransfer } from '../../messages/transfers.js';
 import { errorCodeOf } from '../../postgres/failures.js';
 import { type Connection, inTransaction, textTypes } from '../../postgres/pool.js';
+import { describeError } from '../../runtime/describe-error.js';
 import { listOf } from '../calls/operations.js';
 import { workerThread } from '../thread.js';
 
@@ -42,7 +43,7 @@ export async function listToPort({ request, port }: ListJob): Promise<void> {
     send({ kind: 'end' });
   } catch (error) {
     if (!(error instanceof ReaderGone)) {
-      log.warn({ error, request_id: request.requestId }, `a list broke off: ${(error as Error).message}`);
+      log.warn({ error, request_id: request.requestId }, `a list broke off: ${describeError(error)}`);
       send({ kind: 'failed', error: errorCodeOf(error) });
     }
   } finally {
