@@ -139,6 +139,7 @@ export const settings = z.object({
     .describe('Folder of the click journals and of the embedded PostgreSQL'),
   CSV_DIR: z.string().default('./csv').describe('Folder of users.csv, urls.csv and events.csv'),
   SEED_ON_BOOT: flag(true).describe('Load CSV_DIR when the database is empty'),
+  SEED_LENIENT: flag(false).describe('Load a seed file even when more of its rows are unusable than usable'),
 
   DATABASE_URL: databaseUrl().describe(
     'PostgreSQL 15 to 18, directly or through a pooler in session mode; without any DATABASE_ setting, the embedded 17',

@@ -3,7 +3,7 @@ import { bodyless } from './defaults.js';
 import { bodyId, filterId, paging, pathId } from './fields.js';
 import { jsonFault } from './json.js';
 import { route, type Z } from './route.js';
-import { isStorable, Longest } from './values.js';
+import { isStorable, isWellFormed, Longest } from './values.js';
 
 const event = {
   params: (z: Z) => z.object({ id: pathId(z, 'EVENT_NOT_FOUND') }),
@@ -50,7 +50,7 @@ export const eventRoutes = [
           .string()
           .optional()
           .transform((value) => value || undefined)
-          .refine((value) => value === undefined || (!value.includes('\0') && value.isWellFormed()), {
+          .refine((value) => value === undefined || isWellFormed(value), {
             error: 'INVALID_EVENT_TYPE' satisfies ErrorCode,
           }),
       }),

@@ -1,4 +1,5 @@
 import type { ErrorCode } from '../errors.js';
+import { isWellFormed } from './values.js';
 
 /** Deeper nesting is refused: PostgreSQL's parser, and others', work on a stack. */
 const MAX_DEPTH = 200;
@@ -10,17 +11,13 @@ export function jsonFault(value: unknown): ErrorCode | undefined {
   const toVisit: (readonly [value: unknown, depth: number])[] = [[value, 1]];
   for (let entry = toVisit.pop(); entry !== undefined; entry = toVisit.pop()) {
     const [one, depth] = entry;
-    if (typeof one === 'string' && !isStorableText(one)) return 'DETAILS_TEXT';
+    if (typeof one === 'string' && !isWellFormed(one)) return 'DETAILS_TEXT';
     if (typeof one !== 'object' || one === null) continue;
     if (depth > MAX_DEPTH) return 'JSON_TOO_DEEP';
     for (const [key, member] of Object.entries(one)) {
-      if (!isStorableText(key)) return 'DETAILS_TEXT';
+      if (!isWellFormed(key)) return 'DETAILS_TEXT';
       toVisit.push([member, depth + 1]);
     }
   }
   return undefined;
-}
-
-function isStorableText(text: string): boolean {
-  return !text.includes('\0') && text.isWellFormed();
 }

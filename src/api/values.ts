@@ -9,14 +9,17 @@ export const Longest = {
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it looks for
 const controlCharacter = /[\u0000-\u001f\u007f]/;
+const lineBreak = /[\n\v\f\r\u0085\u2028\u2029]/;
 const absoluteHttpUrl = /^https?:\/\/[^/\\?#]/i;
 
-/**
- * Whether PostgreSQL gives the text back as it was: no NUL, no half of a surrogate pair (which has
- * no UTF-8), and not too long.
- */
+/** Whether PostgreSQL gives the text back as it was: no NUL, no half of a surrogate pair (which has no UTF-8). */
+export function isWellFormed(text: string): boolean {
+  return !text.includes('\0') && text.isWellFormed();
+}
+
+/** Whether PostgreSQL gives the text back as it was, and it is not too long. */
 export function isStorable(text: string, longest: number): boolean {
-  if (text.includes('\0') || !text.isWellFormed()) return false;
+  if (!isWellFormed(text)) return false;
   // A code point is one or two UTF-16 units, so most texts need no counting.
   if (text.length <= longest) return true;
   return text.length <= longest * 2 && [...text].length <= longest;
@@ -40,42 +43,25 @@ export function isRedirectTarget(text: string): boolean {
   );
 }
 
-/** Trimmed, or `undefined` when nothing is left or it can't be stored. */
+/** Trimmed, or `undefined` when nothing is left, it has line breaks or can't be stored. */
 export function usableName(text: string, longest: number): string | undefined {
   const trimmed = text.trim();
-  return trimmed !== '' && isStorable(trimmed, longest) ? trimmed : undefined;
+  if (trimmed === '' || lineBreak.test(trimmed)) return undefined;
+  return isStorable(trimmed, longest) ? trimmed : undefined;
 }
 
+/** A name with an `@` that has something on either side. */
 export function usableEmail(text: string): string | undefined {
   const email = usableName(text, Longest.email);
-  return email?.includes('@') === true ? email : undefined;
+  return email !== undefined && /.@./.test(email) ? email : undefined;
 }
 
-const timestampPattern =
-  /^(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?)? ?(?:(Z)|([+-])(\d\d):?(\d\d))?$/i;
-
-/**
- * Reads an ISO 8601 date or date and time of the years 100 to 9999; without a zone it is UTC.
- * @returns `YYYY-MM-DD HH:MM:SS.mmm` in UTC, or `undefined` for anything else.
- */
-export function parseTimestamp(text: string): string | undefined {
-  const match = timestampPattern.exec(text.trim());
-  if (match === null) return undefined;
-  const part = (index: number): number => Number(match[index] ?? 0);
-  const millisecond = Math.trunc(Number(`0.${match[7] ?? 0}`) * 1000);
-  const local = Date.UTC(part(1), part(2) - 1, part(3), part(4), part(5), part(6), millisecond);
-  const date = new Date(local);
-  // Date.UTC carries 31 February over into March, and takes years below 100 for 19xx: none of ours.
-  const isReal =
-    date.getUTCFullYear() === part(1) &&
-    date.getUTCMonth() === part(2) - 1 &&
-    date.getUTCDate() === part(3) &&
-    date.getUTCHours() === part(4) &&
-    date.getUTCMinutes() === part(5) &&
-    date.getUTCSeconds() === part(6);
-  if (!isReal) return undefined;
-  const offsetMinutes = (part(10) * 60 + part(11)) * (match[9] === '-' ? -1 : 1);
-  return formatTimestamp(local - offsetMinutes * 60_000);
+/** PostgreSQL's own words for a boolean, in any case. */
+export function parseBoolean(text: string): boolean | undefined {
+  const word = text.trim().toLowerCase();
+  if (['true', 't', 'yes', 'y', 'on', '1'].includes(word)) return true;
+  if (['false', 'f', 'no', 'n', 'off', '0'].includes(word)) return false;
+  return undefined;
 }
 
 /** Milliseconds since 1970 as `YYYY-MM-DD HH:MM:SS.mmm` in UTC, the store's form of a time. */

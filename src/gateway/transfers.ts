@@ -114,7 +114,7 @@ export class Transfers {
           if (!isComplete && underWay < IMPORT_WINDOW_BYTES) exchange.resume();
           break;
         case 'done':
-          exchange.json(201, JSON.stringify({ imported: message.imported }));
+          exchange.json(201, importedJson(message));
           end();
           break;
         case 'failed':
@@ -191,4 +191,9 @@ export class Transfers {
       if (hasWaited || hasStalled || now - startMs >= this.#options.deadlineMs) giveUp();
     }
   }
+}
+
+/** Skipped rows are mentioned only where there are some. */
+function importedJson({ imported, skipped, errors }: Extract<FromTransfer, { kind: 'done' }>): string {
+  return JSON.stringify(skipped === 0 ? { imported } : { imported, skipped, errors });
 }

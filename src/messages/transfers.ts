@@ -29,10 +29,22 @@ export type ToTransfer =
   | { readonly kind: 'end' }
   | { readonly kind: 'credit'; readonly amount: number };
 
+/** Why a row of a file was left out; the first line is 1. */
+export interface RowError {
+  readonly line: number;
+  readonly error: string;
+}
+
 /** From the worker; an import's credit is in bytes. */
 export type FromTransfer =
   | { readonly kind: 'chunk'; readonly bytes: ArrayBuffer }
   | { readonly kind: 'end' }
   | { readonly kind: 'credit'; readonly amount: number }
-  | { readonly kind: 'done'; readonly imported: number }
+  | {
+      readonly kind: 'done';
+      readonly imported: number;
+      readonly skipped: number;
+      /** Of the first rows skipped. */
+      readonly errors: readonly RowError[];
+    }
   | { readonly kind: 'failed'; readonly error: ErrorCode; readonly detail?: string };

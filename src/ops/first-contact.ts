@@ -29,9 +29,10 @@ export class FirstContact {
 
   async prepare(connection: Connection): Promise<void> {
     this.#untilMs = Date.now() + PREPARATION_MS;
-    const { SEED_ON_BOOT, CSV_DIR } = this.#config;
+    const { SEED_ON_BOOT, SEED_LENIENT, CSV_DIR } = this.#config;
     const prepared = await prepareDatabase(connection, async () => {
-      if (SEED_ON_BOOT) this.#seedReports = (await seedDatabase(connection, CSV_DIR)) ?? [];
+      if (!SEED_ON_BOOT) return;
+      this.#seedReports = (await seedDatabase(connection, CSV_DIR, { isLenient: SEED_LENIENT })) ?? [];
     });
     if (prepared.applied.length > 0) {
       this.#log.info({ migrations: prepared.applied }, `applied ${prepared.applied.length} migrations`);
@@ -41,7 +42,9 @@ export class FirstContact {
       this.#log.warn({ table, from, to }, what);
     }
     if (prepared.newer) this.#log.warn('the database was migrated by a newer version of this server');
-    for (const { table, loaded, notes } of this.#seedReports) {
+    for (const { table, loaded, notes, rejected, rejections } of this.#seedReports) {
+      if (rejected > 0)
+        this.#log.warn({ table, rejected, rejections }, `left ${rejected} rows out of ${table}`);
       const fields = { table, loaded, notes: Object.fromEntries(notes) };
       this.#log.info(fields, `seeded ${loaded} rows into ${table}`);
     }

@@ -1,11 +1,14 @@
 import { createReadStream, existsSync } from 'node:fs';
 import path from 'node:path';
-import { parse } from 'csv-parse';
+import { pipeline } from 'node:stream/promises';
+import { type Info, parse } from 'csv-parse';
+import { parseTimestamp } from '../api/timestamps.js';
 import {
   isRedirectTarget,
   isStorable,
   Longest,
-  parseTimestamp,
+  parseBoolean,
+  usableEmail,
   usableId,
   usableName,
 } from '../api/values.js';
@@ -16,8 +19,17 @@ import type { Connection } from '../postgres/pool.js';
 export interface SeedReport {
   readonly table: 'users' | 'short_urls' | 'events';
   loaded: number;
+  /** Rows that were left out. */
+  rejected: number;
   /** Reason to the number of rows it kept out, or changed where the reason says so. */
   readonly notes: Map<string, number>;
+  /** The first rows left out, by the line of the file that they end on. */
+  readonly rejections: { readonly line: number; readonly reason: string }[];
+}
+
+export interface SeedOptions {
+  /** Whether files that lose more rows than they load are loaded all the same. */
+  readonly isLenient: boolean;
 }
 
 /** A seed file that can't be read at all; `message` is one line for the operator. */
@@ -29,16 +41,22 @@ const fileNames = ['users.csv', 'urls.csv', 'events.csv'] as const;
 
 type CsvRow = Readonly<Record<string, string>>;
 
+/** Rejections that a report names by line. */
+const MAX_REJECTIONS = 100;
+/** A larger id would leave its sequence too few to give out. */
+const MAX_ID = 2n ** 62n;
+
 /**
  * Loads the three seed files into an empty database; call it inside a transaction that holds the
  * schema lock. Rows are taken as they are where at all possible: events may contradict the rows they
  * belong to. What can't be kept is left out and counted by its reason.
  * @returns `undefined` when the database is not empty: nothing was done.
- * @throws SeedError when a file is missing or is no CSV.
+ * @throws SeedError when a file is missing, is no CSV in UTF-8, or loses more rows than it loads.
  */
 export async function seedDatabase(
   connection: Connection,
   csvDir: string,
+  { isLenient }: SeedOptions = { isLenient: false },
 ): Promise<SeedReport[] | undefined> {
   const { rows } = await connection.query<{ used: string }>(
     `SELECT EXISTS (SELECT FROM users) OR EXISTS (SELECT FROM short_urls) OR EXISTS (SELECT FROM events) AS used`,
@@ -49,30 +67,32 @@ export async function seedDatabase(
     if (!existsSync(file))
       throw new SeedError(`CSV_DIR has no ${name}: ${path.resolve(file)} does not exist`);
   }
-  const seed = new Seed(connection, csvDir);
+  const seed = new Seed(connection, csvDir, isLenient);
   return [await seed.users(), await seed.urls(), await seed.events()];
 }
 
 class Seed {
   readonly #connection: Connection;
   readonly #csvDir: string;
+  readonly #isLenient: boolean;
   readonly #userIds = new Set<string>();
   /** Ids of users that were left out: what refers to them keeps a null user. */
   readonly #droppedUserIds = new Set<string>();
   readonly #urlIds = new Set<string>();
 
-  constructor(connection: Connection, csvDir: string) {
+  constructor(connection: Connection, csvDir: string, isLenient: boolean) {
     this.#connection = connection;
     this.#csvDir = csvDir;
+    this.#isLenient = isLenient;
   }
 
   async users(): Promise<SeedReport> {
-    const report: SeedReport = { table: 'users', loaded: 0, notes: new Map() };
+    const report = newReport('users');
     const usernames = new Set<string>();
     const toRow = (row: CsvRow): string[] | string => {
-      const id = usableId(row.id ?? '');
+      const id = seedId(row.id ?? '');
       const username = usableName(row.username ?? '', Longest.username);
-      const email = usableName(row.email ?? '', Longest.email);
+      const email = usableEmail(row.email ?? '');
       const createdAt = parseTimestamp(row.created_at ?? '');
       if (id === undefined || this.#userIds.has(id)) return 'no id, or a repeated one';
       if (username === undefined || email === undefined) return 'no usable username or email';
@@ -91,26 +111,27 @@ class Seed {
   }
 
   async urls(): Promise<SeedReport> {
-    const report: SeedReport = { table: 'short_urls', loaded: 0, notes: new Map() };
+    const report = newReport('short_urls');
     const codes = new Set<string>();
     const toRow = (row: CsvRow): string[] | string => {
-      const id = usableId(row.id ?? '');
+      const id = seedId(row.id ?? '');
       const code = row.short_code ?? '';
       const title = row.title ?? '';
-      const isActive = { true: 'true', false: 'false' }[(row.is_active ?? '').toLowerCase()];
+      const isActive = parseBoolean(row.is_active ?? '');
       const createdAt = parseTimestamp(row.created_at ?? '');
-      const updatedAt = parseTimestamp(row.updated_at ?? '') ?? createdAt;
+      const updatedAt =
+        (row.updated_at ?? '').trim() === '' ? createdAt : parseTimestamp(row.updated_at ?? '');
       if (id === undefined || this.#urlIds.has(id)) return 'no id, or a repeated one';
       if (!/^[\w~.-]{1,100}$/.test(code) || codes.has(code)) return 'no usable short_code, or a repeated one';
       if (!isRedirectTarget(row.original_url ?? '')) return 'original_url is no http(s) URL';
       if (!isStorable(title, Longest.title)) return 'title too long';
-      if (isActive === undefined) return 'is_active is neither True nor False';
+      if (isActive === undefined) return 'is_active is neither true nor false';
       if (createdAt === undefined || updatedAt === undefined) return 'no usable created_at or updated_at';
       const userId = this.#ownerOf(row, report);
       codes.add(code);
       this.#urlIds.add(id);
       const target = row.original_url ?? '';
-      return [id, userId, target, code, title, isActive, createdAt, updatedAt];
+      return [id, userId, target, code, title, String(isActive), createdAt, updatedAt];
     };
     const columns = 'id, user_id, original_url, short_code, title, is_active, created_at, updated_at';
     await this.#load('urls.csv', `short_urls (${columns})`, report, toRow);
@@ -119,19 +140,19 @@ class Seed {
   }
 
   async events(): Promise<SeedReport> {
-    const report: SeedReport = { table: 'events', loaded: 0, notes: new Map() };
+    const report = newReport('events');
     await this.#makePartitions();
     const ids = new Set<string>();
     const toRow = (row: CsvRow): string[] | string => {
-      const id = usableId(row.id ?? '');
+      const id = seedId(row.id ?? '');
       const urlId = row.url_id === '' ? COPY_NULL : usableId(row.url_id ?? '');
-      const type = usableName(row.event_type ?? '', Longest.eventType);
+      const type = (row.event_type ?? '').trim();
       const timestamp = parseTimestamp(row.timestamp ?? '');
       const details = row.details ?? '';
       if (id === undefined || ids.has(id)) return 'no id, or a repeated one';
       if (urlId === undefined || (urlId !== COPY_NULL && !this.#urlIds.has(urlId)))
         return 'its URL is not there';
-      if (type === undefined) return 'no usable event_type';
+      if (type === '' || !isStorable(type, Longest.eventType)) return 'no usable event_type';
       if (timestamp === undefined) return 'no usable timestamp';
       if (!isJsonObject(details)) return 'details is no JSON object';
       ids.add(id);
@@ -172,10 +193,10 @@ class Seed {
     const rows = this.#read(file);
     async function* chunks(): AsyncGenerator<string> {
       let chunk = '';
-      for await (const row of rows) {
+      for await (const { row, line } of rows) {
         const values = toRow(row);
         if (typeof values === 'string') {
-          note(report, values);
+          reject(report, line, values);
           continue;
         }
         chunk += `${values.map((value) => (value === COPY_NULL ? value : copyText(value))).join('\t')}\n`;
@@ -186,14 +207,28 @@ class Seed {
       yield chunk;
     }
     report.loaded = await copyInto(this.#connection, target, chunks());
+    if (report.rejected <= report.loaded || this.#isLenient) return;
+    const [first] = report.rejections;
+    throw new SeedError(
+      `${path.join(this.#csvDir, file)}: ${report.rejected} of ${report.rejected + report.loaded} rows can't be loaded (line ${first?.line}: ${first?.reason}); SEED_LENIENT=true loads the others`,
+    );
   }
 
-  async *#read(file: string): AsyncGenerator<CsvRow> {
-    const parser = createReadStream(path.join(this.#csvDir, file)).pipe(
-      parse({ bom: true, columns: true, skip_empty_lines: true, relax_column_count: true }),
-    );
+  async *#read(file: string): AsyncGenerator<{ row: CsvRow; line: number }> {
+    const parser = parse({
+      bom: true,
+      columns: true,
+      info: true,
+      skip_empty_lines: true,
+      relax_column_count: true,
+    });
+    const feeding = pipeline(createReadStream(path.join(this.#csvDir, file)), utf8Only, parser);
+    // Whoever reads the records hears of it too.
+    feeding.catch(() => undefined);
     try {
-      for await (const row of parser) yield row as CsvRow;
+      for await (const { record, info } of parser as AsyncIterable<{ record: CsvRow; info: Info }>) {
+        yield { row: record, line: info.lines };
+      }
     } catch (error) {
       throw new SeedError(`${path.join(this.#csvDir, file)}: ${(error as Error).message}`);
     }
@@ -201,7 +236,7 @@ class Seed {
 
   async #makePartitions(): Promise<void> {
     const months = new Set<string>();
-    for await (const row of this.#read('events.csv')) {
+    for await (const { row } of this.#read('events.csv')) {
       const timestamp = parseTimestamp(row.timestamp ?? '');
       // A stray date must not make partitions by the thousand; events_other takes it.
       if (timestamp !== undefined && /^20[0-4]/.test(timestamp)) months.add(`${timestamp.slice(0, 7)}-01`);
@@ -216,6 +251,35 @@ class Seed {
       `SELECT setval(pg_get_serial_sequence('${table}', 'id'), coalesce(max(id), 1), max(id) IS NOT NULL) FROM ${table}`,
     );
   }
+}
+
+function newReport(table: SeedReport['table']): SeedReport {
+  return { table, loaded: 0, rejected: 0, notes: new Map(), rejections: [] };
+}
+
+function seedId(text: string): string | undefined {
+  const id = usableId(text);
+  return id === undefined || BigInt(id) > MAX_ID ? undefined : id;
+}
+
+/** The bytes of a file as text. @throws at the first that is not UTF-8. */
+async function* utf8Only(file: AsyncIterable<Buffer>): AsyncGenerator<string> {
+  const decoder = new TextDecoder('utf-8', { fatal: true });
+  const decode = (bytes?: Buffer): string => {
+    try {
+      return bytes === undefined ? decoder.decode() : decoder.decode(bytes, { stream: true });
+    } catch {
+      throw new Error('it is not UTF-8');
+    }
+  };
+  for await (const bytes of file) yield decode(bytes);
+  yield decode();
+}
+
+function reject(report: SeedReport, line: number, reason: string): void {
+  report.rejected += 1;
+  note(report, reason);
+  if (report.rejections.length < MAX_REJECTIONS) report.rejections.push({ line, reason });
 }
 
 function note(report: SeedReport, reason: string): void {

@@ -49,17 +49,19 @@ describe('POST /users/bulk', () => {
       `7,2024-02-29 12:34:56,a@example.com,44,${a}\n` +
       `7,,b@example.com,44,${b}\n` +
       `x,not a time,c@example.com,,${c}\n`;
-    expect(await upload(csv)).toEqual({ status: 201, body: { imported: 3 } });
+    expect(await upload(csv)).toEqual({
+      status: 201,
+      body: { imported: 2, skipped: 1, errors: [{ line: 4, error: 'Invalid created_at' }] },
+    });
     expect((await find(a))?.created_at).toBe('2024-02-29T12:34:56');
-    const recent = /^20[2-9]\d-/;
-    expect((await find(b))?.created_at).toMatch(recent);
-    expect((await find(c))?.created_at).toMatch(recent);
+    expect((await find(b))?.created_at).toMatch(/^20[2-9]\d-/);
+    expect(await find(c)).toBeUndefined();
   });
 
   it('takes a BOM, CRLF, quotes, line breaks in quotes and extra form fields', async () => {
     const a = `${uniqueName()}, "the" Übergrößenträger`;
-    const b = `${uniqueName()}\nsecond line`;
-    const csv = `\ufeffusername,email\r\n"${a.replaceAll('"', '""')}",a@example.com\r\n"${b}","b@example.com"`;
+    const b = uniqueName();
+    const csv = `\ufeffnote,username,email\r\n"a\r\nnote","${a.replaceAll('"', '""')}",a@example.com\r\n,"${b}","b@example.com"`;
     expect(await upload(csv, 'file', { comment: 'x', other: 'y' })).toEqual({
       status: 201,
       body: { imported: 2 },
@@ -79,8 +81,69 @@ describe('POST /users/bulk', () => {
       `only-one-field\n` +
       `\n` +
       `${a}, trimmed@example.com \n`;
-    expect(await upload(csv)).toEqual({ status: 201, body: { imported: 1 } });
+    const [name, email] = ['Invalid or missing username', 'Invalid or missing email'];
+    expect(await upload(csv)).toEqual({
+      status: 201,
+      body: {
+        imported: 1,
+        skipped: 5,
+        errors: [
+          { line: 2, error: name },
+          { line: 3, error: email },
+          { line: 4, error: name },
+          { line: 5, error: name },
+          { line: 6, error: email },
+        ],
+      },
+    });
     expect((await find(a))?.email).toBe('trimmed@example.com');
+  });
+
+  it('names the line of each skipped row, whatever lines are empty or within quotes', async () => {
+    const csv = [
+      '',
+      'note,username,email',
+      `"two\nlines",${uniqueName()},a@example.com`,
+      '',
+      'x,broken,@',
+      `"three\r\nlines\rin all","line\nbreak",a@example.com`,
+      `x,${uniqueName()},a@example.com`,
+      'x,last,"a@example.com\nx"',
+    ].join('\r\n');
+    expect(await upload(csv)).toEqual({
+      status: 201,
+      body: {
+        imported: 2,
+        skipped: 3,
+        errors: [
+          { line: 6, error: 'Invalid or missing email' },
+          { line: 7, error: 'Invalid or missing username' },
+          { line: 12, error: 'Invalid or missing email' },
+        ],
+      },
+    });
+  });
+
+  it('names the first hundred skipped rows and counts the others', async () => {
+    const { status, body } = await upload(`username,email\n${'nobody,nowhere\n'.repeat(5000)}`);
+    const answer = body as { imported: number; skipped: number; errors: { line: number }[] };
+    expect([status, answer.imported, answer.skipped, answer.errors.length]).toEqual([201, 0, 5000, 100]);
+    expect(answer.errors.at(-1)?.line).toBe(101);
+  });
+
+  it.each([
+    ['2024-01-02 03:04:05+00', '2024-01-02T03:04:05'],
+    ['2024-01-02T03:04:05.999+02:00', '2024-01-02T01:04:05'],
+    ['1704164645', '2024-01-02T03:04:05'],
+    ['Tue, 02 Jan 2024 03:04:05 GMT', '2024-01-02T03:04:05'],
+    ['10000-01-01', undefined],
+    ['9999-12-31T23:59:59-01:00', undefined],
+    ['01/02/2024', undefined],
+  ])('takes created_at %s as %s', async (text, expected) => {
+    const name = uniqueName();
+    const { body } = await upload(`username,email,created_at\n${name},a@example.com,"${text}"\n`);
+    expect(body).toMatchObject({ imported: expected === undefined ? 0 : 1 });
+    expect((await find(name))?.created_at).toBe(expected);
   });
 
   it.each(['username,email\n', 'username,email', '', '\ufeffusername,email\r\n'])(
@@ -119,6 +182,15 @@ describe('POST /users/bulk', () => {
     form.append('file', 'username,email\n');
     expect(await suite.server.json('/users/bulk', { method: 'POST', body: form })).toEqual(missing);
     expect(await suite.server.json('/users/bulk', { method: 'POST' })).toEqual(missing);
+    // What a browser sends of a form in which no file was chosen; a file without a name is one.
+    const unchosen = (content: string): Promise<{ status: number; body: never }> =>
+      suite.server.json('/users/bulk', {
+        method: 'POST',
+        headers: { 'content-type': 'multipart/form-data; boundary=b' },
+        body: `--b\r\nContent-Disposition: form-data; name="file"; filename=""\r\nContent-Type: application/octet-stream\r\n\r\n${content}\r\n--b--\r\n`,
+      });
+    expect(await unchosen('')).toEqual(missing);
+    expect(await unchosen('username,email\n')).toEqual({ status: 201, body: { imported: 0 } });
     expect(await suite.server.post('/users/bulk', { file: 'x' })).toEqual(missing);
     expect(
       await suite.server.json('/users/bulk', {

@@ -49,10 +49,27 @@ describe('POST /users', () => {
     ['a list', { email: ['a@example.com'] }],
     ['256 characters', { email: `${'x'.repeat(244)}@example.com` }],
     ['with a NUL', { email: 'a\0@example.com' }],
+    ['an @ alone', { email: '@' }],
+    ['without a name', { email: '@example.com' }],
+    ['without a host', { email: 'a@' }],
+    ['of two lines', { email: 'a@example.com\nb' }],
   ])('refuses an e-mail that is %s', async (_, fields) => {
     const { status, body } = await suite.server.post('/users', { username: uniqueName(), ...fields });
     expect(status).toBe(400);
     expect(body).toEqual({ error: 'Invalid or missing email' });
+  });
+
+  it('refuses a username with a line break, in a change too', async () => {
+    const { server } = suite;
+    const made = await server.post('/users', { username: `${uniqueName()}\u2028x`, email: 'a@example.com' });
+    expect(made).toEqual({ status: 400, body: { error: 'Invalid or missing username' } });
+    const { id } = await createUser(server);
+    for (const [change, error] of [
+      [{ username: `a\r\n${uniqueName()}` }, 'Invalid username'],
+      [{ email: '@' }, 'Invalid email'],
+    ] as const) {
+      expect(await server.send('PUT', `/users/${id}`, change)).toEqual({ status: 400, body: { error } });
+    }
   });
 
   it('takes names at their full length, counted in characters', async () => {

@@ -1,5 +1,6 @@
 import type { HttpRequest, HttpResponse } from 'uWebSockets.js';
 import type { RouteOf } from '../../api/registry.js';
+import { isWellFormed } from '../../api/values.js';
 import type { ClickJournal } from '../../journal/writer.js';
 import { Scalar } from '../../memory/counters.js';
 import { Exchange, type ExchangeHost, type ExchangeRoute } from '../http/exchange.js';
@@ -115,6 +116,6 @@ function decodeCode(parameter: string): string | undefined {
       return undefined;
     }
   }
-  const isUsable = code !== '' && code.length <= CODE_MAX && !code.includes('\0') && code.isWellFormed();
+  const isUsable = code !== '' && code.length <= CODE_MAX && isWellFormed(code);
   return isUsable ? code : undefined;
 }

@@ -3,9 +3,10 @@ import { finished } from 'node:stream/promises';
 import type { MessagePort } from 'node:worker_threads';
 import { Busboy } from '@fastify/busboy';
 import { CsvError, parse } from 'csv-parse';
-import { Longest, parseTimestamp, usableEmail, usableName } from '../../api/values.js';
+import { parseTimestamp } from '../../api/timestamps.js';
+import { Longest, usableEmail, usableName } from '../../api/values.js';
 import { CodedError } from '../../errors.js';
-import type { FromTransfer, ImportRequest, ToTransfer } from '../../messages/transfers.js';
+import type { FromTransfer, ImportRequest, RowError, ToTransfer } from '../../messages/transfers.js';
 import { COPY_NULL, copyText } from '../../postgres/copy.js';
 import { errorCodeOf } from '../../postgres/failures.js';
 import { describeError } from '../../runtime/describe-error.js';
@@ -42,9 +43,9 @@ export async function importFromPort({ request, port }: ImportJob): Promise<void
     if (isReceived) send({ kind: 'credit', amount: 0 });
   }, SIGN_OF_LIFE_MS);
   try {
-    const imported = await importUpload(thread, request, port, onReceived);
+    const { imported, skipped } = await importUpload(thread, request, port, onReceived);
     thread.counters.add('importedRows', imported);
-    send({ kind: 'done', imported });
+    send({ kind: 'done', imported, skipped: skipped.count, errors: skipped.errors });
   } catch (error) {
     send(failureOf(thread, request.requestId, error));
   } finally {
@@ -69,11 +70,11 @@ async function importUpload(
   request: ImportJob['request'],
   port: MessagePort,
   onReceived: () => void,
-): Promise<number> {
+): Promise<{ imported: number; skipped: SkippedRows }> {
   const upload = new Upload(request.contentType, port);
   upload.complete.then(onReceived, () => undefined);
   const file = await upload.file;
-  const skipped = new Map<string, number>();
+  const skipped = new SkippedRows();
   const deadlineMs = thread.config.TRANSFER_DEADLINE_MS;
   const imported = await thread.pool.runOnce(deadlineMs, (connection) =>
     importUsers(connection, copyRows(recordBatches(file), skipped), {
@@ -81,19 +82,40 @@ async function importUpload(
       complete: upload.complete,
     }),
   );
-  const skippedRows = [...skipped.values()].reduce((sum, count) => sum + count, 0);
-  thread.counters.add('importSkippedRows', skippedRows);
+  thread.counters.add('importSkippedRows', skipped.count);
   thread.log.info(
-    { request_id: request.requestId, imported, skipped: Object.fromEntries(skipped) },
-    `imported ${imported} user rows, skipped ${skippedRows}`,
+    { request_id: request.requestId, imported, skipped: Object.fromEntries(skipped.byReason) },
+    `imported ${imported} user rows, skipped ${skipped.count}`,
   );
-  return imported;
+  return { imported, skipped };
+}
+
+/** Errors of an answer; more skipped rows are counted only. */
+const MAX_ERRORS = 100;
+
+/** The rows that an import leaves out. */
+class SkippedRows {
+  count = 0;
+  readonly byReason = new Map<string, number>();
+  readonly errors: RowError[] = [];
+
+  add(line: number, error: string): void {
+    this.count += 1;
+    this.byReason.set(error, (this.byReason.get(error) ?? 0) + 1);
+    if (this.errors.length < MAX_ERRORS) this.errors.push({ line, error });
+  }
+}
+
+interface FilePart {
+  readonly bytes: Readable;
+  /** Whether it has no name and, unless bytes come, is what a browser sends where no file was chosen. */
+  readonly isUnnamed: boolean;
 }
 
 /** The multipart body that comes over the port, and the file in it. */
 class Upload {
   /** The part named `file`. */
-  readonly file: Promise<Readable>;
+  readonly file: Promise<FilePart>;
   /** Settles when the whole body was there, and was one. */
   readonly complete: Promise<void>;
 
@@ -109,12 +131,12 @@ class Upload {
     });
     this.file = new Promise((resolve, reject) => {
       let found: Readable | undefined;
-      parser.on('file', (field: string, stream: Readable) => {
+      parser.on('file', (field: string, stream: Readable, fileName: string | undefined) => {
         // An upload that breaks off ends its parts with an error of their own.
         stream.on('error', () => undefined);
         if (field === 'file' && found === undefined) {
           found = stream;
-          resolve(stream);
+          resolve({ bytes: stream, isUnnamed: (fileName ?? '') === '' });
         } else {
           stream.resume();
         }
@@ -150,7 +172,7 @@ function feed(parser: Parser, port: MessagePort): void {
  * The records of a CSV file, the header among them, as arrays of text: all that a piece of the file
  * completes come together, for a turn of the event loop each would take longer than parsing them.
  */
-async function* recordBatches(file: Readable): AsyncGenerator<string[][]> {
+async function* recordBatches(file: FilePart): AsyncGenerator<string[][]> {
   let batch: string[][] = [];
   const take = (): string[][] => {
     const taken = batch;
@@ -160,7 +182,8 @@ async function* recordBatches(file: Readable): AsyncGenerator<string[][]> {
   const parser = parse({
     relax_quotes: true,
     relax_column_count: true,
-    skip_empty_lines: true,
+    // Empty lines come as records, for lines to be counted.
+    skip_empty_lines: false,
     record_delimiter: ['\r\n', '\n', '\r'],
     max_record_size: LARGEST_RECORD_BYTES,
   });
@@ -181,7 +204,7 @@ async function* recordBatches(file: Readable): AsyncGenerator<string[][]> {
 }
 
 /** Strictly UTF-8; a byte order mark is not part of the text. */
-async function* decoded(file: Readable): AsyncGenerator<string> {
+async function* decoded(file: FilePart): AsyncGenerator<string> {
   const decoder = new TextDecoder('utf-8', { fatal: true });
   const decode = (bytes?: Buffer): string => {
     try {
@@ -195,31 +218,37 @@ async function* decoded(file: Readable): AsyncGenerator<string> {
 }
 
 /** A part that breaks off fails here or in the parser, whichever is first; both are the same mistake. */
-async function* wholeParts(file: Readable): AsyncGenerator<Buffer> {
+async function* wholeParts({ bytes, isUnnamed }: FilePart): AsyncGenerator<Buffer> {
+  let isEmpty = true;
   try {
-    for await (const bytes of file) yield bytes as Buffer;
+    for await (const piece of bytes) {
+      isEmpty = false;
+      yield piece as Buffer;
+    }
   } catch (error) {
     throw error instanceof CodedError ? error : new CodedError('INVALID_MULTIPART');
   }
+  if (isEmpty && isUnnamed) throw new CodedError('NO_FILE');
 }
 
-/** Usable rows in COPY's text form; the others are counted by reason. */
-async function* copyRows(
-  batches: AsyncIterable<string[][]>,
-  skipped: Map<string, number>,
-): AsyncGenerator<string> {
+/** Usable rows in COPY's text form; the others are told by their line. */
+async function* copyRows(batches: AsyncIterable<string[][]>, skipped: SkippedRows): AsyncGenerator<string> {
   let columns: Columns | undefined;
   let position = 0;
+  let nextLine = 1;
   let chunk = '';
   for await (const batch of batches) {
     for (const row of batch) {
+      const line = nextLine;
+      nextLine += linesOf(row);
+      if (row.length === 1 && row[0] === '') continue;
       if (columns === undefined) {
         columns = columnsOf(row);
         continue;
       }
       const usable = usableRow(row, columns);
       if (typeof usable === 'string') {
-        skipped.set(usable, (skipped.get(usable) ?? 0) + 1);
+        skipped.add(line, usable);
         continue;
       }
       position += 1;
@@ -232,13 +261,24 @@ async function* copyRows(
   if (chunk !== '') yield chunk;
 }
 
+/** Lines of the file that a row takes: a quoted value may hold line breaks. */
+function linesOf(row: readonly string[]): number {
+  let lines = 1;
+  for (const value of row) {
+    if (value.includes('\n') || value.includes('\r')) lines += value.split(/\r\n|\n|\r/).length - 1;
+  }
+  return lines;
+}
+
 /** The values of a row, or why it is skipped. */
 function usableRow(row: readonly string[], columns: Columns): readonly string[] | string {
   const username = usableName(row[columns.username] ?? '', Longest.username);
-  if (username === undefined) return 'no usable username';
+  if (username === undefined) return 'Invalid or missing username';
   const email = usableEmail(row[columns.email] ?? '');
-  if (email === undefined) return 'no usable email';
-  const createdAt = parseTimestamp(row[columns.createdAt] ?? '') ?? COPY_NULL;
+  if (email === undefined) return 'Invalid or missing email';
+  const createdText = row[columns.createdAt] ?? '';
+  const createdAt = createdText.trim() === '' ? COPY_NULL : parseTimestamp(createdText);
+  if (createdAt === undefined) return 'Invalid created_at';
   return [copyText(username), copyText(email), createdAt];
 }
 
