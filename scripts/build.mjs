@@ -1,28 +1,13 @@
 // Compiles TypeScript to dist/ and copies the SQL migrations beside the code that reads them.
-// With --if-needed nothing happens when dist/ is newer than every source: `npm start` calls it so.
+// With --if-needed nothing happens when dist/ is newer than every source: other scripts call it so.
 import { spawnSync } from 'node:child_process';
-import { cpSync, existsSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { cpSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { isFresh, stamp } from './freshness.mjs';
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
-const stamp = path.join(root, 'dist', '.built');
-const sources = ['src', 'bench', 'csv', 'scripts/build.mjs', 'tsconfig.json', 'tsconfig.build.json'];
-
-function newest(entry) {
-  const stat = statSync(entry, { throwIfNoEntry: false });
-  if (stat === undefined) return 0;
-  if (!stat.isDirectory()) return stat.mtimeMs;
-  return Math.max(stat.mtimeMs, ...readdirSync(entry).map((name) => newest(path.join(entry, name))));
-}
-
-function isFresh() {
-  // An image holds dist/ without src/: there is nothing to build from, and nothing to build.
-  if (!existsSync(path.join(root, 'src'))) return true;
-  const built = statSync(stamp, { throwIfNoEntry: false });
-  return built !== undefined && sources.every((name) => newest(path.join(root, name)) <= built.mtimeMs);
-}
 
 if (process.argv.includes('--if-needed') && isFresh()) process.exit(0);
 

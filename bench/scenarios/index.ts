@@ -7,6 +7,7 @@ import { redirectHit, redirectPipelined, redirectServers } from './redirect-hit.
 import { redirectMiss } from './redirect-miss.js';
 import { redirectRate } from './redirect-rate.js';
 import { redirectSustained } from './redirect-sustained.js';
+import { restart } from './restart.js';
 import { shorten } from './shorten.js';
 import { start } from './start.js';
 import { threads } from './threads.js';
@@ -25,5 +26,6 @@ export const scenarios: readonly Scenario[] = [
   list,
   memory,
   start,
+  restart,
   threads,
 ];

@@ -1,12 +1,12 @@
 import { spawn } from 'node:child_process';
 import { rmSync } from 'node:fs';
-import { createServer } from 'node:net';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { makeFolder } from '../data/database.js';
 import { codeOf } from '../data/links.js';
 import { ask } from '../load/ask.js';
 import { requestText } from '../load/connection.js';
+import { freePort } from '../load/port.js';
 import { median } from '../measure/statistics.js';
 import type { Scenario, Subject } from '../scenario.js';
 
@@ -99,15 +99,4 @@ async function timeStart({ root }: Subject, databaseUrl: string, code: string): 
     await exit;
     rmSync(dataDir, { recursive: true, force: true });
   }
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const probe = createServer();
-    probe.once('error', reject);
-    probe.listen(0, '127.0.0.1', () => {
-      const address = probe.address();
-      probe.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0));
-    });
-  });
 }

@@ -198,6 +198,9 @@ class Gateway {
 
   receive(message: ToGateway): void {
     switch (message.kind) {
+      case 'listen':
+        this.listen();
+        break;
       case 'worker':
         this.#calls.addWorker(message.port);
         break;
@@ -299,5 +302,4 @@ if (parentPort !== null) {
   process.on('uncaughtException', (error) => gateway.fail(error));
   process.on('unhandledRejection', (error) => gateway.fail(error));
   port.on('message', (message: ToGateway) => gateway.receive(message));
-  gateway.listen();
 }

@@ -28,6 +28,8 @@ export type Question =
 
 /** From the supervisor to a gateway. */
 export type ToGateway =
+  /** Everything that a request needs is there. */
+  | { readonly kind: 'listen' }
   /** A way to a worker. */
   | { readonly kind: 'worker'; readonly port: MessagePort }
   | { readonly kind: 'barrier'; readonly id: number }

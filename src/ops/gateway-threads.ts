@@ -55,6 +55,8 @@ const CHECK_MS = 5;
 export class GatewayThreads {
   readonly #options: GatewayThreadsOptions;
   readonly #threads = new Set<GatewayThread>();
+  #loading: Promise<unknown> | undefined;
+  #mayListen = false;
   #isStopping = false;
   #restarts = 0;
   #backoffMs = FIRST_BACKOFF_MS;
@@ -71,10 +73,21 @@ export class GatewayThreads {
     return this.#restarts;
   }
 
-  /** Starts as many as configured. @throws when one can't listen. */
-  async start(): Promise<void> {
+  /** Starts as many as configured, which takes a while; none listens before `listen`. */
+  load(): void {
     const { GATEWAY_THREADS } = this.#options.config;
-    await Promise.all(Array.from({ length: GATEWAY_THREADS }, (_, ordinal) => this.#startOne(ordinal)));
+    this.#loading = Promise.all(
+      Array.from({ length: GATEWAY_THREADS }, (_, ordinal) => this.#startOne(ordinal)),
+    );
+    // Heard where it is waited for.
+    this.#loading.catch(() => undefined);
+  }
+
+  /** Lets all of them listen, now that what a request needs is there. @throws when one can't. */
+  async listen(): Promise<void> {
+    this.#mayListen = true;
+    for (const thread of this.#threads) this.#letListen(thread);
+    await this.#loading;
   }
 
   /** Closes the listeners and waits until every open request is answered, or the deadline has passed. */
@@ -99,6 +112,12 @@ export class GatewayThreads {
     return true;
   }
 
+  /** Its ways to the workers come first: no request may find none. */
+  #letListen(thread: GatewayThread): void {
+    this.#options.onStarted(thread);
+    thread.send({ kind: 'listen' });
+  }
+
   #startOne(ordinal: number): Promise<void> {
     const { config, port, shared } = this.#options;
     const { journalId, slot } = this.#options.beginJournal();
@@ -114,11 +133,11 @@ export class GatewayThreads {
     const worker = new Worker(filename, { workerData: data, name: `gateway-${ordinal}` });
     const thread = new GatewayThread(ordinal, journalId, worker);
     this.#threads.add(thread);
+    if (this.#mayListen) this.#letListen(thread);
     return new Promise((resolve, reject) => {
       worker.on('message', (message: FromGateway) => {
         if (message.kind === 'listening') {
           this.#backoffMs = FIRST_BACKOFF_MS;
-          this.#options.onStarted(thread);
           resolve();
         } else if (message.kind === 'failed') {
           reject(new Error(message.message));

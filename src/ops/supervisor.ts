@@ -108,11 +108,6 @@ export class Supervisor {
     });
     teardown.add({ end: (deadlineMs) => endIngest(ingest, deadlineMs, log) });
 
-    const ready = watch.start();
-    // A refusal ends the start; or the server, when it comes while the server runs without a database.
-    ready.catch(onFault);
-    await contact.wait(ready);
-
     const gateways: GatewayThreads = new GatewayThreads({
       config,
       port,
@@ -148,7 +143,15 @@ export class Supervisor {
       // A process that ends with a gateway open is ended by the library, and not gently.
       cut: (deadlineMs) => gateways.close(deadlineMs),
     });
-    await gateways.start();
+    // Threads load while PostgreSQL is prepared; none listens before both are done.
+    gateways.load();
+    const ready = watch.start();
+    // A refusal ends the start; or the server, when it comes while the server runs without a database.
+    ready.catch(onFault);
+    await contact.wait(ready);
+    await workers.ready();
+    await gateways.listen();
+    workers.startBulk();
     ingest.start();
     keepUp(workers, teardown, log);
     return new Supervisor(embedded, watch, contact);
@@ -202,12 +205,16 @@ async function endIngest(ingest: IngestScheduler, deadlineMs: number, log: Logge
   if (pendingClicks > 0) log.warn({ clicks: pendingClicks }, `${pendingClicks} clicks stay in the journal`);
 }
 
+/** At once, for an upgrade may have left indexes to be built; then now and then. */
 function keepUp(workers: Workers, teardown: Teardown, log: Logger): void {
-  const timer = setInterval(() => {
+  const maintain = (): void => {
     workers.maintain().catch((error: unknown) => {
+      if (teardown.hasBegun) return;
       log.warn({ error }, 'the upkeep of the database failed; it is tried again in an hour');
     });
-  }, MAINTENANCE_MS).unref();
+  };
+  maintain();
+  const timer = setInterval(maintain, MAINTENANCE_MS).unref();
   teardown.add({ end: async () => clearInterval(timer) as undefined });
 }
 

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { MessagePort } from 'node:worker_threads';
 import { Piscina } from 'piscina';
@@ -5,7 +6,7 @@ import type { Config, DatabaseAddress } from '../config.js';
 import type { IngestJob, IngestOutcome } from '../messages/ingest.js';
 import type { TransferRequest } from '../messages/transfers.js';
 import type { WorkerData, WorkerRole } from '../workers/thread.js';
-import { planConnections } from './connection-plan.js';
+import { type ConnectionPlan, planConnections } from './connection-plan.js';
 
 export interface WorkersOptions {
   readonly config: Config;
@@ -21,6 +22,9 @@ const filename = fileURLToPath(new URL('../workers/tasks.js', import.meta.url));
 /** Tasks that only wait for PostgreSQL share a thread; this is no limit, connections are. */
 const TASKS_A_THREAD = 10_000;
 
+/** How long a start waits for threads that don't come. */
+const READY_MS = 10_000;
+
 /** A thread that dies again at once is asked for again no faster than this. */
 const FIRST_BACKOFF_MS = 100;
 const MAX_BACKOFF_MS = 5000;
@@ -30,45 +34,72 @@ const MAX_BACKOFF_MS = 5000;
  * own. A thread that dies is replaced by Piscina; what it was doing is rejected.
  */
 export class Workers {
+  readonly #options: WorkersOptions;
+  readonly #plan: ConnectionPlan;
   readonly #interactive: Piscina[];
-  readonly #transfer: Piscina;
-  readonly #ingest: Piscina;
+  #bulk: { readonly transfer: Piscina; readonly ingest: Piscina } | undefined;
   readonly ingestConnections: number;
   #restarts = 0;
   #isClosing = false;
 
   constructor(options: WorkersOptions) {
-    const plan = planConnections(options.config.DATABASE_POOL_MAX, options.config.WORKER_THREADS);
-    const start = (role: WorkerRole, connections: number, tasks?: number): Piscina => {
-      const pool = startPool(options, role, connections, tasks);
-      const onLost = (error?: Error): void => {
-        if (!this.#isClosing) options.onThreadLost(role, error);
-      };
-      pool.on('error', onLost);
-      let backoffMs = FIRST_BACKOFF_MS;
-      pool.on('workerDestroy', () => {
-        if (this.#isClosing) return;
-        this.#restarts += 1;
-        onLost();
-        // Piscina gives up replacing threads once one has died while it started, and would leave what
-        // is queued waiting for ever. A further task makes it start a thread again.
-        setTimeout(() => {
-          if (this.#isClosing) return;
-          pool.run(undefined, { name: 'ready' }).then(
-            () => {
-              backoffMs = FIRST_BACKOFF_MS;
-            },
-            () => undefined,
-          );
-        }, backoffMs).unref();
-        backoffMs = Math.min(MAX_BACKOFF_MS, backoffMs * 2);
-      });
-      return pool;
+    this.#options = options;
+    this.#plan = planConnections(options.config.DATABASE_POOL_MAX, options.config.WORKER_THREADS);
+    this.#interactive = this.#plan.interactive.map((connections) => this.#start('interactive', connections));
+    this.ingestConnections = Math.max(1, this.#plan.ingest);
+  }
+
+  /** When the threads that serve calls are there, or the wait is over: a dead one is being replaced. */
+  async ready(): Promise<void> {
+    const loaded = Promise.allSettled(
+      this.#interactive.map((pool) => pool.run(undefined, { name: 'ready' })),
+    );
+    const patience = new AbortController();
+    await Promise.race([loaded, sleep(READY_MS, undefined, { signal: patience.signal })]);
+    patience.abort();
+  }
+
+  /** Starts the threads that no redirect waits for; else their first task does. */
+  startBulk(): void {
+    this.#bulkPools();
+  }
+
+  #bulkPools(): { readonly transfer: Piscina; readonly ingest: Piscina } {
+    if (this.#bulk === undefined) {
+      if (this.#isClosing) throw new Error('the workers are being closed');
+      const transfer = this.#start('transfer', this.#plan.transfer, this.#plan.transfer);
+      const ingest = this.#plan.ingest === 0 ? transfer : this.#start('ingest', this.#plan.ingest);
+      this.#bulk = { transfer, ingest };
+    }
+    return this.#bulk;
+  }
+
+  #start(role: WorkerRole, connections: number, tasks?: number): Piscina {
+    const options = this.#options;
+    const pool = startPool(options, role, connections, tasks);
+    const onLost = (error?: Error): void => {
+      if (!this.#isClosing) options.onThreadLost(role, error);
     };
-    this.#interactive = plan.interactive.map((connections) => start('interactive', connections));
-    this.#transfer = start('transfer', plan.transfer, plan.transfer);
-    this.#ingest = plan.ingest === 0 ? this.#transfer : start('ingest', plan.ingest);
-    this.ingestConnections = Math.max(1, plan.ingest);
+    pool.on('error', onLost);
+    let backoffMs = FIRST_BACKOFF_MS;
+    pool.on('workerDestroy', () => {
+      if (this.#isClosing) return;
+      this.#restarts += 1;
+      onLost();
+      // Piscina gives up replacing threads once one has died while it started, and would leave what
+      // is queued waiting for ever. A further task makes it start a thread again.
+      setTimeout(() => {
+        if (this.#isClosing) return;
+        pool.run(undefined, { name: 'ready' }).then(
+          () => {
+            backoffMs = FIRST_BACKOFF_MS;
+          },
+          () => undefined,
+        );
+      }, backoffMs).unref();
+      backoffMs = Math.min(MAX_BACKOFF_MS, backoffMs * 2);
+    });
+    return pool;
   }
 
   /** How many threads serve calls; each is to be given a port by each gateway. */
@@ -97,16 +128,16 @@ export class Workers {
 
   async transfer(request: TransferRequest, port: MessagePort): Promise<void> {
     const name = request.kind === 'import' ? 'importFromPort' : 'listToPort';
-    await this.#transfer.run({ request, port }, { name, transferList: [port] });
+    await this.#bulkPools().transfer.run({ request, port }, { name, transferList: [port] });
   }
 
   async ingest(job: IngestJob): Promise<IngestOutcome> {
-    return (await this.#ingest.run(job, { name: 'ingestJournal' })) as IngestOutcome;
+    return (await this.#bulkPools().ingest.run(job, { name: 'ingestJournal' })) as IngestOutcome;
   }
 
   async maintain(): Promise<void> {
-    await this.#ingest.run(undefined, { name: 'maintain' });
-    await this.#transfer.run(undefined, { name: 'buildIndexes' });
+    await this.#bulkPools().ingest.run(undefined, { name: 'maintain' });
+    await this.#bulkPools().transfer.run(undefined, { name: 'buildIndexes' });
   }
 
   /** Ends all threads; what still runs is cut off. */
@@ -116,7 +147,8 @@ export class Workers {
   }
 
   #pools(): Piscina[] {
-    return [...new Set([...this.#interactive, this.#transfer, this.#ingest])];
+    const bulk = this.#bulk === undefined ? [] : [this.#bulk.transfer, this.#bulk.ingest];
+    return [...new Set([...this.#interactive, ...bulk])];
   }
 }
 
