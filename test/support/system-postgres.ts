@@ -25,7 +25,7 @@ export class SystemPostgres {
     this.#exit = new Promise((resolve) => child.once('close', () => resolve()));
   }
 
-  static async start(): Promise<SystemPostgres> {
+  static async start(superuser = 'switchyard'): Promise<SystemPostgres> {
     const folder = makeFolder('system-postgres');
     const cluster = path.join(folder, 'cluster');
     const passwordFile = path.join(folder, 'password');
@@ -42,7 +42,7 @@ export class SystemPostgres {
       path.join(path.dirname(realpathSync(postgres)), 'initdb'),
       [
         `--pgdata=${cluster}`,
-        '--username=switchyard',
+        `--username=${superuser}`,
         `--pwfile=${passwordFile}`,
         '--auth=scram-sha-256',
         '--locale=C.UTF-8',
@@ -62,7 +62,7 @@ export class SystemPostgres {
       ...user,
     });
     closeSync(log);
-    const address = { host: '127.0.0.1', port, database: 'postgres', user: 'switchyard', password: PASSWORD };
+    const address = { host: '127.0.0.1', port, database: 'postgres', user: superuser, password: PASSWORD };
     return new SystemPostgres(address, folder, child);
   }
 
