@@ -10,6 +10,7 @@ import type { BarrierTarget } from '../messages/supervisor.js';
 import { describeError } from '../runtime/describe-error.js';
 import type { Logger } from '../runtime/logger.js';
 import type { ClickTotals } from '../store/clicks.js';
+import { IngestPolicy, type IngestTiming, JournalTurn, type Occasion } from './ingest-policy.js';
 import { JournalFolders } from './journal-folders.js';
 
 export interface IngestSchedulerOptions {
@@ -32,11 +33,7 @@ interface Journal {
   slotIndex: number | undefined;
   /** Whether its writer is alive. */
   isLive: boolean;
-  isRunning: boolean;
-  failures: number;
-  /** Not to be taken in before, by the monotonic clock; a reader who waits may shorten a pause, no more. */
-  pauseUntilMs: number;
-  backoffUntilMs: number;
+  readonly turn: JournalTurn;
   /** Bytes not taken in at the last look, and what its writer had written in all by then. */
   pendingBytes: number;
   writtenBytesThen: number;
@@ -60,8 +57,7 @@ const FOLDER = 'journal';
 const SCAN_MS = 1000;
 /** After a look that found nothing, however urgent: what a reader waits for may be held up by the disk. */
 const IDLE_MS = 5;
-const FIRST_BACKOFF_MS = 50;
-const LONGEST_BACKOFF_MS = 5000;
+const BACKOFF = { firstMs: 50, maxMs: 5000 };
 
 /**
  * Decides which journal is taken in when, in the supervisor; the work itself is a worker's.
@@ -72,6 +68,8 @@ const LONGEST_BACKOFF_MS = 5000;
 export class IngestScheduler {
   readonly #options: IngestSchedulerOptions;
   readonly #folders: JournalFolders;
+  readonly #policy = new IngestPolicy();
+  readonly #timing: IngestTiming;
   readonly #journals = new Map<string, Journal>();
   #waiters: Waiter[] = [];
   #running = 0;
@@ -84,6 +82,8 @@ export class IngestScheduler {
   private constructor(options: IngestSchedulerOptions, folders: JournalFolders) {
     this.#options = options;
     this.#folders = folders;
+    const lingerMs = options.config.CLICK_INGEST_LINGER_MS;
+    this.#timing = { lingerMs, settleMs: IDLE_MS, backoff: BACKOFF };
   }
 
   /** Makes this server's journal folder. @throws when the data folder can't be written. */
@@ -156,10 +156,7 @@ export class IngestScheduler {
 
   /** PostgreSQL is back: there is no reason to wait on account of earlier failures. */
   retryNow(): void {
-    for (const journal of this.#journals.values()) {
-      journal.failures = 0;
-      journal.backoffUntilMs = 0;
-    }
+    for (const { turn } of this.#journals.values()) turn.on('database-back', performance.now());
     this.wake();
   }
 
@@ -216,10 +213,7 @@ export class IngestScheduler {
       slot,
       slotIndex: undefined,
       isLive: false,
-      isRunning: false,
-      failures: 0,
-      pauseUntilMs: 0,
-      backoffUntilMs: 0,
+      turn: new JournalTurn(this.#timing),
       pendingBytes: 0,
       writtenBytesThen: 0,
       totals: slot === undefined ? undefined : { clicks: 0, dropped: 0, rejected: 0, unreadable: 0 },
@@ -251,27 +245,18 @@ export class IngestScheduler {
   #pump(): void {
     if (this.#isClosing || this.#options.state.database !== Database.UP) return;
     const now = performance.now();
-    const waiting = [...this.#journals.values()].filter((journal) => !journal.isRunning && hasWork(journal));
-    const ready = waiting.filter((journal) => this.#earliestMs(journal) <= now);
-    const behind = ({ behindSinceMs }: Journal): number => behindSinceMs ?? Number.MAX_SAFE_INTEGER;
-    ready.sort((one, other) => behind(one) - behind(other));
-    for (const journal of ready) {
-      if (this.#running >= this.#options.parallel) return;
-      void this.#run(journal);
-    }
-    const next = Math.min(...waiting.filter((one) => !one.isRunning).map((one) => this.#earliestMs(one)));
-    if (!Number.isFinite(next)) return;
-    clearTimeout(this.#pumpTimer);
-    this.#pumpTimer = setTimeout(() => this.#pump(), Math.max(1, next - now));
-  }
-
-  #earliestMs(journal: Journal): number {
+    const waiting = [...this.#journals.values()].filter(hasWork);
     const isUrgent = this.#waiters.length > 0 || this.#isDraining;
-    return Math.max(journal.backoffUntilMs, isUrgent ? 0 : journal.pauseUntilMs);
+    const places = this.#options.parallel - this.#running;
+    const { start, againMs } = this.#policy.choose(waiting, places, now, isUrgent);
+    for (const journal of start) void this.#run(journal);
+    if (againMs === undefined) return;
+    clearTimeout(this.#pumpTimer);
+    this.#pumpTimer = setTimeout(() => this.#pump(), Math.max(1, againMs - now));
   }
 
   async #run(journal: Journal): Promise<void> {
-    journal.isRunning = true;
+    journal.turn.on('start', performance.now());
     this.#running += 1;
     const { journalId, folder, slot, isLive } = journal;
     // Before looking how far it is: what is written after the look wakes us.
@@ -280,7 +265,6 @@ export class IngestScheduler {
     const framed = slot?.get('framed') ?? 0;
     const written = isLive ? slot?.written : undefined;
     const outcome = await this.#options.ingest({ journalId, folder, written }).catch(failedOutcome);
-    journal.isRunning = false;
     this.#running -= 1;
     if (outcome.pendingBytes !== undefined) {
       journal.pendingBytes = outcome.pendingBytes;
@@ -333,24 +317,16 @@ export class IngestScheduler {
   }
 
   #failed(journal: Journal, failure: string): void {
-    journal.failures += 1;
-    const backoff = Math.min(LONGEST_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** Math.min(journal.failures, 10));
-    journal.backoffUntilMs = performance.now() + backoff * (0.5 + Math.random() / 2);
+    journal.turn.on('failed', performance.now());
     if (this.#hasFailed) return;
     this.#hasFailed = true;
     this.#options.log.warn({ failure }, `click ingest waits, clicks stay in the journal: ${failure}`);
   }
 
   #succeeded(journal: Journal, outcome: IngestOutcome): void {
-    const now = Date.now();
-    journal.failures = 0;
-    const hasFoundNothing = outcome.isAtEnd && !outcome.isGone;
-    journal.backoffUntilMs = hasFoundNothing ? performance.now() + IDLE_MS : 0;
-    // While nobody waits, a pause lets clicks gather: fewer transactions for the same clicks.
-    const lingerMs = this.#options.config.CLICK_INGEST_LINGER_MS;
-    journal.pauseUntilMs = outcome.hasMore ? 0 : performance.now() + lingerMs;
+    journal.turn.on(occasionOf(outcome), performance.now());
     const isBehind = outcome.hasMore || (journal.slot?.pending ?? 0) > 0;
-    journal.behindSinceMs = isBehind ? (outcome.newestMs ?? journal.behindSinceMs ?? now) : undefined;
+    journal.behindSinceMs = isBehind ? (outcome.newestMs ?? journal.behindSinceMs ?? Date.now()) : undefined;
     if (!this.#hasFailed) return;
     this.#hasFailed = false;
     this.#options.log.info('click ingest goes on');
@@ -378,6 +354,11 @@ export class IngestScheduler {
 
 function sumOf({ clicks, dropped, rejected, unreadable }: ClickTotals): number {
   return clicks + dropped + rejected + unreadable;
+}
+
+function occasionOf(outcome: IngestOutcome): Occasion {
+  if (outcome.isAtEnd && !outcome.isGone) return 'at-end';
+  return outcome.hasMore ? 'more' : 'done';
 }
 
 function hasWork(journal: Journal): boolean {
