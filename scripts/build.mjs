@@ -5,11 +5,13 @@ import { cpSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { adaptLibrary } from './adapt-library.mjs';
 import { isFresh, stamp } from './freshness.mjs';
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
 
 if (process.argv.includes('--if-needed') && isFresh()) process.exit(0);
+adaptLibrary();
 
 let compiler;
 try {

@@ -1,7 +1,8 @@
-// Whether dist/ is newer than every source.
+// Whether dist/ is newer than every source, and the packages are as a build leaves them.
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { isAdapted } from './adapt-library.mjs';
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
 const sources = ['src', 'bench', 'csv', 'scripts/build.mjs', 'tsconfig.json', 'tsconfig.build.json'];
@@ -18,6 +19,7 @@ function newest(entry) {
 export function isFresh() {
   // An image holds dist/ without src/: there is nothing to build from, and nothing to build.
   if (!existsSync(path.join(root, 'src'))) return true;
+  if (!isAdapted()) return false;
   const built = statSync(stamp, { throwIfNoEntry: false });
   return built !== undefined && sources.every((name) => newest(path.join(root, name)) <= built.mtimeMs);
 }

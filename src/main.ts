@@ -52,10 +52,9 @@ async function requireGatewayLibrary(): Promise<void> {
     process.env.UWS_HTTP_MAX_HEADERS_SIZE = String(MAX_HEAD_BYTES);
     await import('uWebSockets.js');
   } catch {
-    const need = process.versions.modules === '115' ? '2.27' : '2.38';
     throw new StartError(
       Exit.FAULT,
-      `uWebSockets.js does not load here: it needs Node 20, 22, 24 or 25 (this is ${process.version}) and, on Linux, glibc ${need} or newer`,
+      `uWebSockets.js does not load here: it needs Node 20, 22, 24 or 25 (this is ${process.version}) and, on Linux, glibc 2.36 or newer`,
     );
   }
 }

@@ -152,6 +152,7 @@ class Gateway {
       waitingMax: config.TRANSFER_WAITING_MAX,
       importMaxBytes: config.IMPORT_MAX_BYTES,
     });
+    setTimeouts(this.#app, config);
     // biome-ignore lint/suspicious/useIterableCallbackReturn: not an array's filter, but uWebSockets.js's hook
     this.#app.filter((response, change) => {
       if (Number(change) > 0) this.#connected(response);
@@ -285,6 +286,24 @@ class Gateway {
   #logFault(error: unknown, exchange: Exchange): void {
     this.#log.error({ error, request_id: exchange.requestId }, `${exchange.method} ${exchange.path} failed`);
   }
+}
+
+/** For a head or a further piece of a body to come, in seconds; of bodies `Bodies` and `Transfers` know better. */
+const IDLE_SECONDS = 16;
+/** The library's clock ticks every 4 s, and counts up to 240. */
+const MARGIN_SECONDS = 8;
+const MOST_SECONDS = 240;
+
+/** Connections that say nothing, or read nothing, are closed by the library: after our own deadlines. */
+function setTimeouts(app: unknown, config: Config): void {
+  // The declarations lack both.
+  const timeouts = app as {
+    setIdleTimeout(seconds: number): void;
+    setResponseTimeout(seconds: number): void;
+  };
+  timeouts.setIdleTimeout(IDLE_SECONDS);
+  const stallSeconds = Math.ceil(config.TRANSFER_STALL_MS / 1000) + MARGIN_SECONDS;
+  timeouts.setResponseTimeout(Math.min(MOST_SECONDS, stallSeconds));
 }
 
 function visitReader(config: Config): VisitReader | undefined {

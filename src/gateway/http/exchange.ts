@@ -71,7 +71,7 @@ export class Exchange {
     this.#headers = route.headers.map((name) => req.getHeader(name));
     this.host = route.usesOrigin === true ? req.getHeader('host') : '';
     this.forwardedProto = route.usesOrigin === true ? req.getHeader('x-forwarded-proto') : '';
-    this.parameter = route.template.includes(':') ? req.getParameter(0) : '';
+    this.parameter = route.template.includes(':') ? (req.getParameter(0) ?? '') : '';
     shared.open += 1;
     // Without this the process would be ended by a client that goes away.
     res.onAborted(() => this.#onAborted());

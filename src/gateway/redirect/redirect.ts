@@ -70,7 +70,7 @@ export class Redirect {
   get(res: HttpResponse, req: HttpRequest): void {
     const turn = this.#turn;
     if (!turn.isOpen) turn.begin();
-    const link = this.#cache.lookup(req.getParameter(0), turn.nowSeconds);
+    const link = this.#cache.lookup(req.getParameter(0) as string, turn.nowSeconds);
     if (link === undefined || isPrefetch(req)) {
       this.visit(res, req, '/:short_code');
       return;
