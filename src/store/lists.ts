@@ -31,6 +31,7 @@ export function selectList(
       (window === undefined ? '' : ` LIMIT ${window.limit} OFFSET ${window.offset}`),
     values: given.map(([, value]) => value),
     maxRows: isPaged(paging) ? window?.limit : undefined,
+    skippedRows: window?.offset ?? 0,
   };
 }
 

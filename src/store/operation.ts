@@ -63,6 +63,8 @@ export interface ListSelect {
   readonly values: readonly unknown[];
   /** Rows that it can have, where that is known beforehand. */
   readonly maxRows: number | undefined;
+  /** Rows before its first, which PostgreSQL reads all the same. */
+  readonly skippedRows: number;
 }
 
 export type Operation<Input> =

@@ -11,8 +11,14 @@ import type {
 /** A whole list up to this length is one answer; a longer one is streamed. */
 export const SHORT_LIST_ROWS = 500;
 
-/** A page up to this size is one answer. */
+/** A page up to this size is one answer, unless it lies deep in its list. */
 const MAX_CALL_PAGE = 1000;
+
+/**
+ * What skips more rows than that keeps a connection for as long as it takes to read them: it has its share
+ * among the transfers, and no miss or create waits for it.
+ */
+const MAX_CALL_OFFSET = 10_000;
 
 export type SingleOperation =
   | ReadOperation<unknown>
@@ -37,8 +43,9 @@ async function listShort(
   { table, select }: ListOperation<unknown>,
   input: unknown,
 ): Promise<CallAnswer> {
-  const { text, values, maxRows } = select(input, SHORT_LIST_ROWS + 1);
-  if (maxRows !== undefined && maxRows > MAX_CALL_PAGE) return { ok: false, error: 'LIST_TOO_LONG' };
+  const { text, values, maxRows, skippedRows } = select(input, SHORT_LIST_ROWS + 1);
+  const isHeavy = (maxRows !== undefined && maxRows > MAX_CALL_PAGE) || skippedRows > MAX_CALL_OFFSET;
+  if (isHeavy) return { ok: false, error: 'LIST_TOO_LONG' };
   const { rows } = await connection.query<(string | null)[]>({
     text,
     values: [...values],

@@ -132,7 +132,7 @@ export class CallServer {
         this.#begin(work);
         continue;
       }
-      const long = this.#busyWithLong < Math.max(1, pool.max - 1) ? this.#long.shift() : undefined;
+      const long = this.#busyWithLong < Math.max(1, pool.max - 1) ? this.#nextLong() : undefined;
       if (long === undefined) return;
       this.#busyWithLong += 1;
       this.#begin(async () => {
@@ -184,6 +184,13 @@ export class CallServer {
       if (isStillWanted(wanted)) return () => this.#perform(wanted);
     }
     return undefined;
+  }
+
+  #nextLong(): QueuedSingle | undefined {
+    for (;;) {
+      const queued = this.#long.shift();
+      if (queued === undefined || isStillWanted(queued)) return queued;
+    }
   }
 
   async #resolve(batch: readonly QueuedResolve[]): Promise<void> {
