@@ -1,11 +1,46 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { forwardedHeaders, reservedWords, routeWords } from '../../src/api/registry.js';
+import { describeSettings } from '../../src/config.js';
 import { root } from '../support/compose.js';
 import { checkNginx } from '../support/nginx.js';
 import { run } from '../support/program.js';
 import { describeWith, toolPath } from '../support/tools.js';
+
+const template = (name: string): string =>
+  readFileSync(path.join(root, 'ops/nginx/templates', `${name}.template`), 'utf8');
+
+describe('the Nginx configuration and the registry of routes agree', () => {
+  it.each(forwardedHeaders)('on the header %s, of at least %i characters', (name, maxLength) => {
+    const line = new RegExp(`^proxy_set_header ${name} \\$(\\w+);$`, 'im').exec(template('headers.inc'));
+    expect(line).not.toBeNull();
+    const variable = line?.[1] ?? '';
+    // Its own values are bounded already: the visitor's address and scheme, and the request's id.
+    if (!variable.startsWith('forwarded_')) return;
+    const map = new RegExp(`\\$${variable} \\{\\n[^}]*?\\{[01],(\\d+)\\}`).exec(template('11-headers.conf'));
+    expect(Number(map?.[1])).toBeGreaterThanOrEqual(Math.min(maxLength, 512));
+  });
+
+  it('on what is no short code', () => {
+    const [, words = ''] = /location ~ "\^\/\(\?!\(\?:([\w|-]+)\)\/\?\$\)/.exec(template('routes.inc')) ?? [];
+    const listed = new Set(words.split('|'));
+    expect(routeWords.filter((word) => !listed.has(word) && /^[\w-]+$/.test(word))).toEqual([]);
+    // Nothing but a reserved word, for a code that is one of these would lose its redirect.
+    const known = new Set([...reservedWords, 'keys', 'stats', 'docs']);
+    expect([...listed].filter((word) => !known.has(word))).toEqual([]);
+  });
+
+  it('on the sizes of bodies: Nginx refuses none that the server takes', () => {
+    const fallback = (name: string): number =>
+      Number(describeSettings().find((one) => one.name === name)?.fallback);
+    expect(fallback('BODY_MAX_BYTES')).toBeLessThanOrEqual(10 * 1024 * 1024);
+    expect(template('10-http.conf')).toContain('client_max_body_size 10m;');
+    expect(fallback('IMPORT_MAX_BYTES')).toBeLessThanOrEqual(1024 ** 3);
+    expect(template('routes.inc')).toContain('client_max_body_size 1g;');
+  });
+});
 
 describeWith('nginx', 'openssl')('the Nginx configuration', () => {
   let folder: string;
