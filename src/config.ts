@@ -214,6 +214,16 @@ export const settings = z.object({
   ),
 
   CHAOS_TOKEN: z.string().optional().describe('Token of GET /chaos; unset: always 401'),
+  CERTIFICATE_FILE: z
+    .string()
+    .optional()
+    .describe(
+      'A certificate in PEM, such as the proxy’s: a metric says when it expires, and an alert before',
+    ),
+  BACKUP_DIR: z
+    .string()
+    .optional()
+    .describe('Folder of backups: a metric says how old the newest is, and an alert when it is too old'),
   LOG_LEVEL: logLevel('info').describe(
     'trace, debug, info, warn, error, fatal or silent; also warning, critical and off. Read again on SIGHUP',
   ),

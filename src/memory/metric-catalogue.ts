@@ -172,6 +172,22 @@ export const serverMetrics = {
     'switchyard_log_lines_dropped_total',
     'Log lines that the output did not take: full, slow or gone',
   ),
+  memoryLimit: gauge(
+    'switchyard_memory_limit_bytes',
+    'Memory that the process may use: of its container, or all',
+  ),
+  diskFree: gauge('switchyard_disk_free_bytes', 'Bytes free for us on the disk of a folder', {
+    labels: ['folder'],
+  }),
+  diskSize: gauge('switchyard_disk_size_bytes', 'Size of the disk of a folder', { labels: ['folder'] }),
+  certificateExpires: gauge(
+    'switchyard_certificate_expires_timestamp_seconds',
+    'When CERTIFICATE_FILE expires; 0 without one, 1 when it can’t be read',
+  ),
+  lastBackup: gauge(
+    'switchyard_last_backup_timestamp_seconds',
+    'Time of the newest file in BACKUP_DIR; 0 without a folder, 1 when there is none in it',
+  ),
   threads: gauge('switchyard_threads', 'Threads that are alive', ofKind),
   threadsWanted: gauge('switchyard_threads_wanted', 'Threads that should be alive', ofKind),
   threadRestarts: counter('switchyard_thread_restarts_total', 'Threads that died and were replaced', ofKind),

@@ -7,6 +7,7 @@ import type { GatewayThreads } from './gateway-threads.js';
 import type { IngestScheduler } from './ingest-scheduler.js';
 import type { LogHub } from './log-hub.js';
 import { byThreadKind, type ServerReadings } from './samples.js';
+import { memoryLimit, type Surroundings } from './surroundings.js';
 import type { Workers } from './worker-threads.js';
 
 export interface ReadParts {
@@ -19,6 +20,7 @@ export interface ReadParts {
   readonly gateways: GatewayThreads;
   readonly workers: Workers;
   readonly logs: LogHub;
+  readonly surroundings: Surroundings;
 }
 
 /** How each metric of the server as a whole is read; the catalogue says what there is. */
@@ -31,6 +33,7 @@ export function readingsOf({
   gateways,
   workers,
   logs,
+  surroundings,
 }: ReadParts): ServerReadings {
   return {
     buildInfo: () => [{ labels: { version: packageVersion(), node: process.version }, value: 1 }],
@@ -47,5 +50,12 @@ export function readingsOf({
     threadsWanted: () => byThreadKind(config.GATEWAY_THREADS, workers.threads.wanted),
     threadRestarts: () => byThreadKind(gateways.restarts, workers.restarts),
     logLinesDropped: () => logs.droppedLines,
+    memoryLimit,
+    diskFree: () =>
+      surroundings.disks.map(({ folder, freeBytes }) => ({ labels: { folder }, value: freeBytes })),
+    diskSize: () =>
+      surroundings.disks.map(({ folder, sizeBytes }) => ({ labels: { folder }, value: sizeBytes })),
+    certificateExpires: () => surroundings.certificateExpires,
+    lastBackup: () => surroundings.lastBackup,
   };
 }

@@ -22,6 +22,7 @@ import type { LogHub } from './log-hub.js';
 import { Metrics } from './metrics.js';
 import { Questions } from './questions.js';
 import { readingsOf } from './server-readings.js';
+import { Surroundings } from './surroundings.js';
 import { Workers } from './worker-threads.js';
 
 const MAINTENANCE_MS = 3_600_000;
@@ -125,7 +126,24 @@ export class Supervisor {
       onStarted: (gateway) => messages.connectToWorkers(gateway),
       onMessage: (gateway, message) => messages.receive(gateway, message),
     });
-    const readings = readingsOf({ config, state, clients, watch, ingest, gateways, workers, logs });
+    const surroundings = new Surroundings({
+      folders: { data: config.DATA_DIR, journal: ingest.folder },
+      certificateFile: config.CERTIFICATE_FILE,
+      backupFolder: config.BACKUP_DIR,
+    });
+    void surroundings.start();
+    teardown.add({ end: async () => surroundings.stop() as undefined });
+    const readings = readingsOf({
+      config,
+      state,
+      clients,
+      watch,
+      ingest,
+      gateways,
+      workers,
+      logs,
+      surroundings,
+    });
     const messages = new GatewayMessages({
       workers,
       ingest,

@@ -44,7 +44,7 @@ export function markFolder(folder: string): string {
   const descriptor = openSync(
     path.join(folder, IDENTITY_FILE),
     constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_NOFOLLOW | constants.O_NONBLOCK,
-    0o640,
+    0o600,
   );
   try {
     writeFileSync(descriptor, `${JSON.stringify({ id, ...placeOf(folder, descriptor) })}\n`);
