@@ -8,6 +8,7 @@ import { destroy } from '../postgres/cancel.js';
 import { isConnectionLoss, sqlStateOf } from '../postgres/failures.js';
 import { type Connection, clientOptions } from '../postgres/pool.js';
 import { isStatementMode, sharesBackends } from '../postgres/pooler.js';
+import { Backoff } from '../runtime/backoff.js';
 import { UnusableDatabaseError } from '../store/migrate.js';
 
 const CHANNEL = 'switchyard_invalidation';
@@ -36,8 +37,7 @@ export type DatabaseChange =
 
 /** How often it is proved that a notification arrives; in between, that the connection is alive. */
 const ECHO_EVERY_MS = 10_000;
-const FIRST_BACKOFF_MS = 20;
-const MAX_BACKOFF_MS = 1000;
+const BACKOFF = { firstMs: 40, maxMs: 1000 };
 const GOODBYE_MS = 500;
 /** pg_stat_activity, LISTEN and the heartbeat all stand on this one. */
 const APPLICATION_NAME = 'switchyard listen';
@@ -106,21 +106,19 @@ export class DatabaseWatch {
   }
 
   async #watch(): Promise<void> {
-    let backoffMs = FIRST_BACKOFF_MS;
+    const backoff = new Backoff(BACKOFF);
     while (!this.#isStopped) {
       let client: pg.Client;
       try {
         client = await this.#connect();
-        backoffMs = FIRST_BACKOFF_MS;
+        backoff.reset();
       } catch (error) {
         if (this.#isFatal(error)) {
           this.#first?.reject(error);
           return;
         }
         this.#failedToConnect(error as Error);
-        // Jitter, so that the servers of one database do not come back at the same moment.
-        await this.#pause(backoffMs * (0.5 + Math.random()));
-        backoffMs = Math.min(MAX_BACKOFF_MS, backoffMs * 2);
+        await this.#pause(backoff.next());
         await this.#options.revive().catch(() => undefined);
         continue;
       }

@@ -4,6 +4,7 @@ import { Worker } from 'node:worker_threads';
 import type { Config } from '../config.js';
 import type { GatewayData } from '../gateway/gateway.js';
 import type { FromGateway, ToGateway } from '../messages/supervisor.js';
+import { Backoff } from '../runtime/backoff.js';
 import { describeError } from '../runtime/describe-error.js';
 import type { Logger } from '../runtime/logger.js';
 
@@ -47,8 +48,7 @@ export class GatewayThread {
 const filename = fileURLToPath(new URL('../gateway/gateway.js', import.meta.url));
 
 /** A gateway that dies again at once is started again no faster than this. */
-const FIRST_BACKOFF_MS = 100;
-const MAX_BACKOFF_MS = 5000;
+const BACKOFF = { firstMs: 100, maxMs: 5000 };
 const CHECK_MS = 5;
 
 /** All gateway threads: started, replaced when one dies, drained and closed at the end. */
@@ -59,7 +59,7 @@ export class GatewayThreads {
   #mayListen = false;
   #isStopping = false;
   #restarts = 0;
-  #backoffMs = FIRST_BACKOFF_MS;
+  readonly #backoff = new Backoff(BACKOFF);
 
   constructor(options: GatewayThreadsOptions) {
     this.#options = options;
@@ -137,7 +137,7 @@ export class GatewayThreads {
     return new Promise((resolve, reject) => {
       worker.on('message', (message: FromGateway) => {
         if (message.kind === 'listening') {
-          this.#backoffMs = FIRST_BACKOFF_MS;
+          this.#backoff.reset();
           resolve();
         } else if (message.kind === 'failed') {
           reject(new Error(message.message));
@@ -163,11 +163,9 @@ export class GatewayThreads {
   #replace(ordinal: number, code: number): void {
     this.#restarts += 1;
     this.#options.log.error({ code }, `gateway-${ordinal} ended with ${code}: another one takes its place`);
-    const backoffMs = this.#backoffMs;
-    this.#backoffMs = Math.min(MAX_BACKOFF_MS, backoffMs * 2);
     setTimeout(() => {
       // One that can't listen ends, and comes back here.
       if (!this.#isStopping) this.#startOne(ordinal).catch(() => undefined);
-    }, backoffMs);
+    }, this.#backoff.next());
   }
 }

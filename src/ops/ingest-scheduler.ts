@@ -272,12 +272,12 @@ export class IngestScheduler {
     }
     this.#account(journal, outcome);
     if (outcome.isAtEnd) {
-      this.#missMissing(journal, framed);
+      this.#accountMissing(journal, framed);
       journal.clearedTo = Math.max(journal.clearedTo, written?.segment ?? 0);
     }
     if (outcome.failure !== undefined) this.#failed(journal, outcome.failure);
     else this.#succeeded(journal, outcome);
-    if (outcome.isGone && !isLive) this.#bury(journal);
+    if (outcome.isGone && !isLive) this.#forget(journal);
     this.#settleWaiters();
     this.#pump();
   }
@@ -300,7 +300,7 @@ export class IngestScheduler {
   }
 
   /** All that was there has been read, and yet more was written: somebody has removed a file. */
-  #missMissing(journal: Journal, framed: number): void {
+  #accountMissing(journal: Journal, framed: number): void {
     const { slot, totals } = journal;
     if (slot === undefined || totals === undefined) return;
     const accounted = slot.get('ingested') + totals.unreadable + journal.missing;
@@ -333,7 +333,7 @@ export class IngestScheduler {
   }
 
   /** Nothing is left of a journal: what its gateway accepted and never wrote died with it. */
-  #bury(journal: Journal): void {
+  #forget(journal: Journal): void {
     this.#journals.delete(journal.journalId);
     const lost = journal.slot?.pending ?? 0;
     if (lost > 0) this.#lose(journal, lost, 'were lost with a gateway’s last turn');

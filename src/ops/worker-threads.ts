@@ -5,6 +5,7 @@ import { Piscina } from 'piscina';
 import type { Config, DatabaseAddress } from '../config.js';
 import type { IngestJob, IngestOutcome } from '../messages/ingest.js';
 import type { TransferRequest } from '../messages/transfers.js';
+import { Backoff } from '../runtime/backoff.js';
 import type { WorkerData, WorkerRole } from '../workers/thread.js';
 import { type ConnectionPlan, planConnections } from './connection-plan.js';
 
@@ -26,8 +27,7 @@ const TASKS_A_THREAD = 10_000;
 const READY_MS = 10_000;
 
 /** A thread that dies again at once is asked for again no faster than this. */
-const FIRST_BACKOFF_MS = 100;
-const MAX_BACKOFF_MS = 5000;
+const BACKOFF = { firstMs: 100, maxMs: 5000 };
 
 /**
  * The worker threads: one Piscina pool for each kind of work, each thread with connections of its
@@ -81,7 +81,7 @@ export class Workers {
       if (!this.#isClosing) options.onThreadLost(role, error);
     };
     pool.on('error', onLost);
-    let backoffMs = FIRST_BACKOFF_MS;
+    const backoff = new Backoff(BACKOFF);
     pool.on('workerDestroy', () => {
       if (this.#isClosing) return;
       this.#restarts += 1;
@@ -92,12 +92,11 @@ export class Workers {
         if (this.#isClosing) return;
         pool.run(undefined, { name: 'ready' }).then(
           () => {
-            backoffMs = FIRST_BACKOFF_MS;
+            backoff.reset();
           },
           () => undefined,
         );
-      }, backoffMs).unref();
-      backoffMs = Math.min(MAX_BACKOFF_MS, backoffMs * 2);
+      }, backoff.next()).unref();
     });
     return pool;
   }

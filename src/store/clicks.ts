@@ -1,4 +1,4 @@
-import type { JournalPosition } from '../journal/position.js';
+import { comparePositions, type JournalPosition } from '../journal/position.js';
 import { copyInto } from '../postgres/copy.js';
 import { retryDecisionOf } from '../postgres/failures.js';
 import { type Connection, rowsOf, type Statement } from '../postgres/pool.js';
@@ -124,9 +124,15 @@ export async function ingestClicks<Click>(
   batch: ClickBatch<Click>,
   isCareful = false,
 ): Promise<IngestResult<Click>> {
+  const { from, to } = batch;
+  if (comparePositions(from, to) >= 0) {
+    throw new Error(
+      `a batch of ${batch.journalId} ends where it begins, or before: ${JSON.stringify({ from, to })}`,
+    );
+  }
   const [locked] = await rowsOf<CheckpointValues>(connection, lockStatement, [batch.journalId]);
   const checkpoint = toCheckpoint(locked ?? NOTHING_YET);
-  if (checkpoint.segment !== batch.from.segment || checkpoint.offset !== batch.from.offset) {
+  if (comparePositions(checkpoint, from) !== 0) {
     return { done: false, checkpoint };
   }
   const kept = await onExistingLinks(connection, batch);
