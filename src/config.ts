@@ -273,7 +273,9 @@ export function parseConfig(environment: Readonly<Record<string, string | undefi
 
 /** Reads the process's environment over an optional `.env` file in the working directory. */
 export function loadConfig(): Config {
-  const fromFile = existsSync('.env') ? parseEnv(readFileSync('.env', 'utf8')) : {};
+  // A byte-order mark would be taken for a part of the first name.
+  const file = existsSync('.env') ? readFileSync('.env', 'utf8').replace(/^\uFEFF/, '') : '';
+  const fromFile = parseEnv(file);
   const fromProcess = Object.fromEntries(Object.entries(process.env).filter(([, value]) => value !== ''));
   return parseConfig({ ...fromFile, ...fromProcess });
 }

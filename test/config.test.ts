@@ -1,5 +1,14 @@
-import { describe, expect, it } from 'vitest';
-import { ConfigError, describeSettings, givenDatabase, parseConfig, settings } from '../src/config.js';
+import { rmSync, writeFileSync } from 'node:fs';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import {
+  ConfigError,
+  describeSettings,
+  givenDatabase,
+  loadConfig,
+  parseConfig,
+  settings,
+} from '../src/config.js';
+import { makeFolder } from './support/folders.js';
 
 describe('settings', () => {
   it('have defaults that are in their own bounds, and a description each', () => {
@@ -100,5 +109,29 @@ describe('the database', () => {
       database: 'n',
       user: 'switchyard',
     });
+  });
+});
+
+describe('loadConfig', () => {
+  let folder: string;
+  const before = process.cwd();
+
+  beforeEach(() => {
+    folder = makeFolder('env');
+    process.chdir(folder);
+    // The test runner has one of its own.
+    vi.stubEnv('BASE_URL', '');
+  });
+
+  afterEach(() => {
+    process.chdir(before);
+    vi.unstubAllEnvs();
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  it('reads a .env whose first line has a byte-order mark before it', () => {
+    writeFileSync('.env', '\ufeffCACHE_MAX_LINKS=4711\r\nCACHE_MAX_UNKNOWN=42\r\n');
+    const { CACHE_MAX_LINKS, CACHE_MAX_UNKNOWN } = loadConfig();
+    expect([CACHE_MAX_LINKS, CACHE_MAX_UNKNOWN]).toEqual([4711, 42]);
   });
 });
