@@ -1,27 +1,47 @@
-import type { MessagePort } from 'node:worker_threads';
+import { isMainThread, type MessagePort, workerData } from 'node:worker_threads';
+import type { IngestJob, IngestOutcome } from '../messages/ingest.js';
 import { buildMissingIndexes } from '../store/background-indexes.js';
 import { maintainDatabase } from '../store/migrate.js';
 import { CallServer } from './calls/server.js';
-import { workerThread } from './thread.js';
+import { takeInJournal } from './ingest/ingest.js';
+import { startWorkerThread, type WorkerData, type WorkerThread } from './thread.js';
+import { type ImportJob, importFromPort as importUsersFromPort } from './transfers/import.js';
+import { type ListJob, listToPort as streamListToPort } from './transfers/list.js';
 
-export { ingestJournal } from './ingest/ingest.js';
 /**
- * The entry of every worker thread: each export is a task that Piscina runs by its name.
+ * The entry of every worker thread: each export is a task that Piscina runs by its name. What the thread
+ * has is made for its first task, and passed to all of them.
  */
-export { importFromPort } from './transfers/import.js';
-export { listToPort } from './transfers/list.js';
-
+let thread: WorkerThread | undefined;
 let calls: CallServer | undefined;
+
+function own(): WorkerThread {
+  if (isMainThread) throw new Error('worker tasks run in worker threads');
+  thread ??= startWorkerThread(workerData as WorkerData);
+  return thread;
+}
+
+export function ingestJournal(job: IngestJob): Promise<IngestOutcome> {
+  return takeInJournal(own(), job);
+}
+
+export function importFromPort(job: ImportJob): Promise<void> {
+  return importUsersFromPort(own(), job);
+}
+
+export function listToPort(job: ListJob): Promise<void> {
+  return streamListToPort(own(), job);
+}
 
 /** Serves one gateway's calls until it closes the port. */
 export async function serveCalls({ port }: { port: MessagePort }): Promise<void> {
-  calls ??= new CallServer(workerThread());
+  calls ??= new CallServer(own());
   await calls.serve(port);
 }
 
 /** The database's upkeep, now and then. */
 export async function maintain(): Promise<void> {
-  const { pool, config } = workerThread();
+  const { pool, config } = own();
   await pool.run(config.DELETE_DEADLINE_MS, maintainDatabase);
 }
 
@@ -30,7 +50,7 @@ const INDEX_DEADLINE_MS = 86_400_000;
 
 /** Builds the indexes that an upgrade left to be built while the server serves. */
 export async function buildIndexes(): Promise<void> {
-  const { pool, log } = workerThread();
+  const { pool, log } = own();
   await pool.runOnce(INDEX_DEADLINE_MS, async (connection) => {
     await connection.query('SET statement_timeout = 0');
     try {
@@ -49,5 +69,5 @@ export async function buildIndexes(): Promise<void> {
 
 /** Says that the thread is there. */
 export function ready(): void {
-  workerThread();
+  own();
 }

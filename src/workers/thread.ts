@@ -1,4 +1,3 @@
-import { isMainThread, workerData } from 'node:worker_threads';
 import type { Config, DatabaseAddress } from '../config.js';
 import { Coherence } from '../memory/coherence.js';
 import { Counters, type ThreadCounters } from '../memory/counters.js';
@@ -53,13 +52,4 @@ export function startWorkerThread(data: WorkerData): WorkerThread {
     onConnectionError: (error) => log.debug({ error }, 'a connection to PostgreSQL broke'),
   });
   return { config, role, pool, coherence: new Coherence(data.coherence), counters, log };
-}
-
-let thread: WorkerThread | undefined;
-
-/** The calling thread's own. */
-export function workerThread(): WorkerThread {
-  if (isMainThread) throw new Error('worker tasks run in worker threads');
-  thread ??= startWorkerThread(workerData as WorkerData);
-  return thread;
 }

@@ -4,7 +4,7 @@ import { retryDecisionOf, sqlStateOf } from '../../postgres/failures.js';
 import { inTransaction } from '../../postgres/pool.js';
 import { describeError } from '../../runtime/describe-error.js';
 import { type ClickTotals, forgetJournal, ingestClicks, readCheckpoint } from '../../store/clicks.js';
-import { type WorkerThread, workerThread } from '../thread.js';
+import type { WorkerThread } from '../thread.js';
 import { copyRows, isCounted } from './click-events.js';
 import { keepRejected, type RejectedFile } from './rejected-clicks.js';
 
@@ -24,12 +24,7 @@ const journals = new Map<string, Known>();
 /** What taking in needs of its surroundings: a worker thread, or the command-line tool. */
 export type IngestContext = Pick<WorkerThread, 'pool' | 'config' | 'counters' | 'log'>;
 
-/** Takes in what a journal has, up to the largest batch. */
-export async function ingestJournal(job: IngestJob): Promise<IngestOutcome> {
-  return takeInJournal(workerThread(), job);
-}
-
-/** As `ingestJournal`, wherever it is run. */
+/** Ingests what a journal has, up to the largest batch. */
 export async function takeInJournal(thread: IngestContext, job: IngestJob): Promise<IngestOutcome> {
   const key = `${job.folder}/${job.journalId}`;
   const known = journals.get(key) ?? { reader: newReader(thread, job), totals: undefined, isStopped: false };

@@ -11,7 +11,7 @@ import { COPY_NULL, copyText } from '../../postgres/copy.js';
 import { errorCodeOf } from '../../postgres/failures.js';
 import { describeError } from '../../runtime/describe-error.js';
 import { importUsers } from '../../store/imports.js';
-import { type WorkerThread, workerThread } from '../thread.js';
+import type { WorkerThread } from '../thread.js';
 
 export interface ImportJob {
   readonly request: ImportRequest;
@@ -29,8 +29,7 @@ const SIGN_OF_LIFE_MS = 1000;
  * Takes in a multipart upload of users as it arrives: parts, text, records, COPY, each waiting for the
  * next, so that memory does not grow with the file. Answers over the port.
  */
-export async function importFromPort({ request, port }: ImportJob): Promise<void> {
-  const thread = workerThread();
+export async function importFromPort(thread: WorkerThread, { request, port }: ImportJob): Promise<void> {
   const send = (message: FromTransfer): void => port.postMessage(message);
   thread.counters.add('transfersActive');
   let isReceived = false;

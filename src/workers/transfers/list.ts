@@ -5,7 +5,7 @@ import { errorCodeOf } from '../../postgres/failures.js';
 import { type Connection, inTransaction, textTypes } from '../../postgres/pool.js';
 import { describeError } from '../../runtime/describe-error.js';
 import { listOf } from '../calls/operations.js';
-import { workerThread } from '../thread.js';
+import type { WorkerThread } from '../thread.js';
 
 export interface ListJob {
   readonly request: ListRequest;
@@ -24,8 +24,10 @@ class ReaderGone extends Error {
  * Streams a list over the port as the pieces of one JSON array, read off a cursor no faster than the
  * reader grants credits.
  */
-export async function listToPort({ request, port }: ListJob): Promise<void> {
-  const { pool, config, counters, log } = workerThread();
+export async function listToPort(
+  { pool, config, counters, log }: WorkerThread,
+  { request, port }: ListJob,
+): Promise<void> {
   const credits = new Credits(port);
   const send = (message: FromTransfer): void => port.postMessage(message);
   counters.add('transfersActive');
