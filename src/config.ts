@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { accessSync, constants, existsSync, readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { parseEnv } from 'node:util';
 import { z } from 'zod';
@@ -90,6 +90,15 @@ function httpUrl() {
     });
 }
 
+function canRead(file: string): boolean {
+  try {
+    accessSync(file, constants.R_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 function headerName() {
   return z
     .string()
@@ -133,6 +142,22 @@ export const settings = z.object({
   HOST: z.string().default('0.0.0.0').describe('Address the gateways listen on'),
   PORT: integer(5000, 0, 65_535).describe('Port the gateways share; 0 takes a free one'),
   BASE_URL: httpUrl().describe('Origin of `short_url`; without it, the request’s Host header'),
+  CODE_LENGTH: integer(6, 4, 32).describe('Characters of a short code that is made'),
+  REDIRECT_STATUS: z
+    .enum(['301', '302', '307', '308'])
+    .default('302')
+    .transform(Number)
+    .describe('Status of a link that is made without one'),
+  BLOCKED_HOSTS: z
+    .string()
+    .optional()
+    .refine((file) => file === undefined || canRead(file), { message: 'must be a file that can be read' })
+    .describe(
+      'File of host names, one a line, that no link may lead to, with their subdomains; read again when it changes',
+    ),
+  BLOCK_PRIVATE_TARGETS: flag(false).describe(
+    'Refuse links to private, loopback and link-local addresses and to localhost',
+  ),
   DATA_DIR: z
     .string()
     .default('./data')

@@ -2,7 +2,7 @@ import uWS from 'uWebSockets.js';
 import { fileURLToPath } from 'node:url';
 import { isMainThread, Worker } from 'node:worker_threads';
 import pg from 'pg';
-import { makeShortCodes } from '../../src/store/short-codes.js';
+import { makeShortCode } from '../../src/store/short-codes.js';
 
 /**
  * The plain way to create a link: one statement that inserts the link and its `created` event, and one
@@ -25,7 +25,7 @@ function serve(): void {
   });
   const create = async (url: string, host: string): Promise<string> => {
     for (;;) {
-      const [code = ''] = makeShortCodes(1);
+      const code = makeShortCode(6);
       const details = JSON.stringify({ short_code: code, original_url: url });
       const { rows } = await pool.query({ name: 'create', text, values: [url, code, details] });
       if (rows.length > 0) {

@@ -1,42 +1,69 @@
 import type { ErrorCode } from '../errors.js';
 import { bodyless } from './defaults.js';
-import { bodyId, filterId, paging, parameter, pathId, text } from './fields.js';
+import { filterId, paging, parameter, pathId } from './fields.js';
+import { changedLink, endsAfterItBegins, newLink, shortenUrl, target } from './link-fields.js';
 import { route, type Z } from './route.js';
-import { targetFault } from './targets.js';
-import { Longest, startsWithHttp } from './values.js';
 
 const link = {
   params: (z: Z) => z.object({ id: pathId(z, 'URL_NOT_FOUND') }),
 } as const;
 
-const title = (z: Z) => text(z, 'INVALID_TITLE', Longest.title);
-const isActive = (z: Z) => z.boolean({ error: 'INVALID_IS_ACTIVE' satisfies ErrorCode });
+/** Refusals that every way of making a link has. */
+const createErrors = [
+  'INVALID_TITLE',
+  'INVALID_IS_ACTIVE',
+  'INVALID_USER_ID',
+  'USER_NOT_FOUND',
+  'INVALID_SHORT_CODE',
+  'SHORT_CODE_RESERVED',
+  'SHORT_CODE_TAKEN',
+  'INVALID_CODE_LENGTH',
+  'INVALID_FIND_IF_EXISTS',
+] as const;
 
-/** Where a link leads. What the contract has one text for is said with that one, other faults by name. */
-function target(z: Z, field: 'original_url' | 'url') {
-  const [error, refused]: readonly ErrorCode[] =
-    field === 'url' ? ['INVALID_URL', 'REFUSED_URL'] : ['INVALID_ORIGINAL_URL', 'REFUSED_ORIGINAL_URL'];
-  return z
-    .string({ error: error as string })
-    .superRefine((value, context) => {
-      const fault = targetFault(value);
-      if (fault === undefined) return;
-      const message = fault.reason === undefined ? error : refused;
-      context.addIssue({ code: 'custom', message: message as string, params: { detail: fault.reason } });
-    })
-    .meta({ format: 'uri', maxLength: Longest.originalUrl });
-}
+/** Refusals of what a link can do besides leading to its target. */
+const optionErrors = [
+  'INVALID_REDIRECT_STATUS',
+  'INVALID_CACHE_SECONDS',
+  'INVALID_VALID_SINCE',
+  'INVALID_EXPIRES_AT',
+  'EXPIRES_BEFORE_VALID',
+  'INVALID_EXPIRED_URL',
+  'REFUSED_EXPIRED_URL',
+  'INVALID_MAX_CLICKS',
+  'INVALID_PASSWORD',
+  'INVALID_FORWARD_QUERY',
+  'INVALID_TAGS',
+  'DOMAIN_UNSUPPORTED',
+  'TARGET_IS_SHORT_LINK',
+  'TARGET_NOT_ALLOWED',
+] as const;
 
-/** What can be said of a new link, whichever route makes it, but for its target. */
-function newLink(z: Z) {
-  return {
-    title: title(z)
-      .nullish()
-      .transform((value) => value ?? ''),
-    is_active: isActive(z).default(true),
-    user_id: bodyId(z, 'INVALID_USER_ID', 'USER_NOT_FOUND'),
-  };
-}
+const change = {
+  path: '/urls/:id',
+  summary: 'changes what is given of a link',
+  scope: 'links:write',
+  performs: 'call',
+  operation: 'updateLink',
+  kind: 'write',
+  ...link,
+  body: (z: Z) => z.object(changedLink(z)),
+  bodyLimit: 'json',
+  headers: ['content-type'],
+  barrier: 'none',
+  usesOrigin: true,
+  status: 200,
+  errors: [
+    'INVALID_JSON',
+    'INVALID_TITLE',
+    'INVALID_IS_ACTIVE',
+    'INVALID_ORIGINAL_URL',
+    'REFUSED_ORIGINAL_URL',
+    'SHORT_CODE_FIXED',
+    ...optionErrors,
+    'URL_NOT_FOUND',
+  ],
+} as const;
 
 export const linkRoutes = [
   route({
@@ -49,21 +76,13 @@ export const linkRoutes = [
     kind: 'write',
     body: (z) =>
       z
-        .object({
-          url: z
-            .unknown()
-            .optional()
-            .transform((value, context): string => {
-              const isAbsent = value === undefined || value === null || value === '';
-              if (typeof value === 'string' && startsWithHttp(value)) return value;
-              const error: ErrorCode = isAbsent ? 'MISSING_URL' : 'URL_SCHEME';
-              context.addIssue({ code: 'custom', message: error });
-              return z.NEVER;
-            })
-            .pipe(target(z, 'url')),
-          ...newLink(z),
-        })
-        .transform(({ url, ...rest }) => ({ ...rest, original_url: url, answer: 'short' as const })),
+        .object({ url: shortenUrl(z), ...newLink(z) })
+        .superRefine(endsAfterItBegins)
+        .transform(({ url, ...rest }) => ({
+          ...rest,
+          original_url: url,
+          answer: 'short' as const,
+        })),
     bodyLimit: 'json',
     noObject: 'MISSING_URL',
     headers: ['content-type'],
@@ -71,16 +90,7 @@ export const linkRoutes = [
     usesOrigin: true,
     status: 201,
     resource: '/urls/:id',
-    errors: [
-      'MISSING_URL',
-      'URL_SCHEME',
-      'INVALID_URL',
-      'REFUSED_URL',
-      'INVALID_TITLE',
-      'INVALID_IS_ACTIVE',
-      'INVALID_USER_ID',
-      'USER_NOT_FOUND',
-    ],
+    errors: ['MISSING_URL', 'URL_SCHEME', 'INVALID_URL', 'REFUSED_URL', ...createErrors, ...optionErrors],
   }),
   route({
     method: 'GET',
@@ -104,6 +114,7 @@ export const linkRoutes = [
     bodyLimit: 'none',
     headers: [],
     barrier: 'counters',
+    usesOrigin: true,
     status: 200,
     errors: ['INVALID_PAGE', 'INVALID_USER_ID', 'INVALID_IS_ACTIVE', 'UNKNOWN_PARAMETER'],
   }),
@@ -117,21 +128,24 @@ export const linkRoutes = [
     kind: 'write',
     body: (z) =>
       z
-        .object({ original_url: target(z, 'original_url'), ...newLink(z) })
+        .object({
+          original_url: target(z, 'INVALID_ORIGINAL_URL', 'REFUSED_ORIGINAL_URL'),
+          ...newLink(z),
+        })
+        .superRefine(endsAfterItBegins)
         .transform((fields) => ({ ...fields, answer: 'link' as const })),
     bodyLimit: 'json',
     headers: ['content-type'],
     barrier: 'none',
+    usesOrigin: true,
     status: 201,
     resource: '/urls/:id',
     errors: [
       'INVALID_JSON',
       'INVALID_ORIGINAL_URL',
       'REFUSED_ORIGINAL_URL',
-      'INVALID_TITLE',
-      'INVALID_IS_ACTIVE',
-      'INVALID_USER_ID',
-      'USER_NOT_FOUND',
+      ...createErrors,
+      ...optionErrors,
     ],
   }),
   route({
@@ -146,37 +160,12 @@ export const linkRoutes = [
     bodyLimit: 'none',
     headers: [],
     barrier: 'counters',
+    usesOrigin: true,
     status: 200,
     errors: ['URL_NOT_FOUND'],
   }),
-  route({
-    method: 'PUT',
-    path: '/urls/:id',
-    summary: 'changes what is given: `title`, `is_active`, `original_url`',
-    scope: 'links:write',
-    performs: 'call',
-    operation: 'updateLink',
-    kind: 'write',
-    ...link,
-    body: (z) =>
-      z.object({
-        title: title(z).optional(),
-        is_active: isActive(z).optional(),
-        original_url: target(z, 'original_url').optional(),
-      }),
-    bodyLimit: 'json',
-    headers: ['content-type'],
-    barrier: 'none',
-    status: 200,
-    errors: [
-      'INVALID_JSON',
-      'INVALID_TITLE',
-      'INVALID_IS_ACTIVE',
-      'INVALID_ORIGINAL_URL',
-      'REFUSED_ORIGINAL_URL',
-      'URL_NOT_FOUND',
-    ],
-  }),
+  route({ ...change, method: 'PUT' }),
+  route({ ...change, method: 'PATCH' }),
   route({
     method: 'DELETE',
     path: '/urls/:id',

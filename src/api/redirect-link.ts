@@ -1,5 +1,7 @@
 /** What a redirect needs of a link; ids are PostgreSQL's own text. */
 export interface RedirectLink {
+  /** The code that was asked for, which may be written otherwise than the link's own. */
+  readonly asked: string;
   readonly shortCode: string;
   readonly urlId: string;
   readonly userId: string | null;
@@ -12,12 +14,13 @@ export interface RedirectLink {
 export type ResolvedLinks = { readonly [Field in keyof RedirectLink]: RedirectLink[Field][] };
 
 export function noLinks(): ResolvedLinks {
-  return { shortCode: [], urlId: [], userId: [], target: [], options: [] };
+  return { asked: [], shortCode: [], urlId: [], userId: [], target: [], options: [] };
 }
 
 export function linkAt(links: ResolvedLinks, index: number): RedirectLink {
-  const { shortCode, urlId, userId, target, options } = links;
+  const { asked, shortCode, urlId, userId, target, options } = links;
   return {
+    asked: asked[index] ?? '',
     shortCode: shortCode[index] ?? '',
     urlId: urlId[index] ?? '',
     userId: userId[index] ?? null,
@@ -26,16 +29,17 @@ export function linkAt(links: ResolvedLinks, index: number): RedirectLink {
   };
 }
 
-/** The links of these codes, of those that were found for more. */
-export function linksOf(links: ResolvedLinks, shortCodes: ReadonlySet<string>): ResolvedLinks {
+/** The links that were found for these codes, of those that were found for more. */
+export function linksOf(links: ResolvedLinks, codes: ReadonlySet<string>): ResolvedLinks {
   const own = noLinks();
-  for (const [index, code] of links.shortCode.entries()) {
-    if (shortCodes.has(code)) addLink(own, linkAt(links, index));
+  for (const [index, code] of links.asked.entries()) {
+    if (codes.has(code)) addLink(own, linkAt(links, index));
   }
   return own;
 }
 
 export function addLink(links: ResolvedLinks, link: RedirectLink): void {
+  links.asked.push(link.asked);
   links.shortCode.push(link.shortCode);
   links.urlId.push(link.urlId);
   links.userId.push(link.userId);

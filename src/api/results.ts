@@ -8,6 +8,8 @@ export type OperationResult =
       readonly body: string;
       /** Of a resource that was made. */
       readonly id?: string;
+      /** Of a link that was made. */
+      readonly shortCode?: string;
       /** What was to be made was there already, and is shown instead. */
       readonly isExisting?: true;
     }

@@ -118,7 +118,7 @@ export class Api {
     } else if (answer.error !== 'LIST_TOO_LONG') {
       exchange.fail(answer.error, answer.detail);
     } else if (!exchange.isOver) {
-      const list = { kind: 'list', ...request, requestId: exchange.requestId } as ListRequest;
+      const list = { kind: 'list', ...request, ...caller } as ListRequest;
       this.#options.transfers.list(exchange, list, headers);
     }
   }

@@ -15,6 +15,9 @@
 const SLOT_BITS = 18;
 const SLOTS = 2 ** SLOT_BITS;
 const EPOCH_CELL = SLOTS;
+/** How many codes were chosen by clients: each may be another spelling of what was looked up before. */
+const CHOSEN_CELL = SLOTS + 1;
+const CELLS = SLOTS + 2;
 
 /** FNV-1a over the code's UTF-16 units, folded to a slot. Every thread must agree on it. */
 export function slotOf(shortCode: string): number {
@@ -30,7 +33,7 @@ export class Coherence {
   readonly #cells: Int32Array;
 
   /** Without a buffer a new table is made; every thread of a server shares one buffer. */
-  constructor(buffer: SharedArrayBuffer = new SharedArrayBuffer((SLOTS + 1) * Int32Array.BYTES_PER_ELEMENT)) {
+  constructor(buffer: SharedArrayBuffer = new SharedArrayBuffer(CELLS * Int32Array.BYTES_PER_ELEMENT)) {
     this.buffer = buffer;
     this.#cells = new Int32Array(buffer);
   }
@@ -45,6 +48,15 @@ export class Coherence {
 
   epoch(): number {
     return this.#cells[EPOCH_CELL] as number;
+  }
+
+  chosenCodes(): number {
+    return this.#cells[CHOSEN_CELL] as number;
+  }
+
+  /** What was found, or not found, under another spelling is looked up anew from now on. */
+  noteChosenCode(): void {
+    Atomics.add(this.#cells, CHOSEN_CELL, 1);
   }
 
   /** No thread of this server serves what it cached of this code from now on. */

@@ -14,6 +14,8 @@ export type ListRequest = {
     readonly operation: Name;
     readonly input: InputFor<Name>;
     readonly requestId: string;
+    /** Where short URLs are for this client; empty where the list names none. */
+    readonly origin: string;
   };
 }[ListName];
 

@@ -91,7 +91,7 @@ async function deleteEvent(
 
 const listEvents: ListOperation<InputFor<'listEvents'>> = {
   kind: 'list',
-  table: events,
+  json: (row) => events.json(row),
   select: (input, limit) =>
     selectList(events.columns, events.name, '"timestamp" DESC, id DESC', input, limit, {
       url_id: input.url_id,

@@ -1,7 +1,6 @@
 import type { OperationResult } from '../api/results.js';
 import type { ErrorCode } from '../errors.js';
 import type { Connection } from '../postgres/pool.js';
-import type { Table } from './table.js';
 
 /** What an operation is told besides its input. */
 export interface OperationContext {
@@ -12,6 +11,19 @@ export interface OperationContext {
   readonly origin: string;
   /** No gateway of this server may serve what it has of this code from now on. */
   readonly invalidate: (shortCode: string) => void;
+  /** A code that a client chose is there: it may be another spelling of what was looked up before. */
+  readonly noteChosenCode: () => void;
+  readonly links: LinkSettings;
+}
+
+/** What the operator has set for links. */
+export interface LinkSettings {
+  /** Characters of a code that is made. */
+  readonly codeLength: number;
+  /** Of a link that says nothing of its status. */
+  readonly redirectStatus: number;
+  /** Whether no link may lead to a host; as URL writes it. */
+  readonly isBlocked: (hostname: string) => boolean;
 }
 
 type Run<Input> = {
@@ -53,7 +65,8 @@ export interface BatchOperation<Input> {
 /** A list: a window of it is one answer if it is short, else it is streamed. */
 export interface ListOperation<Input> {
   readonly kind: 'list';
-  readonly table: Pick<Table<never>, 'json'>;
+  /** A row as the API shows it. */
+  json(row: readonly (string | null)[], shown: { readonly origin: string }): string;
   /** The whole, or the window that was asked for; `limit` of those rows at most. */
   select(input: Input, limit?: number): ListSelect;
 }

@@ -2,16 +2,15 @@ import { randomFillSync } from 'node:crypto';
 import { isReserved } from '../api/registry.js';
 
 const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';
-const LENGTH = 6;
 
 const random = new Uint8Array(4096);
 let used = random.length;
 
-/** Six letters or digits, all equally likely, and not to be guessed. */
-function makeShortCode(): string {
+/** So many letters or digits, all equally likely, and not to be guessed. */
+export function makeShortCode(length: number): string {
   for (;;) {
     let code = '';
-    while (code.length < LENGTH) {
+    while (code.length < length) {
       // 248 is the largest multiple of 62 in a byte: what is above would favour the first letters.
       const byte = nextByte();
       if (byte < 248) code += ALPHABET[byte % ALPHABET.length];
@@ -27,11 +26,4 @@ function nextByte(): number {
   }
   used += 1;
   return random[used - 1] as number;
-}
-
-/** So many codes, each different from the others. */
-export function makeShortCodes(count: number): string[] {
-  const codes = new Set<string>();
-  while (codes.size < count) codes.add(makeShortCode());
-  return [...codes];
 }

@@ -14,6 +14,8 @@ const writers = {
 interface Column {
   readonly as: keyof typeof writers;
   readonly isNullable?: true;
+  /** What it is made of, where it is no column of that name. */
+  readonly sql?: string;
 }
 
 type Columns = Readonly<Record<string, Column>>;
@@ -36,7 +38,9 @@ export class Table<const C extends Columns> {
 
   constructor(name: string, columns: C) {
     this.name = name;
-    this.columns = Object.keys(columns).map(quoted).join(', ');
+    this.columns = Object.entries(columns)
+      .map(([column, { sql }]) => (sql === undefined ? quoted(column) : `${sql} AS ${quoted(column)}`))
+      .join(', ');
     this.#index = Object.fromEntries(Object.keys(columns).map((column, index) => [column, index]));
     this.#writers = Object.entries(columns).map(([column, { as }], index) => ({
       prefix: `${index === 0 ? '{' : ','}${JSON.stringify(column)}:`,

@@ -111,7 +111,7 @@ async function deleteOwnEvents(connection: Connection, userId: string): Promise<
 
 const listUsers: ListOperation<InputFor<'listUsers'>> = {
   kind: 'list',
-  table: users,
+  json: (row) => users.json(row),
   select: (input, limit) => selectList(users.columns, users.name, 'id', input, limit),
 };
 

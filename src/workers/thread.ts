@@ -2,8 +2,10 @@ import type { Config, DatabaseAddress } from '../config.js';
 import { Coherence } from '../memory/coherence.js';
 import { Counters, type ThreadCounters } from '../memory/counters.js';
 import { Pool } from '../postgres/pool.js';
+import { BlockedHosts } from '../runtime/blocked-hosts.js';
 import { createThreadLogger, type Logger } from '../runtime/logger.js';
 import { watchThread } from '../runtime/thread-health.js';
+import type { LinkSettings } from '../store/operation.js';
 
 /** What a worker thread is for; each has connections of its own, so that none waits for another. */
 export type WorkerRole = 'interactive' | 'transfer' | 'ingest';
@@ -27,6 +29,7 @@ export interface WorkerThread {
   readonly coherence: Coherence;
   readonly counters: ThreadCounters;
   readonly log: Logger;
+  readonly linkSettings: LinkSettings;
 }
 
 /** Transactions of an ingest or an import take as long as their rows need. */
@@ -51,5 +54,15 @@ export function startWorkerThread(data: WorkerData): WorkerThread {
     counters,
     onConnectionError: (error) => log.debug({ error }, 'a connection to PostgreSQL broke'),
   });
-  return { config, role, pool, coherence: new Coherence(data.coherence), counters, log };
+  const coherence = new Coherence(data.coherence);
+  return { config, role, pool, coherence, counters, log, linkSettings: linkSettingsOf(config) };
+}
+
+function linkSettingsOf(config: Config): LinkSettings {
+  const blocked = new BlockedHosts(config.BLOCKED_HOSTS, config.BLOCK_PRIVATE_TARGETS);
+  return {
+    codeLength: config.CODE_LENGTH,
+    redirectStatus: config.REDIRECT_STATUS,
+    isBlocked: (hostname) => blocked.has(hostname),
+  };
 }

@@ -90,7 +90,7 @@ describe('POST /urls', () => {
     });
     expect(status).toBe(201);
     const url = body as Url;
-    expect(url).toEqual({
+    expect(url).toMatchObject({
       id: expect.any(Number),
       user_id: user.id,
       short_code: expect.stringMatching(/^[A-Za-z0-9]{6}$/),
@@ -307,7 +307,7 @@ describe('PUT /urls/<id>', () => {
 
   it('leaves the link alone when nothing of it is given', async () => {
     const url = await createUrl(suite.server);
-    expect(await suite.server.send('PUT', `/urls/${url.id}`, { short_code: 'abcdef', id: 5 })).toEqual({
+    expect(await suite.server.send('PUT', `/urls/${url.id}`, { click_count: 9, id: 5 })).toEqual({
       status: 200,
       body: url,
     });

@@ -1,7 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { LinkCache } from '../../src/gateway/redirect/link-cache.js';
-import type { Stamp } from '../../src/gateway/redirect/link-table.js';
+import { type FlightStamp, LinkCache } from '../../src/gateway/redirect/link-cache.js';
 import { Coherence } from '../../src/memory/coherence.js';
 import { Counters } from '../../src/memory/counters.js';
 
@@ -54,7 +53,7 @@ interface Change {
 interface Fill {
   readonly gateway: number;
   readonly code: number;
-  readonly stamp: Stamp;
+  readonly stamp: FlightStamp;
   row: { version: number; gone: boolean } | undefined;
 }
 
@@ -179,7 +178,7 @@ class Model {
     this.#fills.splice(this.#fills.indexOf(fill), 1);
     const cache = this.#caches[fill.gateway] as LinkCache;
     const shortCode = codes[fill.code] ?? '';
-    if (fill.row.gone) cache.fillUnknown(shortCode, fill.stamp, 0);
+    if (fill.row.gone) cache.fillOther(shortCode, fill.stamp, 0);
     else cache.fill({ urlId: '1', userId: null, shortCode, target: String(fill.row.version) }, fill.stamp);
   }
 
@@ -243,10 +242,10 @@ describe('the link cache', () => {
     const coherence = new Coherence();
     const { counters } = new Counters().claim('gateway');
     const cache = new LinkCache({ maxLinks: 10, maxUnknown: 10, unknownMs: 100, coherence, counters });
-    cache.fillUnknown('abcdef', cache.stamp('abcdef'), 1000);
+    cache.fillOther('abcdef', cache.stamp('abcdef'), 1000);
     expect(cache.isUnknown('abcdef', 1099)).toBe(true);
     expect(cache.isUnknown('abcdef', 1100)).toBe(false);
-    cache.fillUnknown('abcdef', cache.stamp('abcdef'), 1000);
+    cache.fillOther('abcdef', cache.stamp('abcdef'), 1000);
     coherence.invalidate('abcdef');
     expect(cache.isUnknown('abcdef', 1001)).toBe(false);
   });

@@ -4,15 +4,15 @@ import type { ErrorCode } from '../../errors.js';
 import type { ThreadCounters } from '../../memory/counters.js';
 import type { ServerState } from '../../memory/server-state.js';
 import type { Calls, FlightControl } from '../call-client.js';
-import type { CachedLink, LinkCache } from './link-cache.js';
+import type { CachedLink, FlightStamp, LinkCache } from './link-cache.js';
 import { parseLinkOptions } from './link-options.js';
-import type { LinkRow, Stamp } from './link-table.js';
+import type { LinkRow } from './link-table.js';
 import type { PendingVisit } from './pending-visit.js';
 
 /** A code being looked up, what was known of its coherence before, and who waits for it. */
 export interface Flight {
   readonly shortCode: string;
-  readonly stamp: Stamp;
+  readonly stamp: FlightStamp;
   readonly visits: PendingVisit[];
   readonly control: FlightControl<Flight>;
 }
@@ -53,7 +53,19 @@ export class CodeResolver implements FlightControl<Flight> {
 
   /** Answers a visit of a code that is not in the cache, at once where it is known to lead nowhere. */
   resolve(shortCode: string, visit: PendingVisit): void {
-    if (this.#cache.isUnknown(shortCode, performance.now())) {
+    const ownCode = this.#cache.ownCodeOf(shortCode, performance.now());
+    if (ownCode === undefined) {
+      this.#resolveAsIs(shortCode, visit);
+      return;
+    }
+    const link = this.#cache.lookupAny(ownCode);
+    if (link === undefined) this.#resolveAsIs(ownCode, visit);
+    else this.#answers.follow(visit, link);
+  }
+
+  #resolveAsIs(shortCode: string, visit: PendingVisit): void {
+    const nowMs = performance.now();
+    if (this.#cache.isUnknown(shortCode, nowMs)) {
       this.#counters.add('unknownHits');
       this.#answers.unknown(visit);
       return;
@@ -73,13 +85,13 @@ export class CodeResolver implements FlightControl<Flight> {
   }
 
   onLinks(links: ResolvedLinks, flights: readonly Flight[]): void {
-    const found = new Map(links.shortCode.map((shortCode, index) => [shortCode, index]));
+    const found = new Map(links.asked.map((asked, index) => [asked, index]));
     const nowMs = performance.now();
     for (const flight of flights) {
       this.#forget(flight);
       const index = found.get(flight.shortCode);
       if (index === undefined) this.#completeUnknown(flight, nowMs);
-      else this.#complete(flight, this.#rowAt(links, index));
+      else this.#complete(flight, this.#rowAt(links, index), nowMs);
     }
   }
 
@@ -104,18 +116,20 @@ export class CodeResolver implements FlightControl<Flight> {
     return { ...link, options: parseLinkOptions(link.options, this.#state.databaseNowMs) };
   }
 
-  #complete(flight: Flight, row: LinkRow): void {
+  #complete(flight: Flight, row: LinkRow, nowMs: number): void {
     // What came into the table by another way than ours might split the response's header.
     if (!isRedirectTarget(row.target)) {
       for (const visit of flight.visits) this.#answers.unknown(visit);
       return;
     }
-    const link = this.#cache.fill(row, flight.stamp);
+    const isOwn = row.shortCode === flight.shortCode;
+    if (!isOwn) this.#cache.fillOther(flight.shortCode, flight.stamp, nowMs, row.shortCode);
+    const link = isOwn ? this.#cache.fill(row, flight.stamp) : this.#cache.transient(row, flight.stamp);
     for (const visit of flight.visits) this.#answers.follow(visit, link);
   }
 
   #completeUnknown(flight: Flight, nowMs: number): void {
-    this.#cache.fillUnknown(flight.shortCode, flight.stamp, nowMs);
+    this.#cache.fillOther(flight.shortCode, flight.stamp, nowMs);
     for (const visit of flight.visits) this.#answers.unknown(visit);
   }
 
@@ -124,6 +138,6 @@ export class CodeResolver implements FlightControl<Flight> {
   }
 }
 
-function sameStamp(one: Stamp, other: Stamp): boolean {
-  return one.version === other.version && one.epoch === other.epoch;
+function sameStamp(one: FlightStamp, other: FlightStamp): boolean {
+  return one.version === other.version && one.epoch === other.epoch && one.chosenCodes === other.chosenCodes;
 }

@@ -71,8 +71,17 @@ export class CachedLink implements NumberedLink {
   }
 }
 
-interface UnknownCode extends Stamp {
+/** What was known before a code was looked up. */
+export interface FlightStamp extends Stamp {
+  /** How many codes clients had chosen: one more may be another spelling. */
+  readonly chosenCodes: number;
+}
+
+/** A code that no link has, or that is another spelling of a link's. */
+interface OtherCode extends FlightStamp {
   readonly untilMs: number;
+  /** The link's own code, where another spelling leads to one. */
+  readonly ownCode: string | undefined;
 }
 
 export interface LinkCacheOptions {
@@ -85,12 +94,13 @@ export interface LinkCacheOptions {
 
 /**
  * One gateway's links, and beside them, so that a scanner can't push real links out, the codes that
- * were found not to exist. An entry is used only while its stamp holds.
+ * were found not to exist or to be other
+ * spellings. An entry is used only while its stamp holds.
  */
 export class LinkCache {
   readonly #links: LinkTable;
   readonly #found: CachedLink;
-  readonly #unknown: LRUCache<string, UnknownCode>;
+  readonly #others: LRUCache<string, OtherCode>;
   readonly #coherence: Coherence;
   readonly #counters: ThreadCounters;
   readonly #unknownMs: number;
@@ -98,7 +108,7 @@ export class LinkCache {
   constructor(options: LinkCacheOptions) {
     this.#links = new LinkTable(options.maxLinks);
     this.#found = new CachedLink(this.#links);
-    this.#unknown = new LRUCache({ max: options.maxUnknown });
+    this.#others = new LRUCache({ max: options.maxUnknown });
     this.#coherence = options.coherence;
     this.#counters = options.counters;
     this.#unknownMs = options.unknownMs;
@@ -146,19 +156,35 @@ export class LinkCache {
 
   /** Whether a code is known not to exist, or not to be active. */
   isUnknown(shortCode: string, nowMs: number): boolean {
-    const entry = this.#unknown.get(shortCode);
+    const entry = this.#others.get(shortCode);
+    return entry !== undefined && entry.ownCode === undefined && this.#holds(entry, nowMs);
+  }
+
+  /** The link's own code, where this one is known to be another spelling of it. */
+  ownCodeOf(shortCode: string, nowMs: number): string | undefined {
+    const entry = this.#others.get(shortCode);
+    return entry !== undefined && this.#holds(entry, nowMs) ? entry.ownCode : undefined;
+  }
+
+  #holds(entry: OtherCode, nowMs: number): boolean {
     return (
-      entry !== undefined &&
       nowMs < entry.untilMs &&
       this.#coherence.version(entry.slot) === entry.version &&
-      this.#coherence.epoch() === entry.epoch
+      this.#coherence.epoch() === entry.epoch &&
+      this.#coherence.chosenCodes() === entry.chosenCodes
     );
   }
 
   /** To be taken before the row is read, and given back with what was read. */
-  stamp(shortCode: string): Stamp {
+  stamp(shortCode: string): FlightStamp {
     const slot = slotOf(shortCode);
-    return { slot, version: this.#coherence.version(slot), epoch: this.#coherence.epoch() };
+    const coherence = this.#coherence;
+    return {
+      slot,
+      version: coherence.version(slot),
+      epoch: coherence.epoch(),
+      chosenCodes: coherence.chosenCodes(),
+    };
   }
 
   /** Keeps what was read after `stamp` was taken; what was invalidated meanwhile is good for this once. */
@@ -169,11 +195,20 @@ export class LinkCache {
     return this.#found.at(entry);
   }
 
-  fillUnknown(shortCode: string, stamp: Stamp, nowMs: number): void {
+  /** A link that was found under another spelling: good for this once, for nothing is known of its own code. */
+  transient(row: LinkRow, stamp: Stamp): CachedLink {
+    return this.#found.at(this.#links.putTransient(row, stamp));
+  }
+
+  /**
+   * Keeps that a code leads nowhere, or to the link of another spelling, for a short time.
+   * @param stamp Taken before it was looked up.
+   */
+  fillOther(shortCode: string, stamp: FlightStamp, nowMs: number, ownCode?: string): void {
     if (this.#coherence.version(stamp.slot) !== stamp.version) return;
     this.#links.remove(shortCode);
-    this.#unknown.set(shortCode, { ...stamp, untilMs: nowMs + this.#unknownMs });
+    this.#others.set(shortCode, { ...stamp, untilMs: nowMs + this.#unknownMs, ownCode });
     this.#counters.set('cachedLinks', this.#links.size);
-    this.#counters.set('cachedUnknown', this.#unknown.size);
+    this.#counters.set('cachedUnknown', this.#others.size);
   }
 }

@@ -34,16 +34,17 @@ export function perform(
   context: OperationContext,
 ): Promise<CallAnswer> {
   return operation.kind === 'list'
-    ? listShort(connection, operation, input)
+    ? listShort(connection, operation, input, context)
     : operation.run(connection, input, context);
 }
 
 async function listShort(
   connection: Connection,
-  { table, select }: ListOperation<unknown>,
+  operation: ListOperation<unknown>,
   input: unknown,
+  context: OperationContext,
 ): Promise<CallAnswer> {
-  const { text, values, maxRows, skippedRows } = select(input, SHORT_LIST_ROWS + 1);
+  const { text, values, maxRows, skippedRows } = operation.select(input, SHORT_LIST_ROWS + 1);
   const isHeavy = (maxRows !== undefined && maxRows > MAX_CALL_PAGE) || skippedRows > MAX_CALL_OFFSET;
   if (isHeavy) return { ok: false, error: 'LIST_TOO_LONG' };
   const { rows } = await connection.query<(string | null)[]>({
@@ -52,5 +53,5 @@ async function listShort(
     rowMode: 'array',
   });
   if (maxRows === undefined && rows.length > SHORT_LIST_ROWS) return { ok: false, error: 'LIST_TOO_LONG' };
-  return { ok: true, body: `[${rows.map((row) => table.json(row)).join(',')}]` };
+  return { ok: true, body: `[${rows.map((row) => operation.json(row, context)).join(',')}]` };
 }

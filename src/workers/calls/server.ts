@@ -5,8 +5,8 @@ import type { Call, CallBatch } from '../../messages/calls.js';
 import { errorCodeOf, retryDecisionOf } from '../../postgres/failures.js';
 import type { Connection } from '../../postgres/pool.js';
 import { describeError } from '../../runtime/describe-error.js';
-import { resolveCodes } from '../../store/links.js';
 import type { BatchOperation, OperationContext } from '../../store/operation.js';
+import { resolveCodes } from '../../store/resolve.js';
 import type { WorkerThread } from '../thread.js';
 import { Batcher } from './batcher.js';
 import { operationNames, operationOf } from './operations.js';
@@ -256,6 +256,8 @@ export class CallServer {
       ...caller,
       deadlineMs: deadlineMs - Date.now(),
       invalidate: (code) => coherence.invalidate(code),
+      noteChosenCode: () => coherence.noteChosenCode(),
+      links: this.#thread.linkSettings,
     };
   }
 

@@ -60,8 +60,8 @@ async function* pieces(
   request: ListJob['request'],
   onRows: (rows: number) => void,
 ): AsyncGenerator<string> {
-  const { table, select } = listOf(request.operation);
-  const { text, values } = select(request.input);
+  const operation = listOf(request.operation);
+  const { text, values } = operation.select(request.input);
   const cursor = connection.query(new Cursor(text, [...values], { rowMode: 'array', types: textTypes }));
   let piece = '[';
   let isFirst = true;
@@ -69,7 +69,8 @@ async function* pieces(
     for (;;) {
       const rows = (await cursor.read(ROWS_A_READ)) as (string | null)[][];
       for (const row of rows) {
-        piece += isFirst ? table.json(row) : `,${table.json(row)}`;
+        const json = operation.json(row, request);
+        piece += isFirst ? json : `,${json}`;
         isFirst = false;
         if (piece.length < CHUNK_CHARACTERS) continue;
         yield piece;

@@ -1,0 +1,245 @@
+import type { InputFor } from '../api/registry.js';
+import { isReserved } from '../api/registry.js';
+import type { OperationResult } from '../api/results.js';
+import { formatTimestamp } from '../api/values.js';
+import { errorCodeOf } from '../postgres/failures.js';
+import { type Connection, inTransaction, type Statement } from '../postgres/pool.js';
+import { hashPassword } from '../runtime/password-hash.js';
+import { findLink } from './link-find.js';
+import { type LinkRow, linkJson, links, shortUrlOf } from './link-table.js';
+import { type BatchItem, type BatchOperation, failed } from './operation.js';
+import { makeShortCode } from './short-codes.js';
+import { targetRefusal } from './target-rules.js';
+
+export type NewLink = InputFor<'createLink'>;
+type Item = BatchItem<NewLink>;
+type Succeeded = Extract<OperationResult, { ok: true }>;
+
+/** New codes are tried so often; a second time is needed once in millions of links. */
+const CODE_ATTEMPTS = 5;
+
+/**
+ * Many links and their `created` events in one statement and one commit. Owners are share-locked first, so that
+ * none can be deleted meanwhile, and codes are inserted in their order, so that two statements never wait for
+ * each other. A link whose owner is missing or whose code is taken is left out, and the caller learns which it
+ * was. Options are JSON, for most links have none.
+ */
+const createStatement: Statement = {
+  name: 'links_create',
+  text: `
+    WITH input AS (
+      SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::boolean[], $5::text[], $6::boolean[],
+                           $7::timestamp[], $8::json[], $9::json[])
+        AS input (user_id, original_url, title, is_active, short_code, is_chosen, created_at, options, details)
+    ), owners AS (
+      SELECT id FROM users WHERE id = ANY ($1::bigint[]) ORDER BY id FOR KEY SHARE
+    ), made AS (
+      INSERT INTO short_urls (user_id, original_url, title, is_active, short_code, is_chosen, created_at, updated_at,
+        redirect_status, cache_seconds, valid_since, expires_at, expired_url, max_clicks, password_hash,
+        forward_query, tags)
+      SELECT user_id, original_url, title, is_active, short_code, is_chosen, created_at, created_at,
+        coalesce((options->>'redirect_status')::smallint, 302), (options->>'cache_seconds')::integer,
+        (options->>'valid_since')::timestamp, (options->>'expires_at')::timestamp, options->>'expired_url',
+        (options->>'max_clicks')::bigint, options->>'password_hash',
+        coalesce((options->>'forward_query')::boolean, false),
+        CASE WHEN options IS NULL THEN '{}'
+             ELSE ARRAY(SELECT json_array_elements_text(coalesce(options->'tags', '[]'))) END
+      FROM input WHERE user_id IS NULL OR user_id IN (SELECT id FROM owners)
+      ORDER BY short_code
+      ON CONFLICT (short_code) DO NOTHING
+      RETURNING ${links.columns}
+    ), logged AS (
+      INSERT INTO events (url_id, user_id, event_type, "timestamp", details)
+      SELECT made.id, made.user_id, 'created', made.created_at, input.details
+      FROM made JOIN input USING (short_code)
+    )
+    SELECT ${links.columnsOf('made')}, input.short_code, input.user_id IS NULL OR owners.id IS NOT NULL
+    FROM input LEFT JOIN owners ON owners.id = input.user_id LEFT JOIN made USING (short_code)`,
+};
+
+export const createLink: BatchOperation<NewLink> = {
+  kind: 'batch',
+  maxSize: 256,
+  sizeForAnother: 24,
+  async runAll(connection, items) {
+    const results: (OperationResult | undefined)[] = await Promise.all(items.map(refusalOf));
+    const toFind = [...items.keys()].filter(
+      (index) => results[index] === undefined && items[index]?.input.find_if_exists === true,
+    );
+    const toMake = [...items.keys()].filter(
+      (index) => results[index] === undefined && items[index]?.input.find_if_exists !== true,
+    );
+    await insertAll(connection, items, toMake, results);
+    for (const index of toFind) {
+      const item = items[index] as Item;
+      results[index] = await findOrInsert(connection, item).catch((error: unknown) =>
+        failed(errorCodeOf(error)),
+      );
+    }
+    return results.map((result) => result ?? failed('UNAVAILABLE'));
+  },
+};
+
+/** What can be said without the database. */
+async function refusalOf({ input, context }: Item): Promise<OperationResult | undefined> {
+  if (input.short_code !== undefined && isReserved(input.short_code)) return failed('SHORT_CODE_RESERVED');
+  const refusal = await targetRefusal(input.original_url, context);
+  return refusal === undefined ? undefined : failed(refusal);
+}
+
+/**
+ * Inserts what is open, again and again while codes that were made turn out to be taken. Once something is
+ * committed a failure is no longer thrown: whoever throws is run again.
+ */
+async function insertAll(
+  connection: Connection,
+  items: readonly Item[],
+  indexes: readonly number[],
+  results: (OperationResult | undefined)[],
+): Promise<void> {
+  let open = indexes;
+  for (let attempt = 0; attempt < CODE_ATTEMPTS && open.length > 0; attempt += 1) {
+    try {
+      const made = await insertLinks(
+        connection,
+        open.map((index) => items[index] as Item),
+      );
+      for (const [order, result] of made.entries()) {
+        if (result !== 'again') results[open[order] as number] = result;
+      }
+      open = open.filter((_, order) => made[order] === 'again');
+    } catch (error) {
+      if (attempt === 0) throw error;
+      for (const index of open) results[index] = failed(errorCodeOf(error));
+      return;
+    }
+  }
+}
+
+/** @returns in the order of the items; `'again'` where another link has the code that was made for it. */
+async function insertLinks(
+  connection: Connection,
+  items: readonly Item[],
+): Promise<(OperationResult | 'again')[]> {
+  const codes = codesFor(items);
+  const now = items.filter((_, index) => codes[index] !== undefined);
+  const ownCodes = codes.filter((code) => code !== undefined);
+  const createdAt = formatTimestamp(Date.now());
+  const options = await Promise.all(
+    now.map(({ input, context }) => optionsOf(input, context.links.redirectStatus)),
+  );
+  const rows = await links.rows(connection, createStatement, [
+    now.map(({ input }) => input.user_id),
+    now.map(({ input }) => input.original_url),
+    now.map(({ input }) => input.title ?? ''),
+    now.map(({ input }) => input.is_active ?? true),
+    ownCodes,
+    now.map(({ input }) => input.short_code !== undefined),
+    now.map(() => createdAt),
+    options,
+    now.map(({ input }, index) =>
+      JSON.stringify({ short_code: ownCodes[index], original_url: input.original_url }),
+    ),
+  ]);
+  const byCode = new Map(rows.map((row) => [links.extra(row, 0), row]));
+  return items.map((item, index) => {
+    const code = codes[index];
+    const row = byCode.get(code ?? item.input.short_code ?? '');
+    // An item before this one asked for the same code. It went without only if its owner is missing.
+    if (code === undefined)
+      return row === undefined || links.extra(row, 1) !== 't' ? 'again' : failed('SHORT_CODE_TAKEN');
+    if (row === undefined || links.extra(row, 1) !== 't') return failed('USER_NOT_FOUND');
+    if (row[0] !== null) return created(row, item);
+    return item.input.short_code === undefined ? 'again' : failed('SHORT_CODE_TAKEN');
+  });
+}
+
+/** A code for each item, chosen or made; none for one that chose the code of an item before it. */
+function codesFor(items: readonly Item[]): (string | undefined)[] {
+  const chosen = new Set<string>();
+  const codes = items.map(({ input: { short_code: code } }) => {
+    if (code === undefined || chosen.has(code)) return undefined;
+    chosen.add(code);
+    return code;
+  });
+  const used = new Set(chosen);
+  return items.map(({ input, context }, index) => {
+    if (input.short_code !== undefined) return codes[index];
+    for (;;) {
+      const code = makeShortCode(input.code_length ?? context.links.codeLength);
+      if (used.has(code)) continue;
+      used.add(code);
+      return code;
+    }
+  });
+}
+
+/** The options that differ from a plain link's, as JSON; `null` for a plain link. */
+async function optionsOf(input: NewLink, defaultStatus: number): Promise<string | null> {
+  const {
+    redirect_status: status = defaultStatus,
+    cache_seconds,
+    valid_since,
+    expires_at,
+    expired_url,
+  } = input;
+  const { max_clicks, password, forward_query, tags } = input;
+  const given = {
+    redirect_status: status === 302 ? undefined : status,
+    cache_seconds: cache_seconds ?? undefined,
+    valid_since: valid_since ?? undefined,
+    expires_at: expires_at ?? undefined,
+    expired_url: expired_url ?? undefined,
+    max_clicks: max_clicks ?? undefined,
+    password_hash: typeof password === 'string' ? await hashPassword(password) : undefined,
+    forward_query: forward_query === true ? true : undefined,
+    tags: tags === undefined || tags.length === 0 ? undefined : tags,
+  };
+  const text = JSON.stringify(given);
+  return text === '{}' ? null : text;
+}
+
+function created(row: LinkRow, { input, context }: Item): OperationResult {
+  const code = links.value(row, 'short_code');
+  // A gateway may believe the new code to be unknown, or another spelling of it.
+  context.invalidate(code);
+  if (input.short_code !== undefined) context.noteChosenCode();
+  return shown(row, input, context.origin);
+}
+
+function shown(row: LinkRow, input: NewLink, origin: string): Succeeded {
+  const id = links.value(row, 'id');
+  const code = links.value(row, 'short_code');
+  if (input.answer === 'link') return { ok: true, body: linkJson(row, origin), id, shortCode: code };
+  const fields = {
+    short_code: code,
+    short_url: shortUrlOf(code, origin),
+    original_url: links.value(row, 'original_url'),
+  };
+  return { ok: true, body: `${JSON.stringify(fields).slice(0, -1)},"id":${id}}`, id, shortCode: code };
+}
+
+/** A link like this one, or a new one: of two who ask at once one makes it and the other finds it. */
+async function findOrInsert(connection: Connection, item: Item): Promise<OperationResult> {
+  const { input, context } = item;
+  const found = await findLink(connection, input);
+  if (found !== undefined) return shownExisting(found, item);
+  const results: (OperationResult | undefined)[] = [undefined];
+  const existing = await inTransaction(connection, async () => {
+    await connection.query('SELECT pg_advisory_xact_lock(hashtextextended($1, 0))', [
+      `find_if_exists ${input.user_id ?? ''} ${input.original_url}`,
+    ]);
+    const row = await findLink(connection, input);
+    if (row === undefined) await insertAll(connection, [item], [0], results);
+    return row;
+  });
+  if (existing !== undefined) return shownExisting(existing, item);
+  const [result = failed('UNAVAILABLE')] = results;
+  // Only now is it committed: what a gateway read meanwhile is not the truth.
+  if (result.ok && result.shortCode !== undefined) context.invalidate(result.shortCode);
+  return result;
+}
+
+function shownExisting(row: LinkRow, { input, context }: Item): OperationResult {
+  return { ...shown(row, input, context.origin), isExisting: true };
+}

@@ -1,0 +1,36 @@
+import { type Row, Table } from './table.js';
+
+/** A link as the API shows it; `short_url` follows, which depends on who asks. */
+export const links = new Table('short_urls', {
+  id: { as: 'number' },
+  user_id: { as: 'number', isNullable: true },
+  short_code: { as: 'text' },
+  original_url: { as: 'text' },
+  title: { as: 'text' },
+  is_active: { as: 'boolean' },
+  created_at: { as: 'time' },
+  updated_at: { as: 'time' },
+  click_count: { as: 'number' },
+  redirect_status: { as: 'number' },
+  cache_seconds: { as: 'number', isNullable: true },
+  valid_since: { as: 'time', isNullable: true },
+  expires_at: { as: 'time', isNullable: true },
+  expired_url: { as: 'text', isNullable: true },
+  max_clicks: { as: 'number', isNullable: true },
+  has_password: { as: 'boolean', sql: 'password_hash IS NOT NULL' },
+  forward_query: { as: 'boolean' },
+  tags: { as: 'json', sql: 'array_to_json(tags)' },
+});
+
+export type LinkRow = typeof links extends Table<infer C> ? Row<C> : never;
+
+/** @param origin Where short URLs are for this client: scheme and host. */
+export function linkJson(row: LinkRow, origin: string): string {
+  const shortUrl = JSON.stringify(shortUrlOf(links.value(row, 'short_code'), origin));
+  return `${links.json(row).slice(0, -1)},"short_url":${shortUrl}}`;
+}
+
+export function shortUrlOf(shortCode: string, origin: string): string {
+  // A code that came into the table by another way than ours may need it.
+  return `${origin}/${encodeURIComponent(shortCode)}`;
+}

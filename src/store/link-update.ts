@@ -1,0 +1,128 @@
+import type { InputFor } from '../api/registry.js';
+import type { OperationResult } from '../api/results.js';
+import { formatTimestamp } from '../api/values.js';
+import { type Connection, inTransaction, type Statement } from '../postgres/pool.js';
+import { hashPassword } from '../runtime/password-hash.js';
+import { type LinkRow, linkJson, links } from './link-table.js';
+import { failed, type OperationContext } from './operation.js';
+import { targetRefusal } from './target-rules.js';
+
+type Change = InputFor<'updateLink'>;
+
+/** Columns that are stored as they are given. */
+const givenColumns = [
+  'title',
+  'is_active',
+  'original_url',
+  'redirect_status',
+  'cache_seconds',
+  'valid_since',
+  'expires_at',
+  'expired_url',
+  'max_clicks',
+  'forward_query',
+  'tags',
+] as const satisfies readonly (keyof Change)[];
+
+const lockStatement: Statement = {
+  name: 'link_lock',
+  text: `SELECT ${links.columns}, password_hash FROM short_urls WHERE id = $1 FOR NO KEY UPDATE`,
+};
+
+/** What the update came to: the row, or why there is none. */
+type Outcome = { readonly row: LinkRow } | { readonly refusal: OperationResult };
+
+/**
+ * Changes what is given and logs an `updated` event, which says what the link is like now and names what else
+ * changed, never to what. Nothing of ours in the request: the link as it is, and no event.
+ */
+export async function updateLink(
+  connection: Connection,
+  change: Change,
+  context: OperationContext,
+): Promise<OperationResult> {
+  const target = change.original_url;
+  const refusal = target === undefined ? undefined : await targetRefusal(target, context);
+  if (refusal !== undefined) return failed(refusal);
+  const passwordHash =
+    typeof change.password === 'string' ? await hashPassword(change.password) : change.password;
+  const outcome = await inTransaction(connection, () => update(connection, change, passwordHash));
+  if ('refusal' in outcome) return outcome.refusal;
+  context.invalidate(links.value(outcome.row, 'short_code'));
+  return { ok: true, body: linkJson(outcome.row, context.origin) };
+}
+
+async function update(
+  connection: Connection,
+  change: Change,
+  passwordHash: string | null | undefined,
+): Promise<Outcome> {
+  const [before] = await links.rows(connection, lockStatement, [change.id]);
+  if (before === undefined) return { refusal: failed('URL_NOT_FOUND') };
+  const code = links.value(before, 'short_code');
+  if (change.short_code !== undefined && change.short_code !== code)
+    return { refusal: failed('SHORT_CODE_FIXED') };
+  const since = change.valid_since === undefined ? links.value(before, 'valid_since') : change.valid_since;
+  const until = change.expires_at === undefined ? links.value(before, 'expires_at') : change.expires_at;
+  // Both are UTC in one form: they sort as they are.
+  if (since !== null && until !== null && until <= since) return { refusal: failed('EXPIRES_BEFORE_VALID') };
+  const columns: Record<string, unknown> = Object.fromEntries(
+    givenColumns.flatMap((column) => (change[column] === undefined ? [] : [[column, change[column]]])),
+  );
+  if (passwordHash !== undefined) columns.password_hash = passwordHash;
+  if (Object.keys(columns).length === 0) return { row: before };
+  // A limit where there was none begins at nothing; another number goes on counting.
+  if (typeof change.max_clicks === 'number' && links.value(before, 'max_clicks') === null)
+    columns.claimed_clicks = 0;
+  return { row: await store(connection, change.id, columns, before) };
+}
+
+async function store(
+  connection: Connection,
+  id: string,
+  columns: Readonly<Record<string, unknown>>,
+  before: LinkRow,
+): Promise<LinkRow> {
+  const names = Object.keys(columns);
+  const assignments = names.map((name, index) => `${name} = $${index + 3}`).join(', ');
+  const { rows } = await connection.query<(string | null)[]>({
+    text: `UPDATE short_urls SET updated_at = greatest(updated_at, $2), ${assignments}
+           WHERE id = $1 RETURNING ${links.columns}, password_hash`,
+    values: [id, formatTimestamp(Date.now()), ...names.map((name) => columns[name])],
+    rowMode: 'array',
+  });
+  const row = rows[0] as LinkRow;
+  await connection.query({
+    name: 'link_log_update',
+    text: `INSERT INTO events (url_id, user_id, event_type, "timestamp", details)
+           SELECT id, user_id, 'updated', updated_at, $2 FROM short_urls WHERE id = $1`,
+    values: [id, JSON.stringify(eventDetails(before, row))],
+  });
+  return row;
+}
+
+/** Fields that an event names when they changed, in the order of the API. */
+const namedFields = [
+  'redirect_status',
+  'cache_seconds',
+  'valid_since',
+  'expires_at',
+  'expired_url',
+  'max_clicks',
+  'forward_query',
+  'tags',
+] as const;
+
+function eventDetails(before: LinkRow, after: LinkRow): Record<string, unknown> {
+  const changed: string[] = namedFields.filter(
+    (field) => links.value(before, field) !== links.value(after, field),
+  );
+  if (links.extra(before, 0) !== links.extra(after, 0)) changed.push('password');
+  const target = links.value(after, 'original_url');
+  return {
+    title: links.value(after, 'title'),
+    is_active: links.value(after, 'is_active') === 't',
+    ...(target === links.value(before, 'original_url') ? {} : { original_url: target }),
+    ...(changed.length === 0 ? {} : { changed }),
+  };
+}
