@@ -103,7 +103,7 @@ const databaseFaults = [
     'a sequence that is exhausted',
     `SELECT setval('events_id_seq', 9223372036854775807)`,
     `SELECT setval('events_id_seq', 1)`,
-    /^fault: .*reached maximum value/,
+    /^fault: SQLSTATE 2200H$/,
   ],
   [
     'a sequence behind its ids',
@@ -114,7 +114,7 @@ const databaseFaults = [
          END LOOP;
        END $$`,
     `SELECT setval('events_id_seq', 200)`,
-    /^conflict: duplicate key/,
+    /^conflict: SQLSTATE 23505, /,
   ],
   [
     'a table that takes no click',
@@ -127,7 +127,7 @@ const databaseFaults = [
     `CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'closed for today'; END $$;
        CREATE TRIGGER refuse BEFORE INSERT ON events FOR EACH ROW EXECUTE FUNCTION refuse()`,
     'DROP TRIGGER refuse ON events',
-    /^fault: closed for today/,
+    /^fault: SQLSTATE P0001$/,
   ],
 ] as const;
 
