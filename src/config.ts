@@ -207,7 +207,10 @@ export const settings = z.object({
   TRANSFER_STALL_MS: integer(30_000, 50, 3_600_000).describe('A transfer without progress for so long ends'),
   TRANSFER_DEADLINE_MS: integer(900_000, 50, 86_400_000).describe('Deadline of a whole import or list'),
 
-  CLICK_JOURNAL_SEGMENT_BYTES: integer(16 * MEBIBYTE, 4096, 1024 * MEBIBYTE).describe(
+  CLICK_JOURNAL_MODE: choice(['auto', 'mapped', 'written'], 'auto').describe(
+    'How clicks are journalled. `mapped`: stored in the file’s memory before the redirect is answered; `written`: written when the event-loop turn ends; `auto`: mapped where the file system allows it',
+  ),
+  CLICK_JOURNAL_SEGMENT_BYTES: integer(4 * MEBIBYTE, 4096, 1024 * MEBIBYTE).describe(
     'A journal segment of this size is ended',
   ),
   CLICK_JOURNAL_SEGMENT_MS: integer(60_000, 100, 86_400_000).describe('A segment of this age is ended'),

@@ -1,4 +1,5 @@
 import { type Config, ConfigError, loadConfig } from './config.js';
+import { JournalModeError } from './journal/mode.js';
 import { LogHub } from './ops/log-hub.js';
 import { LogOutput } from './ops/log-output.js';
 import { claimPort, isLoopback, PortTakenError } from './ops/port-claim.js';
@@ -63,7 +64,7 @@ function exitCodeOf(error: unknown): number {
   if (error instanceof StartError) return error.code;
   if (error instanceof PortTakenError) return Exit.PORT_TAKEN;
   if (error instanceof ConfigError) return Exit.BAD_SETTING;
-  if (error instanceof SeedError) return Exit.BAD_SETTING;
+  if (error instanceof SeedError || error instanceof JournalModeError) return Exit.BAD_SETTING;
   if (error instanceof UnusableDatabaseError || error instanceof EmbeddedPostgresError)
     return Exit.BAD_DATABASE;
   if (sqlStateOf(error) !== undefined) return Exit.BAD_DATABASE;
@@ -73,7 +74,10 @@ function exitCodeOf(error: unknown): number {
 function banner(say: Say, config: Config, supervisor: Supervisor, port: number, startedMs: number): void {
   const host = config.HOST === '0.0.0.0' || config.HOST === '::' ? 'localhost' : config.HOST;
   say(`Switchyard ${packageVersion()} serves http://${host}:${port} after ${startedMs} ms`);
-  const { embedded, seedReports } = supervisor;
+  const { embedded, seedReports, journalMode } = supervisor;
+  if (journalMode.kind === 'mapped')
+    say('  clicks are in the journal’s file before their redirects are answered');
+  else say(`  clicks are written to the journal after their redirects are answered: ${journalMode.reason}`);
   if (embedded !== undefined) {
     const place = embedded.isOutside ? ', outside DATA_DIR: it stays when that is removed' : '';
     say(`  embedded PostgreSQL in ${embedded.folder}${place}`);

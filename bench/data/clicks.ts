@@ -2,11 +2,10 @@ import { mkdirSync, readdirSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { CachedLink } from '../../src/gateway/redirect/link-cache.js';
 import { LinkTable } from '../../src/gateway/redirect/link-table.js';
-import { PLAIN_FORM } from '../../src/journal/format.js';
 import { ClickJournal } from '../../src/journal/writer.js';
 import { Counters } from '../../src/memory/counters.js';
 import { JournalSlots } from '../../src/memory/journal-slots.js';
-import { codeOf, scatter, targetOf, userOf } from './links.js';
+import { codeOf, createdMsOf, scatter, targetOf, userOf } from './links.js';
 import { Zipf } from './zipf.js';
 
 const SEED = 2;
@@ -42,7 +41,6 @@ export function writeJournal(dataDir: string, clicks: number, links: number): Wr
     maxBytes: 2 ** 40,
     bufferBytes: 2 ** 23,
     sync: 'never',
-    form: PLAIN_FORM,
     onWritten: () => undefined,
     onTrouble: (error) => {
       if (error !== undefined) throw error;
@@ -54,7 +52,13 @@ export function writeJournal(dataDir: string, clicks: number, links: number): Wr
   for (const n of clickedLinks(clicks, links)) {
     let link = cached.get(n);
     if (link === undefined) {
-      const row = { urlId: String(n), userId: String(userOf(n)), shortCode: codeOf(n), target: targetOf(n) };
+      const row = {
+        urlId: String(n),
+        userId: String(userOf(n)),
+        shortCode: codeOf(n),
+        target: targetOf(n),
+        createdMs: createdMsOf(n),
+      };
       link = new CachedLink(table).at(table.put(row, { slot: 0, version: 0, epoch: 0 }));
       cached.set(n, link);
     }

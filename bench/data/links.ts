@@ -25,6 +25,11 @@ export function userOf(n: number): number {
   return (n % USERS) + 1;
 }
 
+/** When link `n` was created, as `fillLinksSql` says it, ms since 1970. */
+export function createdMsOf(n: number): number {
+  return Date.UTC(2026, 0, 1) + n * 1000;
+}
+
 const codeSql = `lpad(to_hex((n * ${MULTIPLIER}) & ${CODE_MASK}), 6, '0')`;
 
 export const fillUsersSql = `

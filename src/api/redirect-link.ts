@@ -8,17 +8,30 @@ export interface RedirectLink {
   readonly target: string;
   /** JSON text of what the link does besides leading to its target; `null` for a plain one. */
   readonly options: string | null;
+  /** When it was created, ms since 1970. */
+  readonly createdMs: number;
+  /** The database that it is in. */
+  readonly databaseId: string | null;
 }
 
 /** Links on their way to a gateway: a column a field, all of one length. It costs less than objects. */
 export type ResolvedLinks = { readonly [Field in keyof RedirectLink]: RedirectLink[Field][] };
 
 export function noLinks(): ResolvedLinks {
-  return { asked: [], shortCode: [], urlId: [], userId: [], target: [], options: [] };
+  return {
+    asked: [],
+    shortCode: [],
+    urlId: [],
+    userId: [],
+    target: [],
+    options: [],
+    createdMs: [],
+    databaseId: [],
+  };
 }
 
 export function linkAt(links: ResolvedLinks, index: number): RedirectLink {
-  const { asked, shortCode, urlId, userId, target, options } = links;
+  const { asked, shortCode, urlId, userId, target, options, createdMs, databaseId } = links;
   return {
     asked: asked[index] ?? '',
     shortCode: shortCode[index] ?? '',
@@ -26,6 +39,8 @@ export function linkAt(links: ResolvedLinks, index: number): RedirectLink {
     userId: userId[index] ?? null,
     target: target[index] ?? '',
     options: options[index] ?? null,
+    createdMs: createdMs[index] ?? 0,
+    databaseId: databaseId[index] ?? null,
   };
 }
 
@@ -45,4 +60,6 @@ export function addLink(links: ResolvedLinks, link: RedirectLink): void {
   links.userId.push(link.userId);
   links.target.push(link.target);
   links.options.push(link.options);
+  links.createdMs.push(link.createdMs);
+  links.databaseId.push(link.databaseId);
 }

@@ -44,7 +44,7 @@ export async function verifyJournals(folder: string): Promise<boolean> {
       }
     }
   }
-  print(`${clicks} clicks in whole frames, ${damages} damaged places`);
+  print(`${clicks} whole clicks, ${damages} damaged places`);
   return damages === 0;
 }
 
@@ -175,11 +175,11 @@ function bytesOf(folder: string, journalId: string): number {
 }
 
 function describe(summary: JournalSummary): string {
-  const { journalId, segments, bytes, frames, clicks, links, texts, firstMs, lastMs, damages } = summary;
+  const { journalId, segments, bytes, turns, clicks, links, texts, firstMs, lastMs, damages } = summary;
   const time = (ms: number | undefined): string => (ms === undefined ? '-' : new Date(ms).toISOString());
   return [
     `  ${journalId}`,
-    `    ${segments} segments, ${bytes} bytes, ${frames} frames, ${damages.length} damaged places`,
+    `    ${segments} segments, ${bytes} bytes, ${turns} turns, ${damages.length} damaged places`,
     `    ${clicks} clicks on ${links} links, ${texts} texts, from ${time(firstMs)} to ${time(lastMs)}`,
   ].join('\n');
 }

@@ -1,7 +1,8 @@
 import uWS, { type HttpResponse, type us_listen_socket } from 'uWebSockets.js';
 import { parentPort, workerData } from 'node:worker_threads';
 import type { Config } from '../config.js';
-import { DETAILED_FORM, PLAIN_FORM } from '../journal/format.js';
+import { loadKoffi, viewMemory } from '../journal/native.js';
+import { SegmentSupply } from '../journal/supply.js';
 import { ClickJournal } from '../journal/writer.js';
 import { Coherence } from '../memory/coherence.js';
 import { ConnectionBudget } from '../memory/connection-budget.js';
@@ -39,6 +40,8 @@ export interface GatewayData {
   readonly journalFolder: string;
   readonly journalId: string;
   readonly journalSlot: number;
+  /** Whether the supervisor makes mapped segments. */
+  readonly isMapped: boolean;
   readonly coherence: SharedArrayBuffer;
   readonly counters: SharedArrayBuffer;
   readonly state: SharedArrayBuffer;
@@ -63,6 +66,7 @@ class Gateway {
   readonly #log;
   readonly #journal: ClickJournal;
   readonly #turn: Turn;
+  readonly #segments: SegmentSupply | undefined;
   readonly #redirect: Redirect;
   readonly #calls: Calls<Flight>;
   readonly #bodies: Bodies;
@@ -96,10 +100,10 @@ class Gateway {
       open: 0,
       isDraining: false,
     };
+    this.#segments = data.isMapped ? this.#openSupply() : undefined;
     this.#journal = new ClickJournal({
       folder: data.journalFolder,
       journalId: data.journalId,
-      form: config.CLICK_DETAILS === 'off' ? PLAIN_FORM : DETAILED_FORM,
       slot: journals.slot(data.journalSlot),
       counters,
       segmentBytes: config.CLICK_JOURNAL_SEGMENT_BYTES,
@@ -107,6 +111,7 @@ class Gateway {
       maxBytes: config.CLICK_JOURNAL_MAX_BYTES,
       bufferBytes: config.CLICK_JOURNAL_BUFFER_BYTES,
       sync: config.CLICK_JOURNAL_SYNC,
+      supply: this.#segments,
       onWritten: () => this.#supervisor.tell({ kind: 'journalled' }),
       onTrouble: (error) => {
         if (error === undefined) this.#log.info('the click journal takes clicks again');
@@ -133,7 +138,14 @@ class Gateway {
       journal: this.#journal,
       turn: this.#turn,
       answers,
-      resolver: new CodeResolver({ cache, answers, calls: this.#calls, counters, state }),
+      resolver: new CodeResolver({
+        cache,
+        answers,
+        calls: this.#calls,
+        counters,
+        state,
+        onDatabase: (id) => this.#journal.setDatabase(id),
+      }),
       host: this.#host,
       visits: visitReader(config),
     });
@@ -209,6 +221,9 @@ class Gateway {
       case 'answer':
         this.#supervisor.receive(message);
         break;
+      case 'segment':
+        this.#segments?.receive(message.reply);
+        break;
       case 'drain':
         this.#drain();
         break;
@@ -250,6 +265,15 @@ class Gateway {
     this.#transfers.close();
     this.#stopWatching();
     this.#releaseCounters();
+  }
+
+  #openSupply(): SegmentSupply | undefined {
+    const koffi = loadKoffi();
+    if (typeof koffi === 'string') return undefined;
+    return new SegmentSupply({
+      ask: (request) => this.#supervisor.tell({ kind: 'segment', request }),
+      view: viewMemory(koffi),
+    });
   }
 
   fail(error: unknown): void {

@@ -75,7 +75,9 @@ export class SupervisorLink {
     if (boundMs > 0) await this.#barrier(targets, boundMs);
     return targets.reduce((sum, [slot, clicks]) => {
       const journal = this.#journals.slot(slot);
-      return sum + Math.max(0, clicks - journal.get('ingested') - journal.get('lost'));
+      return (
+        sum + Math.max(0, clicks - journal.get('ingested') - journal.get('lost') - journal.get('elsewhere'))
+      );
     }, 0);
   }
 

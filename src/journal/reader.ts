@@ -1,42 +1,21 @@
-import { closeSync, renameSync, rmSync } from 'node:fs';
+import { renameSync, rmSync } from 'node:fs';
 import path from 'node:path';
-import {
-  DETAILED_FORM,
-  decodeSegmentHeader,
-  type Frame,
-  HEAD_FLAG,
-  type JournalledLink,
-  LINK_NUMBER_BITS,
-  LINK_NUMBER_MASK,
-  SEGMENT_HEADER_BYTES,
-  WORDS_PER_CLICK,
-} from './format.js';
+import { FIRST_VERSION, HEADER_BYTES, type SegmentHeader } from './format.js';
+import { scanFrames } from './frame-scan.js';
+import { type JournalledClick, Known } from './known.js';
 import type { JournalPosition } from './position.js';
-import { readAt, scanFrames } from './scan.js';
-import { copyStretch, listSegments, openSegment, syncFolder } from './segments.js';
-
-/** What was noted of a visit, where visits are noted; empty for unknown. */
-export interface JournalledVisit {
-  readonly referrer: string;
-  readonly userAgent: string;
-  readonly country: string;
-  readonly address: string;
-  readonly isHead: boolean;
-}
-
-/** A click as it was journalled: who was sent where, and when. */
-export interface JournalledClick {
-  readonly link: JournalledLink;
-  readonly timeMs: number;
-  readonly visit: JournalledVisit | undefined;
-}
+import { type RecordSink, scanRecords } from './record-scan.js';
+import { type Layout, Layouts, type SegmentState } from './segment-state.js';
+import { copyStretch, listSegments, syncFolder, withSegment } from './segments.js';
 
 /** The clicks between two positions of a journal. */
 export interface JournalPiece {
   readonly from: JournalPosition;
   readonly to: JournalPosition;
+  /** Whose links they are on; `undefined` where the journal does not say. */
+  readonly databaseId: string | undefined;
   readonly clicks: readonly JournalledClick[];
-  /** Clicks that the frames' counts tell were here and can't be read. */
+  /** Clicks that are known to have been here and can't be read. */
   readonly unreadable: number;
   /** Whether the piece ended because it has as many clicks as were asked for. */
   readonly isFull: boolean;
@@ -52,30 +31,29 @@ export interface Damage {
   readonly keptAs: string | undefined;
 }
 
-interface Segment {
-  readonly number: number;
-  readonly file: string;
-  readonly size: number;
-  /** Where its bytes end for us: what is beyond may still be being written. */
-  readonly end: number;
-  /** Its writer has gone on to another segment, or is no more. */
-  readonly isComplete: boolean;
+/** Clicks that are not for the database that the journal is read for. */
+export interface Elsewhere {
+  readonly clicks: number;
+  readonly databaseIds: readonly string[];
 }
 
 /**
- * Reads one journal from a position on. A position lies between two frames; links that were defined
- * before it in its segment are read again where they are not known.
+ * Reads one journal from a position on, for one database. A position lies between two records, or frames;
+ * links that were defined before it in its segment are read again where they are not known.
  *
- * Up to the point that a living writer says it has reached, and everywhere in a journal whose writer
- * is no more, every byte must belong to a whole frame. What does not is damage: it is kept aside in a
- * file of its own and told.
+ * Up to the point that a living writer says it has reached, and up to where a journal is known to end whose
+ * writer is no more, every byte must belong to a whole record. What does not is damage: it is kept aside in
+ * a file of its own and told. Segments on another database's links are passed over and stay; at one of a
+ * later version reading ends.
  */
 export class JournalReader {
   readonly folder: string;
   readonly journalId: string;
   readonly #onDamage: (damage: Damage) => void;
+  readonly #layouts = new Layouts();
   #position: JournalPosition | undefined;
-  #known = new KnownLinks(-1);
+  #databaseId: string | undefined;
+  #known = new Known(-1, 0);
   /** Damage that has been kept and said: the names of its files, with their sizes in bytes. */
   readonly #kept = new Map<string, number>();
 
@@ -89,8 +67,10 @@ export class JournalReader {
     return this.#position;
   }
 
-  seek(position: JournalPosition | undefined): void {
+  /** @param databaseId Whose clicks are wanted; without it, whoever's they are. */
+  seek(position: JournalPosition | undefined, databaseId?: string): void {
     this.#position = position;
+    this.#databaseId = databaseId ?? this.#databaseId;
   }
 
   /**
@@ -103,38 +83,42 @@ export class JournalReader {
     const from = this.#position;
     if (from === undefined) throw new Error('a journal is read from a position');
     for (const segment of this.#segments(written)) {
-      const start = startIn(segment.number, from);
-      if (start >= segment.end && !isStump(segment, from)) continue;
-      return this.#readSegment(segment, from, start, mostClicks);
+      if (segment.layout === 'newer') return undefined;
+      if (this.#isElsewhere(segment) || !isUnread(segment, from)) continue;
+      return withSegment(segment.file, (descriptor) =>
+        this.#readSegment(descriptor, segment, segment.layout as Exclude<Layout, 'newer'>, from, mostClicks),
+      );
     }
     return undefined;
   }
 
-  /** Removes the complete segments that lie before the position. @returns the bytes they took. */
+  /** Removes the complete segments that lie before the position. @returns the bytes that were journalled in them. */
   removeIngested(written: JournalPosition | undefined): number {
     const position = this.#position;
     if (position === undefined) return 0;
     let removed = 0;
     for (const segment of this.#segments(written)) {
-      if (!segment.isComplete || startIn(segment.number, position) < segment.size) continue;
+      if (segment.layout === 'newer') break;
+      if (!segment.isComplete || this.#isElsewhere(segment) || isUnread(segment, position)) continue;
       rmSync(segment.file, { force: true });
-      removed += segment.size;
+      removed += segment.journalled;
     }
     return removed;
   }
 
   /** Bytes on the disk that are still to be taken in. */
-  pendingBytes(): number {
+  pendingBytes(written: JournalPosition | undefined): number {
     const position = this.#position ?? { segment: 0, offset: 0 };
-    return this.#segments(undefined).reduce(
-      (sum, { number, size }) => sum + Math.max(0, size - startIn(number, position)),
-      0,
-    );
+    return this.#segments(written).reduce((sum, segment) => {
+      if (this.#isElsewhere(segment) || segment.number < position.segment) return sum;
+      const start = segment.number === position.segment ? position.offset : 0;
+      return sum + Math.max(0, segment.journalled - Math.max(start, segment.first));
+    }, 0);
   }
 
   /** Whether no segment is left. @throws when that can't be found out. */
   get isGone(): boolean {
-    return this.#segments(undefined).length === 0;
+    return listSegments(this.folder, this.journalId).length === 0;
   }
 
   /**
@@ -145,58 +129,118 @@ export class JournalReader {
     return syncFolder(this.folder);
   }
 
-  #segments(written: JournalPosition | undefined): Segment[] {
-    return listSegments(this.folder, this.journalId).map(({ number, file, size }) => {
-      const isComplete = written === undefined || number < written.segment;
-      const reached = number === written?.segment ? written.offset : 0;
-      return { number, file, size, isComplete, end: isComplete ? size : Math.min(size, reached) };
-    });
+  /** Whether what is left of a journal whose writer is no more is not for this server and its database. */
+  get isForOthers(): boolean {
+    const segments = this.#segments(undefined);
+    return segments.length > 0 && segments.every((one) => one.layout === 'newer' || this.#isElsewhere(one));
   }
 
-  #readSegment(segment: Segment, from: JournalPosition, start: number, mostClicks: number): JournalPiece {
-    const descriptor = openSegment(segment.file);
-    try {
-      const header = decodeSegmentHeader(readAt(descriptor, 0, SEGMENT_HEADER_BYTES));
-      if (typeof header === 'string') {
-        // An empty file is one whose writer was ended between opening and writing it.
-        if (segment.size > 0 && segment.isComplete) this.#putAway(segment, header);
-        else if (segment.end > 0)
-          this.#keepAside(descriptor, segment, { offset: 0, bytes: segment.end, reason: header });
-        const to = { segment: segment.number, offset: Math.max(SEGMENT_HEADER_BYTES, segment.end) };
-        return { from, to, clicks: [], unreadable: 0, isFull: false };
-      }
-      const known = this.#knownBefore(descriptor, segment.number, start);
-      const clicks: JournalledClick[] = [];
-      let unreadable = 0;
-      let offset = start;
-      for (const scanned of scanFrames(descriptor, start, segment.end)) {
-        if (scanned.kind === 'damage') {
-          this.#keepAside(descriptor, segment, scanned);
-          offset = scanned.offset + scanned.bytes;
-          continue;
-        }
-        const { bytes } = scanned.frame;
-        offset = scanned.offset + bytes;
-        if (known.hasTaken(scanned.frame)) {
-          this.#keepAside(descriptor, segment, { offset: scanned.offset, bytes, reason: 'frame repeated' });
-          continue;
-        }
-        unreadable += known.take(scanned.frame, clicks);
-        if (clicks.length >= mostClicks) break;
-      }
-      known.offset = offset;
-      const to = { segment: segment.number, offset };
-      return { from, to, clicks, unreadable, isFull: clicks.length >= mostClicks };
-    } finally {
-      closeSync(descriptor);
+  /** What waits for other databases. */
+  elsewhere(written: JournalPosition | undefined): Elsewhere {
+    const segments = this.#segments(written).filter((segment) => this.#isElsewhere(segment));
+    const clicks = segments.reduce((sum, segment) => sum + this.#layouts.countClicks(segment), 0);
+    const ids = segments.map(({ layout }) => (isHeader(layout) ? (layout.databaseId ?? '') : ''));
+    return { clicks, databaseIds: [...new Set(ids)] };
+  }
+
+  #isElsewhere({ layout }: SegmentState): boolean {
+    if (!isHeader(layout)) return false;
+    return (
+      this.#databaseId !== undefined &&
+      layout.databaseId !== undefined &&
+      layout.databaseId !== this.#databaseId
+    );
+  }
+
+  #segments(written: JournalPosition | undefined): SegmentState[] {
+    return listSegments(this.folder, this.journalId).map((file) => this.#layouts.stateOf(file, written));
+  }
+
+  #readSegment(
+    descriptor: number,
+    segment: SegmentState,
+    layout: Exclude<Layout, 'newer'>,
+    from: JournalPosition,
+    mostClicks: number,
+  ): JournalPiece {
+    const none = { from, clicks: [], unreadable: 0, isFull: false, databaseId: undefined };
+    // One that its writer had not begun to use, or was ended between opening and writing.
+    if (layout === 'unused') return { ...none, to: { segment: segment.number, offset: segment.end } };
+    if ('reason' in layout) {
+      const { reason } = layout;
+      if (segment.isComplete) this.#putAway(segment, reason);
+      else this.#keepAside(descriptor, segment, { offset: 0, bytes: segment.end, reason });
+      return { ...none, to: { segment: segment.number, offset: Math.max(HEADER_BYTES, segment.end) } };
     }
+    const start = Math.max(layout.headerBytes, segment.number === from.segment ? from.offset : 0);
+    const known = this.#knownBefore(descriptor, segment, start);
+    const clicks: JournalledClick[] = [];
+    const isFull = (): boolean => clicks.length >= mostClicks;
+    const damage = (offset: number, bytes: number, reason: string): void =>
+      this.#keepAside(descriptor, segment, { offset, bytes, reason });
+    let unreadable = this.#take(
+      descriptor,
+      segment,
+      { start, end: segment.end },
+      known,
+      clicks,
+      isFull,
+      damage,
+    );
+    if (!isFull() && segment.isComplete) unreadable += missingAtEnd(segment, known);
+    const to = { segment: segment.number, offset: known.offset };
+    return { from, to, clicks, unreadable, isFull: isFull(), databaseId: layout.databaseId };
   }
 
-  #knownBefore(descriptor: number, segment: number, start: number): KnownLinks {
-    if (this.#known.segment === segment && this.#known.offset === start) return this.#known;
-    const known = new KnownLinks(segment);
-    for (const scanned of scanFrames(descriptor, SEGMENT_HEADER_BYTES, start)) {
-      if (scanned.kind === 'frame' && !known.hasTaken(scanned.frame)) known.take(scanned.frame, []);
+  /** Reads a stretch of a segment into `known` and `clicks`. @returns how many clicks can't be told. */
+  #take(
+    descriptor: number,
+    { layout, trusted }: SegmentState,
+    { start, end }: { start: number; end: number },
+    known: Known,
+    clicks: JournalledClick[],
+    isEnough: () => boolean,
+    onDamage: (offset: number, bytes: number, reason: string) => void,
+  ): number {
+    if (!isHeader(layout)) return 0;
+    let unreadable = 0;
+    if (layout.version !== FIRST_VERSION) {
+      const sink: RecordSink = {
+        onRecord: (words, at, bytes, recordEnd) => {
+          known.lastRecord = recordEnd;
+          unreadable += known.takeRecord(words, at, bytes, clicks);
+          return !isEnough();
+        },
+        onDamage: (offset, bytes) => onDamage(offset, bytes, 'no record'),
+      };
+      known.offset = scanRecords(descriptor, layout.seed, { start, end, trusted }, sink);
+      return unreadable;
+    }
+    known.offset = Math.max(start, known.offset);
+    for (const scanned of scanFrames(descriptor, start, end)) {
+      if (scanned.kind === 'damage') {
+        onDamage(scanned.offset, scanned.bytes, scanned.reason);
+        known.offset = scanned.offset + scanned.bytes;
+        continue;
+      }
+      const { bytes } = scanned.frame;
+      known.offset = scanned.offset + bytes;
+      if (known.hasTaken(scanned.frame)) onDamage(scanned.offset, bytes, 'frame repeated');
+      else unreadable += known.takeFrame(scanned.frame, clicks);
+      if (isEnough()) break;
+    }
+    return unreadable;
+  }
+
+  #knownBefore(descriptor: number, segment: SegmentState, start: number): Known {
+    if (this.#known.segment === segment.number && this.#known.offset === start) return this.#known;
+    const { layout } = segment;
+    const known = new Known(segment.number, isHeader(layout) ? layout.createdMs : 0);
+    const begin = segment.first;
+    known.offset = begin;
+    if (start > begin) {
+      const ignore = (): undefined => undefined;
+      this.#take(descriptor, segment, { start: begin, end: start }, known, [], () => false, ignore);
     }
     this.#known = known;
     return known;
@@ -205,7 +249,7 @@ export class JournalReader {
   /** Keeps damaged bytes in a file of their own. */
   #keepAside(
     descriptor: number,
-    segment: Segment,
+    segment: SegmentState,
     { offset, bytes, reason }: { offset: number; bytes: number; reason: string },
   ): void {
     const file = path.basename(segment.file);
@@ -224,7 +268,7 @@ export class JournalReader {
   }
 
   /** Puts away a whole file that can't be one of ours, however large it is. */
-  #putAway(segment: Segment, reason: string): void {
+  #putAway(segment: SegmentState, reason: string): void {
     const file = path.basename(segment.file);
     const keptAs = `${file}.0.damaged`;
     renameSync(segment.file, path.join(this.folder, keptAs));
@@ -234,62 +278,20 @@ export class JournalReader {
 
 const diskFull = new Set(['ENOSPC', 'EDQUOT']);
 
-/** The links and texts of one segment as far as it has been read. */
-class KnownLinks {
-  readonly segment: number;
-  /** How far the segment has been read. */
-  offset = SEGMENT_HEADER_BYTES;
-  readonly #links: JournalledLink[] = [];
-  readonly #texts: string[] = [''];
-  #clicks = 0;
-
-  constructor(segment: number) {
-    this.segment = segment;
-  }
-
-  /** Whether the frame's clicks come before what has been read: it stands in the file a second time. */
-  hasTaken(frame: Frame): boolean {
-    return frame.firstClick < this.#clicks;
-  }
-
-  /** @returns how many clicks can't be told: lost in damage before this frame, or of undefined links. */
-  take(frame: Frame, clicks: JournalledClick[]): number {
-    const { form, words, timeMs } = frame;
-    const stride = WORDS_PER_CLICK[form];
-    const count = words.length / stride;
-    let unreadable = Math.max(0, frame.firstClick - this.#clicks);
-    for (const [index, link] of frame.links.entries()) this.#links[frame.firstLink + index] = link;
-    for (const [index, text] of frame.texts.entries()) this.#texts[frame.firstText + index] = text;
-    for (let start = 0; start < words.length; start += stride) {
-      const link = this.#links[(words[start] as number) & LINK_NUMBER_MASK];
-      if (link === undefined) unreadable += 1;
-      else
-        clicks.push({ link, timeMs, visit: form === DETAILED_FORM ? this.#visit(words, start) : undefined });
-    }
-    this.#clicks = frame.firstClick + count;
-    return unreadable;
-  }
-
-  #visit(words: Uint32Array, start: number): JournalledVisit {
-    const textAt = (index: number): string => this.#texts[words[start + index] ?? 0] ?? '';
-    return {
-      referrer: textAt(1),
-      userAgent: textAt(2),
-      country: textAt(3),
-      address: textAt(4),
-      isHead: (((words[start] as number) >>> LINK_NUMBER_BITS) & HEAD_FLAG) !== 0,
-    };
-  }
+/** Clicks that were stored behind the last that can be read: the segment's cells still tell how many there were. */
+function missingAtEnd({ cells }: SegmentState, known: Known): number {
+  if (cells === undefined) return 0;
+  return Math.max(0, Math.min(cells.clicks - known.clicks, Math.floor((cells.end - known.lastRecord) / 8)));
 }
 
-/** A complete segment without a whole header, that nobody has looked at yet. */
-function isStump(segment: Segment, from: JournalPosition): boolean {
-  const isPassed = segment.number === from.segment && from.offset > 0;
-  return segment.isComplete && segment.size < SEGMENT_HEADER_BYTES && !isPassed;
+function isHeader(layout: Layout): layout is SegmentHeader {
+  return typeof layout === 'object' && 'headerBytes' in layout;
 }
 
-/** Where a segment is to be read from, given how far its journal has been taken in. */
-function startIn(segment: number, position: JournalPosition): number {
-  if (segment < position.segment) return Number.POSITIVE_INFINITY;
-  return Math.max(SEGMENT_HEADER_BYTES, segment === position.segment ? position.offset : 0);
+/** Whether a position has not passed the segment. */
+function isUnread(segment: SegmentState, position: JournalPosition): boolean {
+  if (segment.number < position.segment) return false;
+  const start = segment.number === position.segment ? position.offset : 0;
+  if (segment.isComplete) return segment.number > position.segment || start < segment.end;
+  return Math.max(segment.first, start) < segment.end;
 }

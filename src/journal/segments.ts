@@ -11,8 +11,8 @@ import {
   writeSync,
 } from 'node:fs';
 import path from 'node:path';
+import { readAt } from './file-bytes.js';
 import { parseSegmentFile, segmentFile } from './format.js';
-import { readAt } from './scan.js';
 
 /**
  * Segments as files. A folder that is not there holds none; one that can't be read is an error, never
@@ -69,6 +69,16 @@ export function openSegment(file: string): number {
   if (fstatSync(descriptor).isFile()) return descriptor;
   closeSync(descriptor);
   throw new Error(`${path.basename(file)} is no regular file`);
+}
+
+/** Opens a segment for as long as `use` takes. */
+export function withSegment<T>(file: string, use: (descriptor: number) => T): T {
+  const descriptor = openSegment(file);
+  try {
+    return use(descriptor);
+  } finally {
+    closeSync(descriptor);
+  }
 }
 
 /** Copies a stretch of a file into a file of its own, which is there whole or not at all. */

@@ -1,26 +1,20 @@
-import {
-  close,
-  closeSync,
-  fdatasync,
-  fdatasyncSync,
-  fstatSync,
-  fsync,
-  mkdirSync,
-  openSync,
-  writeSync,
-} from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import { closeSync, fdatasyncSync, openSync } from 'node:fs';
 import path from 'node:path';
 import type { SyncPolicy } from '../config.js';
 import { Scalar, type ThreadCounters } from '../memory/counters.js';
 import { JournalCell, type JournalSlot } from '../memory/journal-slots.js';
-import { type ClickForm, encodeSegmentHeader, segmentFile } from './format.js';
-import { JournalFrame, type NumberedLink, type Visit } from './frame.js';
+import { bootId } from './boot-id.js';
+import { encodeHeader, HEADER_BYTES, MAPPED_HEADER_BYTES, segmentFile } from './format.js';
+import { HeldChunks } from './held-chunks.js';
+import { mappedMemory, type NumberedLink, RecordBuffer, Recorder, type Visit } from './recorder.js';
+import type { ReadySegment, SegmentSupply } from './supply.js';
+import { type Chunk, WrittenSegments } from './written-segments.js';
 
 export interface ClickJournalOptions {
   /** The server's journal folder. */
   readonly folder: string;
   readonly journalId: string;
-  readonly form: ClickForm;
   readonly slot: JournalSlot;
   readonly counters: ThreadCounters;
   readonly segmentBytes: number;
@@ -28,7 +22,9 @@ export interface ClickJournalOptions {
   readonly maxBytes: number;
   readonly bufferBytes: number;
   readonly sync: SyncPolicy;
-  /** Called after a write when the ingest sleeps. */
+  /** Where mapped segments come from; without it all are written. */
+  readonly supply?: SegmentSupply | undefined;
+  /** Called after a turn with clicks when the ingest sleeps. */
   readonly onWritten: () => void;
   /** Called when the disk or the bound begins to refuse clicks, and without an error when that is over. */
   readonly onTrouble: (error: Error | undefined) => void;
@@ -39,21 +35,18 @@ const { journalWrites, journalSyncs, clicksJournalled, journalWrittenBytes, jour
 const { framed, writtenBytes, removedBytes } = JournalCell;
 
 const RETRY_MS = 250;
+/** How soon a mapped segment is asked for again after one was refused. */
+const SUPPLY_RETRY_MS = 1000;
 /** A segment with more is ended: all its texts are in memory. */
 const MOST_TEXTS = 65_536;
 
-/** A frame that the disk has not taken yet. */
-interface HeldFrame {
-  readonly bytes: Buffer;
-  readonly clicks: number;
-}
-
 /**
- * One gateway's click journal: clicks are noted in memory while a turn of the event loop lasts, and
- * `flush` at its end writes them as one frame. Format, states and promises: src/journal/README.md.
+ * One gateway's click journal. Format, states and promises: src/journal/README.md.
  *
- * - *writing*: each turn's frame goes straight to the file.
- * - *holding*: the disk refused a frame; frames wait in memory, in order, and are tried again.
+ * - *mapped*: a click is stored in a segment's memory, and is in the file before its answer goes out.
+ * - *written*: clicks gather in memory and are written when the turn ends; or each at once, where mapped
+ *   segments are the rule and none is ready.
+ * - *holding*: the disk refused to be written to; clicks wait in memory, in order, and are tried again.
  * - *refusing*: what waits in memory, or the journal on the disk, has reached its bound; new clicks are
  *   counted as lost. Redirects go on in every state.
  */
@@ -63,132 +56,216 @@ export class ClickJournal {
   /** The slot's cells; `accepted` is the first. */
   readonly #facts: Float64Array;
   readonly #cells: Float64Array;
-  readonly #frame: JournalFrame;
+  readonly #recorder: Recorder;
+  readonly #buffer = new RecordBuffer();
+  readonly #files: WrittenSegments;
+  readonly #held: HeldChunks;
+  readonly #supply: SegmentSupply | undefined;
+  #databaseId: string | undefined;
   #isRefusing = false;
 
   #segment = 1;
-  #descriptor: number | undefined;
-  /** Where the next frame goes in the open segment. */
-  #offset = 0;
+  #seed = 0;
+  /** The segment's, while it is a mapped one. */
+  #mapped: ReadySegment | undefined;
+  /** Whether every click is written at once. */
+  #isThrough = false;
+  #hasBegun = false;
+  #header: Buffer | undefined;
+  /** What of the segment has been published: its end, and the clicks in it. */
+  #publishedEnd = 0;
+  #publishedClicks = 0;
   #openedMs = 0;
   /** The same by the monotonic clock: the other may be set. */
   #openedAtMs = 0;
+  #syncedEnd = 0;
+  #ownDescriptor: number | undefined;
 
-  #held: HeldFrame[] = [];
-  #heldBytes = 0;
   #retryTimer: NodeJS.Timeout | undefined;
+  #supplyTimer: NodeJS.Timeout | undefined;
   readonly #syncTimer: NodeJS.Timeout | undefined;
   readonly #rollTimer: NodeJS.Timeout;
-  #isDirty = false;
-  #isSyncing = false;
+  #isClosed = false;
+  /** Whether the last mapped segment that was asked for could not be made. */
+  #isRefused = false;
 
   constructor(options: ClickJournalOptions) {
     this.#options = options;
     this.#slot = options.slot;
     this.#facts = options.slot.cells;
     this.#cells = options.counters.cells;
-    this.#frame = new JournalFrame(options.form);
-    this.#frame.startSegment(this.#segment);
+    this.#supply = options.supply;
+    this.#files = new WrittenSegments(options);
+    this.#held = new HeldChunks(options.counters);
+    this.#isThrough = options.supply !== undefined;
+    this.#recorder = new Recorder(this.#writtenMemory());
     this.#rollTimer = setInterval(() => this.#rollIdle(), options.segmentMs).unref();
     if (typeof options.sync === 'object') {
       this.#syncTimer = setInterval(() => this.#sync(), options.sync.everyMs).unref();
     }
+    if (options.supply === undefined) return;
+    options.supply.listener = {
+      onReady: () => this.#enterReady(),
+      onRefused: (reason) => this.#onRefused(reason),
+      onSynced: (segment, isRemoved) => this.#onSynced(segment, isRemoved),
+    };
+    options.supply.prepare(this.#segment);
   }
 
-  /** Notes a click on a link; `flush` is to be called when the turn ends. */
+  /** From now on the links that are clicked are of this database. */
+  setDatabase(id: string): void {
+    if (id === this.#databaseId) return;
+    if (this.#hasBegun) {
+      this.flush();
+      this.#endSegment();
+    }
+    this.#databaseId = id;
+  }
+
+  /** Notes a click on a link, before its answer goes out; `flush` is to be called when the turn ends. */
   record(link: NumberedLink): void {
     this.#facts[0] = (this.#facts[0] as number) + 1;
     if (this.#isRefusing) {
       this.#lose(1);
       return;
     }
-    this.#frame.add(link);
-    if (this.#frame.isFull) this.flush();
+    if (!this.#hasBegun || !this.#recorder.add(link)) this.#makeRoom(() => this.#recorder.add(link));
+    if (this.#isThrough) this.#writeThrough();
   }
 
-  /** As `record`, with the facts of the visit; for a journal of the detailed form. */
+  /** As `record`, with the facts of the visit. */
   recordVisit(link: NumberedLink, visit: Visit): void {
     this.#facts[0] = (this.#facts[0] as number) + 1;
     if (this.#isRefusing) {
       this.#lose(1);
       return;
     }
-    this.#frame.addVisit(link, visit);
-    if (this.#frame.isFull) this.flush();
+    if (!this.#hasBegun || !this.#recorder.addVisit(link, visit))
+      this.#makeRoom(() => this.#recorder.addVisit(link, visit));
+    if (this.#isThrough) this.#writeThrough();
   }
 
-  /** Writes what this turn has noted. */
+  /** The turn is over: what it has noted is written where it has to be, and may be read. */
   flush(): void {
-    const clicks = this.#frame.clickCount;
+    const clicks = this.#recorder.clicks - this.#publishedClicks;
     if (clicks === 0) return;
-    const frame = { bytes: this.#frame.seal(), clicks };
-    if (this.#held.length > 0) {
-      this.#hold(frame);
-      return;
-    }
-    try {
-      this.#write(frame);
-    } catch (error) {
-      this.#options.counters.add('journalWriteErrors');
-      this.#options.onTrouble(error as Error);
-      this.#hold(frame);
-      this.#beginRetrying();
-      return;
-    }
-    this.#rollIfDue();
+    if (this.#mapped === undefined) this.#flushBuffer(clicks);
+    else this.#publishMapped(clicks);
   }
 
   /** Ends the journal. What the disk still refuses is lost, and counted. */
   close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
     this.flush();
     clearInterval(this.#syncTimer);
     clearInterval(this.#rollTimer);
     clearInterval(this.#retryTimer);
+    clearTimeout(this.#supplyTimer);
     try {
       this.#writeHeld();
     } catch {
-      this.#lose(this.#held.reduce((sum, { clicks }) => sum + clicks, 0));
-      this.#held = [];
+      this.#lose(this.#held.discard());
     }
-    if (this.#descriptor === undefined) return;
-    try {
-      if (this.#options.sync !== 'never') fdatasyncSync(this.#descriptor);
-    } catch {
-      // The clicks are in the file; whether they survive a power cut is up to the disk that failed.
-    }
-    closeSync(this.#descriptor);
-    this.#descriptor = undefined;
+    this.#leaveMapped();
+    this.#files.close();
   }
 
-  /** @throws when the disk refuses; what it took in part is written again from its start, later. */
-  #write({ bytes, clicks }: HeldFrame): void {
-    this.#descriptor ??= this.#open();
-    if (this.#offset === 0) this.#append(this.#segmentHeader());
-    this.#append(bytes);
-    this.#isDirty = true;
+  /** The first click of a segment, or one for which there is no room. */
+  #makeRoom(add: () => boolean): void {
+    if (!this.#hasBegun) this.#begin();
+    if (add()) return;
+    this.flush();
+    // It may have ended the segment.
+    if (this.#hasBegun && this.#mapped !== undefined) this.#endSegment();
+    if (!this.#hasBegun) this.#begin();
+    if (!add()) throw new Error('a click that no segment has room for');
+  }
+
+  #begin(): void {
+    this.#hasBegun = true;
+    this.#openedMs = Date.now();
+    this.#openedAtMs = performance.now();
+    const isMapped = this.#mapped !== undefined;
+    const header =
+      this.#mapped === undefined ? Buffer.alloc(HEADER_BYTES) : Buffer.from(this.#mapped.mapping);
+    encodeHeader(header, {
+      journalId: this.#options.journalId,
+      segment: this.#segment,
+      createdMs: this.#openedMs,
+      databaseId: this.#databaseId,
+      bootId: bootId(),
+      seed: this.#seed,
+      isMapped,
+    });
+    this.#header = isMapped ? undefined : header;
+    this.#publishedEnd = 0;
+  }
+
+  #publishMapped(clicks: number): void {
+    this.#recorder.endTurn();
+    if (this.#options.sync === 'turn') this.#syncAtOnce();
+    const { end } = this.#recorder;
+    this.#publish(this.#segment, end, end - this.#publishedEnd, clicks);
+    this.#publishedEnd = end;
+    this.#publishedClicks = this.#recorder.clicks;
+    this.#rollIfDue(end - MAPPED_HEADER_BYTES);
+  }
+
+  /** So many clicks more may be read, up to there. */
+  #publish(segment: number, end: number, bytes: number, clicks: number): void {
     const cells = this.#cells;
-    if (this.#options.sync === 'turn') {
-      fdatasyncSync(this.#descriptor);
-      cells[journalSyncs] = (cells[journalSyncs] as number) + 1;
-    }
-    cells[journalWrites] = (cells[journalWrites] as number) + 1;
+    const facts = this.#facts;
+    facts[writtenBytes] = (facts[writtenBytes] as number) + bytes;
+    cells[journalWrittenBytes] = (cells[journalWrittenBytes] as number) + bytes;
     cells[clicksJournalled] = (cells[clicksJournalled] as number) + clicks;
-    this.#slot.setWritten(this.#segment, this.#offset);
-    this.#facts[framed] = (this.#facts[framed] as number) + clicks;
+    this.#slot.setWritten(segment, end);
+    facts[framed] = (facts[framed] as number) + clicks;
     if (this.#slot.mustWake()) this.#options.onWritten();
   }
 
-  #append(bytes: Buffer): void {
-    let done = 0;
-    while (done < bytes.length) {
-      done += writeSync(this.#descriptor ?? -1, bytes, done, bytes.length - done, this.#offset + done);
-    }
-    this.#offset += bytes.length;
-    this.#facts[writtenBytes] = (this.#facts[writtenBytes] as number) + bytes.length;
-    this.#cells[journalWrittenBytes] = (this.#cells[journalWrittenBytes] as number) + bytes.length;
+  #writeThrough(): void {
+    // While the disk refuses, a turn is soon enough.
+    if (this.#held.isEmpty) this.flush();
   }
 
-  #rollIfDue(): void {
+  #flushBuffer(clicks: number): void {
+    const { end } = this.#recorder;
+    const bytes = this.#recorder.takeBytes();
+    const offset = end - bytes.length;
+    const header = this.#header;
+    this.#header = undefined;
+    this.#publishedClicks = this.#recorder.clicks;
+    const chunk = { segment: this.#segment, offset, bytes, clicks, header };
+    if (!this.#held.isEmpty) {
+      this.#hold(chunk);
+      return;
+    }
+    try {
+      this.#write(chunk);
+    } catch (error) {
+      this.#options.counters.add('journalWriteErrors');
+      this.#options.onTrouble(error as Error);
+      this.#hold(chunk);
+      this.#beginRetrying();
+      return;
+    }
+    this.#rollIfDue(end);
+    if (this.#supply?.hasReady && this.#held.isEmpty && this.#hasBegun && !this.#isClosed) this.#endSegment();
+  }
+
+  /** @throws when the disk refuses; it is written again from its start, later. */
+  #write(chunk: Chunk): void {
+    this.#files.write(chunk);
+    const cells = this.#cells;
+    if (this.#options.sync === 'turn') cells[journalSyncs] = (cells[journalSyncs] as number) + 1;
+    cells[journalWrites] = (cells[journalWrites] as number) + 1;
+    const end = chunk.offset + chunk.bytes.length;
+    this.#publish(chunk.segment, end, chunk.bytes.length + (chunk.header?.length ?? 0), chunk.clicks);
+  }
+
+  /** @param size Bytes in the segment. */
+  #rollIfDue(size: number): void {
     const { segmentBytes, segmentMs } = this.#options;
     if (this.#isFull()) {
       // Only an ended segment can be taken in and removed.
@@ -197,16 +274,16 @@ export class ClickJournal {
       this.#beginRetrying();
       return;
     }
-    const isOld = Math.abs(this.#frame.timeMs - this.#openedMs) >= segmentMs;
-    if (this.#offset >= segmentBytes || isOld || this.#frame.textCount >= MOST_TEXTS) this.#endSegment();
+    const isOld = Math.abs(this.#recorder.timeMs - this.#openedMs) >= segmentMs;
+    if (size >= segmentBytes || isOld || this.#recorder.textCount >= MOST_TEXTS) this.#endSegment();
   }
 
   /** Without clicks there is no turn that could end an old segment, and only an ended one can go. */
   #rollIdle(): void {
-    if (this.#offset === 0 || this.#held.length > 0) return;
+    if (!this.#hasBegun || !this.#held.isEmpty) return;
     if (performance.now() - this.#openedAtMs < this.#options.segmentMs) return;
     this.flush();
-    if (this.#held.length === 0 && this.#offset > 0) this.#endSegment();
+    if (this.#held.isEmpty && this.#hasBegun) this.#endSegment();
   }
 
   #isFull(): boolean {
@@ -215,51 +292,77 @@ export class ClickJournal {
     return size >= this.#options.maxBytes;
   }
 
-  #open(): number {
-    const { folder, journalId } = this.#options;
-    const file = path.join(folder, segmentFile(journalId, this.#segment));
-    try {
-      return openSync(file, 'wx', 0o600);
-    } catch (error) {
-      // Somebody has tidied up the whole folder; there is no reason to lose clicks for that.
-      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-      mkdirSync(folder, { recursive: true, mode: 0o700 });
-      return openSync(file, 'wx', 0o600);
-    } finally {
-      this.#syncFolder();
-    }
-  }
-
-  #segmentHeader(): Buffer {
-    this.#openedMs = Date.now();
-    this.#openedAtMs = performance.now();
-    const { journalId } = this.#options;
-    return encodeSegmentHeader({ journalId, segment: this.#segment, createdMs: this.#openedMs });
-  }
-
-  /** The next click goes to a new file; this one is synced and closed behind our back. */
+  /** The next click goes to another segment: one that is ready, or else one that is written. */
   #endSegment(): void {
-    const descriptor = this.#descriptor;
-    this.#descriptor = undefined;
-    this.#isDirty = false;
-    this.#offset = 0;
-    this.#segment += 1;
-    this.#frame.startSegment(this.#segment);
+    const isHeld = !this.#held.isEmpty;
+    const ready = isHeld ? undefined : this.#supply?.take();
+    const next = ready?.segment ?? this.#segment + 1;
+    // One that is on its way has its number already, and what is written before it must come before it.
+    if (ready === undefined && next >= (this.#supply?.nextNumber ?? Number.POSITIVE_INFINITY)) return;
+    this.#leaveMapped();
+    if (!isHeld) this.#files.end();
+    this.#enter(next, ready);
     // Says that the segment before is complete, even while nothing is in this one.
-    this.#slot.setWritten(this.#segment, 0);
+    if (!isHeld) this.#slot.setWritten(next, 0);
     if (this.#slot.mustWake()) this.#options.onWritten();
-    if (descriptor === undefined) return;
-    if (this.#options.sync === 'never') close(descriptor);
-    else fdatasync(descriptor, () => close(descriptor));
+    if (!this.#isClosed && this.#supplyTimer === undefined) this.#supply?.prepare(next);
   }
 
-  #hold(frame: HeldFrame): void {
-    this.#held.push(frame);
-    this.#heldBytes += frame.bytes.length;
-    this.#options.counters.set('journalBufferBytes', this.#heldBytes);
-    if (this.#heldBytes >= this.#options.bufferBytes) {
-      this.#refuse(new Error('the disk has refused the click journal for too long'));
-    }
+  #enter(segment: number, ready: ReadySegment | undefined): void {
+    this.#segment = segment;
+    this.#mapped = ready;
+    this.#isThrough = ready === undefined && this.#supply !== undefined;
+    this.#hasBegun = false;
+    this.#publishedClicks = 0;
+    this.#syncedEnd = 0;
+    this.#recorder.startSegment(ready === undefined ? this.#writtenMemory() : this.#mappedMemory(ready));
+  }
+
+  #leaveMapped(): void {
+    if (this.#mapped === undefined) return;
+    const { end } = this.#recorder;
+    this.#supply?.retire(this.#segment, this.#hasBegun ? end : 0);
+    this.#mapped = undefined;
+    if (this.#ownDescriptor === undefined) return;
+    closeSync(this.#ownDescriptor);
+    this.#ownDescriptor = undefined;
+  }
+
+  #writtenMemory(): ReturnType<RecordBuffer['memory']> {
+    this.#seed = randomBytes(4).readUInt32LE(0);
+    return this.#buffer.memory(this.#segment, this.#seed, HEADER_BYTES);
+  }
+
+  #mappedMemory({ segment, mapping }: ReadySegment): ReturnType<typeof mappedMemory> {
+    this.#seed = randomBytes(4).readUInt32LE(0);
+    return mappedMemory(segment, this.#seed, mapping);
+  }
+
+  /** A mapped segment is ready: it is the better place, and what was begun elsewhere ends. */
+  #enterReady(): void {
+    if (this.#isRefused && this.#supply?.hasReady && this.#retryTimer === undefined)
+      this.#options.onTrouble(undefined);
+    if (this.#supply?.hasReady) this.#isRefused = false;
+    if (this.#isClosed || this.#mapped !== undefined) return;
+    this.flush();
+    if (this.#held.isEmpty && this.#mapped === undefined) this.#endSegment();
+  }
+
+  #onRefused(reason: string): void {
+    if (this.#isClosed) return;
+    this.#options.counters.add('journalWriteErrors');
+    if (!this.#isRefused) this.#options.onTrouble(new Error(`no mapped segment: ${reason}`));
+    this.#isRefused = true;
+    this.#supplyTimer = setTimeout(() => {
+      this.#supplyTimer = undefined;
+      this.#supply?.prepare(this.#segment);
+    }, SUPPLY_RETRY_MS).unref();
+  }
+
+  #hold(chunk: Chunk): void {
+    this.#held.add(chunk);
+    if (this.#held.bytes < this.#options.bufferBytes) return;
+    this.#refuse(new Error('the disk has refused the click journal for too long'));
   }
 
   #refuse(error: Error): void {
@@ -289,50 +392,54 @@ export class ClickJournal {
     this.#retryTimer = undefined;
     this.#isRefusing = false;
     this.#options.onTrouble(undefined);
+    this.#enterReady();
   }
 
   #writeHeld(): void {
-    for (let frame = this.#held[0]; frame !== undefined; frame = this.#held[0]) {
-      this.#write(frame);
+    for (let chunk = this.#held.first; chunk !== undefined; chunk = this.#held.first) {
+      this.#write(chunk);
       this.#held.shift();
-      this.#heldBytes -= frame.bytes.length;
-      this.#options.counters.set('journalBufferBytes', this.#heldBytes);
     }
   }
 
   #sync(): void {
-    const descriptor = this.#descriptor;
-    if (descriptor === undefined) return;
-    this.#leaveRemovedFile(descriptor);
-    if (!this.#isDirty || this.#isSyncing || this.#descriptor === undefined) return;
-    this.#isDirty = false;
-    this.#isSyncing = true;
-    fdatasync(descriptor, () => {
-      this.#isSyncing = false;
-      this.#options.counters.add('journalSyncs');
-    });
-  }
-
-  /** What is written to a file without a name is lost when it is closed: better to begin a new one. */
-  #leaveRemovedFile(descriptor: number): void {
-    try {
-      if (fstatSync(descriptor).nlink > 0 || this.#held.length > 0) return;
-    } catch {
+    if (this.#mapped === undefined) {
+      if (this.#files.isRemoved && this.#held.isEmpty) this.#leaveRemoved();
+      this.#files.sync(() => this.#options.counters.add('journalSyncs'));
       return;
     }
-    this.#options.onTrouble(new Error('the open segment of the click journal was removed by somebody'));
     this.flush();
-    this.#endSegment();
+    if (!this.#hasBegun || this.#recorder.end === this.#syncedEnd) return;
+    this.#recorder.skipToPage();
+    const { end } = this.#recorder;
+    this.#syncedEnd = end;
+    this.#publish(this.#segment, end, end - this.#publishedEnd, 0);
+    this.#publishedEnd = end;
+    this.#supply?.sync(this.#segment, end);
   }
 
-  /** So that a new segment's name survives a power cut as its content does. */
-  #syncFolder(): void {
-    if (this.#options.sync === 'never') return;
+  /** With `CLICK_JOURNAL_SYNC=turn` a turn's clicks are on the disk before the next turn begins. */
+  #syncAtOnce(): void {
+    const { folder, journalId } = this.#options;
     try {
-      const folder = openSync(this.#options.folder, 'r');
-      fsync(folder, () => close(folder));
+      this.#recorder.skipToPage();
+      this.#ownDescriptor ??= openSync(path.join(folder, segmentFile(journalId, this.#segment)), 'r+');
+      fdatasyncSync(this.#ownDescriptor);
+      this.#cells[journalSyncs] = (this.#cells[journalSyncs] as number) + 1;
     } catch {
-      // Not every file system lets a folder be opened for this.
+      this.#options.counters.add('journalWriteErrors');
     }
+  }
+
+  #onSynced(segment: number, isRemoved: boolean): void {
+    this.#options.counters.add('journalSyncs');
+    if (isRemoved && segment === this.#segment && this.#mapped !== undefined) this.#leaveRemoved();
+  }
+
+  /** What goes to a file without a name is lost when it is closed: better to begin a new one. */
+  #leaveRemoved(): void {
+    this.#options.onTrouble(new Error('the open segment of the click journal was removed by somebody'));
+    this.flush();
+    if (this.#hasBegun) this.#endSegment();
   }
 }

@@ -9,10 +9,10 @@ const names = [
   'lost',
   /** Clicks that the database has, or has refused because their link was deleted. */
   'ingested',
-  /** Clicks that were written to the journal; set after `written`, to be read before it. */
+  /** Clicks that are in the journal; set after `written`, to be read before it. */
   'framed',
-  /** Where the journal ends: segment × 2^32 + offset, in one number so that it is read whole. */
-  'written',
+  /** Clicks of a database that is not ours at the moment: they wait in the journal, and nobody waits for them. */
+  'elsewhere',
   /** Bytes of journal on the disk, ever written. */
   'writtenBytes',
   /** Bytes of journal that were ingested and removed. */
@@ -27,33 +27,38 @@ export const JournalCell = Object.freeze(
 ) as Readonly<Record<JournalFact, number>>;
 const FACTS = names.length;
 const SLOTS = 256;
-const SEGMENT_UNIT = 2 ** 32;
+/** Integers of a slot: whether the ingest sleeps, and where the journal ends, a segment and an offset in it. */
+const INTEGERS = 3;
+const WAKE = 0;
+const SEGMENT = 1;
+const OFFSET = 2;
 const FACT_BYTES = SLOTS * FACTS * Float64Array.BYTES_PER_ELEMENT;
 const ASLEEP = 1;
 
 export class JournalSlot {
   /** Open to the hot path, which increments `accepted`, the first cell. */
   readonly cells: Float64Array;
-  readonly #wake: Int32Array;
+  readonly #integers: Int32Array;
 
-  constructor(cells: Float64Array, wake: Int32Array) {
+  constructor(cells: Float64Array, integers: Int32Array) {
     this.cells = cells;
-    this.#wake = wake;
+    this.#integers = integers;
   }
 
   /** The ingest is about to look how far the journal is; whoever writes later must wake it. */
   fallAsleep(): void {
-    Atomics.store(this.#wake, 0, ASLEEP);
+    Atomics.store(this.#integers, WAKE, ASLEEP);
   }
 
   /** Whether the ingest has to be woken; to be asked after a write, and answered yes once. */
   mustWake(): boolean {
-    return Atomics.exchange(this.#wake, 0, 0) === ASLEEP;
+    return Atomics.exchange(this.#integers, WAKE, 0) === ASLEEP;
   }
 
   /** Makes the slot ready for a new journal. */
   reset(): void {
     this.cells.fill(0);
+    this.#integers.fill(0);
     this.fallAsleep();
   }
 
@@ -69,19 +74,31 @@ export class JournalSlot {
     this.set(fact, this.get(fact) + amount);
   }
 
-  /** Clicks that are neither in the database nor given up. */
+  /** Clicks that are neither in the database nor given up, nor wait for another database. */
   get pending(): number {
-    return Math.max(0, this.get('accepted') - this.get('lost') - this.get('ingested'));
+    return Math.max(
+      0,
+      this.get('accepted') - this.get('lost') - this.get('ingested') - this.get('elsewhere'),
+    );
   }
 
+  /** Says how far the journal may be read; whoever sees it sees all that was stored before. */
   setWritten(segment: number, offset: number): void {
-    this.set('written', segment * SEGMENT_UNIT + offset);
+    const integers = this.#integers;
+    if (integers[SEGMENT] !== segment) {
+      // In between it ends at the new segment's beginning, or the old one's: never beyond what is there.
+      Atomics.store(integers, OFFSET, 0);
+      Atomics.store(integers, SEGMENT, segment);
+    }
+    Atomics.store(integers, OFFSET, offset);
   }
 
   get written(): { segment: number; offset: number } {
-    const value = this.get('written');
-    const segment = Math.floor(value / SEGMENT_UNIT);
-    return { segment, offset: value - segment * SEGMENT_UNIT };
+    for (;;) {
+      const segment = Atomics.load(this.#integers, SEGMENT);
+      const offset = Atomics.load(this.#integers, OFFSET);
+      if (Atomics.load(this.#integers, SEGMENT) === segment) return { segment, offset };
+    }
   }
 }
 
@@ -92,7 +109,9 @@ export class JournalSlots {
   #next = 0;
 
   constructor(
-    buffer: SharedArrayBuffer = new SharedArrayBuffer(FACT_BYTES + SLOTS * Int32Array.BYTES_PER_ELEMENT),
+    buffer: SharedArrayBuffer = new SharedArrayBuffer(
+      FACT_BYTES + SLOTS * INTEGERS * Int32Array.BYTES_PER_ELEMENT,
+    ),
   ) {
     this.buffer = buffer;
   }
@@ -100,10 +119,10 @@ export class JournalSlots {
   slot(index: number): JournalSlot {
     if (index < 0 || index >= SLOTS) throw new RangeError(`journal slot ${index}`);
     const offset = index * FACTS * Float64Array.BYTES_PER_ELEMENT;
-    const wakeOffset = FACT_BYTES + index * Int32Array.BYTES_PER_ELEMENT;
+    const integersOffset = FACT_BYTES + index * INTEGERS * Int32Array.BYTES_PER_ELEMENT;
     return new JournalSlot(
       new Float64Array(this.buffer, offset, FACTS),
-      new Int32Array(this.buffer, wakeOffset, 1),
+      new Int32Array(this.buffer, integersOffset, INTEGERS),
     );
   }
 

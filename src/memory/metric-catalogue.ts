@@ -72,9 +72,13 @@ export const threadMetrics = {
   ingestedClicks: counter('switchyard_clicks_ingested_total', 'Clicks committed to the database', {
     alias: 'clicks_ingested_total',
   }),
-  ingestDropped: counter('switchyard_clicks_dropped_total', 'Clicks dropped because their link was deleted', {
-    alias: 'clicks_dropped_total',
-  }),
+  ingestDropped: counter(
+    'switchyard_clicks_dropped_total',
+    'Clicks dropped: their link was deleted, or its id is another link’s',
+    {
+      alias: 'clicks_dropped_total',
+    },
+  ),
   ingestRejected: counter(
     'switchyard_clicks_rejected_total',
     'Clicks that PostgreSQL rejected, set aside beside the journal',
@@ -167,6 +171,14 @@ export const serverMetrics = {
   clicksPending: gauge('switchyard_clicks_pending', 'Clicks of this server not in the database yet', {
     alias: 'clicks_pending',
   }),
+  clicksElsewhere: gauge(
+    'switchyard_clicks_elsewhere',
+    'Clicks in the journals that wait for another database, whose links they are on',
+  ),
+  journalMapped: gauge(
+    'switchyard_journal_mapped',
+    'Whether clicks are in the journal’s file before their redirects are answered',
+  ),
   ingestBehind: gauge('switchyard_ingest_behind_seconds', 'Age of the oldest click not in the database'),
   logLinesDropped: counter(
     'switchyard_log_lines_dropped_total',

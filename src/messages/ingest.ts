@@ -27,6 +27,10 @@ export interface IngestOutcome {
   readonly isAtEnd: boolean;
   /** Whether nothing is left of a journal whose writer is no more. */
   readonly isGone: boolean;
+  /** Whether what is left of such a journal is for another database, or for a newer server. */
+  readonly isForOthers: boolean;
+  /** Clicks in it that wait for another database; `undefined` when nobody looked. */
+  readonly elsewhere: number | undefined;
   /** Why nothing could be taken in; to be tried again later. */
   readonly failure?: string;
 }
@@ -41,4 +45,6 @@ export const nothingIngested: IngestOutcome = {
   hasMore: false,
   isAtEnd: false,
   isGone: false,
+  isForOthers: false,
+  elsewhere: undefined,
 };

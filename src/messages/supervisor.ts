@@ -3,6 +3,7 @@
  * Plain data only: it crosses threads by structured clone. Ids are decimal text.
  */
 import type { MessagePort } from 'node:worker_threads';
+import type { SegmentReply, SegmentRequest } from '../journal/supply.js';
 import type { TransferRequest } from './transfers.js';
 
 /** From a gateway to the supervisor. */
@@ -16,6 +17,8 @@ export type FromGateway =
   | { readonly kind: 'ask'; readonly id: number; readonly question: Question }
   /** The server is to end itself. */
   | { readonly kind: 'chaos' }
+  /** Of the gateway's journal. */
+  | { readonly kind: 'segment'; readonly request: SegmentRequest }
   | { readonly kind: 'drained' };
 
 /** A journal slot and the count of clicks that must be ingested of it. */
@@ -35,5 +38,6 @@ export type ToGateway =
   | { readonly kind: 'barrier'; readonly id: number }
   /** Without a body where there was no answer in time, or too many had asked. */
   | { readonly kind: 'answer'; readonly id: number; readonly body: string | undefined }
+  | { readonly kind: 'segment'; readonly reply: SegmentReply }
   | { readonly kind: 'drain' }
   | { readonly kind: 'close' };

@@ -1,4 +1,5 @@
 import { MessageChannel } from 'node:worker_threads';
+import type { SegmentSupplier } from '../journal/supplier.js';
 import type { FromGateway } from '../messages/supervisor.js';
 import type { GatewayThread } from './gateway-threads.js';
 import type { IngestScheduler } from './ingest-scheduler.js';
@@ -8,6 +9,7 @@ import type { Workers } from './worker-threads.js';
 export interface GatewayMessagesOptions {
   readonly workers: Workers;
   readonly ingest: IngestScheduler;
+  readonly supplier: SegmentSupplier | undefined;
   readonly questions: Questions;
   readonly onChaos: () => void;
 }
@@ -41,6 +43,11 @@ export class GatewayMessages {
         break;
       case 'ask':
         questions.ask(message.question, (body) => gateway.send({ kind: 'answer', id: message.id, body }));
+        break;
+      case 'segment':
+        this.#options.supplier?.handle(gateway.journalId, message.request, (reply) =>
+          gateway.send({ kind: 'segment', reply }),
+        );
         break;
       case 'chaos':
         onChaos();

@@ -15,7 +15,7 @@ export interface GatewayThreadsOptions {
   /** Shared memory that every gateway gets. */
   readonly shared: Pick<
     GatewayData,
-    'coherence' | 'counters' | 'state' | 'connections' | 'journals' | 'journalFolder'
+    'coherence' | 'counters' | 'state' | 'connections' | 'journals' | 'journalFolder' | 'isMapped'
   >;
   /** A fresh click journal; `endJournal` is told when its gateway is no more. */
   readonly beginJournal: () => { journalId: string; slot: number };

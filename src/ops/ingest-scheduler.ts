@@ -41,6 +41,10 @@ interface Journal {
   totals: ClickTotals | undefined;
   /** Clicks that were written and are nowhere to be read. */
   missing: number;
+  /** Clicks that wait for another database. */
+  elsewhere: number;
+  /** What is left of it is for another database, or for a newer server: it is looked at again then. */
+  othersUntilMs: number;
   /** Segments before this number are ingested and removed. */
   clearedTo: number;
   /** Since when there has been something to take in, ms since 1970. */
@@ -57,6 +61,8 @@ const FOLDER = 'journal';
 const SCAN_MS = 1000;
 /** After a look that found nothing, however urgent: what a reader waits for may be held up by the disk. */
 const IDLE_MS = 5;
+/** After a look that found only what is for another database, or a newer server. */
+const OTHERS_MS = 5000;
 const BACKOFF = { firstMs: 50, maxMs: 5000 };
 
 /**
@@ -182,6 +188,11 @@ export class IngestScheduler {
     return [...this.#journals.values()].reduce((sum, journal) => sum + (journal.slot?.pending ?? 0), 0);
   }
 
+  /** Clicks in the journals that are on links of another database. */
+  get clicksElsewhere(): number {
+    return [...this.#journals.values()].reduce((sum, { elsewhere }) => sum + elsewhere, 0);
+  }
+
   /** Age of the oldest click that is not in the database, in seconds. */
   get secondsBehind(): number {
     const since = [...this.#journals.values()].map(
@@ -195,7 +206,10 @@ export class IngestScheduler {
   async close(deadlineMs: number): Promise<void> {
     clearInterval(this.#scanTimer);
     this.#isDraining = true;
-    const isDone = (): boolean => ![...this.#journals.values()].some(({ folder }) => folder === this.folder);
+    const isDone = (): boolean =>
+      ![...this.#journals.values()].some(
+        ({ folder, othersUntilMs }) => folder === this.folder && othersUntilMs === 0,
+      );
     while (!isDone() && Date.now() < deadlineMs && this.#options.state.database === Database.UP) {
       this.#pump();
       await sleep(10);
@@ -218,6 +232,8 @@ export class IngestScheduler {
       writtenBytesThen: 0,
       totals: slot === undefined ? undefined : { clicks: 0, dropped: 0, rejected: 0, unreadable: 0 },
       missing: 0,
+      elsewhere: 0,
+      othersUntilMs: 0,
       clearedTo: 1,
       behindSinceMs: slot === undefined ? Date.now() : undefined,
     };
@@ -271,6 +287,10 @@ export class IngestScheduler {
       journal.writtenBytesThen = writtenBytes;
     }
     this.#account(journal, outcome);
+    if (outcome.elsewhere !== undefined) {
+      journal.elsewhere = outcome.elsewhere;
+      slot?.set('elsewhere', outcome.elsewhere);
+    }
     if (outcome.isAtEnd) {
       this.#accountMissing(journal, framed);
       journal.clearedTo = Math.max(journal.clearedTo, written?.segment ?? 0);
@@ -303,7 +323,7 @@ export class IngestScheduler {
   #accountMissing(journal: Journal, framed: number): void {
     const { slot, totals } = journal;
     if (slot === undefined || totals === undefined) return;
-    const accounted = slot.get('ingested') + totals.unreadable + journal.missing;
+    const accounted = slot.get('ingested') + totals.unreadable + journal.missing + journal.elsewhere;
     const missing = framed - accounted;
     if (missing <= 0) return;
     journal.missing += missing;
@@ -325,6 +345,7 @@ export class IngestScheduler {
 
   #succeeded(journal: Journal, outcome: IngestOutcome): void {
     journal.turn.on(occasionOf(outcome), performance.now());
+    journal.othersUntilMs = outcome.isForOthers ? performance.now() + OTHERS_MS : 0;
     const isBehind = outcome.hasMore || (journal.slot?.pending ?? 0) > 0;
     journal.behindSinceMs = isBehind ? (outcome.newestMs ?? journal.behindSinceMs ?? Date.now()) : undefined;
     if (!this.#hasFailed) return;
@@ -344,7 +365,7 @@ export class IngestScheduler {
     this.#waiters = this.#waiters.filter(({ targets, resolve }) => {
       const isReached = targets.every(([index, clicks]) => {
         const slot = this.#options.slots.slot(index);
-        return slot.get('ingested') + slot.get('lost') >= clicks;
+        return slot.get('ingested') + slot.get('lost') + slot.get('elsewhere') >= clicks;
       });
       if (isReached) resolve();
       return !isReached;
@@ -362,6 +383,7 @@ function occasionOf(outcome: IngestOutcome): Occasion {
 }
 
 function hasWork(journal: Journal): boolean {
+  if (performance.now() < journal.othersUntilMs) return false;
   if (!journal.isLive || journal.behindSinceMs !== undefined || journal.slot === undefined) return true;
   return journal.slot.pending > 0 || journal.slot.written.segment > journal.clearedTo;
 }

@@ -1,4 +1,5 @@
 import type { Config } from '../config.js';
+import type { JournalMode } from '../journal/mode.js';
 import type { ConnectionBudget } from '../memory/connection-budget.js';
 import { Database, type ServerState } from '../memory/server-state.js';
 import { packageVersion } from '../runtime/package-version.js';
@@ -17,6 +18,7 @@ export interface ReadParts {
   readonly clients: ConnectionBudget;
   readonly watch: DatabaseWatch;
   readonly ingest: IngestScheduler;
+  readonly journalMode: JournalMode;
   readonly gateways: GatewayThreads;
   readonly workers: Workers;
   readonly logs: LogHub;
@@ -30,6 +32,7 @@ export function readingsOf({
   clients,
   watch,
   ingest,
+  journalMode,
   gateways,
   workers,
   logs,
@@ -45,6 +48,8 @@ export function readingsOf({
     poolMax: () => config.DATABASE_POOL_MAX,
     journalPendingBytes: () => ingest.pendingBytes,
     clicksPending: () => ingest.pendingClicks,
+    clicksElsewhere: () => ingest.clicksElsewhere,
+    journalMapped: () => (journalMode.kind === 'mapped' ? 1 : 0),
     ingestBehind: () => ingest.secondsBehind,
     threads: () => byThreadKind(gateways.alive, workers.threads.alive),
     threadsWanted: () => byThreadKind(config.GATEWAY_THREADS, workers.threads.wanted),

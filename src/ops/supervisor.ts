@@ -1,5 +1,6 @@
 import { httpSeries } from '../api/http-series.js';
 import { type Config, type DatabaseAddress, givenDatabase } from '../config.js';
+import type { JournalMode } from '../journal/mode.js';
 import { Coherence } from '../memory/coherence.js';
 import { ConnectionBudget } from '../memory/connection-budget.js';
 import { Counters } from '../memory/counters.js';
@@ -18,6 +19,7 @@ import { FirstContact } from './first-contact.js';
 import { GatewayMessages } from './gateway-messages.js';
 import { GatewayThreads } from './gateway-threads.js';
 import { IngestScheduler } from './ingest-scheduler.js';
+import { openSegments } from './journal-segments.js';
 import type { LogHub } from './log-hub.js';
 import { Metrics } from './metrics.js';
 import { Questions } from './questions.js';
@@ -47,11 +49,19 @@ export interface SupervisorOptions {
 export class Supervisor {
   /** The embedded PostgreSQL, where there is one. */
   readonly embedded: EmbeddedPostgres | undefined;
+  /** How clicks are journalled. */
+  readonly journalMode: JournalMode;
   readonly #watch: DatabaseWatch;
   readonly #contact: FirstContact;
 
-  private constructor(embedded: EmbeddedPostgres | undefined, watch: DatabaseWatch, contact: FirstContact) {
+  private constructor(
+    embedded: EmbeddedPostgres | undefined,
+    watch: DatabaseWatch,
+    contact: FirstContact,
+    journalMode: JournalMode,
+  ) {
     this.embedded = embedded;
+    this.journalMode = journalMode;
     this.#watch = watch;
     this.#contact = contact;
   }
@@ -108,6 +118,9 @@ export class Supervisor {
       ingest: (job) => workers.ingest(job),
     });
     teardown.add({ end: (deadlineMs) => endIngest(ingest, deadlineMs, log) });
+    const { mode: journalMode, supplier } = openSegments(config, ingest.folder);
+    // After the gateways, and before the last of the journals is ingested.
+    teardown.add({ end: async () => supplier?.close() as Promise<undefined> });
 
     const gateways: GatewayThreads = new GatewayThreads({
       config,
@@ -120,9 +133,13 @@ export class Supervisor {
         connections: clients.buffer,
         journals: slots.buffer,
         journalFolder: ingest.folder,
+        isMapped: supplier !== undefined,
       },
       beginJournal: () => ingest.register(),
-      endJournal: (journalId) => ingest.ended(journalId),
+      endJournal: (journalId) => {
+        supplier?.ended(journalId);
+        ingest.ended(journalId);
+      },
       onStarted: (gateway) => messages.connectToWorkers(gateway),
       onMessage: (gateway, message) => messages.receive(gateway, message),
     });
@@ -139,6 +156,7 @@ export class Supervisor {
       clients,
       watch,
       ingest,
+      journalMode,
       gateways,
       workers,
       logs,
@@ -147,6 +165,7 @@ export class Supervisor {
     const messages = new GatewayMessages({
       workers,
       ingest,
+      supplier,
       questions: new Questions(new Metrics(counters, readings), logs.ring),
       onChaos: () => {
         log.warn('GET /chaos: the server ends itself');
@@ -172,7 +191,7 @@ export class Supervisor {
     workers.startBulk();
     ingest.start();
     keepUp(workers, teardown, log);
-    return new Supervisor(embedded, watch, contact);
+    return new Supervisor(embedded, watch, contact, journalMode);
   }
 }
 

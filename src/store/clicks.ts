@@ -2,6 +2,7 @@ import { comparePositions, type JournalPosition } from '../journal/position.js';
 import { copyInto } from '../postgres/copy.js';
 import { retryDecisionOf } from '../postgres/failures.js';
 import { type Connection, rowsOf, type Statement } from '../postgres/pool.js';
+import { createdMs } from './link-table.js';
 
 /** What became of a journal's clicks, from its beginning. */
 export interface ClickTotals {
@@ -18,6 +19,16 @@ export interface ClickTotals {
 /** How far a journal has been taken in, with what became of its clicks. */
 export interface CheckpointRow extends JournalPosition {
   readonly totals: ClickTotals;
+  /** Of the database that says so. */
+  readonly databaseId: string;
+}
+
+/** What tells a link from every other, in one database: another one may get its id, or its code, later. */
+export interface LinkIdentity {
+  readonly urlId: string;
+  readonly shortCode: string;
+  /** ms since 1970; `undefined` where it was not noted. */
+  readonly createdMs: number | undefined;
 }
 
 /** Clicks of one journal, `Click` being whatever the caller has of each. */
@@ -26,10 +37,13 @@ export interface ClickBatch<Click> {
   /** Where the batch begins: it goes in only if the journal has been taken in exactly so far. */
   readonly from: JournalPosition;
   readonly to: JournalPosition;
+  /** The only database that they may go to; `undefined` where that was not noted. */
+  readonly databaseId: string | undefined;
   readonly clicks: readonly Click[];
   /** Clicks between the two positions that can't be read. */
   readonly unreadable: number;
-  readonly urlIdOf: (click: Click) => string;
+  /** The same object for clicks on the same link, wherever that is known. */
+  readonly linkOf: (click: Click) => LinkIdentity;
   /** Whether it is a visit, to be added to its link's counter. */
   readonly isCounted: (click: Click) => boolean;
   /** Their events in COPY's text form: url_id, user_id, event_type, timestamp, details. */
@@ -48,10 +62,11 @@ export type IngestResult<Click> =
       readonly totals: ClickTotals;
       readonly rejected: readonly RejectedClick<Click>[];
     }
-  /** Somebody else, or we ourselves in a commit whose answer was lost, got this far. */
+  /** Somebody else, or we ourselves in a commit whose answer was lost, got this far; or it is another database. */
   | { readonly done: false; readonly checkpoint: CheckpointRow };
 
 const checkpointColumns = 'segment, byte_offset, clicks, dropped, rejected, unreadable';
+const databaseColumn = '(SELECT id FROM switchyard_database)';
 
 type CheckpointValues = readonly [
   segment: string,
@@ -60,18 +75,19 @@ type CheckpointValues = readonly [
   dropped: string,
   rejected: string,
   unreadable: string,
+  databaseId: string | null,
 ];
 
 const lockStatement: Statement = {
   name: 'checkpoint_lock',
   text: `INSERT INTO journal_checkpoints (journal_id) VALUES ($1)
          ON CONFLICT (journal_id) DO UPDATE SET journal_id = excluded.journal_id
-         RETURNING ${checkpointColumns}`,
+         RETURNING ${checkpointColumns}, ${databaseColumn}`,
 };
 
 const shareLinksStatement: Statement = {
   name: 'clicks_share_links',
-  text: 'SELECT id FROM short_urls WHERE id = ANY ($1::bigint[]) ORDER BY id FOR KEY SHARE',
+  text: `SELECT id, short_code, ${createdMs} FROM short_urls WHERE id = ANY ($1::bigint[]) ORDER BY id FOR KEY SHARE`,
 };
 
 const lockCountersStatement: Statement = {
@@ -90,19 +106,21 @@ const moveStatement: Statement = {
   text: `UPDATE journal_checkpoints
          SET segment = $2, byte_offset = $3, clicks = clicks + $4, dropped = dropped + $5,
              rejected = rejected + $6, unreadable = unreadable + $7, updated_at = now() AT TIME ZONE 'utc'
-         WHERE journal_id = $1 RETURNING ${checkpointColumns}`,
+         WHERE journal_id = $1 RETURNING ${checkpointColumns}, ${databaseColumn}`,
 };
 
 const readStatement: Statement = {
   name: 'checkpoint_read',
-  text: `SELECT ${checkpointColumns} FROM journal_checkpoints WHERE journal_id = $1`,
+  // A row even where the journal has none: the database tells who it is.
+  text: `SELECT ${checkpointColumns.replaceAll(/\w+/g, 'coalesce($&, 0)')}, database.id
+         FROM (SELECT ${databaseColumn} AS id) AS database LEFT JOIN journal_checkpoints ON journal_id = $1`,
 };
 
-const NOTHING_YET: CheckpointValues = ['0', '0', '0', '0', '0', '0'];
+const NOTHING_YET: CheckpointValues = ['0', '0', '0', '0', '0', '0', null];
 
 function toCheckpoint(values: CheckpointValues): CheckpointRow {
   const [segment = 0, offset = 0, clicks = 0, dropped = 0, rejected = 0, unreadable = 0] = values.map(Number);
-  return { segment, offset, totals: { clicks, dropped, rejected, unreadable } };
+  return { segment, offset, totals: { clicks, dropped, rejected, unreadable }, databaseId: values[6] ?? '' };
 }
 
 /** How far a journal has been taken in; the start for one that nobody has begun. */
@@ -115,7 +133,8 @@ export async function readCheckpoint(connection: Connection, journalId: string):
  * Takes in a batch of clicks: events, counters and checkpoint in one transaction, so that it counts
  * once however often it is tried. Call it within a transaction. Locks are taken in the order that all
  * of the store keeps: checkpoint, links by id (shared, so that none is deleted before the events are
- * there), counters by id. Clicks on links that no longer exist are dropped.
+ * there), counters by id. Clicks on links that no longer exist are dropped, and those
+ * whose id is another link's by now.
  * @param isCareful Finds the clicks that make PostgreSQL reject a batch, and leaves only those out. It
  *   costs a savepoint a try, so it is for the second attempt.
  */
@@ -132,7 +151,8 @@ export async function ingestClicks<Click>(
   }
   const [locked] = await rowsOf<CheckpointValues>(connection, lockStatement, [batch.journalId]);
   const checkpoint = toCheckpoint(locked ?? NOTHING_YET);
-  if (comparePositions(checkpoint, from) !== 0) {
+  const isElsewhere = batch.databaseId !== undefined && batch.databaseId !== checkpoint.databaseId;
+  if (isElsewhere || comparePositions(checkpoint, from) !== 0) {
     return { done: false, checkpoint };
   }
   const kept = await onExistingLinks(connection, batch);
@@ -163,12 +183,19 @@ async function onExistingLinks<Click>(
   connection: Connection,
   batch: ClickBatch<Click>,
 ): Promise<readonly Click[]> {
-  const wanted = new Set(batch.clicks.map(batch.urlIdOf));
-  if (wanted.size === 0) return [];
-  const found = await rowsOf<[id: string]>(connection, shareLinksStatement, [[...wanted]]);
-  if (found.length === wanted.size) return batch.clicks;
-  const existing = new Set(found.map(([id]) => id));
-  return batch.clicks.filter((click) => existing.has(batch.urlIdOf(click)));
+  const links = new Set(batch.clicks.map(batch.linkOf));
+  if (links.size === 0) return [];
+  const ids = [...new Set([...links].map(({ urlId }) => urlId))];
+  type Found = readonly [id: string, shortCode: string, createdMs: string];
+  const rows = await rowsOf<Found>(connection, shareLinksStatement, [ids]);
+  const found = new Map(rows.map((row) => [row[0], row]));
+  const gone = new Set([...links].filter((link) => !isSame(link, found.get(link.urlId))));
+  return gone.size === 0 ? batch.clicks : batch.clicks.filter((click) => !gone.has(batch.linkOf(click)));
+}
+
+function isSame(link: LinkIdentity, row: readonly [string, string, string] | undefined): boolean {
+  if (row === undefined || row[1] !== link.shortCode) return false;
+  return link.createdMs === undefined || link.createdMs === Number(row[2]);
 }
 
 async function copyEvents<Click>(
@@ -225,7 +252,7 @@ async function addCounters<Click>(
   const counts = new Map<string, number>();
   for (const click of clicks) {
     if (!batch.isCounted(click)) continue;
-    const urlId = batch.urlIdOf(click);
+    const { urlId } = batch.linkOf(click);
     counts.set(urlId, (counts.get(urlId) ?? 0) + 1);
   }
   if (counts.size === 0) return;

@@ -1,5 +1,9 @@
 import { type Row, Table } from './table.js';
 
+/** When a link was created, in ms since 1970; what no number can say is 0. */
+export const createdMs =
+  '(CASE WHEN isfinite(created_at) THEN extract(epoch FROM created_at) * 1000 ELSE 0 END)::bigint';
+
 /** A link as the API shows it; `short_url` follows, which depends on who asks. */
 export const links = new Table('short_urls', {
   id: { as: 'number' },

@@ -1,5 +1,6 @@
 import { addLink, noLinks, type ResolvedLinks } from '../api/redirect-link.js';
 import { type Connection, rowsOf, type Statement } from '../postgres/pool.js';
+import { createdMs } from './link-table.js';
 
 type Row = readonly [
   asked: string,
@@ -9,6 +10,8 @@ type Row = readonly [
   originalUrl: string,
   isActive: string,
   options: string | null,
+  createdMs: string,
+  databaseId: string | null,
 ];
 
 const columns = `short_code, id, user_id, original_url, is_active,
@@ -18,7 +21,8 @@ const columns = `short_code, id, user_id, original_url, is_active,
          'status', redirect_status, 'cache', cache_seconds,
          'since', floor(extract(epoch FROM valid_since)), 'until', floor(extract(epoch FROM expires_at)),
          'expired_url', expired_url, 'limited', max_clicks IS NOT NULL,
-         'password', password_hash IS NOT NULL, 'query', forward_query) END`;
+         'password', password_hash IS NOT NULL, 'query', forward_query) END AS options,
+  ${createdMs} AS created_ms, (SELECT id FROM switchyard_database) AS database_id`;
 
 const exactStatement: Statement = {
   name: 'link_resolve',
@@ -57,8 +61,10 @@ export async function resolveCodes(connection: Connection, codes: readonly strin
   });
   const rows = exact.concat(await forgiven(connection, missing));
   const found = noLinks();
-  for (const [asked, shortCode, urlId, userId, target, isActive, options] of rows) {
-    if (isActive === 't') addLink(found, { asked, shortCode, urlId, userId, target, options });
+  for (const [asked, shortCode, urlId, userId, target, isActive, options, created, databaseId] of rows) {
+    if (isActive !== 't') continue;
+    const link = { asked, shortCode, urlId, userId, target, options };
+    addLink(found, { ...link, createdMs: Number(created), databaseId });
   }
   return found;
 }

@@ -179,7 +179,11 @@ class Model {
     const cache = this.#caches[fill.gateway] as LinkCache;
     const shortCode = codes[fill.code] ?? '';
     if (fill.row.gone) cache.fillOther(shortCode, fill.stamp, 0);
-    else cache.fill({ urlId: '1', userId: null, shortCode, target: String(fill.row.version) }, fill.stamp);
+    else
+      cache.fill(
+        { urlId: '1', userId: null, shortCode, target: String(fill.row.version), createdMs: 1 },
+        fill.stamp,
+      );
   }
 
   #lookup(which: number, index: number): void {
@@ -225,7 +229,13 @@ describe('the link cache', () => {
     const coherence = new Coherence();
     const { counters } = new Counters().claim('gateway');
     const cache = new LinkCache({ maxLinks: 10, maxUnknown: 10, unknownMs: 100, coherence, counters });
-    const row = { urlId: '1', userId: null, shortCode: 'abcdef', target: 'https://example.com' };
+    const row = {
+      urlId: '1',
+      userId: null,
+      shortCode: 'abcdef',
+      target: 'https://example.com',
+      createdMs: 1,
+    };
     cache.fill(row, cache.stamp('abcdef'));
     expect(cache.lookup('abcdef', 0)?.target).toBe(row.target);
     coherence.beginEpoch();

@@ -18,6 +18,7 @@ const rowOf = (shortCode: string, id: string): Parameters<LinkTable['put']>[0] =
   userId: null,
   shortCode,
   target: Number(id) % 3 === 0 ? `https://example.com/ä${id}` : `https://example.com/${id}`,
+  createdMs: 1,
 });
 
 describe('the table of links', () => {
@@ -34,7 +35,10 @@ describe('the table of links', () => {
           const link = new CachedLink(table);
           const userId = user === null ? null : String(user);
           for (const [index, shortCode] of codes.entries())
-            table.put({ urlId: String(id), userId, shortCode, target: `${url}#${index}${more}` }, stamp);
+            table.put(
+              { urlId: String(id), userId, shortCode, target: `${url}#${index}${more}`, createdMs: index },
+              stamp,
+            );
           expect(table.size).toBe(codes.length);
           for (const [index, shortCode] of codes.entries()) {
             const entry = table.find(shortCode);

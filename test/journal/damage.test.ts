@@ -2,7 +2,8 @@ import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'no
 import path from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { DETAILED_FORM, PLAIN_FORM, SEGMENT_HEADER_BYTES, segmentFile } from '../../src/journal/format.js';
+import { HEADER_BYTES, segmentFile, VisitKind } from '../../src/journal/format.js';
+import { CLASS_SHIFT, wordsOf } from '../../src/journal/records.js';
 import { summarise } from '../../src/journal/summary.js';
 import { makeFolder } from '../support/folders.js';
 import { makeLink, openJournal, readJournal } from '../support/journals.js';
@@ -26,16 +27,22 @@ interface Written {
 }
 
 /** A small segment: 12 turns, new links now and then. */
-function writeSegment(form: typeof PLAIN_FORM | typeof DETAILED_FORM = PLAIN_FORM): Written {
-  const { journal, journalId } = openJournal(folder, { form });
+function writeSegment(isDetailed = false): Written {
+  const { journal, journalId } = openJournal(folder);
   const links = Array.from({ length: 6 }, (_, index) => makeLink(index + 1));
   const urlIds: string[] = [];
   for (let turn = 0; turn < 12; turn += 1) {
     for (let count = 0; count <= turn % 3; count += 1) {
       const link =
         links[Math.min(5, Math.floor(turn / 2)) - (count % 2)] ?? (links[0] as ReturnType<typeof makeLink>);
-      const visit = { referrer: `r${turn}`, userAgent: 'agent', country: 'DE', address: '', isHead: false };
-      if (form === DETAILED_FORM) journal.recordVisit(link, visit);
+      const visit = {
+        referrer: `r${turn}`,
+        userAgent: 'agent',
+        country: 'DE',
+        address: '',
+        kind: VisitKind.CLICK,
+      };
+      if (isDetailed) journal.recordVisit(link, visit);
       else journal.record(link);
       urlIds.push(link.urlId);
     }
@@ -44,6 +51,15 @@ function writeSegment(form: typeof PLAIN_FORM | typeof DETAILED_FORM = PLAIN_FOR
   journal.close();
   const file = path.join(folder, segmentFile(journalId, 1));
   return { journalId, file, bytes: readFileSync(file), urlIds };
+}
+
+/** Where each record begins, with its second word. */
+function* recordsOf(bytes: Buffer): Generator<{ offset: number; head: number }> {
+  for (let offset = HEADER_BYTES; offset < bytes.length; ) {
+    const head = bytes.readUInt32LE(offset + 4);
+    yield { offset, head };
+    offset += wordsOf(head) * 4;
+  }
 }
 
 /** Whether `part` is `whole` with some elements left out. */
@@ -69,21 +85,21 @@ describe('a segment cut short', () => {
       const kept = length - lost;
       // Bytes are whole frames, or told as damage; none is passed over.
       expect(damages.length).toBeLessThanOrEqual(1);
-      if (length >= SEGMENT_HEADER_BYTES) expect(kept).toBeGreaterThanOrEqual(SEGMENT_HEADER_BYTES);
+      if (length >= HEADER_BYTES) expect(kept).toBeGreaterThanOrEqual(HEADER_BYTES);
       for (const { keptAs } of damages) {
         expect(readFileSync(path.join(folder, keptAs ?? ''))).toEqual(bytes.subarray(kept, length));
       }
-      expect(reader.pendingBytes()).toBe(0);
+      expect(reader.pendingBytes(undefined)).toBe(0);
       for (const name of leftovers()) rmSync(path.join(folder, name));
     }
   });
 
   it('while its writer lives is not damage beyond what the writer has said', () => {
     const { journalId, bytes, file } = writeSegment();
-    for (let written = SEGMENT_HEADER_BYTES; written < bytes.length; written += 1) {
+    for (let written = HEADER_BYTES; written < bytes.length; written += 1) {
       const before = readJournal(folder, journalId, { written: { segment: 1, offset: written } });
       // The writer only ever says frame ends; anything else it says is believed to be one.
-      if (before.damages.length > 0) expect(before.damages[0]?.reason).toBe('frame cut short');
+      if (before.damages.length > 0) expect(before.damages[0]?.reason).toBe('no record');
     }
     writeFileSync(file, '');
     const started = readJournal(folder, journalId, { written: { segment: 1, offset: 0 } });
@@ -92,11 +108,11 @@ describe('a segment cut short', () => {
 });
 
 describe.each([
-  ['plain', PLAIN_FORM],
-  ['detailed', DETAILED_FORM],
-] as const)('a damaged segment (%s)', (_, form) => {
+  ['plain', false],
+  ['detailed', true],
+] as const)('a damaged segment (%s)', (_, isDetailed) => {
   it('never yields a click that was not written, and says what it can’t read', () => {
-    const { journalId, file, bytes, urlIds } = writeSegment(form);
+    const { journalId, file, bytes, urlIds } = writeSegment(isDetailed);
     const change = fc.record({ at: fc.nat({ max: bytes.length - 1 }), value: fc.nat({ max: 255 }) });
     fc.assert(
       fc.property(fc.array(change, { minLength: 1, maxLength: 8 }), (changes) => {
@@ -112,7 +128,7 @@ describe.each([
         ).toBe(true);
         if (damages.length === 0) expect(clicks).toHaveLength(urlIds.length);
         expect(clicks.length + unreadable).toBeLessThanOrEqual(urlIds.length);
-        expect(reader.pendingBytes()).toBe(0);
+        expect(reader.pendingBytes(undefined)).toBe(0);
         for (const { keptAs } of damages) expect(existsSync(path.join(folder, keptAs ?? ''))).toBe(true);
       }),
       { numRuns: 2000 },
@@ -120,7 +136,7 @@ describe.each([
   });
 
   it('never yields a click that was not written when stretches are removed, doubled or overwritten', () => {
-    const { journalId, file, bytes, urlIds } = writeSegment(form);
+    const { journalId, file, bytes, urlIds } = writeSegment(isDetailed);
     const stretch = fc.record({
       from: fc.nat({ max: bytes.length }),
       length: fc.nat({ max: 400 }),
@@ -149,12 +165,13 @@ describe.each([
 });
 
 describe('what was lost', () => {
-  it('is told by the frame behind it', () => {
+  it('is told by the turn behind it', () => {
     const { journalId, file, bytes, urlIds } = writeSegment();
     const damaged = Buffer.from(bytes);
-    // The second frame: after the header of the segment and the first frame.
-    const second = SEGMENT_HEADER_BYTES + damaged.readUInt32LE(SEGMENT_HEADER_BYTES + 4);
-    damaged[second + 20] = (damaged[second + 20] ?? 0) ^ 0xff;
+    // A click in the middle: the turn behind it tells how many there were.
+    const clicks1 = [...recordsOf(bytes)].filter(({ head }) => head >>> CLASS_SHIFT === 0);
+    const middle = clicks1[Math.floor(clicks1.length / 2)]?.offset ?? 0;
+    damaged[middle] = (damaged[middle] ?? 0) ^ 0xff;
     writeFileSync(file, damaged);
     const { clicks, unreadable, damages } = readJournal(folder, journalId);
     expect(damages).toHaveLength(1);
@@ -172,7 +189,7 @@ describe('what was lost', () => {
       expect([clicks.length, damages.map(({ reason }) => reason)]).toEqual([0, ['not a click journal']]);
     }
     const newer = Buffer.from(bytes);
-    newer.writeUInt32LE(2, 8);
+    newer.writeUInt32LE(3, 8);
     writeFileSync(file, newer);
     expect(readJournal(folder, journalId).damages.map(({ reason }) => reason)).toEqual([
       'segment header damaged',
@@ -187,7 +204,7 @@ describe('an inspection', () => {
     expect(whole).toMatchObject({
       segments: 1,
       bytes: bytes.length,
-      frames: 12,
+      turns: 12,
       clicks: urlIds.length,
       links: 6,
       damages: [],
@@ -195,8 +212,8 @@ describe('an inspection', () => {
     const damaged = Buffer.from(bytes);
     damaged[bytes.length - 1] = (damaged[bytes.length - 1] ?? 0) ^ 1;
     writeFileSync(file, damaged);
-    const { frames, damages } = summarise(folder, journalId, () => undefined);
-    expect([frames, damages.map(({ reason }) => reason)]).toEqual([11, ['frame damaged']]);
+    const { clicks, damages } = summarise(folder, journalId, () => undefined);
+    expect([clicks, damages.map(({ reason }) => reason)]).toEqual([urlIds.length - 1, ['no record']]);
     expect(leftovers()).toEqual([]);
   });
 });

@@ -1,8 +1,8 @@
 import { rmSync } from 'node:fs';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { DETAILED_FORM, PLAIN_FORM } from '../../src/journal/format.js';
-import type { Visit } from '../../src/journal/frame.js';
+import { VisitKind } from '../../src/journal/format.js';
+import type { Visit } from '../../src/journal/recorder.js';
 import { makeFolder } from '../support/folders.js';
 import { makeLink, openJournal, readJournal } from '../support/journals.js';
 
@@ -27,7 +27,7 @@ const visit: fc.Arbitrary<Visit> = fc.record({
   userAgent: text,
   country: text,
   address: text,
-  isHead: fc.boolean(),
+  kind: fc.constantFrom(...Object.values(VisitKind)),
 });
 const target = fc.oneof(
   fc.webUrl(),
@@ -54,8 +54,7 @@ describe('a journal', () => {
         turns,
         layout,
         (urls, userId, allTurns, { segmentBytes, most, restart, isDetailed }) => {
-          const form = isDetailed ? DETAILED_FORM : PLAIN_FORM;
-          const { journal, journalId, slot } = openJournal(folder, { form, segmentBytes });
+          const { journal, journalId, slot } = openJournal(folder, { segmentBytes });
           const links = urls.map((url, index) => makeLink(index + 1, url.toWellFormed(), userId));
           const written: { urlId: string; target: string; visit: Visit | undefined }[] = [];
           for (const clicks of allTurns) {
@@ -86,7 +85,7 @@ describe('a journal', () => {
           expect([unreadable, damages]).toEqual([0, []]);
           expect(slot.get('accepted')).toBe(written.length);
           expect(slot.get('framed')).toBe(written.length);
-          expect(reader.pendingBytes()).toBe(0);
+          expect(reader.pendingBytes(undefined)).toBe(0);
           reader.removeIngested(undefined);
           expect(reader.isGone).toBe(true);
         },

@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { DETAILED_FORM } from '../../src/journal/format.js';
+import { VisitKind } from '../../src/journal/format.js';
 import { makeFolder } from '../support/folders.js';
 import { makeLink, openJournal, readJournal, type TestJournal } from '../support/journals.js';
 import { eventually } from '../support/wait.js';
@@ -74,7 +74,7 @@ describe('the writer', () => {
   it('ends a segment that is large, old, or has many texts', async () => {
     const large = start({ segmentBytes: 4096 });
     for (let index = 0; index < 200; index += 1) turn(large, 5);
-    expect(segmentsOf(large)).toHaveLength(3);
+    expect(segmentsOf(large)).toHaveLength(4);
     link = makeLink(1);
 
     const old = start({ segmentMs: 50 });
@@ -85,14 +85,14 @@ describe('the writer', () => {
     expect(segmentsOf(old)).toHaveLength(2);
     link = makeLink(1);
 
-    const wordy = start({ form: DETAILED_FORM });
+    const wordy = start();
     for (let index = 0; index < 70_000; index += 1) {
       wordy.journal.recordVisit(link, {
         referrer: `r${index}`,
         userAgent: '',
         country: '',
         address: '',
-        isHead: false,
+        kind: VisitKind.CLICK,
       });
       if (index % 100 === 0) wordy.journal.flush();
     }

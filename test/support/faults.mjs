@@ -8,6 +8,7 @@ channel.unref();
 const obey = ({ action, milliseconds }) => {
   if (action === 'throw') throw new Error('thrown by the test');
   if (action === 'exit') process.exit(7);
+  if (action === 'abort') process.abort();
   if (action === 'block') Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds);
 };
 

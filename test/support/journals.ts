@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { CachedLink } from '../../src/gateway/redirect/link-cache.js';
 import { LinkTable } from '../../src/gateway/redirect/link-table.js';
-import { PLAIN_FORM } from '../../src/journal/format.js';
+import type { JournalledClick } from '../../src/journal/known.js';
 import type { JournalPosition } from '../../src/journal/position.js';
-import { type Damage, type JournalledClick, JournalReader } from '../../src/journal/reader.js';
+import { type Damage, JournalReader } from '../../src/journal/reader.js';
 import { ClickJournal, type ClickJournalOptions } from '../../src/journal/writer.js';
 import { Counters, type ThreadCounters } from '../../src/memory/counters.js';
 import { type JournalSlot, JournalSlots } from '../../src/memory/journal-slots.js';
@@ -33,7 +33,6 @@ export function openJournal(folder: string, options: Partial<ClickJournalOptions
   const journal = new ClickJournal({
     folder,
     journalId,
-    form: PLAIN_FORM,
     slot,
     counters: sharedCounters,
     segmentBytes: 16 * 1024 * 1024,
@@ -50,13 +49,17 @@ export function openJournal(folder: string, options: Partial<ClickJournalOptions
   return { journal, journalId, folder, slot, counters: sharedCounters, troubles, wakes: () => wakes };
 }
 
+/** When the links of tests were created. */
+export const CREATED_MS = Date.UTC(2026, 0, 1);
+
 export function makeLink(
   id: number,
   target = `https://example.com/${id}`,
   userId: string | null = null,
+  createdMs = CREATED_MS,
 ): CachedLink {
   const table = new LinkTable(1);
-  const row = { urlId: String(id), userId, shortCode: `c${id}`, target };
+  const row = { urlId: String(id), userId, shortCode: `c${id}`, target, createdMs };
   return new CachedLink(table).at(table.put(row, { slot: 0, version: 0, epoch: 0 }));
 }
 

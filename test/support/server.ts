@@ -106,7 +106,7 @@ export class TestServer {
 
 export interface Fault {
   readonly thread: 'supervisor' | 'gateway' | 'interactive' | 'transfer' | 'ingest';
-  readonly action: 'throw' | 'exit' | 'block';
+  readonly action: 'throw' | 'exit' | 'abort' | 'block';
   readonly milliseconds?: number;
 }
 

@@ -34,7 +34,8 @@ beforeEach(async () => {
   folder = makeFolder('ingest');
   logged = [];
   await database.query(
-    `INSERT INTO short_urls (original_url, short_code) SELECT 'https://example.com/' || n, 'c' || n FROM generate_series(1, 10) AS n`,
+    `INSERT INTO short_urls (original_url, short_code, created_at)
+     SELECT 'https://example.com/' || n, 'c' || n, '2026-01-01' FROM generate_series(1, 10) AS n`,
   );
   context = makeContext({});
 });

@@ -35,7 +35,9 @@ export class CodeResolver implements FlightControl<Flight> {
   readonly #calls: Pick<Calls<Flight>, 'resolve'>;
   readonly #counters: ThreadCounters;
   readonly #state: ServerState;
+  readonly #onDatabase: (id: string) => void;
   readonly #flights = new Map<string, Flight>();
+  #databaseId: string | undefined;
 
   constructor(options: {
     readonly cache: LinkCache;
@@ -43,12 +45,15 @@ export class CodeResolver implements FlightControl<Flight> {
     readonly calls: Pick<Calls<Flight>, 'resolve'>;
     readonly counters: ThreadCounters;
     readonly state: ServerState;
+    /** Told whose links those are that come from now on. */
+    readonly onDatabase: (id: string) => void;
   }) {
     this.#cache = options.cache;
     this.#answers = options.answers;
     this.#calls = options.calls;
     this.#counters = options.counters;
     this.#state = options.state;
+    this.#onDatabase = options.onDatabase;
   }
 
   /** Answers a visit of a code that is not in the cache, at once where it is known to lead nowhere. */
@@ -85,6 +90,7 @@ export class CodeResolver implements FlightControl<Flight> {
   }
 
   onLinks(links: ResolvedLinks, flights: readonly Flight[]): void {
+    this.#enterDatabase(links.databaseId[0] ?? undefined);
     const found = new Map(links.asked.map((asked, index) => [asked, index]));
     const nowMs = performance.now();
     for (const flight of flights) {
@@ -109,6 +115,14 @@ export class CodeResolver implements FlightControl<Flight> {
         }
       }
     }
+  }
+
+  /** Another database behind the same address: nothing that was known of links holds in it. */
+  #enterDatabase(id: string | undefined): void {
+    if (id === undefined || id === this.#databaseId) return;
+    if (this.#databaseId !== undefined) this.#cache.clear();
+    this.#databaseId = id;
+    this.#onDatabase(id);
   }
 
   #rowAt(links: ResolvedLinks, index: number): LinkRow {

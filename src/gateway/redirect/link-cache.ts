@@ -1,5 +1,5 @@
 import { LRUCache } from 'lru-cache';
-import type { NumberedLink } from '../../journal/frame.js';
+import type { NumberedLink } from '../../journal/recorder.js';
 import { type Coherence, slotOf } from '../../memory/coherence.js';
 import type { ThreadCounters } from '../../memory/counters.js';
 import type { LinkOptions } from './link-options.js';
@@ -58,6 +58,10 @@ export class CachedLink implements NumberedLink {
     return userId === 0n ? null : String(userId);
   }
 
+  get createdMs(): number {
+    return this.#table.createdMs(this.#entry);
+  }
+
   get journalSegment(): number {
     return this.#table.journalSegment(this.#entry);
   }
@@ -98,14 +102,16 @@ export interface LinkCacheOptions {
  * spellings. An entry is used only while its stamp holds.
  */
 export class LinkCache {
-  readonly #links: LinkTable;
-  readonly #found: CachedLink;
+  readonly #maxLinks: number;
+  #links: LinkTable;
+  #found: CachedLink;
   readonly #others: LRUCache<string, OtherCode>;
   readonly #coherence: Coherence;
   readonly #counters: ThreadCounters;
   readonly #unknownMs: number;
 
   constructor(options: LinkCacheOptions) {
+    this.#maxLinks = options.maxLinks;
     this.#links = new LinkTable(options.maxLinks);
     this.#found = new CachedLink(this.#links);
     this.#others = new LRUCache({ max: options.maxUnknown });
@@ -173,6 +179,13 @@ export class LinkCache {
       this.#coherence.epoch() === entry.epoch &&
       this.#coherence.chosenCodes() === entry.chosenCodes
     );
+  }
+
+  /** Forgets everything: what is known is of another database. */
+  clear(): void {
+    this.#links = new LinkTable(this.#maxLinks);
+    this.#found = new CachedLink(this.#links);
+    this.#others.clear();
   }
 
   /** To be taken before the row is read, and given back with what was read. */

@@ -11,6 +11,8 @@ export interface LinkRow {
   readonly shortCode: string;
   /** Where it leads, as it was given; the Location header is made of it. */
   readonly target: string;
+  /** When it was created, ms since 1970. */
+  readonly createdMs: number;
   /** Absent for a plain link: 302 at any time, for anyone, as often as they like. */
   readonly options?: LinkOptions | undefined;
 }
@@ -71,6 +73,8 @@ export class LinkTable {
   readonly #cells: Int32Array;
   /** URL and user of each entry; 0 for no user. */
   readonly #ids: BigInt64Array;
+  /** When each link was created: no hit looks at it. */
+  readonly #created: Float64Array;
   /** Of each entry the head of its answer; empty where there is no entry. */
   readonly #heads: string[];
   /** Targets of those entries whose Location says them in another form: few are not ASCII. */
@@ -102,6 +106,7 @@ export class LinkTable {
     // One beyond: the link that is not kept.
     this.#cells = new Int32Array((this.#capacity + 1) << COLUMNS_BITS);
     this.#ids = new BigInt64Array((this.#capacity + 1) * 2);
+    this.#created = new Float64Array(this.#capacity + 1);
     this.#heads = new Array<string>(this.#capacity + 1).fill('');
   }
 
@@ -226,6 +231,10 @@ export class LinkTable {
     return this.#ids[entry * 2 + 1] as bigint;
   }
 
+  createdMs(entry: number): number {
+    return this.#created[entry] as number;
+  }
+
   /** Status and Location header of a link's answer, as one text. */
   head(entry: number): string {
     return this.#heads[entry] as string;
@@ -262,7 +271,8 @@ export class LinkTable {
     return this.#heads[entry] !== '';
   }
 
-  #write(entry: number, { urlId, userId, target, options }: LinkRow, { slot, version, epoch }: Stamp): void {
+  #write(entry: number, row: LinkRow, { slot, version, epoch }: Stamp): void {
+    const { urlId, userId, target, createdMs, options } = row;
     const cell = entry << COLUMNS_BITS;
     const cells = this.#cells;
     const { status } = options ?? plainOptions;
@@ -273,6 +283,7 @@ export class LinkTable {
     cells[cell + FRESH_UNTIL] = freshUntil(options);
     this.#ids[entry * 2] = BigInt(urlId);
     this.#ids[entry * 2 + 1] = BigInt(userId ?? 0);
+    this.#created[entry] = createdMs;
     const location = locationOf(target);
     this.#heads[entry] = flat(bakedHead(options ?? plainOptions, location));
     this.#setTarget(entry, location === target ? undefined : target);
@@ -322,6 +333,7 @@ export class LinkTable {
   #move(from: number, to: number): void {
     this.#cells.copyWithin(to << COLUMNS_BITS, from << COLUMNS_BITS, (from + 1) << COLUMNS_BITS);
     this.#ids.copyWithin(to * 2, from * 2, from * 2 + 2);
+    this.#created[to] = this.#created[from] as number;
     this.#heads[to] = this.#heads[from] as string;
     this.#setTarget(to, this.#targets.get(from));
     this.#setOptions(to, this.#options.get(from));

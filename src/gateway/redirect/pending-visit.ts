@@ -1,5 +1,5 @@
 import type { HttpRequest } from 'uWebSockets.js';
-import type { Visit } from '../../journal/frame.js';
+import type { Visit } from '../../journal/recorder.js';
 import type { Exchange } from '../http/exchange.js';
 
 /** A request for a link that is not answered in its handler, with all that its answer may depend on. */

@@ -1,5 +1,6 @@
 import type { HttpRequest, HttpResponse } from 'uWebSockets.js';
-import type { Visit } from '../../journal/frame.js';
+import { VisitKind } from '../../journal/format.js';
+import type { Visit } from '../../journal/recorder.js';
 
 export interface VisitOptions {
   readonly countryHeader: string | undefined;
@@ -29,7 +30,7 @@ export class VisitReader {
       userAgent: storable(req.getHeader('user-agent').slice(0, LONGEST_USER_AGENT)),
       country: countryHeader === undefined ? '' : countryOf(req.getHeader(countryHeader)),
       address: withAddress ? this.#address(res, req, addressHeader) : '',
-      isHead,
+      kind: isHead ? VisitKind.HEAD : VisitKind.CLICK,
     };
   }
 

@@ -1,6 +1,6 @@
 import { formatTimestamp } from '../../api/values.js';
 import type { JournalledLink } from '../../journal/format.js';
-import type { JournalledClick } from '../../journal/reader.js';
+import type { JournalledClick } from '../../journal/known.js';
 import { COPY_NULL, copyText } from '../../postgres/copy.js';
 import { isVisit, visitFacts } from './visit-details.js';
 

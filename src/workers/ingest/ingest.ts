@@ -1,4 +1,5 @@
-import { type Damage, type JournalledClick, type JournalPiece, JournalReader } from '../../journal/reader.js';
+import type { JournalledClick } from '../../journal/known.js';
+import { type Damage, type JournalPiece, JournalReader } from '../../journal/reader.js';
 import { type IngestJob, type IngestOutcome, nothingIngested } from '../../messages/ingest.js';
 import { retryDecisionOf, sqlStateOf } from '../../postgres/failures.js';
 import { inTransaction } from '../../postgres/pool.js';
@@ -17,6 +18,8 @@ interface Known {
   totals: ClickTotals | undefined;
   /** Whether a fault that waiting will not cure keeps its clicks from the database. */
   isStopped: boolean;
+  /** Databases that clicks in it were said to wait for. */
+  elsewhere: string;
 }
 
 const journals = new Map<string, Known>();
@@ -27,7 +30,12 @@ export type IngestContext = Pick<WorkerThread, 'pool' | 'config' | 'counters' | 
 /** Ingests what a journal has, up to the largest batch. */
 export async function takeInJournal(thread: IngestContext, job: IngestJob): Promise<IngestOutcome> {
   const key = `${job.folder}/${job.journalId}`;
-  const known = journals.get(key) ?? { reader: newReader(thread, job), totals: undefined, isStopped: false };
+  const known = journals.get(key) ?? {
+    reader: newReader(thread, job),
+    totals: undefined,
+    isStopped: false,
+    elsewhere: '',
+  };
   journals.set(key, known);
   try {
     const outcome = await step(thread, known, job);
@@ -50,14 +58,14 @@ export async function takeInJournal(thread: IngestContext, job: IngestJob): Prom
       );
     }
     setStopped(thread, known, isStopped);
-    return { ...nothingIngested, pendingBytes: pendingBytes(known.reader), hasMore: true, failure };
+    return { ...nothingIngested, pendingBytes: pendingBytes(known.reader, job), hasMore: true, failure };
   }
 }
 
 /** What failed may be the very listing that this takes. */
-function pendingBytes(reader: JournalReader): number | undefined {
+function pendingBytes(reader: JournalReader, { written }: IngestJob): number | undefined {
   try {
-    return reader.pendingBytes();
+    return reader.pendingBytes(written);
   } catch {
     return undefined;
   }
@@ -80,7 +88,7 @@ async function step(thread: IngestContext, known: Known, job: IngestJob): Promis
       const checkpoint = await pool.runReadOnly(config.CALL_DEADLINE_MS, (connection) =>
         readCheckpoint(connection, job.journalId),
       );
-      reader.seek(checkpoint);
+      reader.seek(checkpoint, checkpoint.databaseId);
       known.totals = checkpoint.totals;
     }
     const before = known.totals;
@@ -89,12 +97,13 @@ async function step(thread: IngestContext, known: Known, job: IngestJob): Promis
     const startMs = performance.now();
     const result = await takeIn(thread, job, piece);
     if (!result.done) {
-      reader.seek(result.checkpoint);
+      reader.seek(result.checkpoint, result.checkpoint.databaseId);
       known.totals = result.checkpoint.totals;
       continue;
     }
     reader.seek(piece.to);
     known.totals = result.totals;
+    tellDropped(thread, result.totals.dropped - (before?.dropped ?? 0));
     const removedBytes = reader.removeIngested(job.written);
     counters.add('ingestBatches');
     counters.add('ingestBytes', bytesOf(piece));
@@ -104,13 +113,13 @@ async function step(thread: IngestContext, known: Known, job: IngestJob): Promis
       before,
       after: result.totals,
       removedBytes,
-      pendingBytes: reader.pendingBytes(),
+      pendingBytes: reader.pendingBytes(job.written),
       newestMs: piece.clicks.at(-1)?.timeMs,
       hasMore: piece.isFull || job.written === undefined,
     };
   }
   // Somebody else is taking in the same journal, and faster.
-  return { ...nothingIngested, pendingBytes: reader.pendingBytes(), hasMore: true };
+  return { ...nothingIngested, pendingBytes: reader.pendingBytes(job.written), hasMore: true };
 }
 
 /**
@@ -120,15 +129,16 @@ async function step(thread: IngestContext, known: Known, job: IngestJob): Promis
 async function takeIn(
   { pool, log }: IngestContext,
   { folder, journalId }: IngestJob,
-  { from, to, clicks, unreadable }: JournalPiece,
+  { from, to, databaseId, clicks, unreadable }: JournalPiece,
 ): ReturnType<typeof ingestClicks<JournalledClick>> {
   const batch = {
     journalId,
     from,
     to,
+    databaseId,
     clicks,
     unreadable,
-    urlIdOf: (click: JournalledClick) => click.link.urlId,
+    linkOf: (click: JournalledClick) => click.link,
     isCounted,
     rows: copyRows,
   };
@@ -165,7 +175,40 @@ async function finish(thread: IngestContext, known: Known, job: IngestJob): Prom
       forgetJournal(connection, job.journalId),
     );
   }
-  return { ...nothingIngested, before: totals, after: totals, removedBytes, isAtEnd: true, isGone };
+  const isForOthers = job.written === undefined && !isGone && reader.isForOthers;
+  const elsewhere = tellElsewhere(thread, known, job);
+  return {
+    ...nothingIngested,
+    before: totals,
+    after: totals,
+    removedBytes,
+    isAtEnd: true,
+    isGone,
+    isForOthers,
+    elsewhere,
+  };
+}
+
+/** Clicks on links of another database stay where they are; that is said once. */
+function tellElsewhere({ log }: IngestContext, known: Known, { journalId, written }: IngestJob): number {
+  const { clicks, databaseIds } = known.reader.elsewhere(written);
+  const databases = databaseIds.join(', ');
+  if (clicks > 0 && databases !== known.elsewhere) {
+    log.error(
+      { journal: journalId, clicks, databases: databaseIds },
+      `${clicks} clicks are on links of another database (${databases}): they stay in the journal and wait for it`,
+    );
+  }
+  known.elsewhere = databases;
+  return clicks;
+}
+
+function tellDropped({ log }: IngestContext, clicks: number): void {
+  if (clicks <= 0) return;
+  log.info(
+    { clicks },
+    `${clicks} clicks were dropped: their links were deleted, or their ids are other links' now`,
+  );
 }
 
 function bytesOf({ from, to }: JournalPiece): number {

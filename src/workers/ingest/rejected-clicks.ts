@@ -1,7 +1,7 @@
 import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import type { JournalledClick } from '../../journal/known.js';
 import type { JournalPosition } from '../../journal/position.js';
-import type { JournalledClick } from '../../journal/reader.js';
 import type { Logger } from '../../runtime/logger.js';
 import type { RejectedClick } from '../../store/clicks.js';
 

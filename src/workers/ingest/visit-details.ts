@@ -1,7 +1,8 @@
 import Bowser from 'bowser';
 import { isbot } from 'isbot';
 import { LRUCache } from 'lru-cache';
-import type { JournalledVisit } from '../../journal/reader.js';
+import { VisitKind } from '../../journal/format.js';
+import type { JournalledVisit } from '../../journal/known.js';
 
 /** What a user agent says of itself; what it does not say is left out. */
 interface AgentFacts {
@@ -24,7 +25,7 @@ const agents = new LRUCache<string, AgentFacts>({ max: 10_000 });
 
 /** Whether somebody was sent somewhere: not by a HEAD, and not a machine that looks at links. */
 export function isVisit(visit: JournalledVisit): boolean {
-  return !visit.isHead && agentFacts(visit.userAgent).bot !== true;
+  return visit.kind === VisitKind.CLICK && agentFacts(visit.userAgent).bot !== true;
 }
 
 export function visitFacts(visit: JournalledVisit): VisitFacts {
@@ -33,7 +34,7 @@ export function visitFacts(visit: JournalledVisit): VisitFacts {
     ...agentFacts(visit.userAgent),
     ...known('country', visit.country),
     ...known('address', visit.address),
-    ...(visit.isHead ? { method: 'HEAD' as const } : {}),
+    ...(visit.kind === VisitKind.HEAD ? { method: 'HEAD' as const } : {}),
   };
 }
 

@@ -1,5 +1,5 @@
-import { readSync } from 'node:fs';
-import { decodeFrame, FRAME_MAGIC, type Frame } from './format.js';
+import { readAt } from './file-bytes.js';
+import { decodeFrame, FRAME_MAGIC, type Frame } from './frames.js';
 
 /** What stands in a stretch of a segment: a whole frame, or bytes that are none. */
 export type Scanned =
@@ -27,18 +27,6 @@ export function* scanFrames(descriptor: number, start: number, end: number): Gen
     yield { kind: 'damage', offset, bytes: next - offset, reason };
     offset = next;
   }
-}
-
-/** @returns up to `length` bytes of a file; fewer where it ends. */
-export function readAt(descriptor: number, offset: number, length: number): Buffer {
-  const bytes = Buffer.allocUnsafe(Math.max(0, length));
-  let done = 0;
-  while (done < bytes.length) {
-    const count = readSync(descriptor, bytes, done, bytes.length - done, offset + done);
-    if (count === 0) break;
-    done += count;
-  }
-  return bytes.subarray(0, done);
 }
 
 /** A part of a file in memory, that moves along as it is read. */

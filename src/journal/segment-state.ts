@@ -1,0 +1,149 @@
+import { bootId } from './boot-id.js';
+import { readAt } from './file-bytes.js';
+import { FIRST_VERSION, type NoHeader, type SegmentHeader } from './format.js';
+import { scanFrames } from './frame-scan.js';
+import { Known } from './known.js';
+import type { JournalPosition } from './position.js';
+import { scanRecords } from './record-scan.js';
+import { type MappedCells, readCells, readHeader } from './segment-cells.js';
+import { type SegmentFile, withSegment } from './segments.js';
+
+const WINDOW_BYTES = 256 * 1024;
+const zeros = Buffer.alloc(WINDOW_BYTES);
+/** More than any setting makes a segment. */
+const LARGEST_BYTES = 2 ** 30 + 2 ** 24;
+
+export type Layout = SegmentHeader | NoHeader;
+
+/** A segment as it stands at the moment. */
+export interface SegmentState extends SegmentFile {
+  readonly layout: Layout;
+  /** Its writer has gone on to another segment, or is no more. */
+  readonly isComplete: boolean;
+  /** Where what is journalled begins. */
+  readonly first: number;
+  /** Where its bytes end for us: what is beyond may still be being written. */
+  readonly end: number;
+  /** Before this every byte belongs to a record; beyond, each record proves itself. */
+  readonly trusted: number;
+  /** Bytes that were journalled, as far as that is known; its file may be larger. */
+  readonly journalled: number;
+  readonly cells: MappedCells | undefined;
+}
+
+/** A segment that nobody writes to any more. */
+export function stateOf(segment: SegmentFile): SegmentState {
+  return new Layouts().stateOf(segment, undefined);
+}
+
+/** What is known of a journal's segments, so that nobody reads a header twice. */
+export class Layouts {
+  readonly #layouts = new Map<number, Layout>();
+  readonly #counts = new Map<number, { end: number; clicks: number }>();
+
+  /** @param written How far a living writer has got; `undefined` for a journal whose writer is no more. */
+  stateOf(segment: SegmentFile, written: JournalPosition | undefined): SegmentState {
+    const { number, size } = segment;
+    const isComplete = written === undefined || number < written.segment;
+    const reached = number === written?.segment ? Math.min(size, written.offset) : 0;
+    // What a living writer has not come to yet is nobody's business.
+    const layout = written !== undefined && number > written.segment ? 'unused' : this.#layoutOf(segment);
+    const isHeader = typeof layout === 'object' && 'headerBytes' in layout;
+    const first = isHeader ? layout.headerBytes : 0;
+    const cells =
+      isHeader && layout.isMapped ? safely(() => withSegment(segment.file, readCells)) : undefined;
+    const inside = (position: number): number => Math.min(size, Math.max(first, position));
+    if (!isComplete) {
+      return {
+        ...segment,
+        layout,
+        isComplete,
+        first,
+        end: reached,
+        trusted: reached,
+        journalled: reached,
+        cells,
+      };
+    }
+    if (cells === undefined) {
+      const journalled = layout === 'unused' || layout === 'newer' ? 0 : size;
+      return { ...segment, layout, isComplete, first, end: size, trusted: size, journalled, cells };
+    }
+    // The system that stored them runs on, or its successor does: then memory that was not synced is gone.
+    const isExact = isHeader && layout.bootId !== undefined && layout.bootId === bootId();
+    const trusted = inside(isExact ? cells.end : cells.synced);
+    return {
+      ...segment,
+      layout,
+      isComplete,
+      first,
+      end: size,
+      trusted,
+      journalled: inside(cells.end),
+      cells,
+    };
+  }
+
+  /** Clicks in a segment, read only to count them. */
+  countClicks(state: SegmentState): number {
+    const { number, file, end, trusted, first, layout } = state;
+    if (typeof layout === 'string' || 'reason' in layout || end <= first) return 0;
+    const counted = this.#counts.get(number);
+    if (counted?.end === end) return counted.clicks;
+    const known = new Known(number, 0);
+    safely(() =>
+      withSegment(file, (descriptor) => {
+        if (layout.version === FIRST_VERSION) {
+          for (const scanned of scanFrames(descriptor, first, end))
+            if (scanned.kind === 'frame') known.takeFrame(scanned.frame, []);
+          return;
+        }
+        scanRecords(
+          descriptor,
+          layout.seed,
+          { start: first, end, trusted },
+          {
+            onRecord: (words, at, bytes) => {
+              known.takeRecord(words, at, bytes, []);
+              return true;
+            },
+            onDamage: () => undefined,
+          },
+        );
+      }),
+    );
+    this.#counts.set(number, { end, clicks: known.clicks });
+    return known.clicks;
+  }
+
+  #layoutOf({ number, file, size }: SegmentFile): Layout {
+    const known = this.#layouts.get(number);
+    if (known !== undefined) return known;
+    const layout = safely(() => withSegment(file, (descriptor) => readLayout(descriptor, size))) ?? 'unused';
+    // One that is not in use yet may come to be.
+    if (layout !== 'unused') this.#layouts.set(number, layout);
+    return layout;
+  }
+}
+
+function readLayout(descriptor: number, size: number): Layout {
+  const layout = readHeader(descriptor);
+  if (layout !== 'unused') return layout;
+  // A header that is gone though something follows it was lost with the machine.
+  if (size > LARGEST_BYTES) return { reason: 'larger than a segment' };
+  for (let offset = 0; offset < size; offset += WINDOW_BYTES) {
+    const bytes = readAt(descriptor, offset, Math.min(WINDOW_BYTES, size - offset));
+    if (!bytes.equals(zeros.subarray(0, bytes.length))) return { reason: 'segment header lost' };
+  }
+  return layout;
+}
+
+/** A segment may be removed while it is looked at. */
+function safely<T>(work: () => T): T | undefined {
+  try {
+    return work();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+}

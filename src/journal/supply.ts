@@ -1,0 +1,99 @@
+/** What a gateway asks of whoever makes its segments, in the supervisor's thread. */
+export type SegmentRequest =
+  | { readonly kind: 'prepare'; readonly segment: number }
+  /** All that was stored up to `end` is to be synced. */
+  | { readonly kind: 'sync'; readonly segment: number; readonly end: number }
+  /** The segment is not touched by its gateway any more; its records end there. */
+  | { readonly kind: 'retire'; readonly segment: number; readonly end: number };
+
+export type SegmentReply =
+  /** Its file is allocated, mapped at `address` and nothing has been stored in it. */
+  | { readonly kind: 'ready'; readonly segment: number; readonly address: bigint; readonly bytes: number }
+  | { readonly kind: 'refused'; readonly segment: number; readonly reason: string }
+  | { readonly kind: 'synced'; readonly segment: number; readonly isRemoved: boolean };
+
+/** A segment whose memory is stored to. */
+export interface ReadySegment {
+  readonly segment: number;
+  readonly mapping: ArrayBuffer;
+}
+
+export interface SupplyOptions {
+  readonly ask: (request: SegmentRequest) => void;
+  /** The memory at an address. */
+  readonly view: (address: bigint, bytes: number) => ArrayBuffer;
+}
+
+/** What a journal does when its supply has something to say. */
+export interface SupplyListener {
+  readonly onReady: () => void;
+  readonly onRefused: (reason: string) => void;
+  readonly onSynced: (segment: number, isRemoved: boolean) => void;
+}
+
+/** Segments that are written while one is awaited get numbers before it: so many at most. */
+const STRIDE = 1024;
+
+/**
+ * A gateway's segments, made by another thread ahead of time: there is always one ready, or on its way.
+ * The gateway only stores to their memory.
+ */
+export class SegmentSupply {
+  readonly #options: SupplyOptions;
+  #listener: SupplyListener | undefined;
+  #awaited: number | undefined;
+  #ready: ReadySegment | undefined;
+
+  constructor(options: SupplyOptions) {
+    this.#options = options;
+  }
+
+  /** Asks for a segment to go on in after this one, unless there is one, or one is on its way. */
+  prepare(after: number): void {
+    if (this.#awaited !== undefined || this.#ready !== undefined) return;
+    this.#awaited = after + STRIDE;
+    this.#options.ask({ kind: 'prepare', segment: this.#awaited });
+  }
+
+  set listener(listener: SupplyListener) {
+    this.#listener = listener;
+  }
+
+  get hasReady(): boolean {
+    return this.#ready !== undefined;
+  }
+
+  /** No segment of another kind may get this number, or a later one. */
+  get nextNumber(): number {
+    return this.#ready?.segment ?? this.#awaited ?? Number.POSITIVE_INFINITY;
+  }
+
+  take(): ReadySegment | undefined {
+    const taken = this.#ready;
+    this.#ready = undefined;
+    return taken;
+  }
+
+  sync(segment: number, end: number): void {
+    this.#options.ask({ kind: 'sync', segment, end });
+  }
+
+  retire(segment: number, end: number): void {
+    this.#options.ask({ kind: 'retire', segment, end });
+  }
+
+  receive(reply: SegmentReply): void {
+    if (reply.kind === 'synced') {
+      this.#listener?.onSynced(reply.segment, reply.isRemoved);
+      return;
+    }
+    if (reply.segment !== this.#awaited) return;
+    this.#awaited = undefined;
+    if (reply.kind === 'refused') {
+      this.#listener?.onRefused(reply.reason);
+      return;
+    }
+    this.#ready = { segment: reply.segment, mapping: this.#options.view(reply.address, reply.bytes) };
+    this.#listener?.onReady();
+  }
+}

@@ -1,0 +1,22 @@
+import type { Config } from '../config.js';
+import { type JournalMode, journalMode } from '../journal/mode.js';
+import { SegmentSupplier } from '../journal/supplier.js';
+
+/** How clicks are journalled, and who makes the segments where they are mapped. */
+export interface JournalSegments {
+  readonly mode: JournalMode;
+  readonly supplier: SegmentSupplier | undefined;
+}
+
+/** @throws JournalModeError when the settings ask for what can't be had. */
+export function openSegments(config: Config, folder: string): JournalSegments {
+  const mode = journalMode(config.CLICK_JOURNAL_MODE, folder);
+  if (mode.kind === 'written') return { mode, supplier: undefined };
+  const supplier = new SegmentSupplier({
+    folder,
+    segmentBytes: config.CLICK_JOURNAL_SEGMENT_BYTES,
+    isSynced: config.CLICK_JOURNAL_SYNC !== 'never',
+    native: mode.native,
+  });
+  return { mode, supplier };
+}
