@@ -4,6 +4,7 @@ import { spawnSync } from 'node:child_process';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { isFresh } from '../scripts/freshness.mjs';
+import '../scripts/node-version.mjs';
 
 if (!isFresh()) {
   const build = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../scripts/build.mjs');

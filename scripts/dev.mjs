@@ -4,14 +4,19 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
-const run = (args) => spawn(process.execPath, args, { cwd: root, stdio: 'inherit' });
+// Groups of their own: a Ctrl-C reaches them once, from here, and not from the terminal too.
+const run = (args) => spawn(process.execPath, args, { cwd: root, stdio: 'inherit', detached: true });
 spawnSync(process.execPath, ['scripts/build.mjs'], { cwd: root, stdio: 'inherit' });
 const children = [
   run(['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json', '--watch', '--preserveWatchOutput']),
   run(['--enable-source-maps', '--watch-path=dist/src', 'dist/src/main.js']),
 ];
-for (const signal of ['SIGINT', 'SIGTERM']) {
+let lastMs = Number.NEGATIVE_INFINITY;
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
   process.on(signal, () => {
-    for (const child of children) child.kill(signal);
+    // npm passes on what the terminal has sent already.
+    if (performance.now() - lastMs < 500) return;
+    lastMs = performance.now();
+    for (const child of children) child.kill(signal === 'SIGHUP' ? 'SIGTERM' : signal);
   });
 }

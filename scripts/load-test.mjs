@@ -8,6 +8,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 
 const [folder = '', script = '', ...options] = process.argv.slice(2);
+if (script === '' || folder.startsWith('-')) {
+  const isHelp = folder === '--help';
+  console[isHelp ? 'log' : 'error'](
+    'usage: node scripts/load-test.mjs <folder of stack.mjs> <k6 script> [k6 options…]',
+  );
+  process.exit(isHelp ? 0 : 2);
+}
 const stack = JSON.parse(readFileSync(path.join(folder, 'stack.json'), 'utf8'));
 
 /** CPU seconds so far, by part of the stack. */

@@ -10,13 +10,28 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
-const { values } = parseArgs({
-  options: {
-    replicas: { type: 'string', default: '1' },
-    port: { type: 'string', default: '8080' },
-    folder: { type: 'string' },
-  },
-});
+const usage = 'usage: node scripts/stack.mjs [--replicas <n>] [--port <n>] [--folder <path>]';
+const values = parseOptions();
+if (values.help) {
+  console.log(usage);
+  process.exit(0);
+}
+
+function parseOptions() {
+  try {
+    return parseArgs({
+      options: {
+        replicas: { type: 'string', default: '1' },
+        port: { type: 'string', default: '8080' },
+        folder: { type: 'string' },
+        help: { type: 'boolean', default: false },
+      },
+    }).values;
+  } catch (error) {
+    console.error(`${error.message}\n${usage}`);
+    process.exit(2);
+  }
+}
 
 // The tests have classes for Nginx, Prometheus and Alertmanager with the committed configuration.
 const parts = ['alertmanager', 'folders', 'nginx', 'program', 'prometheus', 'tools'];

@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { isFresh } from './freshness.mjs';
+import './node-version.mjs';
 
 if (!isFresh()) {
   const build = path.join(path.dirname(fileURLToPath(import.meta.url)), 'build.mjs');

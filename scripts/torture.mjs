@@ -8,10 +8,28 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: { seed: { type: 'string' }, short: { type: 'boolean', default: false } },
-});
+const usage = 'usage: npm run torture [-- [--seed <n>] [--short] [filter…]]';
+const { values, positionals } = parseOptions();
+if (values.help) {
+  console.log(usage);
+  process.exit(0);
+}
+
+function parseOptions() {
+  try {
+    return parseArgs({
+      allowPositionals: true,
+      options: {
+        seed: { type: 'string' },
+        short: { type: 'boolean', default: false },
+        help: { type: 'boolean', default: false },
+      },
+    });
+  } catch (error) {
+    console.error(`${error.message}\n${usage}`);
+    process.exit(2);
+  }
+}
 const seed = values.seed ?? String(Math.floor(Math.random() * 2 ** 31));
 const folder = mkdtempSync(path.join(tmpdir(), 'switchyard-torture-'));
 const file = path.join(folder, 'accounts.ndjson');

@@ -1,4 +1,4 @@
-import { accessSync, constants, existsSync, readFileSync } from 'node:fs';
+import { accessSync, constants, readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { parseEnv } from 'node:util';
 import { z } from 'zod';
@@ -299,11 +299,20 @@ export function parseConfig(environment: Readonly<Record<string, string | undefi
   throw new ConfigError(`${name} ${issue.message}${quoted(name, given[name])}`);
 }
 
+/** A byte-order mark would become part of the first name. */
+function readEnvFile(): string {
+  try {
+    return readFileSync('.env', 'utf8').replace(/^\uFEFF/, '');
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT') return '';
+    throw new ConfigError(`.env in ${process.cwd()} can't be read (${code})`);
+  }
+}
+
 /** Reads the process's environment over an optional `.env` file in the working directory. */
 export function loadConfig(): Config {
-  // A byte-order mark would be taken for a part of the first name.
-  const file = existsSync('.env') ? readFileSync('.env', 'utf8').replace(/^\uFEFF/, '') : '';
-  const fromFile = parseEnv(file);
+  const fromFile = parseEnv(readEnvFile());
   const fromProcess = Object.fromEntries(Object.entries(process.env).filter(([, value]) => value !== ''));
   return parseConfig({ ...fromFile, ...fromProcess });
 }

@@ -46,6 +46,9 @@ type Say = (line: string) => void;
 /** How long an end waits for a standard error that takes no lines. */
 const LAST_WORDS_MS = 300;
 
+/** A Ctrl-C reaches the server from the terminal and, passed on, from npm: within this time it is one signal. */
+const ECHO_MS = 200;
+
 /** The library is a binary for certain systems; elsewhere it does not load. */
 async function requireGatewayLibrary(): Promise<void> {
   try {
@@ -58,6 +61,13 @@ async function requireGatewayLibrary(): Promise<void> {
       `uWebSockets.js does not load here: it needs Node 20, 22, 24 or 25 (this is ${process.version}) and, on Linux, glibc 2.36 or newer`,
     );
   }
+}
+
+/** One line for whoever started the server. */
+function sentenceOf(error: unknown, config?: Config): string {
+  const message = error instanceof Error ? error.message : String(error);
+  if (config === undefined || exitCodeOf(error) !== Exit.BAD_DATA_DIR) return `switchyard: ${message}`;
+  return `switchyard: DATA_DIR=${config.DATA_DIR} can't be used: ${message}`;
 }
 
 function exitCodeOf(error: unknown): number {
@@ -116,13 +126,16 @@ async function main(say: Say, lastWords: () => Promise<void>): Promise<void> {
   const fail = async (error: unknown): Promise<void> => {
     if (teardown.hasBegun) return;
     const ended = drain().catch(() => undefined);
-    say(`switchyard: ${error instanceof Error ? error.message : String(error)}`);
+    say(sentenceOf(error, config));
     const code = exitCodeOf(error);
     if (code === Exit.FAULT) logs.logger.fatal({ error }, 'the server ends');
     await ended;
     await end(code);
   };
+  let stoppedAtMs = Number.NEGATIVE_INFINITY;
   const stop = async (signal: NodeJS.Signals): Promise<void> => {
+    if (performance.now() - stoppedAtMs < ECHO_MS) return;
+    stoppedAtMs = performance.now();
     if (teardown.hasBegun) {
       logs.logger.warn(`${signal} again: the server ends at once`);
       // Connections are cut, journals are closed; nothing is waited for.
@@ -168,7 +181,7 @@ const sayLine: Say = (line) => standardError.write(`${line}\n`);
 const drainError = (): Promise<void> => standardError.drain(LAST_WORDS_MS);
 
 main(sayLine, drainError).catch(async (error: unknown) => {
-  sayLine(`switchyard: ${error instanceof Error ? error.message : String(error)}`);
+  sayLine(sentenceOf(error));
   await drainError();
   process.exit(exitCodeOf(error));
 });

@@ -1,5 +1,5 @@
-import { execFileSync, spawn } from 'node:child_process';
-import { accessSync, constants, existsSync, rmSync } from 'node:fs';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { accessSync, constants, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, it } from 'vitest';
 import { makeFolder } from '../support/folders.js';
@@ -39,4 +39,47 @@ it('npx switchyard can be run in a checkout, built or not', () => {
   expect(execFileSync('npx', ['switchyard', '--help'], { cwd: root }).toString()).toContain(
     'switchyard journal',
   );
+});
+
+it.each([
+  ['scripts/torture.mjs', ['--help'], 0],
+  ['scripts/torture.mjs', ['--nonsense'], 2],
+  ['scripts/stack.mjs', ['--help'], 0],
+  ['scripts/stack.mjs', ['--nonsense'], 2],
+  ['scripts/load-test.mjs', [], 2],
+  ['scripts/load-test.mjs', ['--help'], 0],
+] as const)('%s %s says how it is used', (script, args, code) => {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [path.join(root, script), ...args]);
+  const said = `${stdout}${stderr}`;
+  expect([status, said.includes('usage: '), said.includes('    at ')]).toEqual([code, true, false]);
+});
+
+it.each(['v18.20.8', 'v20.18.3', 'v22.11.0', 'v23.5.0'])(
+  'Node.js %s is refused with one sentence',
+  (version) => {
+    const preload = `data:text/javascript,Object.defineProperty(process, 'version', { value: '${version}' })`;
+    for (const script of ['scripts/start.mjs', 'bin/switchyard.mjs']) {
+      const run = spawnSync(process.execPath, ['--import', preload, path.join(root, script)]);
+      expect([run.status, run.stderr.toString()]).toEqual([
+        1,
+        `switchyard: Node.js ${version} does not do: it needs 20.19, 22.12, 24 or newer\n`,
+      ]);
+    }
+  },
+);
+
+it('.env with a byte-order mark sets its first line; an unreadable one is named', () => {
+  const cwd = makeFolder('env');
+  const start = () => {
+    const { PATH } = process.env;
+    const run = spawnSync(process.execPath, [path.join(root, 'dist/src/main.js')], { cwd, env: { PATH } });
+    return [run.status, run.stderr.toString()];
+  };
+  writeFileSync(path.join(cwd, '.env'), '\uFEFFPORT=first\n');
+  expect(start()).toEqual([2, expect.stringContaining('PORT must be an integer')]);
+  rmSync(path.join(cwd, '.env'));
+  // Root may read any file, but no folder as one.
+  mkdirSync(path.join(cwd, '.env'));
+  expect(start()).toEqual([2, `switchyard: .env in ${cwd} can't be read (EISDIR)\n`]);
+  rmSync(cwd, { recursive: true });
 });

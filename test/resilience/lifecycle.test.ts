@@ -69,12 +69,22 @@ describe('a second signal', () => {
     const headers = { 'content-type': 'application/json' };
     const request = server.fetch('/events', { method: 'POST', headers, body, duplex: 'half' } as RequestInit);
     request.catch(() => undefined);
-    await new Promise((resolve) => setTimeout(resolve, 200));
+    await new Promise((resolve) => setTimeout(resolve, 1000));
     server.signal('SIGTERM');
     await eventually(() => server.logs.some((entry) => entry.message.includes('drains')));
+    // Sooner it would be the echo of the first.
+    await new Promise((resolve) => setTimeout(resolve, 400));
     server.signal('SIGTERM');
     expect(await server.exit).toBe(6);
     await expect(request).rejects.toThrow();
+  });
+
+  it('right behind the first, as npm passes it on beside the terminal, is the same one', async () => {
+    const server = await startServer({ DATABASE_URL: database.url });
+    server.signal('SIGINT');
+    server.signal('SIGINT');
+    expect(await server.exit).toBe(0);
+    expect(server.logs.some(({ message }) => message.includes('again'))).toBe(false);
   });
 
   it('is not needed when a deadline is set', async () => {
@@ -83,7 +93,7 @@ describe('a second signal', () => {
     const headers = { 'content-type': 'application/json' };
     const request = server.fetch('/events', { method: 'POST', headers, body, duplex: 'half' } as RequestInit);
     request.catch(() => undefined);
-    await new Promise((resolve) => setTimeout(resolve, 200));
+    await new Promise((resolve) => setTimeout(resolve, 1000));
     server.signal('SIGTERM');
     expect(await server.exit).toBe(6);
   });
@@ -213,7 +223,7 @@ describe('a bad start', () => {
 
   it('with a data folder that is none ends with one line', async () => {
     const { code, stderr } = await runServer({ DATABASE_URL: database.url, DATA_DIR: '/dev/null/data' });
-    expect(stderr).toMatch(/^switchyard: .*ENOTDIR.*\n$/);
+    expect(stderr).toMatch(/^switchyard: DATA_DIR=\/dev\/null\/data can't be used: .*ENOTDIR.*\n$/);
     expect(code).toBe(5);
   });
 
