@@ -1,4 +1,4 @@
-// Writes the tables that come from the code into the documents that hold them; with --check it only
+// Writes what comes from the code into the documents and configurations that hold it; with --check it only
 // says which of them are out of date. Needs dist/.
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
 const { describeSettings } = await import('../dist/src/config.js');
+const { allowedMethods, reservedWords, routes } = await import('../dist/src/api/registry.js');
 const { describeMetrics } = await import('../dist/src/ops/metrics.js');
 
 /** What differs from machine to machine must not differ from document to document. */
@@ -41,6 +42,40 @@ const exampleEnvironment = settings
   })
   .join('\n\n');
 
+/** Paths in the order of the registry, each with its methods and what they do. */
+const routesTable = [
+  '| call | what it does |',
+  '|---|---|',
+  ...[...new Set(routes.map(({ path }) => path))].flatMap((path) =>
+    routes
+      .filter((route) => route.path === path)
+      .map(({ method, summary }) => {
+        const methods =
+          method === 'GET' && allowedMethods(path).includes('HEAD') ? '`GET`, `HEAD`' : `\`${method}\``;
+        return `| ${methods} \`${path.replaceAll(/:(\w+)/g, '<$1>')}\` | ${summary.replaceAll('|', '\\|')} |`;
+      }),
+  ),
+].join('\n');
+
+/** Settings that the compose file does not give a value of its own. */
+const composeText = readFileSync(path.join(root, 'docker-compose.yml'), 'utf8');
+const composeMarks = ['# --- passed on: from src/config.ts ---', '      # --- end of passed on ---'];
+const composeOwn = composeText.replace(new RegExp(`${composeMarks[0]}.*${composeMarks[1]}`, 's'), '');
+const passedOn = settings
+  .filter(({ name }) => !new RegExp(`^      ${name}:`, 'm').test(composeOwn))
+  .map(({ name }) => `      ${name}:`)
+  .join('\n');
+
+/**
+ * Redirects: /<code>, /urls/<code>/redirect, and what the gateway forgives: a slash, closing punctuation,
+ * "+". Files such as /robots.txt have a dot and match nothing here.
+ */
+const codeLocation = [
+  `location ~ "^/(?!(?:${reservedWords.filter((word) => !word.includes('.')).join('|')})/?$)[A-Za-z0-9_-]{1,255}(?:\\+|[.,;:!?)\\]}>'\\"]*/?)$" {`,
+  '    include conf.d/redirect.inc;',
+  '}',
+].join('\n');
+
 /** The part of a document between the two marks, and what belongs there. */
 const parts = [
   [
@@ -54,6 +89,14 @@ const parts = [
     '<!-- metrics: from src/memory/metric-catalogue.ts -->',
     '<!-- end of metrics -->',
     metricsTable,
+  ],
+  ['README.md', '<!-- routes: from src/api -->', '<!-- end of routes -->', routesTable],
+  ['docker-compose.yml', ...composeMarks, passedOn],
+  [
+    'ops/nginx/templates/routes.inc.template',
+    '# --- codes: from src/api ---',
+    '# --- end of codes ---',
+    codeLocation,
   ],
   ['.env.example', '# --- settings: from src/config.ts ---', '# --- end of settings ---', exampleEnvironment],
 ];

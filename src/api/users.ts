@@ -56,7 +56,7 @@ export const userRoutes = [
   route({
     method: 'POST',
     path: '/users/bulk',
-    summary: 'users from a CSV file (multipart, field `file`), of any size',
+    summary: 'users from a CSV file (multipart, field `file`), of any size; skipped rows are named by line',
     scope: 'users',
     performs: 'import',
     operation: 'importUsers',

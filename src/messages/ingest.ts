@@ -1,5 +1,5 @@
+import type { ClickTotals } from '../journal/click-totals.js';
 import type { JournalPosition } from '../journal/position.js';
-import type { ClickTotals } from '../store/clicks.js';
 
 /** One step of taking in a journal. */
 export interface IngestJob {

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from '../config.js';
+import type { ClickTotals } from '../journal/click-totals.js';
 import type { ThreadCounters } from '../memory/counters.js';
 import { type JournalSlot, JournalSlots } from '../memory/journal-slots.js';
 import { Database, type ServerState } from '../memory/server-state.js';
@@ -9,7 +10,6 @@ import { type IngestJob, type IngestOutcome, nothingIngested } from '../messages
 import type { BarrierTarget } from '../messages/supervisor.js';
 import { describeError } from '../runtime/describe-error.js';
 import type { Logger } from '../runtime/logger.js';
-import type { ClickTotals } from '../store/clicks.js';
 import { IngestPolicy, type IngestTiming, JournalTurn, type Occasion } from './ingest-policy.js';
 import { JournalFolders } from './journal-folders.js';
 

@@ -1,20 +1,9 @@
+import type { ClickTotals } from '../journal/click-totals.js';
 import { comparePositions, type JournalPosition } from '../journal/position.js';
 import { copyInto } from '../postgres/copy.js';
 import { retryDecisionOf } from '../postgres/failures.js';
 import { type Connection, rowsOf, type Statement } from '../postgres/pool.js';
 import { createdMs } from './link-table.js';
-
-/** What became of a journal's clicks, from its beginning. */
-export interface ClickTotals {
-  /** In the database. */
-  readonly clicks: number;
-  /** Dropped: their link was deleted before they came. */
-  readonly dropped: number;
-  /** Rejected by the database and set aside. */
-  readonly rejected: number;
-  /** Damaged in the journal. */
-  readonly unreadable: number;
-}
 
 /** How far a journal has been taken in, with what became of its clicks. */
 export interface CheckpointRow extends JournalPosition {

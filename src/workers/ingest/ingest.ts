@@ -1,10 +1,11 @@
+import type { ClickTotals } from '../../journal/click-totals.js';
 import type { JournalledClick } from '../../journal/known.js';
 import { type Damage, type JournalPiece, JournalReader } from '../../journal/reader.js';
 import { type IngestJob, type IngestOutcome, nothingIngested } from '../../messages/ingest.js';
 import { retryDecisionOf, sqlStateOf } from '../../postgres/failures.js';
 import { inTransaction } from '../../postgres/pool.js';
 import { describeError } from '../../runtime/describe-error.js';
-import { type ClickTotals, forgetJournal, ingestClicks, readCheckpoint } from '../../store/clicks.js';
+import { forgetJournal, ingestClicks, readCheckpoint } from '../../store/clicks.js';
 import type { WorkerThread } from '../thread.js';
 import { copyRows, isCounted } from './click-events.js';
 import { keepRejected, type RejectedFile } from './rejected-clicks.js';
