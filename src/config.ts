@@ -1,4 +1,5 @@
 import { accessSync, constants, readFileSync } from 'node:fs';
+import { isIP } from 'node:net';
 import { availableParallelism } from 'node:os';
 import { parseEnv } from 'node:util';
 import { z } from 'zod';
@@ -99,6 +100,19 @@ function canRead(file: string): boolean {
   }
 }
 
+function networks(fallback: string) {
+  return z
+    .string()
+    .default(fallback)
+    .transform((text): readonly string[] => text.split(',').map((entry) => entry.trim()))
+    .refine((entries) => entries.every(isNetwork), 'must be addresses or CIDR networks, separated by commas');
+}
+
+function isNetwork(text: string): boolean {
+  const [, address = '', bits = '0'] = /^([^/]+)(?:\/(\d{1,3}))?$/.exec(text) ?? [];
+  return isIP(address) !== 0 && Number(bits) <= (isIP(address) === 4 ? 32 : 128);
+}
+
 function headerName() {
   return z
     .string()
@@ -193,7 +207,7 @@ export const settings = z.object({
   DELETE_DEADLINE_MS: integer(30_000, 50, 600_000).describe('Deadline of a delete, which may be a large one'),
   READ_BARRIER_MS: integer(1000, 0, 10_000).describe('How long a read of events waits for earlier clicks'),
 
-  BODY_MAX_BYTES: integer(10 * MEBIBYTE, 1, 1024 * MEBIBYTE).describe('Largest JSON body; beyond it 413'),
+  BODY_MAX_BYTES: integer(MEBIBYTE, 1, 1024 * MEBIBYTE).describe('Largest JSON body; beyond it 413'),
   BODY_TOTAL_BYTES: integer(256 * MEBIBYTE, 1, 16_384 * MEBIBYTE).describe(
     'JSON bodies each gateway holds at one time; beyond it 503',
   ),
@@ -241,6 +255,7 @@ export const settings = z.object({
     'A heartbeat unanswered for so long ends the connection',
   ),
 
+  TRUSTED_PROXIES: networks('127.0.0.0/8,::1').describe('Networks whose `X-Forwarded-*` is believed'),
   CHAOS_TOKEN: z.string().optional().describe('Token of GET /chaos; unset: always 401'),
   CERTIFICATE_FILE: z
     .string()
@@ -327,22 +342,6 @@ export type DatabaseAddress =
       readonly user: string;
       readonly password?: string;
     };
-
-/** The PostgreSQL that the settings name; `undefined` where the embedded one is to be started. */
-export function givenDatabase(config: Config): DatabaseAddress | undefined {
-  if (config.DATABASE_URL !== undefined) return { connectionString: config.DATABASE_URL };
-  const { DATABASE_HOST, DATABASE_NAME, DATABASE_USER, DATABASE_PASSWORD } = config;
-  if ([DATABASE_HOST, DATABASE_NAME, DATABASE_USER, DATABASE_PASSWORD].every((part) => part === undefined)) {
-    return undefined;
-  }
-  return {
-    host: DATABASE_HOST ?? 'localhost',
-    port: config.DATABASE_PORT,
-    database: DATABASE_NAME ?? 'switchyard',
-    user: DATABASE_USER ?? 'switchyard',
-    ...(DATABASE_PASSWORD === undefined ? {} : { password: DATABASE_PASSWORD }),
-  };
-}
 
 function quoted(name: string, value: string | undefined): string {
   // Secrets stay out of messages, and so out of logs.

@@ -1,13 +1,7 @@
 import { rmSync, writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import {
-  ConfigError,
-  describeSettings,
-  givenDatabase,
-  loadConfig,
-  parseConfig,
-  settings,
-} from '../src/config.js';
+import { ConfigError, describeSettings, loadConfig, parseConfig, settings } from '../src/config.js';
+import { givenDatabase } from '../src/postgres/given-database.js';
 import { makeFolder } from './support/folders.js';
 
 describe('settings', () => {

@@ -61,7 +61,7 @@ export const operationsRoutes = [
     operation: 'chaos',
     kind: 'read',
     status: 204,
-    errors: ['UNAUTHORIZED'],
+    errors: ['UNAUTHORIZED', 'TOO_MANY_TRIES'],
     bodyLimit: 'none',
     headers: ['x-chaos-token'],
     barrier: 'none',

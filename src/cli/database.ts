@@ -1,6 +1,7 @@
-import { type Config, type DatabaseAddress, givenDatabase } from '../config.js';
+import type { Config, DatabaseAddress } from '../config.js';
 import { Counters } from '../memory/counters.js';
 import { EmbeddedPostgres } from '../postgres/embedded.js';
+import { givenDatabase } from '../postgres/given-database.js';
 import { Pool } from '../postgres/pool.js';
 import { createLogger } from '../runtime/logger.js';
 import type { IngestContext } from '../workers/ingest/ingest.js';

@@ -5,6 +5,7 @@ import type { ListRequest } from '../messages/transfers.js';
 import type { Barriers } from './barriers.js';
 import type { Calls } from './call-client.js';
 import type { Bodies, Body } from './http/bodies.js';
+import type { BodyClass, BodyClasses } from './http/body-limits.js';
 import type { Exchange, Headers } from './http/exchange.js';
 import { parseJsonObject } from './http/json.js';
 import type { Operations } from './operations.js';
@@ -19,6 +20,7 @@ type WorkerRoute = Extract<ApiRoute, { performs: 'call' | 'list' }>;
 export interface ApiOptions {
   readonly calls: Calls<Flight>;
   readonly bodies: Bodies;
+  readonly bodyClasses: BodyClasses;
   readonly transfers: Transfers;
   readonly barriers: Barriers;
   readonly operations: Operations;
@@ -52,7 +54,7 @@ export class Api {
     }
     if (this.#schemas === undefined) {
       // A body has to be read from the beginning.
-      const early = route.bodyLimit === 'none' ? undefined : this.#options.bodies.read(exchange);
+      const early = route.bodyLimit === 'none' ? undefined : this.#readBody(route, exchange);
       await this.#answer(route, exchange, await this.#schemasLoaded, early);
     } else {
       await this.#answer(route, exchange, this.#schemas);
@@ -73,7 +75,7 @@ export class Api {
     }
     let body: Checked = { ok: true, value: {} };
     if (route.bodyLimit !== 'none') {
-      const read = await (early ?? this.#options.bodies.read(exchange));
+      const read = await (early ?? this.#readBody(route, exchange));
       body = this.#checkBody(route, exchange, schemas, read);
       if (!body.ok) {
         refuse(exchange, body);
@@ -86,15 +88,25 @@ export class Api {
     else await this.#perform(route, exchange, input);
   }
 
+  #bodyClass({ bodyLimit }: ApiRoute): BodyClass {
+    const { bodyClasses } = this.#options;
+    // Uploads are streamed, and never read whole.
+    return bodyLimit === 'none' || bodyLimit === 'upload' ? bodyClasses.json : bodyClasses[bodyLimit];
+  }
+
+  #readBody(route: ApiRoute, exchange: Exchange): Promise<Body> {
+    return this.#options.bodies.read(exchange, this.#bodyClass(route).maxBytes);
+  }
+
   #checkBody(route: ApiRoute, exchange: Exchange, schemas: Schemas, body: Body): Checked {
     // Nobody is there any more where there is no error.
     if (!body.ok) return { ok: false, error: body.error ?? 'BODY_DEADLINE' };
-    const json = parseJsonObject(exchange.header('content-type'), body.bytes);
+    const json = parseJsonObject(exchange.header('content-type'), body.bytes, this.#bodyClass(route).json);
     const { noObject = 'INVALID_JSON', exactMembers = [] } = route as {
       noObject?: 'MISSING_URL';
       exactMembers?: readonly string[];
     };
-    if (json === undefined) return { ok: false, error: noObject };
+    if (!json.ok) return { ok: false, error: json.error ?? noObject };
     const checked = schemas.body(route, json.members);
     if (!checked.ok || exactMembers.length === 0) return checked;
     const exact = exactMembers.flatMap((name) => {

@@ -17,6 +17,8 @@ import { Api } from './api.js';
 import { Barriers } from './barriers.js';
 import { Calls } from './call-client.js';
 import { Bodies } from './http/bodies.js';
+import { bodyClasses } from './http/body-limits.js';
+import { ClientAddresses } from './http/client-address.js';
 import type { Exchange, ExchangeHost } from './http/exchange.js';
 import { RequestLog } from './http/request-log.js';
 import { Operations } from './operations.js';
@@ -97,7 +99,9 @@ class Gateway {
     this.#host = {
       counters,
       requestLog: new RequestLog(this.#log, counters, config.LOG_REQUESTS_PER_SECOND),
+      addresses: new ClientAddresses(config.TRUSTED_PROXIES),
       open: 0,
+      unprovedBytes: 0,
       isDraining: false,
     };
     this.#segments = data.isMapped ? this.#openSupply() : undefined;
@@ -151,7 +155,6 @@ class Gateway {
     });
     this.#bodies = new Bodies({
       counters,
-      maxBytes: config.BODY_MAX_BYTES,
       totalBytes: config.BODY_TOTAL_BYTES,
       deadlineMs: config.BODY_DEADLINE_MS,
     });
@@ -175,6 +178,7 @@ class Gateway {
       api: new Api({
         calls: this.#calls,
         bodies: this.#bodies,
+        bodyClasses: bodyClasses(config.BODY_MAX_BYTES),
         transfers: this.#transfers,
         barriers: new Barriers(this.#supervisor, config.READ_BARRIER_MS),
         operations: new Operations(this.#supervisor, config.CHAOS_TOKEN),

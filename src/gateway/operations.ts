@@ -1,9 +1,13 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { InputFor, LocalName } from '../api/registry.js';
+import { limitKey } from './http/client-address.js';
 import type { Exchange } from './http/exchange.js';
+import { TryLimit } from './http/try-limit.js';
 import type { SupervisorLink } from './supervisor-link.js';
 
 const METRICS_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
+/** Wrong tokens from one address, at each gateway. */
+const CHAOS_GUESSES_PER_MINUTE = 10;
 const HEALTHY = '{"status":"ok"}';
 
 type Handlers = {
@@ -14,6 +18,7 @@ type Handlers = {
 export class Operations {
   readonly #supervisor: SupervisorLink;
   readonly #chaosToken: string | undefined;
+  readonly #chaosGuesses = new TryLimit(CHAOS_GUESSES_PER_MINUTE);
   readonly #handlers: Handlers = {
     health: (exchange) => exchange.json(200, HEALTHY),
     metrics: (exchange) => this.#metrics(exchange),
@@ -44,7 +49,21 @@ export class Operations {
   }
 
   #chaos(exchange: Exchange): void {
-    if (!this.#isAllowed(exchange.header('x-chaos-token'))) {
+    const token = exchange.header('x-chaos-token');
+    // Without a token it is no guess.
+    if (token === '') {
+      exchange.fail('UNAUTHORIZED');
+      return;
+    }
+    const client = limitKey(exchange.clientAddress);
+    const nowMs = performance.now();
+    const waitSeconds = this.#chaosGuesses.waitSeconds(client, nowMs);
+    if (waitSeconds > 0) {
+      exchange.fail('TOO_MANY_TRIES', undefined, [['Retry-After', String(waitSeconds)]]);
+      return;
+    }
+    if (!this.#isAllowed(token)) {
+      this.#chaosGuesses.add(client, nowMs);
       exchange.fail('UNAUTHORIZED');
       return;
     }

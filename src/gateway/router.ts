@@ -54,10 +54,12 @@ function registerApi(app: TemplatedApp, route: ApiRoute, { api, host, onFault }:
   const exchangeRoute: ExchangeRoute = { ...route, template: route.path };
   const handle = (res: HttpResponse, req: HttpRequest): void => {
     const exchange = new Exchange(res, req, exchangeRoute, host);
+    if (exchange.isOver) return;
     api.answer(route, exchange).catch((error: unknown) => {
       onFault(error, exchange);
       exchange.fail('INTERNAL');
     });
+    exchange.hold();
   };
   app[registrations[route.method]](route.path, handle);
   if (route.method === 'GET') app.head(route.path, handle);

@@ -8,6 +8,7 @@ import type {
   TransferRequest,
 } from '../messages/transfers.js';
 import type { Exchange, Headers } from './http/exchange.js';
+import { BlockJoiner } from './http/pieces.js';
 import type { SupervisorLink } from './supervisor-link.js';
 
 export interface TransfersOptions {
@@ -28,12 +29,18 @@ const LIST_CREDITS = 4;
 /** Bytes of an import that may be on their way to its worker before the client is paused. */
 const IMPORT_WINDOW_BYTES = 1024 * 1024;
 const SWEEP_MS = 100;
+/** Pieces are joined to blocks of so many bytes; what is left when a turn ends is a smaller one. */
+const IMPORT_BLOCK_BYTES = 64 * 1024;
+/** The library gives up slow bodies; so often it is shown that we have not. */
+const NUDGE_MS = 4000;
 
 /** A transfer under way, as the deadlines see it. */
 interface Watched {
   hasBegun: boolean;
   progressMs: number;
   readonly startMs: number;
+  nudgeMs: number;
+  readonly exchange: Exchange;
   readonly giveUp: () => void;
 }
 
@@ -53,6 +60,7 @@ export class Transfers {
 
   /** Streams a list out. */
   list(exchange: Exchange, request: ListRequest, headers: Headers = []): void {
+    if (exchange.isOver) return;
     const opened = this.#open(exchange, request);
     if (opened === undefined) return;
     const { port, watched, end } = opened;
@@ -96,12 +104,21 @@ export class Transfers {
 
   /** Streams a multipart body in. To be called in the request's handler, before anything is awaited. */
   import(exchange: Exchange, request: ImportRequest): void {
+    if (exchange.isOver) return;
     const opened = this.#open(exchange, request);
     if (opened === undefined) return;
     const { port, watched, end } = opened;
     let received = 0;
     let underWay = 0;
     let isComplete = false;
+    let willFlush = false;
+    const blocks = new BlockJoiner(IMPORT_BLOCK_BYTES, (bytes) => {
+      port.postMessage({ kind: 'chunk', bytes } satisfies ToTransfer, [bytes]);
+    });
+    const flush = (): void => {
+      willFlush = false;
+      if (!exchange.isOver) blocks.flush();
+    };
     port.on('message', (message: FromTransfer) => {
       if (exchange.isOver) return;
       watched.hasBegun = true;
@@ -134,11 +151,15 @@ export class Transfers {
         end();
         return;
       }
-      const bytes = chunk.slice(0);
-      underWay += bytes.byteLength;
-      if (bytes.byteLength > 0) port.postMessage({ kind: 'chunk', bytes } satisfies ToTransfer, [bytes]);
+      underWay += chunk.byteLength;
+      blocks.add(chunk);
+      if (!isLast && !willFlush) {
+        willFlush = true;
+        setImmediate(flush);
+      }
       if (isLast) {
         isComplete = true;
+        blocks.flush();
         port.postMessage({ kind: 'end' } satisfies ToTransfer);
       } else if (underWay >= IMPORT_WINDOW_BYTES) {
         exchange.pause();
@@ -159,6 +180,10 @@ export class Transfers {
       exchange.fail('UNAVAILABLE');
       return undefined;
     }
+    if (request.kind === 'import' && exchange.contentCoding !== '') {
+      exchange.fail('CONTENT_CODING');
+      return undefined;
+    }
     const { port1: port, port2 } = new MessageChannel();
     const now = performance.now();
     const fail = (): void => {
@@ -166,7 +191,14 @@ export class Transfers {
       else exchange.fail('UNAVAILABLE');
       end();
     };
-    const watched: Watched = { hasBegun: false, progressMs: now, startMs: now, giveUp: fail };
+    const watched: Watched = {
+      hasBegun: false,
+      progressMs: now,
+      startMs: now,
+      nudgeMs: now + NUDGE_MS,
+      exchange,
+      giveUp: fail,
+    };
     const end = (): void => {
       this.#watched.delete(watched);
       port.close();
@@ -185,7 +217,12 @@ export class Transfers {
     if (this.#watched.size === 0) return;
     const now = performance.now();
     const isDown = this.#options.state.database === Database.DOWN;
-    for (const { hasBegun, progressMs, startMs, giveUp } of this.#watched) {
+    for (const watched of this.#watched) {
+      const { hasBegun, progressMs, startMs, giveUp } = watched;
+      if (now >= watched.nudgeMs) {
+        watched.nudgeMs = now + NUDGE_MS;
+        watched.exchange.nudge();
+      }
       const hasWaited = !hasBegun && (isDown || now - startMs >= this.#options.waitMs);
       const hasStalled = hasBegun && now - progressMs >= this.#options.stallMs;
       if (hasWaited || hasStalled || now - startMs >= this.#options.deadlineMs) giveUp();

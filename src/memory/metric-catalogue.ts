@@ -115,6 +115,10 @@ export const threadMetrics = {
     'switchyard_connections_refused_total',
     'Connections closed at once: as many were open as the limit of descriptors allows',
   ),
+  connectionsUnread: counter(
+    'switchyard_connections_unread_total',
+    'Connections cut: they sent on and read no answer',
+  ),
   connections: gauge('switchyard_connections', 'Open connections of clients'),
   cachedLinks: gauge(
     'switchyard_cache_links',

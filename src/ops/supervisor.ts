@@ -1,5 +1,5 @@
 import { httpSeries } from '../api/http-series.js';
-import { type Config, type DatabaseAddress, givenDatabase } from '../config.js';
+import type { Config, DatabaseAddress } from '../config.js';
 import type { JournalMode } from '../journal/mode.js';
 import { Coherence } from '../memory/coherence.js';
 import { ConnectionBudget } from '../memory/connection-budget.js';
@@ -7,6 +7,7 @@ import { Counters } from '../memory/counters.js';
 import { JournalSlots } from '../memory/journal-slots.js';
 import { ServerState } from '../memory/server-state.js';
 import { EmbeddedPostgres } from '../postgres/embedded.js';
+import { givenDatabase } from '../postgres/given-database.js';
 import { describeError } from '../runtime/describe-error.js';
 import { descriptorLimit } from '../runtime/descriptors.js';
 import type { Logger } from '../runtime/logger.js';

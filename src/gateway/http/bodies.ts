@@ -1,11 +1,12 @@
+import { promisify } from 'node:util';
+import { brotliDecompress, gunzip, inflate } from 'node:zlib';
 import type { ErrorCode } from '../../errors.js';
 import type { ThreadCounters } from '../../memory/counters.js';
 import type { Exchange } from './exchange.js';
+import { GrowingBuffer } from './pieces.js';
 
 export interface BodiesOptions {
   readonly counters: ThreadCounters;
-  /** Largest body. */
-  readonly maxBytes: number;
   /** Largest sum of the bodies held at one time. */
   readonly totalBytes: number;
   readonly deadlineMs: number;
@@ -17,6 +18,26 @@ export type Body =
   | { readonly ok: false; readonly error: ErrorCode | undefined };
 
 const SWEEP_MS = 100;
+/** The library gives up slow bodies; so often it is shown that we have not. */
+const NUDGE_MS = 4000;
+/** What a body costs besides its bytes. */
+const BODY_FLOOR_BYTES = 512;
+
+const unpackers: Readonly<
+  Record<string, (bytes: Buffer, options: { maxOutputLength: number }) => Promise<Buffer>>
+> = {
+  gzip: promisify(gunzip) as never,
+  'x-gzip': promisify(gunzip) as never,
+  deflate: promisify(inflate) as never,
+  br: promisify(brotliDecompress) as never,
+};
+
+interface Reading {
+  readonly deadlineMs: number;
+  nudgeMs: number;
+  readonly exchange: Exchange;
+  readonly giveUp: () => void;
+}
 
 /**
  * Reads whole request bodies, within a limit each, a limit in all and a deadline. A request may be
@@ -25,7 +46,7 @@ const SWEEP_MS = 100;
  */
 export class Bodies {
   readonly #options: BodiesOptions;
-  readonly #reading = new Set<{ readonly deadlineMs: number; readonly giveUp: () => void }>();
+  readonly #reading = new Set<Reading>();
   readonly #sweeper: NodeJS.Timeout;
   #heldBytes = 0;
 
@@ -34,35 +55,62 @@ export class Bodies {
     this.#sweeper = setInterval(() => this.#sweep(), SWEEP_MS);
   }
 
-  /** To be called in the request's handler, before anything is awaited. */
-  read(exchange: Exchange): Promise<Body> {
+  /**
+   * To be called in the request's handler, before anything is awaited.
+   * @param maxBytes Of the body as it is sent, and unpacked.
+   */
+  async read(exchange: Exchange, maxBytes: number): Promise<Body> {
+    const coding = exchange.contentCoding;
+    const unpack = unpackers[coding];
+    if (coding !== '' && coding !== 'identity' && unpack === undefined)
+      return { ok: false, error: exchange.isOver ? undefined : 'CONTENT_CODING' };
+    const body = await this.#receive(exchange, maxBytes);
+    if (!body.ok || unpack === undefined) return body;
+    try {
+      return { ok: true, bytes: await unpack(body.bytes, { maxOutputLength: maxBytes }) };
+    } catch (error) {
+      const isTooLarge = (error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE';
+      return { ok: false, error: isTooLarge ? 'BODY_TOO_LARGE' : 'BAD_REQUEST' };
+    }
+  }
+
+  #receive(exchange: Exchange, maxBytes: number): Promise<Body> {
+    if (exchange.isOver) return Promise.resolve({ ok: false, error: undefined });
     return new Promise((resolve) => {
-      const chunks: Buffer[] = [];
-      let received = 0;
+      const now = performance.now();
+      const buffer = new GrowingBuffer();
+      let held = BODY_FLOOR_BYTES;
       const end = (body: Body): void => {
         if (!this.#reading.delete(reading)) return;
-        this.#hold(-received);
+        this.#hold(-held);
         resolve(body);
       };
-      const reading = {
-        deadlineMs: performance.now() + this.#options.deadlineMs,
+      const reading: Reading = {
+        deadlineMs: now + this.#options.deadlineMs,
+        nudgeMs: now + NUDGE_MS,
+        exchange,
         giveUp: () => end({ ok: false, error: 'BODY_DEADLINE' }),
       };
       this.#reading.add(reading);
+      this.#hold(held);
       exchange.onAborted(() => end({ ok: false, error: undefined }));
       exchange.res.onData((chunk, isLast) => {
         if (!this.#reading.has(reading)) return;
-        received += chunk.byteLength;
+        held += chunk.byteLength;
         this.#hold(chunk.byteLength);
-        if (received > this.#options.maxBytes) {
+        if (buffer.length + chunk.byteLength > maxBytes) {
           end({ ok: false, error: 'BODY_TOO_LARGE' });
         } else if (this.#heldBytes > this.#options.totalBytes) {
           end({ ok: false, error: 'UNAVAILABLE' });
         } else {
-          // The chunk's memory is gone when this handler returns.
-          chunks.push(Buffer.from(new Uint8Array(chunk)));
-          if (isLast)
-            end({ ok: true, bytes: chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks) });
+          buffer.add(chunk);
+          if (!isLast) return;
+          // What comes next on the connection waits in the kernel: the library would cut the connection.
+          exchange.pause();
+          const complete = (): void => end({ ok: true, bytes: buffer.bytes });
+          // After its last chunk may come a trailer, at which the library breaks off: then nothing is to be done.
+          if (exchange.isChunked) setImmediate(complete);
+          else complete();
         }
       });
     });
@@ -80,7 +128,12 @@ export class Bodies {
   #sweep(): void {
     const now = performance.now();
     for (const reading of this.#reading) {
-      if (now >= reading.deadlineMs) reading.giveUp();
+      if (now >= reading.deadlineMs) {
+        reading.giveUp();
+      } else if (now >= reading.nudgeMs) {
+        reading.nudgeMs = now + NUDGE_MS;
+        reading.exchange.nudge();
+      }
     }
   }
 }

@@ -5,6 +5,7 @@ import type { RequestHeader } from '../../api/route.js';
 import { reasonPhrases, type Status, statuses } from '../../api/statuses.js';
 import { type ErrorCode, errorBody, errorRegistry } from '../../errors.js';
 import type { ThreadCounters } from '../../memory/counters.js';
+import type { ClientAddresses } from './client-address.js';
 import type { RequestLog } from './request-log.js';
 
 const statusLines = Object.fromEntries(
@@ -17,11 +18,26 @@ export const JSON_TYPE = 'application/json';
 export interface ExchangeHost {
   readonly counters: ThreadCounters;
   readonly requestLog: RequestLog;
+  readonly addresses: ClientAddresses;
   /** Exchanges that have begun and not ended; a drain waits for them. */
   open: number;
   /** Set when the server stops: connections are closed after their answer. */
   isDraining: boolean;
+  /** Bytes answered since a connection was last found to have read what came before. */
+  unprovedBytes: number;
 }
+
+/**
+ * The library keeps for a connection whatever it does not read, without an end, and tells of it only when it is
+ * asked to answer in parts. Once in so many bytes it is asked: whoever sends on and reads nothing is found
+ * soon after its share of them, and cut.
+ */
+export const PROOF_BYTES = 256 * 1024;
+
+/** What the head of an answer has about. */
+const HEAD_BYTES = 256;
+/** In two parts it can be asked for whether there is room. */
+export const BLANK = '  ';
 
 export type Headers = readonly (readonly [name: string, value: string])[];
 
@@ -53,6 +69,12 @@ export class Exchange {
   readonly #headers: readonly string[];
   readonly #shared: ExchangeHost;
   readonly #startMs: number;
+  readonly #forwardedFor: string;
+  readonly #hasBody: boolean;
+  /** How the body is packed; empty for not at all. */
+  readonly contentCoding: string;
+  readonly isChunked: boolean;
+  #mustClose = false;
   #isOver = false;
   #hasStarted = false;
   #isPaused = false;
@@ -67,14 +89,30 @@ export class Exchange {
     this.method = methodOf(req.getMethod());
     this.path = req.getUrl();
     this.query = req.getQuery() ?? '';
-    this.requestId = requestIdOf(req.getHeader('x-request-id'));
+    this.requestId = this.#requestIdOf(req.getHeader('x-request-id'));
     this.#headers = route.headers.map((name) => req.getHeader(name));
     this.host = route.usesOrigin === true ? req.getHeader('host') : '';
-    this.forwardedProto = route.usesOrigin === true ? req.getHeader('x-forwarded-proto') : '';
+    this.forwardedProto =
+      route.usesOrigin === true ? this.#fromProxy(req.getHeader('x-forwarded-proto')) : '';
+    this.#forwardedFor = req.getHeader('x-forwarded-for');
     this.parameter = route.template.includes(':') ? (req.getParameter(0) ?? '') : '';
     shared.open += 1;
     // Without this the process would be ended by a client that goes away.
     res.onAborted(() => this.#onAborted());
+    const length = req.getHeader('content-length');
+    const coding = req.getHeader('transfer-encoding');
+    this.isChunked = coding !== '';
+    this.#hasBody = (length !== '' && length !== '0') || coding !== '';
+    this.contentCoding = this.#hasBody ? req.getHeader('content-encoding').trim().toLowerCase() : '';
+    if ((length !== '' || coding !== '') && isAmbiguous(req, coding)) {
+      this.#mustClose = true;
+      this.fail('BAD_REQUEST');
+    }
+  }
+
+  /** Who asks; to be read before the answer. */
+  get clientAddress(): string {
+    return this.#shared.addresses.of(this.#peer(), this.#forwardedFor);
   }
 
   /** Answered, or its client is gone. */
@@ -124,6 +162,18 @@ export class Exchange {
     this.res.pause();
   }
 
+  /** While an answer without a body is pending, what the client sends on waits in the kernel. */
+  hold(): void {
+    if (!this.#hasBody) this.pause();
+  }
+
+  /** The library gives up bodies that come slowly; this sets its clock back. */
+  nudge(): void {
+    if (this.#isOver || this.#isPaused || !this.#hasBody) return;
+    this.res.pause();
+    this.res.resume();
+  }
+
   resume(): void {
     if (this.#isOver || !this.#isPaused) return;
     this.#isPaused = false;
@@ -134,6 +184,7 @@ export class Exchange {
   startStream(headers: Headers = []): void {
     if (this.#isOver) return;
     this.#hasStarted = true;
+    this.resume();
     this.res.cork(() => {
       this.#writeHead(200, headers, JSON_TYPE);
     });
@@ -171,17 +222,24 @@ export class Exchange {
   #end(status: Status, headers: Headers, contentType: string | undefined, body: string | undefined): void {
     if (this.#isOver || this.#hasStarted) return;
     this.resume();
+    const length = body === undefined ? 0 : Buffer.byteLength(body);
+    this.#shared.unprovedBytes += HEAD_BYTES + length + (headers.at(-1)?.[1].length ?? 0);
+    if (this.#shared.unprovedBytes > PROOF_BYTES && this.method !== 'HEAD' && status !== 204) {
+      this.#shared.unprovedBytes = 0;
+      this.#endProved(status, headers, contentType, body);
+      return;
+    }
     this.res.cork(() => {
       this.#writeHead(status, headers, contentType);
       if (body === undefined && status !== 204) {
-        this.res.endWithoutBody(0, this.#shared.isDraining);
+        this.res.endWithoutBody(0, this.#closes);
       } else if (body === undefined) {
         this.#endBare();
       } else if (this.method === 'HEAD') {
-        this.res.writeHeader('Content-Length', String(Buffer.byteLength(body)));
+        this.res.writeHeader('Content-Length', String(length));
         this.#endBare();
       } else {
-        this.res.end(body, this.#shared.isDraining);
+        this.res.end(body, this.#closes);
       }
     });
     this.#finish(status);
@@ -189,8 +247,58 @@ export class Exchange {
 
   /** Ends without a body and without a length, which the library can't at the same time as closing. */
   #endBare(): void {
-    if (this.#shared.isDraining) this.res.writeHeader('Connection', 'close');
+    if (this.#closes) this.res.writeHeader('Connection', 'close');
     this.res.endWithoutBody();
+  }
+
+  get #closes(): boolean {
+    return this.#shared.isDraining || this.#mustClose;
+  }
+
+  /**
+   * Answers in parts, the first of one byte: where the library can't pass on even that, what came before has
+   * not been read, and the connection is cut. The rest follows as the client reads it.
+   */
+  #endProved(
+    status: Status,
+    headers: Headers,
+    contentType: string | undefined,
+    body: string | undefined,
+  ): void {
+    // A redirect has no body; a blank is as good as none.
+    const bytes = Buffer.from(body === undefined || body === '' ? BLANK : body);
+    const proceed = (from: number): boolean => {
+      const [isWritten, isDone] = this.res.tryEnd(bytes.subarray(from), bytes.length);
+      if (isDone) this.#finish(status);
+      return isWritten;
+    };
+    this.#hasStarted = true;
+    this.res.onWritable((offset) => this.#isOver || proceed(offset));
+    this.res.cork(() => {
+      this.#writeHead(status, headers, contentType);
+      if (this.#closes) this.res.writeHeader('Connection', 'close');
+      const [isRead] = this.res.tryEnd(bytes.subarray(0, 1), bytes.length);
+      if (isRead) {
+        proceed(1);
+      } else {
+        this.#shared.counters.add('connectionsUnread');
+        this.res.close();
+      }
+    });
+  }
+
+  #peer(): string {
+    return Buffer.from(this.res.getRemoteAddressAsText()).toString('latin1');
+  }
+
+  /** What a proxy says; empty when who says it is none that is trusted. */
+  #fromProxy(value: string): string {
+    return value === '' || this.#shared.addresses.isTrusted(this.#peer()) ? value : '';
+  }
+
+  /** The proxy's own id where it is a plausible one, so that it can be found in our logs. */
+  #requestIdOf(given: string): string {
+    return /^[\w.:/+=@-]{1,128}$/.test(given) && this.#fromProxy(given) !== '' ? given : randomUUID();
   }
 
   #writeHead(status: Status, headers: Headers, contentType: string | undefined): void {
@@ -224,7 +332,12 @@ function methodOf(name: string): Method {
   return methods.find((method) => method === upper) ?? 'OTHER';
 }
 
-/** The client's own id where it is a plausible one, so that it can be found in our logs. */
-function requestIdOf(given: string): string {
-  return /^[\w.:/+=@-]{1,128}$/.test(given) ? given : randomUUID();
+/** Where one could take the body's end to be elsewhere: two lengths, or a coding that is not ours. */
+function isAmbiguous(req: HttpRequest, coding: string): boolean {
+  if (coding !== '' && coding.trim().toLowerCase() !== 'chunked') return true;
+  let framings = 0;
+  req.forEach((name) => {
+    if (name === 'content-length' || name === 'transfer-encoding') framings += 1;
+  });
+  return framings > 1;
 }

@@ -1,7 +1,8 @@
-import { parse as parseLossless, stringify as stringifyLossless } from 'lossless-json';
+import { hasUnstorableText, type JsonLimits, jsonExcess, memberText, textOf } from './json-text.js';
 
 /** A JSON object as it was sent. */
 export interface JsonObject {
+  readonly ok: true;
   readonly members: Readonly<Record<string, unknown>>;
   /**
    * The text of a member whose numbers JavaScript would change; `undefined` where `JSON.stringify` of
@@ -10,31 +11,44 @@ export interface JsonObject {
   exactTextOf(name: string): string | undefined;
 }
 
+/** `undefined`: it is no such object at all. */
+export interface JsonRefusal {
+  readonly ok: false;
+  readonly error: 'JSON_TOO_DEEP' | 'JSON_TOO_MANY_VALUES' | undefined;
+}
+
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 
 /** Numbers that a double can't hold exactly: many digits, or a large exponent. */
 const delicateNumber = /\d{16}|\d[eE][+-]?\d{3}/;
 
-/**
- * Reads a request's JSON: an object with at least one member, sent as JSON.
- * @returns `undefined` for anything else.
- */
-export function parseJsonObject(contentType: string, bytes: Buffer): JsonObject | undefined {
-  if (!/^application\/([\w.-]+\+)?json\s*(;|$)/i.test(contentType)) return undefined;
+/** Reads a request's JSON: an object with at least one member, sent as JSON. */
+export function parseJsonObject(
+  contentType: string,
+  bytes: Buffer,
+  limits: JsonLimits,
+): JsonObject | JsonRefusal {
+  if (!/^application\/([\w.-]+\+)?json\s*(;|$)/i.test(contentType)) return { ok: false, error: undefined };
+  const excess = jsonExcess(bytes, limits);
+  if (excess !== undefined)
+    return { ok: false, error: excess === 'depth' ? 'JSON_TOO_DEEP' : 'JSON_TOO_MANY_VALUES' };
   let text: string;
   let value: unknown;
   try {
     text = utf8.decode(bytes);
     value = JSON.parse(text);
   } catch {
-    return undefined;
+    return { ok: false, error: undefined };
   }
-  if (!isObject(value) || Object.keys(value).length === 0) return undefined;
+  if (!isObject(value) || Object.keys(value).length === 0) return { ok: false, error: undefined };
   return {
+    ok: true,
     members: value,
     exactTextOf(name) {
       if (!delicateNumber.test(text)) return undefined;
-      return stringifyLossless((parseLossless(text) as Record<string, unknown>)[name]);
+      const sent = memberText(bytes, name);
+      // In a member that comes twice, the parsed value shows one of the two only.
+      return sent === undefined || hasUnstorableText(sent) ? undefined : textOf(sent).trim();
     },
   };
 }

@@ -3,9 +3,9 @@ import type { RouteOf } from '../../api/registry.js';
 import { isWellFormed } from '../../api/values.js';
 import type { ClickJournal } from '../../journal/writer.js';
 import { Scalar } from '../../memory/counters.js';
-import { Exchange, type ExchangeHost, type ExchangeRoute } from '../http/exchange.js';
+import { BLANK, Exchange, type ExchangeHost, type ExchangeRoute, PROOF_BYTES } from '../http/exchange.js';
 import type { CodeResolver } from './code-resolver.js';
-import type { LinkCache } from './link-cache.js';
+import type { CachedLink, LinkCache } from './link-cache.js';
 import { isPrefetch, type PendingVisit } from './pending-visit.js';
 import type { Turn } from './turn.js';
 import type { Answers } from './visit-answers.js';
@@ -75,15 +75,40 @@ export class Redirect {
       this.visit(res, req, '/:short_code');
       return;
     }
+    const { head } = link;
+    this.#host.unprovedBytes += head.length;
+    if (this.#host.unprovedBytes > PROOF_BYTES) {
+      this.#answerProved(res, link, head);
+      return;
+    }
     turn.countHit(link.statusIndex);
     this.#journal.record(link);
     // Two calls where status and header apart would be three, each with a text to be converted.
-    res.writeStatus(link.head).endWithoutBody(0, this.#host.isDraining);
+    res.writeStatus(head).endWithoutBody(0, this.#host.isDraining);
+  }
+
+  /**
+   * The same in two parts, for then the library tells whether the connection has read what came before. Where
+   * it has not, it is cut, and nobody has clicked.
+   */
+  #answerProved(res: HttpResponse, link: CachedLink, head: string): void {
+    this.#host.unprovedBytes = 0;
+    const [isRead] = res.writeStatus(head).tryEnd(BLANK.slice(1), BLANK.length);
+    if (!isRead) {
+      this.#host.counters.add('connectionsUnread');
+      res.close();
+      return;
+    }
+    this.#turn.countHit(link.statusIndex);
+    this.#journal.record(link);
+    const [isWritten] = res.tryEnd(BLANK.slice(1), BLANK.length);
+    if (!isWritten) res.close();
   }
 
   /** The same for any method and either path, for links of any kind, and where visits are noted. */
   visit(res: HttpResponse, req: HttpRequest, path: VisitedPath): void {
     const exchange = new Exchange(res, req, exchangeRoutes[path], this.#host);
+    if (exchange.isOver) return;
     const noted = this.#visits?.read(res, req, exchange.method === 'HEAD');
     const visit: PendingVisit = { exchange, noted, isPrefetch: isPrefetch(req) };
     if (exchange.method === 'OPTIONS') {
@@ -99,6 +124,7 @@ export class Redirect {
     const link = this.#cache.lookupAny(shortCode);
     if (link === undefined) {
       this.#resolver.resolve(shortCode, visit);
+      exchange.hold();
       return;
     }
     this.#cells[HITS] = (this.#cells[HITS] as number) + 1;

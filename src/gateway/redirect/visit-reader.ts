@@ -1,6 +1,7 @@
 import type { HttpRequest, HttpResponse } from 'uWebSockets.js';
 import { VisitKind } from '../../journal/format.js';
 import type { Visit } from '../../journal/recorder.js';
+import { expandIpv6 } from '../http/client-address.js';
 
 export interface VisitOptions {
   readonly countryHeader: string | undefined;
@@ -74,20 +75,6 @@ export function anonymised(address: string): string {
     .slice(0, 3)
     .map((group) => group.toString(16))
     .join(':')}::`;
-}
-
-function expandIpv6(address: string): number[] | undefined {
-  if (!/^[0-9a-f:]{2,39}$/i.test(address)) return undefined;
-  const halves = address.split('::');
-  if (halves.length > 2) return undefined;
-  const parse = (half: string | undefined): number[] =>
-    half === undefined || half === '' ? [] : half.split(':').map((group) => Number.parseInt(group, 16));
-  const head = parse(halves[0]);
-  const tail = parse(halves[1]);
-  const missing = 8 - head.length - tail.length;
-  const isComplete = halves.length === 2 ? missing >= 0 : missing === 0;
-  const groups = [...head, ...Array.from({ length: Math.max(0, missing) }, () => 0), ...tail];
-  return isComplete && groups.every((group) => group >= 0 && group <= 0xffff) ? groups : undefined;
 }
 
 /** Header values are bytes; what a text in the database can't hold is left out. */
