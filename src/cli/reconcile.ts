@@ -1,5 +1,5 @@
 import type { Config } from '../config.js';
-import { type CounterError, countLinks, findWrongCounters } from '../store/reconcile.js';
+import { type CounterError, countLinks, findWrongCounters, type StrangeEvents } from '../store/reconcile.js';
 import { openDatabase } from './database.js';
 import { startProgress } from './progress.js';
 
@@ -17,6 +17,7 @@ export async function reconcile(config: Config, repair: boolean): Promise<number
     const total = await pool.run(DEADLINE_MS, countLinks);
     const progress = startProgress('links', total);
     const wrong: CounterError[] = [];
+    const strangers: StrangeEvents[] = [];
     let done = 0;
     for (let after: string | undefined = '0'; after !== undefined; ) {
       const from: string = after;
@@ -24,6 +25,7 @@ export async function reconcile(config: Config, repair: boolean): Promise<number
         findWrongCounters(connection, { after: from, links: LINKS_A_STEP, repair }),
       );
       wrong.push(...step.wrong);
+      strangers.push(...step.strangers);
       done += step.links;
       progress.update(done);
       after = step.last;
@@ -31,6 +33,9 @@ export async function reconcile(config: Config, repair: boolean): Promise<number
     progress.stop();
     for (const { id, shortCode, counter, events } of wrong) {
       process.stdout.write(`link ${id} (${shortCode}): counter ${counter}, click events ${events}\n`);
+    }
+    for (const { id, shortCode, events } of strangers) {
+      process.stdout.write(`link ${id} (${shortCode}): ${events} click events are another link's\n`);
     }
     const outcome = wrong.length === 0 ? '' : repair ? ', repaired' : ', not repaired: see --repair';
     process.stdout.write(`${done} links compared, ${wrong.length} counters wrong${outcome}\n`);

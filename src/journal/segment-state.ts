@@ -130,7 +130,7 @@ function readLayout(descriptor: number, size: number): Layout {
   const layout = readHeader(descriptor);
   if (layout !== 'unused') return layout;
   // A header that is gone though something follows it was lost with the machine.
-  if (size > LARGEST_BYTES) return { reason: 'larger than a segment' };
+  if (size > LARGEST_BYTES) return { reason: 'not a click journal: larger than a segment' };
   for (let offset = 0; offset < size; offset += WINDOW_BYTES) {
     const bytes = readAt(descriptor, offset, Math.min(WINDOW_BYTES, size - offset));
     if (!bytes.equals(zeros.subarray(0, bytes.length))) return { reason: 'segment header lost' };

@@ -15,6 +15,8 @@ export interface IngestOutcome {
    * could not be asked. Totals, not differences: a step may have been done and yet never reported.
    */
   readonly before: ClickTotals | undefined;
+  /** The database that said so. */
+  readonly databaseId: string | undefined;
   readonly after: ClickTotals | undefined;
   readonly removedBytes: number;
   /** Bytes on the disk still to be ingested; `undefined` when that could not be found out. */
@@ -38,6 +40,7 @@ export interface IngestOutcome {
 /** The outcome of a step in which nothing was done. */
 export const nothingIngested: IngestOutcome = {
   before: undefined,
+  databaseId: undefined,
   after: undefined,
   removedBytes: 0,
   pendingBytes: 0,

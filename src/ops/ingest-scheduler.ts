@@ -37,8 +37,8 @@ interface Journal {
   /** Bytes not taken in at the last look, and what its writer had written in all by then. */
   pendingBytes: number;
   writtenBytesThen: number;
-  /** What became of its clicks, as far as we have been told; `undefined` for one that we know nothing of yet. */
-  totals: ClickTotals | undefined;
+  /** What became of its clicks, as far as we have been told, by the database that told us. */
+  readonly totals: Map<string, ClickTotals>;
   /** Clicks that were written and are nowhere to be read. */
   missing: number;
   /** Clicks that wait for another database. */
@@ -63,6 +63,7 @@ const SCAN_MS = 1000;
 const IDLE_MS = 5;
 /** After a look that found only what is for another database, or a newer server. */
 const OTHERS_MS = 5000;
+const NOTHING: ClickTotals = { clicks: 0, dropped: 0, rejected: 0, unreadable: 0 };
 const BACKOFF = { firstMs: 50, maxMs: 5000 };
 
 /**
@@ -230,7 +231,7 @@ export class IngestScheduler {
       turn: new JournalTurn(this.#timing),
       pendingBytes: 0,
       writtenBytesThen: 0,
-      totals: slot === undefined ? undefined : { clicks: 0, dropped: 0, rejected: 0, unreadable: 0 },
+      totals: new Map(),
       missing: 0,
       elsewhere: 0,
       othersUntilMs: 0,
@@ -302,19 +303,23 @@ export class IngestScheduler {
     this.#pump();
   }
 
-  #account(journal: Journal, { before, after, removedBytes }: IngestOutcome): void {
+  #account(journal: Journal, { before, after, databaseId = '', removedBytes }: IngestOutcome): void {
     const { slot } = journal;
     slot?.add('removedBytes', removedBytes);
     if (before === undefined || after === undefined) return;
-    const known = journal.totals ?? before;
+    const known = journal.totals.get(databaseId) ?? (slot === undefined ? before : NOTHING);
     // The row is gone with the last file, and we were not told; or the database is an older copy of itself.
     if (sumOf(after) < sumOf(known)) return;
-    journal.totals = after;
+    journal.totals.set(databaseId, after);
     const { counters } = this.#options;
     counters.add('ingestedClicks', after.clicks - known.clicks);
     counters.add('ingestDropped', after.dropped - known.dropped);
     counters.add('ingestRejected', after.rejected - known.rejected);
-    slot?.set('ingested', after.clicks + after.dropped + after.rejected);
+    const all = [...journal.totals.values()];
+    slot?.set(
+      'ingested',
+      all.reduce((sum, { clicks, dropped, rejected }) => sum + clicks + dropped + rejected, 0),
+    );
     const unreadable = after.unreadable - known.unreadable;
     if (unreadable > 0) this.#lose(journal, unreadable, 'can’t be read in the journal');
   }
@@ -322,8 +327,9 @@ export class IngestScheduler {
   /** All that was there has been read, and yet more was written: somebody has removed a file. */
   #accountMissing(journal: Journal, framed: number): void {
     const { slot, totals } = journal;
-    if (slot === undefined || totals === undefined) return;
-    const accounted = slot.get('ingested') + totals.unreadable + journal.missing + journal.elsewhere;
+    if (slot === undefined) return;
+    const unreadable = [...totals.values()].reduce((sum, total) => sum + total.unreadable, 0);
+    const accounted = slot.get('ingested') + unreadable + journal.missing + journal.elsewhere;
     const missing = framed - accounted;
     if (missing <= 0) return;
     journal.missing += missing;

@@ -8,10 +8,18 @@ export interface CounterError {
   readonly events: number;
 }
 
+/** A link with click events that another link's visits made: their code is not its own, or they are older. */
+export interface StrangeEvents {
+  readonly id: string;
+  readonly shortCode: string;
+  readonly events: number;
+}
+
 export interface ReconcileStep {
   /** Links compared. */
   readonly links: number;
   readonly wrong: readonly CounterError[];
+  readonly strangers: readonly StrangeEvents[];
   /** The last link's id, where to go on; `undefined` when there are no more. */
   readonly last: string | undefined;
 }
@@ -54,6 +62,7 @@ export async function findWrongCounters(
       counter: Number(row.click_count),
       events: Number(row.events),
     }));
+    const strangers = await findStrangers(connection, ids);
     if (repair && wrong.length > 0) {
       await connection.query(
         `UPDATE short_urls SET click_count = right_count
@@ -61,6 +70,23 @@ export async function findWrongCounters(
         [wrong.map(({ id }) => id), wrong.map(({ events }) => events)],
       );
     }
-    return { links: ids.length, wrong, last: ids.length < links ? undefined : ids.at(-1) };
+    return { links: ids.length, wrong, strangers, last: ids.length < links ? undefined : ids.at(-1) };
   });
+}
+
+/** Gateways' clocks may be so far behind the one that a link's creation was noted by. */
+const CLOCK_SKEW = '10 minutes';
+
+/** Events without a code were made by others than us, and tell nothing. */
+async function findStrangers(connection: Connection, ids: readonly string[]): Promise<StrangeEvents[]> {
+  const { rows } = await connection.query<{ id: string; short_code: string; events: string }>(
+    `SELECT short_urls.id, short_urls.short_code, count(*) AS events
+     FROM events JOIN short_urls ON short_urls.id = events.url_id
+     WHERE events.url_id = ANY ($1::bigint[]) AND event_type = 'click' AND details ->> 'short_code' IS NOT NULL
+       AND (details ->> 'short_code' <> short_urls.short_code
+            OR events."timestamp" < short_urls.created_at - interval '${CLOCK_SKEW}')
+     GROUP BY short_urls.id ORDER BY short_urls.id`,
+    [ids],
+  );
+  return rows.map((row) => ({ id: row.id, shortCode: row.short_code, events: Number(row.events) }));
 }

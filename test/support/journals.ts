@@ -27,7 +27,7 @@ export function openJournal(folder: string, options: Partial<ClickJournalOptions
   const slot = slots.slot(nextSlot % JournalSlots.count);
   nextSlot += 1;
   slot.reset();
-  const journalId = randomUUID();
+  const journalId = options.journalId ?? randomUUID();
   const troubles: (string | undefined)[] = [];
   let wakes = 0;
   const journal = new ClickJournal({

@@ -17,6 +17,8 @@ const ROUNDS = 4;
 interface Known {
   readonly reader: JournalReader;
   totals: ClickTotals | undefined;
+  /** The database that said so last. */
+  databaseId: string | undefined;
   /** Whether a fault that waiting will not cure keeps its clicks from the database. */
   isStopped: boolean;
   /** Databases that clicks in it were said to wait for. */
@@ -34,6 +36,7 @@ export async function takeInJournal(thread: IngestContext, job: IngestJob): Prom
   const known = journals.get(key) ?? {
     reader: newReader(thread, job),
     totals: undefined,
+    databaseId: undefined,
     isStopped: false,
     elsewhere: '',
   };
@@ -91,6 +94,7 @@ async function step(thread: IngestContext, known: Known, job: IngestJob): Promis
       );
       reader.seek(checkpoint, checkpoint.databaseId);
       known.totals = checkpoint.totals;
+      known.databaseId = checkpoint.databaseId;
     }
     const before = known.totals;
     const piece = reader.read(config.CLICK_INGEST_BATCH, job.written);
@@ -100,6 +104,7 @@ async function step(thread: IngestContext, known: Known, job: IngestJob): Promis
     if (!result.done) {
       reader.seek(result.checkpoint, result.checkpoint.databaseId);
       known.totals = result.checkpoint.totals;
+      known.databaseId = result.checkpoint.databaseId;
       continue;
     }
     reader.seek(piece.to);
@@ -113,6 +118,7 @@ async function step(thread: IngestContext, known: Known, job: IngestJob): Promis
       ...nothingIngested,
       before,
       after: result.totals,
+      databaseId: known.databaseId,
       removedBytes,
       pendingBytes: reader.pendingBytes(job.written),
       newestMs: piece.clicks.at(-1)?.timeMs,
@@ -178,10 +184,13 @@ async function finish(thread: IngestContext, known: Known, job: IngestJob): Prom
   }
   const isForOthers = job.written === undefined && !isGone && reader.isForOthers;
   const elsewhere = tellElsewhere(thread, known, job);
+  // Perhaps it is we who have come to another database: the next step asks which one it is.
+  if (elsewhere > 0) reader.seek(undefined);
   return {
     ...nothingIngested,
     before: totals,
     after: totals,
+    databaseId: known.databaseId,
     removedBytes,
     isAtEnd: true,
     isGone,
