@@ -66,12 +66,12 @@ export class Redirect {
     return this.#visits !== undefined;
   }
 
-  /** GET /<short_code>. */
+  /** GET /<short_code>. One with a body is looked at with care: it may end elsewhere for a proxy. */
   get(res: HttpResponse, req: HttpRequest): void {
     const turn = this.#turn;
     if (!turn.isOpen) turn.begin();
     const link = this.#cache.lookup(req.getParameter(0) as string, turn.nowSeconds);
-    if (link === undefined || isPrefetch(req)) {
+    if (link === undefined || isPrefetch(req) || req.getHeader('content-length') !== '') {
       this.visit(res, req, '/:short_code');
       return;
     }
