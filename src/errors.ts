@@ -68,6 +68,11 @@ export const errorRegistry = {
   INVALID_CSV: { status: 400, text: 'Invalid CSV' },
   CSV_NOT_UTF8: { status: 400, text: 'CSV must be UTF-8' },
   CSV_HEADER: { status: 400, text: "CSV header must name 'username' and 'email'" },
+  INVALID_URLS: { status: 400, text: "'urls' must be an array of 1 to 1000 links" },
+  INVALID_IDS: { status: 400, text: "'ids' must be an array of 1 to 1000 integers" },
+  REPEATED_ID: { status: 400, text: "'ids' must not name one twice" },
+  INVALID_SET: { status: 400, text: "'set' must be an object with at least one member" },
+  INVALID_ATOMIC: { status: 400, text: "'atomic' must be true or false" },
   UNAUTHORIZED: { status: 401, text: 'Unauthorized' },
   USER_NOT_FOUND: { status: 404, text: 'User not found' },
   URL_NOT_FOUND: { status: 404, text: 'URL not found' },
@@ -83,6 +88,7 @@ export const errorRegistry = {
   CONTENT_CODING: { status: 415, text: 'Unsupported Content-Encoding', global: true },
   TOO_MANY_TRIES: { status: 429, text: 'Too many tries', global: true },
   BODY_TOO_LARGE: { status: 413, text: 'Request body too large', global: true },
+  NOT_DONE: { status: 424, text: 'Not done: another one failed' },
   INTERNAL: { status: 500, text: 'Internal server error', global: true },
   UNAVAILABLE: { status: 503, text: 'Service unavailable', global: true },
 } as const satisfies Record<string, { status: number; text: string; global?: true }>;
@@ -98,14 +104,20 @@ export class CodedError extends Error {
   readonly code: ErrorCode;
 
   constructor(code: ErrorCode, detail?: string) {
-    super(detail === undefined ? errorRegistry[code].text : `${errorRegistry[code].text}: ${detail}`);
+    super(errorOf(code, detail));
     this.code = code;
   }
 }
 
-/** The JSON body of an error, `detail` appended to its text where a client can use it. */
+/** The text of an error, with a detail where a client can use it. */
+export function errorOf(code: ErrorCode, detail?: string): string {
+  const { text } = errorRegistry[code];
+  return detail === undefined ? text : `${text}: ${detail}`;
+}
+
+/** The JSON body of an error. */
 export function errorBody(code: ErrorCode, detail?: string): string {
   const entry: { status: number; text: string; global?: true } = errorRegistry[code];
-  const error = detail === undefined ? entry.text : `${entry.text}: ${detail}`;
+  const error = errorOf(code, detail);
   return JSON.stringify(entry.global === true ? { error, status: entry.status } : { error });
 }

@@ -66,3 +66,11 @@ function wholeNumber(z: Z) {
 export function paging(z: Z) {
   return { page: wholeNumber(z), per_page: wholeNumber(z) };
 }
+
+/** A parameter that is `true` or `false`, in any letter case. */
+export function flagParameter(z: Z, error: ErrorCode) {
+  return parameter(z)
+    .transform((value) => value?.toLowerCase())
+    .refine((value) => value === undefined || value === 'true' || value === 'false', { error })
+    .transform((value) => (value === undefined ? undefined : value === 'true'));
+}

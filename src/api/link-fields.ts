@@ -163,3 +163,11 @@ export function endsAfterItBegins(
   if (typeof since === 'string' && typeof until === 'string' && until <= since)
     issues.addIssue({ code: 'custom', message: 'EXPIRES_BEFORE_VALID' });
 }
+
+/** A new link as POST /urls and all that makes many are given it. */
+export function newLinkBody(z: Z) {
+  return z
+    .object({ original_url: target(z, 'INVALID_ORIGINAL_URL', 'REFUSED_ORIGINAL_URL'), ...newLink(z) })
+    .superRefine(endsAfterItBegins)
+    .transform((fields) => ({ ...fields, answer: 'link' as const }));
+}

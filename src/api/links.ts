@@ -1,7 +1,6 @@
-import type { ErrorCode } from '../errors.js';
 import { bodyless } from './defaults.js';
-import { filterId, paging, parameter, pathId } from './fields.js';
-import { changedLink, endsAfterItBegins, newLink, shortenUrl, target } from './link-fields.js';
+import { filterId, flagParameter, paging, pathId } from './fields.js';
+import { changedLink, endsAfterItBegins, newLink, newLinkBody, shortenUrl } from './link-fields.js';
 import { route, type Z } from './route.js';
 
 const link = {
@@ -9,7 +8,7 @@ const link = {
 } as const;
 
 /** Refusals that every way of making a link has. */
-const createErrors = [
+export const createErrors = [
   'INVALID_TITLE',
   'INVALID_IS_ACTIVE',
   'INVALID_USER_ID',
@@ -22,7 +21,7 @@ const createErrors = [
 ] as const;
 
 /** Refusals of what a link can do besides leading to its target. */
-const optionErrors = [
+export const optionErrors = [
   'INVALID_REDIRECT_STATUS',
   'INVALID_CACHE_SECONDS',
   'INVALID_VALID_SINCE',
@@ -104,12 +103,7 @@ export const linkRoutes = [
       z.object({
         ...paging(z),
         user_id: filterId(z, 'INVALID_USER_ID'),
-        is_active: parameter(z)
-          .transform((value) => value?.toLowerCase())
-          .refine((value) => value === undefined || value === 'true' || value === 'false', {
-            error: 'INVALID_IS_ACTIVE' satisfies ErrorCode,
-          })
-          .transform((value) => (value === undefined ? undefined : value === 'true')),
+        is_active: flagParameter(z, 'INVALID_IS_ACTIVE'),
       }),
     bodyLimit: 'none',
     headers: [],
@@ -126,14 +120,7 @@ export const linkRoutes = [
     performs: 'call',
     operation: 'createLink',
     kind: 'write',
-    body: (z) =>
-      z
-        .object({
-          original_url: target(z, 'INVALID_ORIGINAL_URL', 'REFUSED_ORIGINAL_URL'),
-          ...newLink(z),
-        })
-        .superRefine(endsAfterItBegins)
-        .transform((fields) => ({ ...fields, answer: 'link' as const })),
+    body: newLinkBody,
     bodyLimit: 'json',
     headers: ['content-type'],
     barrier: 'none',

@@ -1,3 +1,4 @@
+import { bulkLinkRoutes } from './bulk-links.js';
 import { eventRoutes } from './events.js';
 import { linkRoutes } from './links.js';
 import { operationsRoutes } from './operations.js';
@@ -18,6 +19,7 @@ import { userRoutes } from './users.js';
 export const routes = [
   ...redirectRoutes,
   ...linkRoutes,
+  ...bulkLinkRoutes,
   ...userRoutes,
   ...eventRoutes,
   ...operationsRoutes,

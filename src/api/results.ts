@@ -12,6 +12,8 @@ export type OperationResult =
       readonly shortCode?: string;
       /** What was to be made was there already, and is shown instead. */
       readonly isExisting?: true;
+      /** Nothing was done, and the body says why of each part: the status to say so with. */
+      readonly refusal?: 400 | 409;
     }
   | { readonly ok: false; readonly error: ErrorCode; readonly detail?: string };
 

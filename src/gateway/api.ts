@@ -1,3 +1,4 @@
+import type { Checked } from '../api/check.js';
 import type { AnyRoute } from '../api/registry.js';
 import type { OperationResult } from '../api/results.js';
 import type { CallRequest } from '../messages/calls.js';
@@ -10,7 +11,7 @@ import type { Exchange, Headers } from './http/exchange.js';
 import { parseJsonObject } from './http/json.js';
 import type { Operations } from './operations.js';
 import type { Flight } from './redirect/code-resolver.js';
-import { type Checked, Schemas } from './schemas.js';
+import { Schemas } from './schemas.js';
 import type { Transfers } from './transfers.js';
 
 /** A route that is answered here: all but the redirects. */
@@ -175,5 +176,6 @@ function succeed(
   const isNew = 'resource' in route && result.isExisting !== true;
   const location: Headers =
     isNew && result.id !== undefined ? [['Location', route.resource.replace(':id', result.id)]] : [];
-  exchange.json(result.isExisting === true ? 200 : route.status, result.body, [...location, ...headers]);
+  const status = result.refusal ?? (result.isExisting === true ? 200 : route.status);
+  exchange.json(status, result.body, [...location, ...headers]);
 }

@@ -45,8 +45,11 @@ function registerRefusal(app: TemplatedApp, path: ApiRoute['path'], host: Exchan
     if (path.endsWith('/:id') && !isIdText(exchange.parameter)) exchange.fail('NOT_FOUND');
     else exchange.fail('METHOD_NOT_ALLOWED', undefined, [['Allow', allow]]);
   };
-  // Without a handler of its own, a GET here would be taken for one of a path with a parameter.
-  if (!methods.includes('GET')) app.get(path, refuse).head(path, refuse);
+  // Without handlers of its own, a path like this would be taken for one with a parameter.
+  for (const [method, registration] of Object.entries(registrations)) {
+    if (!path.includes(':') && !methods.includes(method)) app[registration](path, refuse);
+  }
+  if (!methods.includes('HEAD')) app.head(path, refuse);
   app.any(path, refuse);
 }
 

@@ -1,12 +1,8 @@
 import type { z as zod } from 'zod';
+import { type Checked, check } from '../api/check.js';
 import { routes } from '../api/registry.js';
 import type { RouteDeclaration, Z } from '../api/route.js';
-import { type ErrorCode, errorRegistry } from '../errors.js';
 import { nearestKnown } from './nearest.js';
-
-export type Checked =
-  | { readonly ok: true; readonly value: Readonly<Record<string, unknown>> }
-  | { readonly ok: false; readonly error: ErrorCode; readonly detail?: string };
 
 interface RouteSchemas {
   readonly params: zod.ZodObject | undefined;
@@ -52,7 +48,7 @@ export class Schemas {
   }
 
   params(route: RouteDeclaration, parameters: Readonly<Record<string, string>>): Checked {
-    return check(this.#of(route).params, parameters);
+    return checkAgainst(this.#of(route).params, parameters);
   }
 
   query(route: RouteDeclaration, text: string): Checked {
@@ -65,11 +61,11 @@ export class Schemas {
     }
     // Of a name that comes twice, the first counts.
     const values = Object.fromEntries([...given].reverse());
-    return check(query, values);
+    return checkAgainst(query, values);
   }
 
   body(route: RouteDeclaration, members: Readonly<Record<string, unknown>>): Checked {
-    return check(this.#of(route).body, members);
+    return checkAgainst(this.#of(route).body, members);
   }
 
   #of(route: RouteDeclaration): RouteSchemas {
@@ -79,20 +75,8 @@ export class Schemas {
   }
 }
 
-function check(schema: zod.ZodType | undefined, given: unknown): Checked {
-  if (schema === undefined) return { ok: true, value: {} };
-  const parsed = schema.safeParse(given);
-  if (parsed.success) return { ok: true, value: parsed.data as Readonly<Record<string, unknown>> };
-  const [issue] = parsed.error.issues;
-  const error = issue?.message ?? '';
-  if (!isErrorCode(error))
-    throw new Error(`a schema refused ${String(issue?.path)} without a code: ${error}`);
-  const detail: unknown = issue?.code === 'custom' ? issue.params?.detail : undefined;
-  return typeof detail === 'string' ? { ok: false, error, detail } : { ok: false, error };
-}
-
-function isErrorCode(text: string): text is ErrorCode {
-  return Object.hasOwn(errorRegistry, text);
+function checkAgainst(schema: zod.ZodType | undefined, given: unknown): Checked {
+  return schema === undefined ? { ok: true, value: {} } : (check(schema, given) as Checked);
 }
 
 /** The members of an object's schema, and of one that goes on to be transformed. */

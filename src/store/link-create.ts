@@ -5,18 +5,22 @@ import { formatTimestamp } from '../api/values.js';
 import { errorCodeOf } from '../postgres/failures.js';
 import { type Connection, inTransaction, type Statement } from '../postgres/pool.js';
 import { hashPassword } from '../runtime/password-hash.js';
-import { findLink } from './link-find.js';
+import { findKey, findLink } from './link-find.js';
 import { type LinkRow, linkJson, links, shortUrlOf } from './link-table.js';
 import { type BatchItem, type BatchOperation, failed } from './operation.js';
 import { makeShortCode } from './short-codes.js';
 import { targetRefusal } from './target-rules.js';
 
 export type NewLink = InputFor<'createLink'>;
-type Item = BatchItem<NewLink>;
+/** A link to be made; its password may have been hashed before. */
+export interface NewLinkItem extends BatchItem<NewLink> {
+  readonly passwordHash?: string | undefined;
+}
+type Item = NewLinkItem;
 type Succeeded = Extract<OperationResult, { ok: true }>;
 
 /** New codes are tried so often; a second time is needed once in millions of links. */
-const CODE_ATTEMPTS = 5;
+export const CODE_ATTEMPTS = 5;
 
 /**
  * Many links and their `created` events in one statement and one commit. Owners are share-locked first, so that
@@ -81,7 +85,7 @@ export const createLink: BatchOperation<NewLink> = {
 };
 
 /** What can be said without the database. */
-async function refusalOf({ input, context }: Item): Promise<OperationResult | undefined> {
+export async function refusalOf({ input, context }: Item): Promise<OperationResult | undefined> {
   if (input.short_code !== undefined && isReserved(input.short_code)) return failed('SHORT_CODE_RESERVED');
   const refusal = await targetRefusal(input.original_url, context);
   return refusal === undefined ? undefined : failed(refusal);
@@ -117,7 +121,7 @@ async function insertAll(
 }
 
 /** @returns in the order of the items; `'again'` where another link has the code that was made for it. */
-async function insertLinks(
+export async function insertLinks(
   connection: Connection,
   items: readonly Item[],
 ): Promise<(OperationResult | 'again')[]> {
@@ -125,9 +129,7 @@ async function insertLinks(
   const now = items.filter((_, index) => codes[index] !== undefined);
   const ownCodes = codes.filter((code) => code !== undefined);
   const createdAt = formatTimestamp(Date.now());
-  const options = await Promise.all(
-    now.map(({ input, context }) => optionsOf(input, context.links.redirectStatus)),
-  );
+  const options = await Promise.all(now.map((item) => optionsOf(item, item.context.links.redirectStatus)));
   const rows = await links.rows(connection, createStatement, [
     now.map(({ input }) => input.user_id),
     now.map(({ input }) => input.original_url),
@@ -175,7 +177,7 @@ function codesFor(items: readonly Item[]): (string | undefined)[] {
 }
 
 /** The options that differ from a plain link's, as JSON; `null` for a plain link. */
-async function optionsOf(input: NewLink, defaultStatus: number): Promise<string | null> {
+async function optionsOf({ input, passwordHash }: Item, defaultStatus: number): Promise<string | null> {
   const {
     redirect_status: status = defaultStatus,
     cache_seconds,
@@ -191,7 +193,7 @@ async function optionsOf(input: NewLink, defaultStatus: number): Promise<string 
     expires_at: expires_at ?? undefined,
     expired_url: expired_url ?? undefined,
     max_clicks: max_clicks ?? undefined,
-    password_hash: typeof password === 'string' ? await hashPassword(password) : undefined,
+    password_hash: passwordHash ?? (typeof password === 'string' ? await hashPassword(password) : undefined),
     forward_query: forward_query === true ? true : undefined,
     tags: tags === undefined || tags.length === 0 ? undefined : tags,
   };
@@ -226,9 +228,7 @@ async function findOrInsert(connection: Connection, item: Item): Promise<Operati
   if (found !== undefined) return shownExisting(found, item);
   const results: (OperationResult | undefined)[] = [undefined];
   const existing = await inTransaction(connection, async () => {
-    await connection.query('SELECT pg_advisory_xact_lock(hashtextextended($1, 0))', [
-      `find_if_exists ${input.user_id ?? ''} ${input.original_url}`,
-    ]);
+    await connection.query('SELECT pg_advisory_xact_lock(hashtextextended($1, 0))', [findKey(input)]);
     const row = await findLink(connection, input);
     if (row === undefined) await insertAll(connection, [item], [0], results);
     return row;
@@ -240,6 +240,6 @@ async function findOrInsert(connection: Connection, item: Item): Promise<Operati
   return result;
 }
 
-function shownExisting(row: LinkRow, { input, context }: Item): OperationResult {
+export function shownExisting(row: LinkRow, { input, context }: Item): OperationResult {
   return { ...shown(row, input, context.origin), isExisting: true };
 }

@@ -1,5 +1,5 @@
 import type { InputFor } from '../api/registry.js';
-import type { Connection } from '../postgres/pool.js';
+import type { Connection, Statement } from '../postgres/pool.js';
 import { type LinkRow, links } from './link-table.js';
 
 /** Columns that a link must have as they were given. */
@@ -42,4 +42,64 @@ export async function findLink(
     rowMode: 'array',
   });
   return rows[0] as LinkRow | undefined;
+}
+
+type Wanted = InputFor<'createLink'>;
+
+/** What two who look for the same link have in common: the owner and the target. */
+export function findKey({ user_id: owner, original_url: target }: Wanted): string {
+  return `find_if_exists ${owner ?? ''} ${target}`;
+}
+
+const findManyStatement: Statement = {
+  name: 'links_find',
+  text: `
+    SELECT ${links.columnsOf('found')}, wanted.place
+    FROM unnest($1::integer[], $2::text[], $3::bigint[], $4::json[]) AS wanted (place, target, owner, given)
+    CROSS JOIN LATERAL (
+      SELECT ${links.columns} FROM short_urls
+      WHERE original_url = target AND user_id IS NOT DISTINCT FROM owner AND is_active
+        AND password_hash IS NULL AND (expires_at IS NULL OR expires_at > now() AT TIME ZONE 'utc')
+        AND (given->'title' IS NULL OR title = given->>'title')
+        AND (given->'short_code' IS NULL OR short_code = given->>'short_code')
+        AND (given->'redirect_status' IS NULL OR redirect_status = (given->>'redirect_status')::smallint)
+        AND (given->'cache_seconds' IS NULL
+          OR cache_seconds IS NOT DISTINCT FROM (given->>'cache_seconds')::integer)
+        AND (given->'valid_since' IS NULL OR valid_since IS NOT DISTINCT FROM (given->>'valid_since')::timestamp)
+        AND (given->'expires_at' IS NULL OR expires_at IS NOT DISTINCT FROM (given->>'expires_at')::timestamp)
+        AND (given->'expired_url' IS NULL OR expired_url IS NOT DISTINCT FROM given->>'expired_url')
+        AND (given->'max_clicks' IS NULL OR max_clicks IS NOT DISTINCT FROM (given->>'max_clicks')::bigint)
+        AND (given->'forward_query' IS NULL OR forward_query = (given->>'forward_query')::boolean)
+        AND (given->'tags' IS NULL OR tags = ARRAY(SELECT json_array_elements_text(given->'tags')))
+      ORDER BY id LIMIT 1
+    ) AS found`,
+};
+
+/** As `findLink`, for many in one statement. @returns each at the place of its input. */
+export async function findLinks(
+  connection: Connection,
+  inputs: readonly Wanted[],
+): Promise<ReadonlyMap<number, LinkRow>> {
+  const places = [...inputs.keys()].filter((place) => {
+    const { is_active: isActive, password } = inputs[place] as Wanted;
+    return isActive !== false && typeof password !== 'string';
+  });
+  const wanted = places.map((place) => inputs[place] as Wanted);
+  const rows = await links.rows(connection, findManyStatement, [
+    places,
+    wanted.map((input) => input.original_url),
+    wanted.map((input) => input.user_id),
+    wanted.map((input) => JSON.stringify(givenOf(input))),
+  ]);
+  return new Map(rows.map((row) => [Number(links.extra(row, 0)), row]));
+}
+
+function givenOf(input: Wanted): Readonly<Record<string, unknown>> {
+  return Object.fromEntries(
+    comparedColumns.flatMap((column) => {
+      const value = input[column];
+      if (value === undefined) return [];
+      return [[column, column === 'title' ? (value ?? '') : value]];
+    }),
+  );
 }

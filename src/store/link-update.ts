@@ -1,6 +1,7 @@
 import type { InputFor } from '../api/registry.js';
 import type { OperationResult } from '../api/results.js';
 import { formatTimestamp } from '../api/values.js';
+import type { ErrorCode } from '../errors.js';
 import { type Connection, inTransaction, type Statement } from '../postgres/pool.js';
 import { hashPassword } from '../runtime/password-hash.js';
 import { type LinkRow, linkJson, links } from './link-table.js';
@@ -8,6 +9,8 @@ import { failed, type OperationContext } from './operation.js';
 import { targetRefusal } from './target-rules.js';
 
 type Change = InputFor<'updateLink'>;
+/** What is to be changed, of whichever link. */
+export type LinkChange = Omit<Change, 'id'>;
 
 /** Columns that are stored as they are given. */
 const givenColumns = [
@@ -59,22 +62,36 @@ async function update(
 ): Promise<Outcome> {
   const [before] = await links.rows(connection, lockStatement, [change.id]);
   if (before === undefined) return { refusal: failed('URL_NOT_FOUND') };
-  const code = links.value(before, 'short_code');
-  if (change.short_code !== undefined && change.short_code !== code)
-    return { refusal: failed('SHORT_CODE_FIXED') };
-  const since = change.valid_since === undefined ? links.value(before, 'valid_since') : change.valid_since;
-  const until = change.expires_at === undefined ? links.value(before, 'expires_at') : change.expires_at;
-  // Both are UTC in one form: they sort as they are.
-  if (since !== null && until !== null && until <= since) return { refusal: failed('EXPIRES_BEFORE_VALID') };
-  const columns: Record<string, unknown> = Object.fromEntries(
-    givenColumns.flatMap((column) => (change[column] === undefined ? [] : [[column, change[column]]])),
-  );
-  if (passwordHash !== undefined) columns.password_hash = passwordHash;
+  const refusal = changeRefusal(change, before);
+  if (refusal !== undefined) return { refusal: failed(refusal) };
+  const columns = changedColumns(change, passwordHash);
   if (Object.keys(columns).length === 0) return { row: before };
   // A limit where there was none begins at nothing; another number goes on counting.
   if (typeof change.max_clicks === 'number' && links.value(before, 'max_clicks') === null)
     columns.claimed_clicks = 0;
   return { row: await store(connection, change.id, columns, before) };
+}
+
+/** Why a change can't be made of this link. */
+export function changeRefusal(change: LinkChange, before: LinkRow): ErrorCode | undefined {
+  const code = links.value(before, 'short_code');
+  if (change.short_code !== undefined && change.short_code !== code) return 'SHORT_CODE_FIXED';
+  const since = change.valid_since === undefined ? links.value(before, 'valid_since') : change.valid_since;
+  const until = change.expires_at === undefined ? links.value(before, 'expires_at') : change.expires_at;
+  // Both are UTC in one form: they sort as they are.
+  return since !== null && until !== null && until <= since ? 'EXPIRES_BEFORE_VALID' : undefined;
+}
+
+/** The columns that a change sets, each with its value. */
+export function changedColumns(
+  change: LinkChange,
+  passwordHash: string | null | undefined,
+): Record<string, unknown> {
+  const columns: Record<string, unknown> = Object.fromEntries(
+    givenColumns.flatMap((column) => (change[column] === undefined ? [] : [[column, change[column]]])),
+  );
+  if (passwordHash !== undefined) columns.password_hash = passwordHash;
+  return columns;
 }
 
 async function store(
@@ -96,7 +113,7 @@ async function store(
     name: 'link_log_update',
     text: `INSERT INTO events (url_id, user_id, event_type, "timestamp", details)
            SELECT id, user_id, 'updated', updated_at, $2 FROM short_urls WHERE id = $1`,
-    values: [id, JSON.stringify(eventDetails(before, row))],
+    values: [id, JSON.stringify(updateDetails(before, row))],
   });
   return row;
 }
@@ -113,7 +130,8 @@ const namedFields = [
   'tags',
 ] as const;
 
-function eventDetails(before: LinkRow, after: LinkRow): Record<string, unknown> {
+/** What an `updated` event says. Both rows have the password's hash after their columns. */
+export function updateDetails(before: LinkRow, after: LinkRow): Record<string, unknown> {
   const changed: string[] = namedFields.filter(
     (field) => links.value(before, field) !== links.value(after, field),
   );

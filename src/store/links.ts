@@ -1,6 +1,8 @@
 import type { InputFor } from '../api/registry.js';
 import type { OperationResult } from '../api/results.js';
 import { type Connection, inTransaction, type Statement } from '../postgres/pool.js';
+import { deleteLinks, updateLinks } from './bulk-change.js';
+import { createLinks } from './bulk-create.js';
 import { createLink } from './link-create.js';
 import { type LinkRow, linkJson, links } from './link-table.js';
 import { updateLink } from './link-update.js';
@@ -60,5 +62,8 @@ export const linkOperations = {
   getLink: { kind: 'read', run: getLink },
   updateLink: { kind: 'write', run: updateLink },
   deleteLink: { kind: 'long', run: deleteLink },
+  createLinks: { kind: 'long', run: createLinks },
+  updateLinks: { kind: 'long', run: updateLinks },
+  deleteLinks: { kind: 'long', run: deleteLinks },
   listLinks,
 } as const;

@@ -2,8 +2,9 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { forwardedHeaders, reservedWords, routeWords } from '../../src/api/registry.js';
+import { forwardedHeaders, reservedWords, routes, routeWords } from '../../src/api/registry.js';
 import { describeSettings } from '../../src/config.js';
+import { bodyClasses } from '../../src/gateway/http/body-limits.js';
 import { root } from '../support/compose.js';
 import { checkNginx } from '../support/nginx.js';
 import { run } from '../support/program.js';
@@ -37,6 +38,11 @@ describe('the Nginx configuration and the registry of routes agree', () => {
       Number(describeSettings().find((one) => one.name === name)?.fallback);
     expect(fallback('BODY_MAX_BYTES')).toBeLessThanOrEqual(10 * 1024 * 1024);
     expect(template('10-http.conf')).toContain('client_max_body_size 10m;');
+    for (const { path: address, bodyLimit } of routes) {
+      if (bodyLimit !== 'bulk') continue;
+      const block = new RegExp(`^location = ${address} \\{[^]*?\n\\}`, 'm').exec(template('routes.inc'))?.[0];
+      expect(block).toContain(`client_max_body_size ${bodyClasses(1).bulk.maxBytes / 1024 ** 2}m;`);
+    }
     expect(fallback('IMPORT_MAX_BYTES')).toBeLessThanOrEqual(1024 ** 3);
     expect(template('routes.inc')).toContain('client_max_body_size 1g;');
   });
