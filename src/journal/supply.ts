@@ -26,13 +26,17 @@ export interface SupplyOptions {
 
 /** What a journal does when its supply has something to say. */
 export interface SupplyListener {
-  readonly onReady: () => void;
-  readonly onRefused: (reason: string) => void;
+  /** @param wasRefused Whether the one that was asked for before could not be made. */
+  readonly onReady: (wasRefused: boolean) => void;
+  /** It is asked for again by itself. */
+  readonly onRefused: (reason: string, isFirst: boolean) => void;
   readonly onSynced: (segment: number, isRemoved: boolean) => void;
 }
 
 /** Segments that are written while one is awaited get numbers before it: so many at most. */
 const STRIDE = 1024;
+/** How soon a segment is asked for again after one was refused. */
+const RETRY_MS = 1000;
 
 /**
  * A gateway's segments, made by another thread ahead of time: there is always one ready, or on its way.
@@ -43,6 +47,11 @@ export class SegmentSupply {
   #listener: SupplyListener | undefined;
   #awaited: number | undefined;
   #ready: ReadySegment | undefined;
+  /** The segment that is in use. */
+  #after = 0;
+  #isRefused = false;
+  #isClosed = false;
+  #retryTimer: NodeJS.Timeout | undefined;
 
   constructor(options: SupplyOptions) {
     this.#options = options;
@@ -50,7 +59,8 @@ export class SegmentSupply {
 
   /** Asks for a segment to go on in after this one, unless there is one, or one is on its way. */
   prepare(after: number): void {
-    if (this.#awaited !== undefined || this.#ready !== undefined) return;
+    this.#after = after;
+    if (this.#awaited !== undefined || this.#ready !== undefined || this.#retryTimer !== undefined) return;
     this.#awaited = after + STRIDE;
     this.#options.ask({ kind: 'prepare', segment: this.#awaited });
   }
@@ -87,13 +97,25 @@ export class SegmentSupply {
       this.#listener?.onSynced(reply.segment, reply.isRemoved);
       return;
     }
-    if (reply.segment !== this.#awaited) return;
+    if (reply.segment !== this.#awaited || this.#isClosed) return;
     this.#awaited = undefined;
+    const wasRefused = this.#isRefused;
+    this.#isRefused = reply.kind === 'refused';
     if (reply.kind === 'refused') {
-      this.#listener?.onRefused(reply.reason);
+      this.#retryTimer = setTimeout(() => {
+        this.#retryTimer = undefined;
+        this.prepare(this.#after);
+      }, RETRY_MS).unref();
+      this.#listener?.onRefused(reply.reason, !wasRefused);
       return;
     }
     this.#ready = { segment: reply.segment, mapping: this.#options.view(reply.address, reply.bytes) };
-    this.#listener?.onReady();
+    this.#listener?.onReady(wasRefused);
+  }
+
+  /** Asks for no more, and gives nothing that comes later. */
+  close(): void {
+    this.#isClosed = true;
+    clearTimeout(this.#retryTimer);
   }
 }

@@ -1,13 +1,13 @@
 import { randomBytes } from 'node:crypto';
-import { closeSync, fdatasyncSync, openSync } from 'node:fs';
-import path from 'node:path';
 import type { SyncPolicy } from '../config.js';
 import { Scalar, type ThreadCounters } from '../memory/counters.js';
-import { JournalCell, type JournalSlot } from '../memory/journal-slots.js';
+import type { JournalSlot } from '../memory/journal-slots.js';
 import { bootId } from './boot-id.js';
-import { encodeHeader, HEADER_BYTES, MAPPED_HEADER_BYTES, segmentFile } from './format.js';
+import { encodeHeader, HEADER_BYTES, MAPPED_HEADER_BYTES } from './format.js';
 import { HeldChunks } from './held-chunks.js';
-import { mappedMemory, type NumberedLink, RecordBuffer, Recorder, type Visit } from './recorder.js';
+import { JournalAccount } from './journal-account.js';
+import { MappedSegment } from './mapped-segment.js';
+import { type NumberedLink, RecordBuffer, Recorder, type RecordMemory, type Visit } from './recorder.js';
 import type { ReadySegment, SegmentSupply } from './supply.js';
 import { type Chunk, WrittenSegments } from './written-segments.js';
 
@@ -31,12 +31,9 @@ export interface ClickJournalOptions {
 }
 
 // By number, for what is counted at every turn.
-const { journalWrites, journalSyncs, clicksJournalled, journalWrittenBytes, journalSizeBytes } = Scalar;
-const { framed, writtenBytes, removedBytes } = JournalCell;
+const { journalWrites, journalSyncs } = Scalar;
 
 const RETRY_MS = 250;
-/** How soon a mapped segment is asked for again after one was refused. */
-const SUPPLY_RETRY_MS = 1000;
 /** A segment with more is ended: all its texts are in memory. */
 const MOST_TEXTS = 65_536;
 
@@ -52,7 +49,7 @@ const MOST_TEXTS = 65_536;
  */
 export class ClickJournal {
   readonly #options: ClickJournalOptions;
-  readonly #slot: JournalSlot;
+  readonly #account: JournalAccount;
   /** The slot's cells; `accepted` is the first. */
   readonly #facts: Float64Array;
   readonly #cells: Float64Array;
@@ -65,9 +62,9 @@ export class ClickJournal {
   #isRefusing = false;
 
   #segment = 1;
-  #seed = 0;
+  #seed = randomBytes(4).readUInt32LE(0);
   /** The segment's, while it is a mapped one. */
-  #mapped: ReadySegment | undefined;
+  #mapped: MappedSegment | undefined;
   /** Whether every click is written at once. */
   #isThrough = false;
   #hasBegun = false;
@@ -78,20 +75,15 @@ export class ClickJournal {
   #openedMs = 0;
   /** The same by the monotonic clock: the other may be set. */
   #openedAtMs = 0;
-  #syncedEnd = 0;
-  #ownDescriptor: number | undefined;
 
   #retryTimer: NodeJS.Timeout | undefined;
-  #supplyTimer: NodeJS.Timeout | undefined;
   readonly #syncTimer: NodeJS.Timeout | undefined;
   readonly #rollTimer: NodeJS.Timeout;
   #isClosed = false;
-  /** Whether the last mapped segment that was asked for could not be made. */
-  #isRefused = false;
 
   constructor(options: ClickJournalOptions) {
     this.#options = options;
-    this.#slot = options.slot;
+    this.#account = new JournalAccount(options.slot, options.counters, options.onWritten);
     this.#facts = options.slot.cells;
     this.#cells = options.counters.cells;
     this.#supply = options.supply;
@@ -105,8 +97,14 @@ export class ClickJournal {
     }
     if (options.supply === undefined) return;
     options.supply.listener = {
-      onReady: () => this.#enterReady(),
-      onRefused: (reason) => this.#onRefused(reason),
+      onReady: (wasRefused) => {
+        if (wasRefused && this.#retryTimer === undefined) this.#options.onTrouble(undefined);
+        this.#enterReady();
+      },
+      onRefused: (reason, isFirst) => {
+        this.#options.counters.add('journalWriteErrors');
+        if (isFirst) this.#options.onTrouble(new Error(`no mapped segment: ${reason}`));
+      },
       onSynced: (segment, isRemoved) => this.#onSynced(segment, isRemoved),
     };
     options.supply.prepare(this.#segment);
@@ -126,7 +124,7 @@ export class ClickJournal {
   record(link: NumberedLink): void {
     this.#facts[0] = (this.#facts[0] as number) + 1;
     if (this.#isRefusing) {
-      this.#lose(1);
+      this.#account.lose(1);
       return;
     }
     if (!this.#hasBegun || !this.#recorder.add(link)) this.#makeRoom(() => this.#recorder.add(link));
@@ -137,7 +135,7 @@ export class ClickJournal {
   recordVisit(link: NumberedLink, visit: Visit): void {
     this.#facts[0] = (this.#facts[0] as number) + 1;
     if (this.#isRefusing) {
-      this.#lose(1);
+      this.#account.lose(1);
       return;
     }
     if (!this.#hasBegun || !this.#recorder.addVisit(link, visit))
@@ -150,7 +148,7 @@ export class ClickJournal {
     const clicks = this.#recorder.clicks - this.#publishedClicks;
     if (clicks === 0) return;
     if (this.#mapped === undefined) this.#flushBuffer(clicks);
-    else this.#publishMapped(clicks);
+    else this.#flushMapped(this.#mapped, clicks);
   }
 
   /** Ends the journal. What the disk still refuses is lost, and counted. */
@@ -161,11 +159,11 @@ export class ClickJournal {
     clearInterval(this.#syncTimer);
     clearInterval(this.#rollTimer);
     clearInterval(this.#retryTimer);
-    clearTimeout(this.#supplyTimer);
+    this.#supply?.close();
     try {
       this.#writeHeld();
     } catch {
-      this.#lose(this.#held.discard());
+      this.#account.lose(this.#held.discard());
     }
     this.#leaveMapped();
     this.#files.close();
@@ -187,8 +185,7 @@ export class ClickJournal {
     this.#openedMs = Date.now();
     this.#openedAtMs = performance.now();
     const isMapped = this.#mapped !== undefined;
-    const header =
-      this.#mapped === undefined ? Buffer.alloc(HEADER_BYTES) : Buffer.from(this.#mapped.mapping);
+    const header = this.#mapped?.memory.bytes ?? Buffer.alloc(HEADER_BYTES);
     encodeHeader(header, {
       journalId: this.#options.journalId,
       segment: this.#segment,
@@ -202,26 +199,26 @@ export class ClickJournal {
     this.#publishedEnd = 0;
   }
 
-  #publishMapped(clicks: number): void {
+  #flushMapped(mapped: MappedSegment, clicks: number): void {
     this.#recorder.endTurn();
-    if (this.#options.sync === 'turn') this.#syncAtOnce();
-    const { end } = this.#recorder;
-    this.#publish(this.#segment, end, end - this.#publishedEnd, clicks);
-    this.#publishedEnd = end;
-    this.#publishedClicks = this.#recorder.clicks;
-    this.#rollIfDue(end - MAPPED_HEADER_BYTES);
+    if (this.#options.sync === 'turn') {
+      try {
+        mapped.syncAtOnce(this.#recorder);
+        this.#cells[journalSyncs] = (this.#cells[journalSyncs] as number) + 1;
+      } catch {
+        this.#options.counters.add('journalWriteErrors');
+      }
+    }
+    this.#publishMapped(clicks);
+    this.#rollIfDue(this.#recorder.end - MAPPED_HEADER_BYTES);
   }
 
-  /** So many clicks more may be read, up to there. */
-  #publish(segment: number, end: number, bytes: number, clicks: number): void {
-    const cells = this.#cells;
-    const facts = this.#facts;
-    facts[writtenBytes] = (facts[writtenBytes] as number) + bytes;
-    cells[journalWrittenBytes] = (cells[journalWrittenBytes] as number) + bytes;
-    cells[clicksJournalled] = (cells[clicksJournalled] as number) + clicks;
-    this.#slot.setWritten(segment, end);
-    facts[framed] = (facts[framed] as number) + clicks;
-    if (this.#slot.mustWake()) this.#options.onWritten();
+  /** What is stored may be read. */
+  #publishMapped(clicks: number): void {
+    const { end } = this.#recorder;
+    this.#account.publish(this.#segment, end, end - this.#publishedEnd, clicks);
+    this.#publishedEnd = end;
+    this.#publishedClicks = this.#recorder.clicks;
   }
 
   #writeThrough(): void {
@@ -261,13 +258,13 @@ export class ClickJournal {
     if (this.#options.sync === 'turn') cells[journalSyncs] = (cells[journalSyncs] as number) + 1;
     cells[journalWrites] = (cells[journalWrites] as number) + 1;
     const end = chunk.offset + chunk.bytes.length;
-    this.#publish(chunk.segment, end, chunk.bytes.length + (chunk.header?.length ?? 0), chunk.clicks);
+    this.#account.publish(chunk.segment, end, chunk.bytes.length + (chunk.header?.length ?? 0), chunk.clicks);
   }
 
   /** @param size Bytes in the segment. */
   #rollIfDue(size: number): void {
     const { segmentBytes, segmentMs } = this.#options;
-    if (this.#isFull()) {
+    if (this.#account.isFull(this.#options.maxBytes)) {
       // Only an ended segment can be taken in and removed.
       this.#endSegment();
       this.#refuse(new Error('the click journal has reached CLICK_JOURNAL_MAX_BYTES'));
@@ -286,12 +283,6 @@ export class ClickJournal {
     if (this.#held.isEmpty && this.#hasBegun) this.#endSegment();
   }
 
-  #isFull(): boolean {
-    const size = (this.#facts[writtenBytes] as number) - (this.#facts[removedBytes] as number);
-    this.#cells[journalSizeBytes] = size;
-    return size >= this.#options.maxBytes;
-  }
-
   /** The next click goes to another segment: one that is ready, or else one that is written. */
   #endSegment(): void {
     const isHeld = !this.#held.isEmpty;
@@ -303,60 +294,39 @@ export class ClickJournal {
     if (!isHeld) this.#files.end();
     this.#enter(next, ready);
     // Says that the segment before is complete, even while nothing is in this one.
-    if (!isHeld) this.#slot.setWritten(next, 0);
-    if (this.#slot.mustWake()) this.#options.onWritten();
-    if (!this.#isClosed && this.#supplyTimer === undefined) this.#supply?.prepare(next);
+    if (!isHeld) this.#account.beginSegment(next);
+    this.#account.wake();
+    if (!this.#isClosed) this.#supply?.prepare(next);
   }
 
   #enter(segment: number, ready: ReadySegment | undefined): void {
+    const supply = this.#supply;
     this.#segment = segment;
-    this.#mapped = ready;
-    this.#isThrough = ready === undefined && this.#supply !== undefined;
+    this.#seed = randomBytes(4).readUInt32LE(0);
+    this.#mapped =
+      ready === undefined || supply === undefined
+        ? undefined
+        : new MappedSegment(ready, this.#seed, supply, this.#options);
+    this.#isThrough = this.#mapped === undefined && supply !== undefined;
     this.#hasBegun = false;
     this.#publishedClicks = 0;
-    this.#syncedEnd = 0;
-    this.#recorder.startSegment(ready === undefined ? this.#writtenMemory() : this.#mappedMemory(ready));
+    this.#recorder.startSegment(this.#mapped?.memory ?? this.#writtenMemory());
   }
 
   #leaveMapped(): void {
-    if (this.#mapped === undefined) return;
-    const { end } = this.#recorder;
-    this.#supply?.retire(this.#segment, this.#hasBegun ? end : 0);
+    this.#mapped?.retire(this.#hasBegun ? this.#recorder.end : 0);
     this.#mapped = undefined;
-    if (this.#ownDescriptor === undefined) return;
-    closeSync(this.#ownDescriptor);
-    this.#ownDescriptor = undefined;
   }
 
-  #writtenMemory(): ReturnType<RecordBuffer['memory']> {
-    this.#seed = randomBytes(4).readUInt32LE(0);
+  #writtenMemory(): RecordMemory {
     return this.#buffer.memory(this.#segment, this.#seed, HEADER_BYTES);
-  }
-
-  #mappedMemory({ segment, mapping }: ReadySegment): ReturnType<typeof mappedMemory> {
-    this.#seed = randomBytes(4).readUInt32LE(0);
-    return mappedMemory(segment, this.#seed, mapping);
   }
 
   /** A mapped segment is ready: it is the better place, and what was begun elsewhere ends. */
   #enterReady(): void {
-    if (this.#isRefused && this.#supply?.hasReady && this.#retryTimer === undefined)
-      this.#options.onTrouble(undefined);
-    if (this.#supply?.hasReady) this.#isRefused = false;
     if (this.#isClosed || this.#mapped !== undefined) return;
     this.flush();
     if (this.#held.isEmpty && this.#mapped === undefined) this.#endSegment();
-  }
-
-  #onRefused(reason: string): void {
-    if (this.#isClosed) return;
-    this.#options.counters.add('journalWriteErrors');
-    if (!this.#isRefused) this.#options.onTrouble(new Error(`no mapped segment: ${reason}`));
-    this.#isRefused = true;
-    this.#supplyTimer = setTimeout(() => {
-      this.#supplyTimer = undefined;
-      this.#supply?.prepare(this.#segment);
-    }, SUPPLY_RETRY_MS).unref();
   }
 
   #hold(chunk: Chunk): void {
@@ -371,11 +341,6 @@ export class ClickJournal {
     this.#options.onTrouble(error);
   }
 
-  #lose(clicks: number): void {
-    this.#slot.add('lost', clicks);
-    this.#options.counters.add('clicksLost', clicks);
-  }
-
   #beginRetrying(): void {
     this.#retryTimer ??= setInterval(() => this.#retry(), RETRY_MS).unref();
   }
@@ -387,7 +352,7 @@ export class ClickJournal {
       this.#options.counters.add('journalWriteErrors');
       return;
     }
-    if (this.#isFull()) return;
+    if (this.#account.isFull(this.#options.maxBytes)) return;
     clearInterval(this.#retryTimer);
     this.#retryTimer = undefined;
     this.#isRefusing = false;
@@ -403,32 +368,14 @@ export class ClickJournal {
   }
 
   #sync(): void {
-    if (this.#mapped === undefined) {
+    const mapped = this.#mapped;
+    if (mapped === undefined) {
       if (this.#files.isRemoved && this.#held.isEmpty) this.#leaveRemoved();
       this.#files.sync(() => this.#options.counters.add('journalSyncs'));
       return;
     }
     this.flush();
-    if (!this.#hasBegun || this.#recorder.end === this.#syncedEnd) return;
-    this.#recorder.skipToPage();
-    const { end } = this.#recorder;
-    this.#syncedEnd = end;
-    this.#publish(this.#segment, end, end - this.#publishedEnd, 0);
-    this.#publishedEnd = end;
-    this.#supply?.sync(this.#segment, end);
-  }
-
-  /** With `CLICK_JOURNAL_SYNC=turn` a turn's clicks are on the disk before the next turn begins. */
-  #syncAtOnce(): void {
-    const { folder, journalId } = this.#options;
-    try {
-      this.#recorder.skipToPage();
-      this.#ownDescriptor ??= openSync(path.join(folder, segmentFile(journalId, this.#segment)), 'r+');
-      fdatasyncSync(this.#ownDescriptor);
-      this.#cells[journalSyncs] = (this.#cells[journalSyncs] as number) + 1;
-    } catch {
-      this.#options.counters.add('journalWriteErrors');
-    }
+    if (this.#mapped === mapped && this.#hasBegun && mapped.sync(this.#recorder)) this.#publishMapped(0);
   }
 
   #onSynced(segment: number, isRemoved: boolean): void {

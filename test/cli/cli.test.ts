@@ -22,7 +22,8 @@ beforeEach(async () => {
   folder = path.join(dataDir, 'journal', 'dead-server');
   mkdirSync(folder, { recursive: true });
   await database.query(
-    `INSERT INTO short_urls (original_url, short_code) SELECT 'https://example.com/' || n, 'c' || n FROM generate_series(1, 5) AS n`,
+    `INSERT INTO short_urls (original_url, short_code, created_at)
+     SELECT 'https://example.com/' || n, 'c' || n, '2026-01-01' FROM generate_series(1, 5) AS n`,
   );
 });
 
@@ -82,10 +83,10 @@ describe('switchyard journal', () => {
     expect(stats).toMatchObject({ status: 0, stderr: '' });
     expect(stats.stdout).toContain('its server is no more');
     expect(stats.stdout).toMatch(
-      /\d+ segments, \d+ bytes, 200 frames, 0 damaged places\n {4}200 clicks on \d+ links, 0 texts, from 20/,
+      /\d+ segments, \d+ bytes, 200 turns, 0 damaged places\n {4}200 clicks on \d+ links, 0 texts, from 20/,
     );
     expect(run('journal', 'verify', folder)).toEqual(
-      expect.objectContaining({ status: 0, stdout: '200 clicks in whole frames, 0 damaged places\n' }),
+      expect.objectContaining({ status: 0, stdout: '200 whole clicks, 0 damaged places\n' }),
     );
     const drained = run('journal', 'drain', dataDir);
     expect(drained).toMatchObject({ status: 0, stdout: `${folder}: 200 clicks taken in from 1 journals\n` });
@@ -104,9 +105,7 @@ describe('switchyard journal', () => {
     writeFileSync(path.join(folder, name), bytes);
     const verified = run('journal', 'verify', dataDir);
     expect(verified.status).toBe(1);
-    expect(verified.stdout).toMatch(
-      /frame damaged at byte \d+, \d+ bytes\n49 clicks in whole frames, 1 damaged places\n$/,
-    );
+    expect(verified.stdout).toMatch(/no record at byte \d+, \d+ bytes\n50 whole clicks, 1 damaged places\n$/);
     expect(run('journal', 'drain', dataDir).status).toBe(0);
     expect(await database.query('SELECT sum(click_count) AS n FROM short_urls')).toEqual([{ n: '49' }]);
     expect(readdirSync(folder)).toEqual([expect.stringMatching(/\.damaged$/)]);
@@ -148,7 +147,7 @@ describe('switchyard journal', () => {
     await database.query('ALTER TABLE elsewhere RENAME TO journal_checkpoints');
     expect(run('journal', 'verify', dataDir)).toMatchObject({
       status: 0,
-      stdout: '200 clicks in whole frames, 0 damaged places\n',
+      stdout: '200 whole clicks, 0 damaged places\n',
     });
     expect(run('journal', 'drain', dataDir).status).toBe(0);
     expect(await database.query('SELECT sum(click_count) AS n FROM short_urls')).toEqual([{ n: '200' }]);
@@ -163,15 +162,13 @@ describe('switchyard journal', () => {
     writeFileSync(path.join(folder, name), bytes);
     const stats = run('journal', 'stats', dataDir);
     expect(stats.stdout).toMatch(
-      / 0 frames, 1 damaged places\n {4}0 clicks on 0 links, 0 texts, from - to -\n/,
+      / 0 turns, 1 damaged places\n {4}0 clicks on 0 links, 0 texts, from - to -\n/,
     );
     expect(stats.stdout).toMatch(/empty-server \(its server is no more\)\n {2}no journal\n/);
     const verified = run('journal', 'verify', dataDir);
     expect(verified.status).toBe(1);
     expect(verified.stdout).toMatch(
-      new RegExp(
-        `${name}: .* at byte 0, ${bytes.length} bytes\n0 clicks in whole frames, 1 damaged places\n$`,
-      ),
+      new RegExp(`${name}: .* at byte 0, ${bytes.length} bytes\n0 whole clicks, 1 damaged places\n$`),
     );
   });
 

@@ -52,7 +52,8 @@ describe.runIf(process.platform === 'linux')('a limit of descriptors', () => {
     const dead = path.join(folder, 'journal', randomUUID());
     mkdirSync(dead, { recursive: true });
     const [link] = await database.query<{ id: string }>(
-      `INSERT INTO short_urls (original_url, short_code) VALUES ('https://example.com/', 'many') RETURNING id`,
+      `INSERT INTO short_urls (id, original_url, short_code, created_at)
+       VALUES (1000, 'https://example.com/', 'c1000', '2026-01-01') RETURNING id`,
     );
     const id = Number(link?.id);
     const { journal, journalId } = openJournal(dead, { segmentBytes: 4096 });

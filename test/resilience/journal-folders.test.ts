@@ -175,7 +175,8 @@ describe('foreign things in a journal folder', () => {
     const dead = path.join(folder, 'journal', randomUUID());
     mkdirSync(dead, { recursive: true });
     const [link] = await database.query<{ id: string }>(
-      `INSERT INTO short_urls (original_url, short_code) VALUES ('https://example.com/', 'one') RETURNING id`,
+      `INSERT INTO short_urls (id, original_url, short_code, created_at)
+       VALUES (1000, 'https://example.com/', 'c1000', '2026-01-01') RETURNING id`,
     );
     const { journal } = openJournal(dead);
     for (let count = 0; count < 100; count += 1) journal.record(makeLink(Number(link?.id)));

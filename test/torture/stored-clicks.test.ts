@@ -117,7 +117,9 @@ async function killUnderLoad(
     GATEWAY_THREADS: String(random.between(1, 4)),
     ...environment,
   });
-  expect(server.banner()).toContain('in the journal’s file before their redirects are answered');
+  await eventually(
+    () => server.banner().includes('in the journal’s file before their redirects are answered') || undefined,
+  );
   const load = startCountedLoad(server.port, codes, CONNECTIONS);
   await eventually(() => load.total() > 500 || undefined);
   await sleep(random.between(0, 300));

@@ -1,0 +1,57 @@
+import { Scalar, type ThreadCounters } from '../memory/counters.js';
+import { JournalCell, type JournalSlot } from '../memory/journal-slots.js';
+
+// By number, for what is counted at every turn.
+const { clicksJournalled, journalWrittenBytes, journalSizeBytes } = Scalar;
+const { framed, writtenBytes, removedBytes } = JournalCell;
+
+/** What a journal tells the ingest, and what it counts. */
+export class JournalAccount {
+  readonly #slot: JournalSlot;
+  readonly #counters: ThreadCounters;
+  readonly #cells: Float64Array;
+  readonly #facts: Float64Array;
+  readonly #onWritten: () => void;
+
+  /** @param onWritten Called when the ingest sleeps and there is something for it. */
+  constructor(slot: JournalSlot, counters: ThreadCounters, onWritten: () => void) {
+    this.#slot = slot;
+    this.#counters = counters;
+    this.#cells = counters.cells;
+    this.#facts = slot.cells;
+    this.#onWritten = onWritten;
+  }
+
+  /** So many clicks more may be read, up to there. */
+  publish(segment: number, end: number, bytes: number, clicks: number): void {
+    const cells = this.#cells;
+    const facts = this.#facts;
+    facts[writtenBytes] = (facts[writtenBytes] as number) + bytes;
+    cells[journalWrittenBytes] = (cells[journalWrittenBytes] as number) + bytes;
+    cells[clicksJournalled] = (cells[clicksJournalled] as number) + clicks;
+    this.#slot.setWritten(segment, end);
+    facts[framed] = (facts[framed] as number) + clicks;
+    this.wake();
+  }
+
+  /** Says that all segments before are complete, even while nothing is in this one. */
+  beginSegment(segment: number): void {
+    this.#slot.setWritten(segment, 0);
+  }
+
+  wake(): void {
+    if (this.#slot.mustWake()) this.#onWritten();
+  }
+
+  /** Whether the journal has so many bytes that are not ingested. */
+  isFull(maxBytes: number): boolean {
+    const size = (this.#facts[writtenBytes] as number) - (this.#facts[removedBytes] as number);
+    this.#cells[journalSizeBytes] = size;
+    return size >= maxBytes;
+  }
+
+  lose(clicks: number): void {
+    this.#slot.add('lost', clicks);
+    this.#counters.add('clicksLost', clicks);
+  }
+}
