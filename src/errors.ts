@@ -68,6 +68,8 @@ export const errorRegistry = {
   INVALID_CSV: { status: 400, text: 'Invalid CSV' },
   CSV_NOT_UTF8: { status: 400, text: 'CSV must be UTF-8' },
   CSV_HEADER: { status: 400, text: "CSV header must name 'username' and 'email'" },
+  INVALID_FORMAT: { status: 400, text: "'format' must be csv, ndjson or json" },
+  INVALID_RAW: { status: 400, text: "'raw' must be true or false" },
   INVALID_URLS: { status: 400, text: "'urls' must be an array of 1 to 1000 links" },
   INVALID_IDS: { status: 400, text: "'ids' must be an array of 1 to 1000 integers" },
   REPEATED_ID: { status: 400, text: "'ids' must not name one twice" },

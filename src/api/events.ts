@@ -2,6 +2,7 @@ import type { ErrorCode } from '../errors.js';
 import { bodyless } from './defaults.js';
 import { bodyId, filterId, paging, pathId } from './fields.js';
 import { jsonFault } from './json.js';
+import { formatErrors, listFormat } from './list-format.js';
 import { route, type Z } from './route.js';
 import { isStorable, isWellFormed, Longest } from './values.js';
 
@@ -44,6 +45,7 @@ export const eventRoutes = [
     query: (z) =>
       z.object({
         ...paging(z),
+        ...listFormat(z),
         user_id: filterId(z, 'INVALID_USER_ID'),
         url_id: filterId(z, 'INVALID_URL_ID'),
         event_type: z
@@ -55,10 +57,17 @@ export const eventRoutes = [
           }),
       }),
     bodyLimit: 'none',
-    headers: [],
+    headers: ['accept'],
     barrier: 'clicks',
     status: 200,
-    errors: ['INVALID_PAGE', 'INVALID_USER_ID', 'INVALID_URL_ID', 'INVALID_EVENT_TYPE', 'UNKNOWN_PARAMETER'],
+    errors: [
+      'INVALID_PAGE',
+      'INVALID_USER_ID',
+      'INVALID_URL_ID',
+      'INVALID_EVENT_TYPE',
+      ...formatErrors,
+      'UNKNOWN_PARAMETER',
+    ],
   }),
   route({
     method: 'POST',

@@ -72,5 +72,6 @@ export function flagParameter(z: Z, error: ErrorCode) {
   return parameter(z)
     .transform((value) => value?.toLowerCase())
     .refine((value) => value === undefined || value === 'true' || value === 'false', { error })
-    .transform((value) => (value === undefined ? undefined : value === 'true'));
+    .transform((value) => (value === undefined ? undefined : value === 'true'))
+    .optional();
 }

@@ -1,6 +1,7 @@
 import { bodyless } from './defaults.js';
 import { filterId, flagParameter, paging, pathId } from './fields.js';
 import { changedLink, endsAfterItBegins, newLink, newLinkBody, shortenUrl } from './link-fields.js';
+import { formatErrors, listFormat } from './list-format.js';
 import { route, type Z } from './route.js';
 
 const link = {
@@ -102,15 +103,16 @@ export const linkRoutes = [
     query: (z) =>
       z.object({
         ...paging(z),
+        ...listFormat(z),
         user_id: filterId(z, 'INVALID_USER_ID'),
         is_active: flagParameter(z, 'INVALID_IS_ACTIVE'),
       }),
     bodyLimit: 'none',
-    headers: [],
+    headers: ['accept'],
     barrier: 'counters',
     usesOrigin: true,
     status: 200,
-    errors: ['INVALID_PAGE', 'INVALID_USER_ID', 'INVALID_IS_ACTIVE', 'UNKNOWN_PARAMETER'],
+    errors: ['INVALID_PAGE', 'INVALID_USER_ID', 'INVALID_IS_ACTIVE', ...formatErrors, 'UNKNOWN_PARAMETER'],
   }),
   route({
     method: 'POST',

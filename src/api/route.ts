@@ -39,6 +39,7 @@ export type Barrier = 'none' | 'clicks' | 'counters';
 
 /** A request header that routes read, and the most characters of it that a proxy has to pass on. */
 export const requestHeaders = {
+  accept: 512,
   'content-type': 128,
   'x-chaos-token': 128,
 } as const;

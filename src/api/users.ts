@@ -1,5 +1,6 @@
 import { bodyless } from './defaults.js';
 import { paging, pathId } from './fields.js';
+import { formatErrors, listFormat } from './list-format.js';
 import { route, type Z } from './route.js';
 import { Longest, usableEmail, usableName } from './values.js';
 
@@ -32,10 +33,11 @@ export const userRoutes = [
     performs: 'list',
     operation: 'listUsers',
     kind: 'read',
-    query: (z) => z.object(paging(z)),
+    query: (z) => z.object({ ...paging(z), ...listFormat(z) }),
     status: 200,
-    errors: ['INVALID_PAGE', 'UNKNOWN_PARAMETER'],
+    errors: ['INVALID_PAGE', ...formatErrors, 'UNKNOWN_PARAMETER'],
     ...bodyless,
+    headers: ['accept'],
   }),
   route({
     method: 'POST',

@@ -1,7 +1,8 @@
 import type { Checked } from '../api/check.js';
+import { formatOf, listHeaders } from '../api/list-format.js';
 import type { AnyRoute } from '../api/registry.js';
 import type { OperationResult } from '../api/results.js';
-import type { CallRequest } from '../messages/calls.js';
+import type { CallAnswer, CallRequest } from '../messages/calls.js';
 import type { ListRequest } from '../messages/transfers.js';
 import type { Barriers } from './barriers.js';
 import type { Calls } from './call-client.js';
@@ -84,7 +85,8 @@ export class Api {
       }
     }
     if (exchange.isOver) return;
-    const input = { ...params.value, ...query.value, ...body.value };
+    const input: Record<string, unknown> = { ...params.value, ...query.value, ...body.value };
+    if (route.performs === 'list') input.format ??= formatOf(exchange.header('accept'));
     if (route.performs === 'local') await this.#options.operations.perform(route.operation, exchange, input);
     else await this.#perform(route, exchange, input);
   }
@@ -117,7 +119,11 @@ export class Api {
     return { ok: true, value: { ...checked.value, ...Object.fromEntries(exact) } };
   }
 
-  async #perform(route: WorkerRoute, exchange: Exchange, input: unknown): Promise<void> {
+  async #perform(
+    route: WorkerRoute,
+    exchange: Exchange,
+    input: Readonly<Record<string, unknown>>,
+  ): Promise<void> {
     const { calls, barriers, callDeadlineMs, longDeadlineMs } = this.#options;
     // Without a database the call will be refused; there is nothing to wait for.
     const headers = calls.hasDatabase ? await barriers.wait(route.barrier) : [];
@@ -126,14 +132,28 @@ export class Api {
     const request = { operation: route.operation, input } as CallRequest;
     const caller = { requestId: exchange.requestId, origin: this.#originFor(route, exchange) };
     const answer = await calls.call(request, caller, route.kind === 'long' ? longDeadlineMs : callDeadlineMs);
-    if (answer.ok) {
+    if (route.performs === 'list') {
+      this.#list(route, exchange, { kind: 'list', ...request, ...caller } as ListRequest, answer, headers);
+    } else if (answer.ok) {
       succeed(route, exchange, answer, headers);
     } else if (answer.error !== 'LIST_TOO_LONG') {
       exchange.fail(answer.error, answer.detail);
-    } else if (!exchange.isOver) {
-      const list = { kind: 'list', ...request, ...caller } as ListRequest;
-      this.#options.transfers.list(exchange, list, headers);
     }
+  }
+
+  /** Answers with a list in the form that was asked for; one that is long is streamed. */
+  #list(
+    route: Extract<WorkerRoute, { performs: 'list' }>,
+    exchange: Exchange,
+    request: ListRequest,
+    answer: CallAnswer,
+    headers: Headers,
+  ): void {
+    const form = listHeaders(request.input.format ?? 'json', route.path.slice(1));
+    const all = [...form.headers, ...headers];
+    if (answer.ok) exchange.text(route.status, form.contentType, answer.body, all);
+    else if (answer.error !== 'LIST_TOO_LONG') exchange.fail(answer.error, answer.detail);
+    else if (!exchange.isOver) this.#options.transfers.list(exchange, request, all, form.contentType);
   }
 
   #import(exchange: Exchange): void {

@@ -7,7 +7,7 @@ import type {
   ToTransfer,
   TransferRequest,
 } from '../messages/transfers.js';
-import type { Exchange, Headers } from './http/exchange.js';
+import { type Exchange, type Headers, JSON_TYPE } from './http/exchange.js';
 import { BlockJoiner } from './http/pieces.js';
 import type { SupervisorLink } from './supervisor-link.js';
 
@@ -59,7 +59,7 @@ export class Transfers {
   }
 
   /** Streams a list out. */
-  list(exchange: Exchange, request: ListRequest, headers: Headers = []): void {
+  list(exchange: Exchange, request: ListRequest, headers: Headers = [], contentType = JSON_TYPE): void {
     if (exchange.isOver) return;
     const opened = this.#open(exchange, request);
     if (opened === undefined) return;
@@ -79,14 +79,14 @@ export class Transfers {
       watched.progressMs = performance.now();
       switch (message.kind) {
         case 'chunk':
-          if (!exchange.hasStarted) exchange.startStream(headers);
+          if (!exchange.hasStarted) exchange.startStream(headers, contentType);
           // A HEAD has its answer now.
           if (exchange.isOver) end();
           else if (exchange.write(message.bytes)) grant();
           else ungranted += 1;
           break;
         case 'end':
-          if (!exchange.hasStarted) exchange.startStream(headers);
+          if (!exchange.hasStarted) exchange.startStream(headers, contentType);
           exchange.endStream();
           end();
           break;

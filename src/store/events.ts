@@ -4,7 +4,7 @@ import { formatTimestamp } from '../api/values.js';
 import { type Connection, inTransaction, rowsOf, type Statement } from '../postgres/pool.js';
 import { selectList } from './lists.js';
 import { failed, type ListOperation, nothingToShow } from './operation.js';
-import { Table } from './table.js';
+import { csvOf, Table } from './table.js';
 
 const events = new Table('events', {
   id: { as: 'number' },
@@ -92,6 +92,7 @@ async function deleteEvent(
 const listEvents: ListOperation<InputFor<'listEvents'>> = {
   kind: 'list',
   json: (row) => events.json(row),
+  csv: csvOf(events),
   select: (input, limit) =>
     selectList(events.columns, events.name, '"timestamp" DESC, id DESC', input, limit, {
       url_id: input.url_id,

@@ -1,4 +1,4 @@
-import { type Row, Table } from './table.js';
+import { csvOf, type Row, Table } from './table.js';
 
 /** When a link was created, in ms since 1970; what no number can say is 0. */
 export const createdMs =
@@ -23,7 +23,7 @@ export const links = new Table('short_urls', {
   max_clicks: { as: 'number', isNullable: true },
   has_password: { as: 'boolean', sql: 'password_hash IS NOT NULL' },
   forward_query: { as: 'boolean' },
-  tags: { as: 'json', sql: 'array_to_json(tags)' },
+  tags: { as: 'list', sql: 'array_to_json(tags)' },
 });
 
 export type LinkRow = typeof links extends Table<infer C> ? Row<C> : never;
@@ -38,3 +38,8 @@ export function shortUrlOf(shortCode: string, origin: string): string {
   // A code that came into the table by another way than ours may need it.
   return `${origin}/${encodeURIComponent(shortCode)}`;
 }
+
+/** A link as a line of a CSV file: what the import takes back, and its short URL. */
+export const linkCsv = csvOf(links, {
+  short_url: (row, { origin }) => shortUrlOf(links.value(row, 'short_code'), origin),
+});

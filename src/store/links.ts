@@ -4,7 +4,7 @@ import { type Connection, inTransaction, type Statement } from '../postgres/pool
 import { deleteLinks, updateLinks } from './bulk-change.js';
 import { createLinks } from './bulk-create.js';
 import { createLink } from './link-create.js';
-import { type LinkRow, linkJson, links } from './link-table.js';
+import { type LinkRow, linkCsv, linkJson, links } from './link-table.js';
 import { updateLink } from './link-update.js';
 import { selectList } from './lists.js';
 import { failed, type ListOperation, nothingToShow, type OperationContext } from './operation.js';
@@ -50,6 +50,7 @@ async function deleteLink(
 const listLinks: ListOperation<InputFor<'listLinks'>> = {
   kind: 'list',
   json: (row, { origin }) => linkJson(row as LinkRow, origin),
+  csv: linkCsv,
   select: (input, limit) =>
     selectList(links.columns, links.name, 'created_at DESC, id DESC', input, limit, {
       user_id: input.user_id,

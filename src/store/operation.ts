@@ -62,11 +62,22 @@ export interface BatchOperation<Input> {
   runAll(connection: Connection, items: readonly BatchItem<Input>[]): Promise<OperationResult[]>;
 }
 
+/** A list's rows as lines of a CSV file, without the line breaks. */
+export interface CsvForm {
+  readonly header: string;
+  row(
+    row: readonly (string | null)[],
+    /** `isRaw`: cells as they are, whatever a spreadsheet makes of them. */
+    shown: { readonly origin: string; readonly isRaw: boolean },
+  ): string;
+}
+
 /** A list: a window of it is one answer if it is short, else it is streamed. */
 export interface ListOperation<Input> {
   readonly kind: 'list';
   /** A row as the API shows it. */
   json(row: readonly (string | null)[], shown: { readonly origin: string }): string;
+  readonly csv: CsvForm;
   /** The whole, or the window that was asked for; `limit` of those rows at most. */
   select(input: Input, limit?: number): ListSelect;
 }

@@ -1,14 +1,28 @@
+import { csvCell, guardCell } from '../api/csv-cells.js';
 import { type Connection, rowsOf, type Statement } from '../postgres/pool.js';
+import type { CsvForm } from './operation.js';
 
 /** How PostgreSQL's text of a column becomes JSON. Ids and details go through as they are: a number
  * stays exact, and JSON is not read only to be written again. */
 const writers = {
   number: (text: string): string => text,
   json: (text: string): string => text,
+  /** An array of texts. */
+  list: (text: string): string => text,
   text: (text: string): string => JSON.stringify(text),
   boolean: (text: string): string => (text === 't' ? 'true' : 'false'),
   /** `2026-01-31 12:00:00.123` becomes `"2026-01-31T12:00:00"`. */
   time: (text: string): string => `"${text.slice(0, 10)}T${text.slice(11, 19)}"`,
+} as const;
+
+/** How PostgreSQL's text of a column becomes a cell of a CSV file; JSON's form without its quotes. */
+const cells = {
+  number: (text: string): string => text,
+  json: (text: string): string => text,
+  list: (text: string): string => (JSON.parse(text) as string[]).join(','),
+  text: (text: string): string => text,
+  boolean: (text: string): string => (text === 't' ? 'true' : 'false'),
+  time: (text: string): string => `${text.slice(0, 10)}T${text.slice(11, 19)}`,
 } as const;
 
 interface Column {
@@ -35,6 +49,7 @@ export class Table<const C extends Columns> {
   readonly columns: string;
   readonly #index: Readonly<Record<string, number>>;
   readonly #writers: readonly { readonly prefix: string; readonly write: (text: string) => string }[];
+  readonly #cells: readonly ((text: string) => string)[];
 
   constructor(name: string, columns: C) {
     this.name = name;
@@ -46,6 +61,12 @@ export class Table<const C extends Columns> {
       prefix: `${index === 0 ? '{' : ','}${JSON.stringify(column)}:`,
       write: writers[as],
     }));
+    this.#cells = Object.values(columns).map(({ as }) => cells[as]);
+  }
+
+  /** The names of the columns. */
+  get names(): readonly string[] {
+    return Object.keys(this.#index);
   }
 
   /** The columns of a table expression that goes by another name. */
@@ -83,6 +104,29 @@ export class Table<const C extends Columns> {
     }
     return `${text}}`;
   }
+
+  /** The row as cells of a CSV file, not joined and not quoted; what is null is empty. */
+  cells(row: Row<C>): string[] {
+    return this.#cells.map((cell, index) => {
+      const value = row[index];
+      return value === null || value === undefined ? '' : cell(value);
+    });
+  }
+}
+
+/** A list's rows as those of a CSV file, with further cells after the table's columns. */
+export function csvOf<C extends Columns>(
+  table: Table<C>,
+  further: { readonly [name: string]: (row: Row<C>, shown: { readonly origin: string }) => string } = {},
+): CsvForm {
+  const more = Object.values(further);
+  return {
+    header: [...table.names, ...Object.keys(further)].join(','),
+    row: (row, shown) => {
+      const all = [...table.cells(row as Row<C>), ...more.map((cell) => cell(row as Row<C>, shown))];
+      return all.map((cell) => csvCell(shown.isRaw ? cell : guardCell(cell))).join(',');
+    },
+  };
 }
 
 function quoted(column: string): string {

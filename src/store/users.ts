@@ -5,7 +5,7 @@ import { sqlStateOf } from '../postgres/failures.js';
 import { type Connection, inTransaction, type Statement } from '../postgres/pool.js';
 import { selectList } from './lists.js';
 import { failed, type ListOperation, nothingToShow, type OperationContext } from './operation.js';
-import { Table } from './table.js';
+import { csvOf, Table } from './table.js';
 
 const users = new Table('users', {
   id: { as: 'number' },
@@ -112,6 +112,7 @@ async function deleteOwnEvents(connection: Connection, userId: string): Promise<
 const listUsers: ListOperation<InputFor<'listUsers'>> = {
   kind: 'list',
   json: (row) => users.json(row),
+  csv: csvOf(users),
   select: (input, limit) => selectList(users.columns, users.name, 'id', input, limit),
 };
 

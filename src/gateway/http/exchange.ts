@@ -136,8 +136,8 @@ export class Exchange {
     this.#end(status, headers, JSON_TYPE, body);
   }
 
-  text(status: Status, contentType: string, body: string): void {
-    this.#end(status, [], contentType, body);
+  text(status: Status, contentType: string, body: string, headers: Headers = []): void {
+    this.#end(status, headers, contentType, body);
   }
 
   noContent(): void {
@@ -181,12 +181,12 @@ export class Exchange {
   }
 
   /** Begins an answer whose body follows in pieces; `write` and `endStream` go with it. */
-  startStream(headers: Headers = []): void {
+  startStream(headers: Headers = [], contentType = JSON_TYPE): void {
     if (this.#isOver) return;
     this.#hasStarted = true;
     this.resume();
     this.res.cork(() => {
-      this.#writeHead(200, headers, JSON_TYPE);
+      this.#writeHead(200, headers, contentType);
     });
     if (this.method === 'HEAD') this.endStream();
   }

@@ -1,5 +1,6 @@
 import type { CallAnswer } from '../../messages/calls.js';
 import type { Connection } from '../../postgres/pool.js';
+import { listText, wholeText } from '../../store/list-text.js';
 import type {
   ListOperation,
   LongOperation,
@@ -53,5 +54,5 @@ async function listShort(
     rowMode: 'array',
   });
   if (maxRows === undefined && rows.length > SHORT_LIST_ROWS) return { ok: false, error: 'LIST_TOO_LONG' };
-  return { ok: true, body: `[${rows.map((row) => operation.json(row, context)).join(',')}]` };
+  return { ok: true, body: wholeText(listText(operation, input, context), rows) };
 }

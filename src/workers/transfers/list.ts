@@ -4,6 +4,7 @@ import type { FromTransfer, ListRequest, ToTransfer } from '../../messages/trans
 import { errorCodeOf } from '../../postgres/failures.js';
 import { type Connection, inTransaction, textTypes } from '../../postgres/pool.js';
 import { describeError } from '../../runtime/describe-error.js';
+import { listText } from '../../store/list-text.js';
 import { listOf } from '../calls/operations.js';
 import type { WorkerThread } from '../thread.js';
 
@@ -21,7 +22,7 @@ class ReaderGone extends Error {
 }
 
 /**
- * Streams a list over the port as the pieces of one JSON array, read off a cursor no faster than the
+ * Streams a list over the port in pieces, read off a cursor no faster than the
  * reader grants credits.
  */
 export async function listToPort(
@@ -54,7 +55,7 @@ export async function listToPort(
   }
 }
 
-/** A JSON array in pieces of some 64 KiB. */
+/** The list in pieces of some 64 KiB. */
 async function* pieces(
   connection: Connection,
   request: ListJob['request'],
@@ -63,14 +64,15 @@ async function* pieces(
   const operation = listOf(request.operation);
   const { text, values } = operation.select(request.input);
   const cursor = connection.query(new Cursor(text, [...values], { rowMode: 'array', types: textTypes }));
-  let piece = '[';
+  const form = listText(operation, request.input, request);
+  let piece = form.head;
   let isFirst = true;
   try {
     for (;;) {
       const rows = (await cursor.read(ROWS_A_READ)) as (string | null)[][];
       for (const row of rows) {
-        const json = operation.json(row, request);
-        piece += isFirst ? json : `,${json}`;
+        if (!isFirst) piece += form.separator;
+        piece += form.row(row);
         isFirst = false;
         if (piece.length < CHUNK_CHARACTERS) continue;
         yield piece;
@@ -82,7 +84,7 @@ async function* pieces(
   } finally {
     await cursor.close();
   }
-  yield `${piece}]`;
+  yield piece + form.tail;
 }
 
 /** Leave to send, granted by the reader. */
