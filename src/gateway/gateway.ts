@@ -21,6 +21,7 @@ import { bodyClasses } from './http/body-limits.js';
 import { ClientAddresses } from './http/client-address.js';
 import type { Exchange, ExchangeHost } from './http/exchange.js';
 import { RequestLog } from './http/request-log.js';
+import { setTimeouts } from './http/timeouts.js';
 import { Operations } from './operations.js';
 import { CodeResolver, type Flight } from './redirect/code-resolver.js';
 import { LinkCache } from './redirect/link-cache.js';
@@ -88,7 +89,8 @@ class Gateway {
     const { config } = data;
     const name = `gateway-${data.ordinal}`;
     this.#log = createThreadLogger(name, config.LOG_LEVEL);
-    const claimed = new Counters(data.counters).claim('gateway');
+    const allCounters = new Counters(data.counters);
+    const claimed = allCounters.claim('gateway');
     const { counters } = claimed;
     this.#releaseCounters = claimed.release;
     this.#stopWatching = watchThread(counters);
@@ -167,7 +169,7 @@ class Gateway {
       waitingMax: config.TRANSFER_WAITING_MAX,
       importMaxBytes: config.IMPORT_MAX_BYTES,
     });
-    setTimeouts(this.#app, config);
+    setTimeouts(this.#app, config.TRANSFER_STALL_MS);
     // biome-ignore lint/suspicious/useIterableCallbackReturn: not an array's filter, but uWebSockets.js's hook
     this.#app.filter((response, change) => {
       if (Number(change) > 0) this.#connected(response);
@@ -181,7 +183,15 @@ class Gateway {
         bodyClasses: bodyClasses(config.BODY_MAX_BYTES),
         transfers: this.#transfers,
         barriers: new Barriers(this.#supervisor, config.READ_BARRIER_MS),
-        operations: new Operations(this.#supervisor, config.CHAOS_TOKEN),
+        operations: new Operations({
+          supervisor: this.#supervisor,
+          chaosToken: config.CHAOS_TOKEN,
+          state,
+          counters: allCounters,
+          journals,
+          journalMaxBytes: config.CLICK_JOURNAL_MAX_BYTES,
+          host: this.#host,
+        }),
         callDeadlineMs: config.CALL_DEADLINE_MS,
         longDeadlineMs: config.DELETE_DEADLINE_MS,
         baseUrl: config.BASE_URL,
@@ -314,24 +324,6 @@ class Gateway {
   #logFault(error: unknown, exchange: Exchange): void {
     this.#log.error({ error, request_id: exchange.requestId }, `${exchange.method} ${exchange.path} failed`);
   }
-}
-
-/** For a head or a further piece of a body to come, in seconds; of bodies `Bodies` and `Transfers` know better. */
-const IDLE_SECONDS = 16;
-/** The library's clock ticks every 4 s, and counts up to 240. */
-const MARGIN_SECONDS = 8;
-const MOST_SECONDS = 240;
-
-/** Connections that say nothing, or read nothing, are closed by the library: after our own deadlines. */
-function setTimeouts(app: unknown, config: Config): void {
-  // The declarations lack both.
-  const timeouts = app as {
-    setIdleTimeout(seconds: number): void;
-    setResponseTimeout(seconds: number): void;
-  };
-  timeouts.setIdleTimeout(IDLE_SECONDS);
-  const stallSeconds = Math.ceil(config.TRANSFER_STALL_MS / 1000) + MARGIN_SECONDS;
-  timeouts.setResponseTimeout(Math.min(MOST_SECONDS, stallSeconds));
 }
 
 function visitReader(config: Config): VisitReader | undefined {

@@ -1,7 +1,10 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { InputFor, LocalName } from '../api/registry.js';
+import type { Counters } from '../memory/counters.js';
+import type { JournalSlots } from '../memory/journal-slots.js';
+import type { ServerState } from '../memory/server-state.js';
 import { limitKey } from './http/client-address.js';
-import type { Exchange } from './http/exchange.js';
+import type { Exchange, ExchangeHost } from './http/exchange.js';
 import { TryLimit } from './http/try-limit.js';
 import type { SupervisorLink } from './supervisor-link.js';
 
@@ -14,10 +17,22 @@ type Handlers = {
   readonly [Name in LocalName]: (exchange: Exchange, input: InputFor<Name>) => Promise<void> | void;
 };
 
-/** The routes that no worker is asked for. All but /health are answered by the supervisor, for all threads. */
+/** What the server knows of itself, for those who ask a gateway. */
+export interface OperationsOptions {
+  readonly supervisor: SupervisorLink;
+  readonly chaosToken: string | undefined;
+  readonly state: ServerState;
+  /** Of all threads. */
+  readonly counters: Counters;
+  readonly journals: JournalSlots;
+  /** Size that each gateway's journal may have. */
+  readonly journalMaxBytes: number;
+  readonly host: Pick<ExchangeHost, 'isDraining'>;
+}
+
+/** The routes that no worker is asked for: answered from shared memory, or by the supervisor for all threads. */
 export class Operations {
-  readonly #supervisor: SupervisorLink;
-  readonly #chaosToken: string | undefined;
+  readonly #options: OperationsOptions;
   readonly #chaosGuesses = new TryLimit(CHAOS_GUESSES_PER_MINUTE);
   readonly #handlers: Handlers = {
     health: (exchange) => exchange.json(200, HEALTHY),
@@ -26,9 +41,8 @@ export class Operations {
     chaos: (exchange) => this.#chaos(exchange),
   };
 
-  constructor(supervisor: SupervisorLink, chaosToken: string | undefined) {
-    this.#supervisor = supervisor;
-    this.#chaosToken = chaosToken;
+  constructor(options: OperationsOptions) {
+    this.#options = options;
   }
 
   /** @param input As the schemas of the operation's route have let it pass. */
@@ -37,13 +51,13 @@ export class Operations {
   }
 
   async #metrics(exchange: Exchange): Promise<void> {
-    const body = await this.#supervisor.ask({ of: 'metrics' });
+    const body = await this.#options.supervisor.ask({ of: 'metrics' });
     if (body === undefined) exchange.fail('UNAVAILABLE');
     else exchange.text(200, METRICS_TYPE, body);
   }
 
   async #logs(exchange: Exchange, { limit, filter, level }: InputFor<'logs'>): Promise<void> {
-    const body = await this.#supervisor.ask({ of: 'logs', limit, filter, level });
+    const body = await this.#options.supervisor.ask({ of: 'logs', limit, filter, level });
     if (body === undefined) exchange.fail('UNAVAILABLE');
     else exchange.json(200, body);
   }
@@ -68,13 +82,14 @@ export class Operations {
       return;
     }
     exchange.noContent();
-    this.#supervisor.tell({ kind: 'chaos' });
+    this.#options.supervisor.tell({ kind: 'chaos' });
   }
 
   /** In a time that tells nothing of the token, not even its length. */
   #isAllowed(given: string): boolean {
-    if (this.#chaosToken === undefined) return false;
+    const { chaosToken } = this.#options;
+    if (chaosToken === undefined) return false;
     const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
-    return timingSafeEqual(digest(given), digest(this.#chaosToken));
+    return timingSafeEqual(digest(given), digest(chaosToken));
   }
 }

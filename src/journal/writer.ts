@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import type { SyncPolicy } from '../config.js';
 import { Scalar, type ThreadCounters } from '../memory/counters.js';
 import type { JournalSlot } from '../memory/journal-slots.js';
+import type { SyncPolicy } from '../setting-values.js';
 import { bootId } from './boot-id.js';
 import { encodeHeader, HEADER_BYTES, MAPPED_HEADER_BYTES } from './format.js';
 import { HeldChunks } from './held-chunks.js';

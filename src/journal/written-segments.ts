@@ -10,7 +10,7 @@ import {
   writeSync,
 } from 'node:fs';
 import path from 'node:path';
-import type { SyncPolicy } from '../config.js';
+import type { SyncPolicy } from '../setting-values.js';
 import { segmentFile } from './format.js';
 
 export interface WrittenOptions {

@@ -1,0 +1,20 @@
+/** For a head or a further piece of a body to come, in seconds; of bodies `Bodies` and `Transfers` know better. */
+const IDLE_SECONDS = 16;
+/** The library's clock ticks every 4 s, and counts up to 240. */
+const MARGIN_SECONDS = 8;
+const MOST_SECONDS = 240;
+
+/**
+ * Connections that say nothing, or read nothing, are closed by the library: after our own deadlines.
+ * @param stallMs How long a transfer may make no progress.
+ */
+export function setTimeouts(app: unknown, stallMs: number): void {
+  // The declarations lack both.
+  const timeouts = app as {
+    setIdleTimeout(seconds: number): void;
+    setResponseTimeout(seconds: number): void;
+  };
+  timeouts.setIdleTimeout(IDLE_SECONDS);
+  const stallSeconds = Math.ceil(stallMs / 1000) + MARGIN_SECONDS;
+  timeouts.setResponseTimeout(Math.min(MOST_SECONDS, stallSeconds));
+}

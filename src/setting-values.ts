@@ -1,0 +1,139 @@
+/** How the values of settings are read: each takes a variable's text and refuses it with one sentence. */
+import { accessSync, constants } from 'node:fs';
+import { isIP } from 'node:net';
+import { z } from 'zod';
+
+export function integer(fallback: number, minimum: number, maximum: number) {
+  return z
+    .string()
+    .default(String(fallback))
+    .transform((text, context) => {
+      const value = Number(text);
+      if (/^\d{1,15}$/.test(text) && value >= minimum && value <= maximum) return value;
+      context.addIssue({ code: 'custom', message: `must be an integer from ${minimum} to ${maximum}` });
+      return z.NEVER;
+    });
+}
+
+export function flag(fallback: boolean) {
+  return z
+    .string()
+    .default(String(fallback))
+    .transform((text, context) => {
+      const value = text.toLowerCase();
+      if (['true', '1', 'yes', 'on'].includes(value)) return true;
+      if (['false', '0', 'no', 'off'].includes(value)) return false;
+      context.addIssue({ code: 'custom', message: 'must be true or false' });
+      return z.NEVER;
+    });
+}
+
+export function choice<const T extends readonly [string, ...string[]]>(values: T, fallback: T[number]) {
+  return z
+    .string()
+    .default(fallback)
+    .transform((text, context) => {
+      const value = values.find((candidate) => candidate === text.toLowerCase());
+      if (value !== undefined) return value as T[number];
+      context.addIssue({ code: 'custom', message: `must be one of ${values.join(', ')}` });
+      return z.NEVER;
+    });
+}
+
+/** pino's words, and how others call the same. */
+const logLevels = {
+  trace: 'trace',
+  debug: 'debug',
+  info: 'info',
+  notice: 'info',
+  warn: 'warn',
+  warning: 'warn',
+  error: 'error',
+  err: 'error',
+  fatal: 'fatal',
+  critical: 'fatal',
+  silent: 'silent',
+  off: 'silent',
+} as const;
+
+type LogLevelName = (typeof logLevels)[keyof typeof logLevels];
+
+export function logLevel(fallback: LogLevelName) {
+  return z
+    .string()
+    .default(fallback)
+    .transform((text, context): LogLevelName => {
+      const level = new Map<string, LogLevelName>(Object.entries(logLevels)).get(text.toLowerCase());
+      if (level !== undefined) return level;
+      const known = [...new Set(Object.values(logLevels))].join(', ');
+      context.addIssue({ code: 'custom', message: `must be one of ${known}` });
+      return z.NEVER;
+    });
+}
+
+export function httpUrl() {
+  return z
+    .string()
+    .optional()
+    .transform((text, context) => {
+      if (text === undefined) return undefined;
+      if (/^https?:\/\/[^/?#][^?#]*$/i.test(text) && URL.canParse(text)) return text.replace(/\/+$/, '');
+      context.addIssue({ code: 'custom', message: 'must be an http:// or https:// URL without a query' });
+      return z.NEVER;
+    });
+}
+
+export function canRead(file: string): boolean {
+  try {
+    accessSync(file, constants.R_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+export function networks(fallback: string) {
+  return z
+    .string()
+    .default(fallback)
+    .transform((text): readonly string[] => text.split(',').map((entry) => entry.trim()))
+    .refine((entries) => entries.every(isNetwork), 'must be addresses or CIDR networks, separated by commas');
+}
+
+function isNetwork(text: string): boolean {
+  const [, address = '', bits = '0'] = /^([^/]+)(?:\/(\d{1,3}))?$/.exec(text) ?? [];
+  return isIP(address) !== 0 && Number(bits) <= (isIP(address) === 4 ? 32 : 128);
+}
+
+export function headerName() {
+  return z
+    .string()
+    .regex(/^[\w-]{1,64}$/, 'must be the name of a header')
+    .transform((name) => name.toLowerCase())
+    .optional();
+}
+
+export function databaseUrl() {
+  return z
+    .string()
+    .optional()
+    .refine((text) => text === undefined || (/^postgres(ql)?:\/\//.test(text) && URL.canParse(text)), {
+      message: 'must be a postgresql:// URL',
+    });
+}
+
+/** When a journal is synced to the disk: never, in each event-loop turn, or every `everyMs`. */
+export type SyncPolicy = 'never' | 'turn' | { readonly everyMs: number };
+
+export function syncPolicy(fallback: string) {
+  return z
+    .string()
+    .default(fallback)
+    .transform((text, context): SyncPolicy => {
+      if (text === 'never' || text === 'turn') return text;
+      const everyMs = Number(text);
+      if (/^\d{1,7}$/.test(text) && everyMs >= 1) return { everyMs };
+      context.addIssue({ code: 'custom', message: 'must be never, turn or a number of milliseconds' });
+      return z.NEVER;
+    });
+}
