@@ -1,8 +1,8 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { InputFor, LocalName } from '../api/registry.js';
 import type { Counters } from '../memory/counters.js';
-import type { JournalSlots } from '../memory/journal-slots.js';
-import type { ServerState } from '../memory/server-state.js';
+import { JournalSlots } from '../memory/journal-slots.js';
+import { Database, type ServerState } from '../memory/server-state.js';
 import { limitKey } from './http/client-address.js';
 import type { Exchange, ExchangeHost } from './http/exchange.js';
 import { TryLimit } from './http/try-limit.js';
@@ -36,6 +36,7 @@ export class Operations {
   readonly #chaosGuesses = new TryLimit(CHAOS_GUESSES_PER_MINUTE);
   readonly #handlers: Handlers = {
     health: (exchange) => exchange.json(200, HEALTHY),
+    readiness: (exchange) => this.#readiness(exchange),
     metrics: (exchange) => this.#metrics(exchange),
     logs: (exchange, input) => this.#logs(exchange, input),
     chaos: (exchange) => this.#chaos(exchange),
@@ -48,6 +49,34 @@ export class Operations {
   /** @param input As the schemas of the operation's route have let it pass. */
   async perform(name: LocalName, exchange: Exchange, input: unknown): Promise<void> {
     await this.#handlers[name](exchange, input as never);
+  }
+
+  #readiness(exchange: Exchange): void {
+    if (this.#options.host.isDraining) {
+      exchange.fail('UNAVAILABLE');
+      return;
+    }
+    const database = this.#databaseCondition();
+    const journal = this.#journalCondition();
+    const status = database === 'up' && journal === 'ok' ? 'ready' : 'degraded';
+    exchange.json(200, JSON.stringify({ status, database, journal }));
+  }
+
+  /** `listen-lost`: changes by other servers are not heard, and links are read again before use. */
+  #databaseCondition(): 'up' | 'listen-lost' | 'down' {
+    const { state } = this.#options;
+    if (state.database !== Database.UP) return 'down';
+    return state.coherent ? 'up' : 'listen-lost';
+  }
+
+  /** `full`: a gateway loses its clicks. `buffering`: the disk refuses them, and they are held in memory. */
+  #journalCondition(): 'ok' | 'buffering' | 'full' {
+    const { counters, journals, journalMaxBytes } = this.#options;
+    for (let index = 0; index < JournalSlots.count; index += 1) {
+      const journal = journals.slot(index);
+      if (journal.get('writtenBytes') - journal.get('removedBytes') >= journalMaxBytes) return 'full';
+    }
+    return counters.livingTotal('journalBufferBytes') > 0 ? 'buffering' : 'ok';
   }
 
   async #metrics(exchange: Exchange): Promise<void> {

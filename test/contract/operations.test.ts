@@ -1,4 +1,8 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { urlOf } from '../support/database.js';
+import { startCountedLoad } from '../support/keep-alive-load.js';
+import { FaultProxy } from '../support/proxy.js';
+import { startServer } from '../support/server.js';
 import { click, createUrl, useServer } from '../support/suite.js';
 import { eventually } from '../support/wait.js';
 
@@ -27,6 +31,53 @@ describe('GET /health', () => {
     expect(response.status).toBe(200);
     expect(await response.text()).toBe('{"status":"ok"}');
     expect(response.headers.get('content-type')).toBe('application/json');
+  });
+});
+
+describe('GET /health/ready', () => {
+  it('says that all is well', async () => {
+    const response = await suite.server.fetch('/health/ready');
+    expect(response.headers.get('content-type')).toBe('application/json');
+    expect([response.status, await response.text()]).toEqual([
+      200,
+      '{"status":"ready","database":"up","journal":"ok"}',
+    ]);
+  });
+
+  it('says what is wrong, and is 503 while the server stops', async () => {
+    const { address } = suite.database;
+    const proxy = await FaultProxy.start(address.port);
+    onTestFinished(() => proxy.stop());
+    const server = await startServer({
+      DATABASE_URL: urlOf({ ...address, port: proxy.port }),
+      GATEWAY_THREADS: '1',
+      CLICK_JOURNAL_SEGMENT_BYTES: '4096',
+      CLICK_JOURNAL_MAX_BYTES: '65536',
+      DRAIN_LINGER_MS: '60000',
+    });
+    onTestFinished(() => server.kill());
+    const ready = async (): Promise<unknown> => (await server.json('/health/ready')).body;
+    const url = await createUrl(server);
+    await click(server, url.short_code);
+    expect(await ready()).toEqual({ status: 'ready', database: 'up', journal: 'ok' });
+
+    proxy.freeze();
+    await eventually(async () => ((await ready()) as { database: string }).database === 'down');
+    expect(await ready()).toEqual({ status: 'degraded', database: 'down', journal: 'ok' });
+
+    const load = startCountedLoad(server.port, [url.short_code], 16);
+    await eventually(async () => ((await ready()) as { journal: string }).journal === 'full');
+    await load.stop();
+
+    proxy.thaw();
+    await eventually(async () => ((await ready()) as { status: string }).status === 'ready');
+
+    server.signal('SIGTERM');
+    const answer = await eventually(async () => {
+      const { status, body } = await server.json('/health/ready');
+      return status === 503 && body;
+    });
+    expect(answer).toEqual({ error: 'Service unavailable', status: 503 });
   });
 });
 
