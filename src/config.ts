@@ -146,6 +146,9 @@ export const settings = z.object({
   LOG_LEVEL: logLevel('info').describe(
     'trace, debug, info, warn, error, fatal or silent; also warning, critical and off. Read again on SIGHUP',
   ),
+  LOG_FORMAT: choice(['auto', 'json', 'pretty'], 'auto').describe(
+    'Form of log lines and of the first lines of a start: `json` for programs, `pretty` for people; `auto`: `pretty` on a terminal, else `json`',
+  ),
   LOG_RING_MAX: integer(2000, 1000, 1_000_000).describe('Log entries kept for GET /logs'),
   LOG_REQUESTS_PER_SECOND: integer(500, 0, 100_000).describe(
     'Request log lines a second and gateway; more are counted, not written',

@@ -3,10 +3,12 @@ import { JournalModeError } from './journal/mode.js';
 import { LogHub } from './ops/log-hub.js';
 import { LogOutput } from './ops/log-output.js';
 import { claimPort, isLoopback, PortTakenError } from './ops/port-claim.js';
+import { isForPeople, prettyLines } from './ops/pretty-lines.js';
 import { reload } from './ops/reload.js';
 import { Supervisor } from './ops/supervisor.js';
 import { EmbeddedPostgresError } from './postgres/binaries.js';
 import { sqlStateOf } from './postgres/failures.js';
+import { createLogger } from './runtime/logger.js';
 import { packageVersion } from './runtime/package-version.js';
 import { Teardown } from './runtime/teardown.js';
 import { UnusableDatabaseError } from './store/migrate.js';
@@ -101,6 +103,13 @@ function banner(say: Say, config: Config, supervisor: Supervisor, port: number, 
   }
 }
 
+/** Says what a start has to say: a few lines for people, or log lines like any other. */
+function announcer({ LOG_FORMAT }: Config, say: Say): Say {
+  if (isForPeople(LOG_FORMAT, 2)) return say;
+  const logger = createLogger('supervisor', 'info', (line) => say(line.trimEnd()));
+  return (line) => logger.info(line.trim());
+}
+
 /** One line where anybody who reaches the port may change and delete everything. */
 function warnOfOpenApi({ HOST }: Config, say: Say, logs: LogHub): void {
   if (isLoopback(HOST)) return;
@@ -115,6 +124,7 @@ async function main(say: Say, lastWords: () => Promise<void>): Promise<void> {
     level: config.LOG_LEVEL,
     ringMax: config.LOG_RING_MAX,
     output: new LogOutput(1),
+    format: isForPeople(config.LOG_FORMAT, 1) ? await prettyLines(1) : undefined,
   });
   const teardown = new Teardown();
 
@@ -169,8 +179,9 @@ async function main(say: Say, lastWords: () => Promise<void>): Promise<void> {
     const supervisor = await Supervisor.start({ config, logs, port, teardown, onFault });
     const startedMs = Math.round(performance.now());
     logs.logger.info({ port, started_ms: startedMs }, `listening on ${config.HOST}:${port}`);
-    banner(say, config, supervisor, port, startedMs);
-    warnOfOpenApi(config, say, logs);
+    const announce = announcer(config, say);
+    banner(announce, config, supervisor, port, startedMs);
+    warnOfOpenApi(config, announce, logs);
   } catch (error) {
     await fail(error);
   }

@@ -14,6 +14,8 @@ export interface LogHubOptions {
   readonly level: LogLevel;
   readonly ringMax: number;
   readonly output: LogOutput;
+  /** What the output gets in the place of a line of JSON. */
+  readonly format?: ((line: string) => string) | undefined;
 }
 
 /** How long a stop waits for an output that takes no lines. */
@@ -26,12 +28,14 @@ export class LogHub {
   readonly logger: Logger;
   readonly ring: LogRing;
   readonly #output: LogOutput;
+  readonly #format: LogHubOptions['format'];
   readonly #channel = new BroadcastChannel(LOG_CHANNEL);
   readonly #levels = new BroadcastChannel(LOG_LEVEL_CHANNEL);
 
   constructor(options: LogHubOptions) {
     this.ring = new LogRing(options.ringMax);
     this.#output = options.output;
+    this.#format = options.format;
     this.logger = createLogger('supervisor', options.level, (line) => this.#take(line));
     this.#channel.onmessage = (event: unknown) => {
       for (const line of (event as { data: LogMessage }).data) this.#take(line);
@@ -59,7 +63,7 @@ export class LogHub {
   }
 
   #take(line: string): void {
-    this.#output.write(line);
+    this.#output.write(this.#format === undefined ? line : this.#format(line));
     this.ring.add(line.trimEnd());
   }
 }

@@ -191,6 +191,66 @@ describe('two servers that are started together on one port', () => {
   );
 });
 
+describe('log lines', () => {
+  /** Starts a server whose output is a terminal, or a pipe, and gives what both its streams say until it has started. */
+  async function firstLines(isTerminal: boolean, environment: Record<string, string> = {}): Promise<string> {
+    const folder = makeFolder('operator');
+    const command = isTerminal
+      ? ['script', '-qec', `"${process.execPath}" "${main}"`, '/dev/null']
+      : [process.execPath, main];
+    const child = spawn(command[0] as string, command.slice(1), {
+      cwd: folder,
+      env: {
+        PATH: process.env.PATH,
+        HOST: '127.0.0.1',
+        PORT: '0',
+        DATABASE_URL: database.url,
+        DATA_DIR: path.join(folder, 'data'),
+        SEED_ON_BOOT: 'false',
+        ...environment,
+      },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    children.add(child);
+    let said = '';
+    for (const stream of [child.stdout, child.stderr])
+      stream?.setEncoding('utf8').on('data', (text: string) => {
+        said += text;
+      });
+    await eventually(() => said.includes('listening on') && said.includes('before their redirects'));
+    const lines = said.slice(0, said.lastIndexOf('\n')).replaceAll('\r', '');
+    child.kill('SIGTERM');
+    await new Promise((resolve) => child.once('exit', resolve));
+    return lines;
+  }
+
+  const short =
+    /^\d\d:\d\d:\d\d INFO: supervisor: listening on 127\.0\.0\.1:\d+ \{"port":\d+,"started_ms":\d+\}$/m;
+  const banner = /^Switchyard \S+ serves http:\/\/127\.0\.0\.1:\d+ after \d+ ms$/m;
+
+  it('are short on a terminal, below a banner', async () => {
+    const said = await firstLines(true, { NO_COLOR: '1' });
+    expect(said).toMatch(short);
+    expect(said).toMatch(banner);
+    expect(said).not.toContain('"message"');
+  });
+
+  it('are JSON in a pipe, the banner’s too', async () => {
+    const lines = (await firstLines(false)).split('\n');
+    const messages = lines.map((line) => (JSON.parse(line) as { message: string }).message);
+    expect(messages.some((message) => banner.test(message))).toBe(true);
+    expect(messages.some((message) => message.startsWith('listening on'))).toBe(true);
+  });
+
+  it('are as LOG_FORMAT says, wherever they go', async () => {
+    const pretty = await firstLines(false, { LOG_FORMAT: 'pretty' });
+    expect(pretty).toMatch(short);
+    expect(pretty).toMatch(banner);
+    const json = (await firstLines(true, { LOG_FORMAT: 'json' })).split('\n');
+    for (const line of json) expect(JSON.parse(line)).toMatchObject({ name: expect.any(String) });
+  });
+});
+
 describe('an API that other machines reach', () => {
   it.each([
     ['0.0.0.0', true],

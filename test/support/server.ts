@@ -27,7 +27,7 @@ export class TestServer {
   readonly url: string;
   readonly dataDir: string;
   readonly logs: LogEntry[];
-  /** What it wrote to the standard error. */
+  /** What it wrote to the standard error: the messages, where it wrote log lines. */
   readonly banner: () => string;
   readonly #child: ChildProcess;
   readonly #exit: Promise<number | NodeJS.Signals>;
@@ -39,7 +39,7 @@ export class TestServer {
     this.#ownsDataDir = started.ownsDataDir;
     this.dataDir = started.dataDir;
     this.logs = started.logs;
-    this.banner = started.stderr;
+    this.banner = () => messagesOf(started.stderr());
     this.port = port;
     this.url = `http://127.0.0.1:${port}`;
   }
@@ -209,6 +209,13 @@ function launch(environment: ServerEnvironment): Started {
     });
   });
   return { child, exit, logs, dataDir, ownsDataDir, stderr: () => stderr, listening };
+}
+
+function messagesOf(text: string): string {
+  return text
+    .split('\n')
+    .map((line) => parseLine(line)?.message ?? line)
+    .join('\n');
 }
 
 function parseLine(line: string): LogEntry | undefined {
