@@ -136,6 +136,10 @@ export const threadMetrics = {
     'switchyard_ingest_stopped',
     'Journals whose ingest a fault of the database has stopped',
   ),
+  indexesMissing: gauge(
+    'switchyard_background_indexes_missing',
+    'Indexes that an upgrade left to be built while the server serves, and that are not there yet',
+  ),
   transfersActive: gauge('switchyard_transfers_active', 'Imports and streamed lists under way'),
   poolSize: gauge(
     'switchyard_pool_connections',

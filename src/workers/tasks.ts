@@ -1,6 +1,6 @@
 import { isMainThread, type MessagePort, workerData } from 'node:worker_threads';
 import type { IngestJob, IngestOutcome } from '../messages/ingest.js';
-import { buildMissingIndexes } from '../store/background-indexes.js';
+import { buildMissingIndexes, missingIndexes } from '../store/background-indexes.js';
 import { maintainDatabase } from '../store/migrate.js';
 import { CallServer } from './calls/server.js';
 import { takeInJournal } from './ingest/ingest.js';
@@ -50,16 +50,18 @@ const INDEX_DEADLINE_MS = 86_400_000;
 
 /** Builds the indexes that an upgrade left to be built while the server serves. */
 export async function buildIndexes(): Promise<void> {
-  const { pool, log } = own();
+  const { pool, counters, log } = own();
   await pool.runOnce(INDEX_DEADLINE_MS, async (connection) => {
     await connection.query('SET statement_timeout = 0');
     try {
-      const isComplete = await buildMissingIndexes(connection, ({ name, missing }) =>
+      const isComplete = await buildMissingIndexes(connection, ({ name, missing }) => {
+        counters.set('indexesMissing', missing);
         log.info(
           { index: name, missing },
           `building the index ${name}, ${missing} to go; links are served meanwhile`,
-        ),
-      );
+        );
+      });
+      counters.set('indexesMissing', (await missingIndexes(connection)).length);
       if (!isComplete) log.info('another server builds the missing indexes');
     } finally {
       await connection.query('RESET statement_timeout');

@@ -75,6 +75,24 @@ describe('background indexes', () => {
     expect(await server.stop()).toBe(0);
   });
 
+  it('are counted by a metric while they are missing', { timeout: 120_000 }, async () => {
+    database = await createDatabase();
+    await dropIndexes();
+    // CREATE INDEX CONCURRENTLY waits for the transaction.
+    const writer = await connect();
+    await writer.query('BEGIN');
+    await writer.query(`INSERT INTO short_urls (original_url, short_code) VALUES ('http://e.com', 'held')`);
+    const server = await startServer({ DATABASE_URL: database.url });
+    const missing = async (): Promise<number> => {
+      const text = await (await server.fetch('/metrics')).text();
+      return Number(/^switchyard_background_indexes_missing (\d+)$/m.exec(text)?.[1]);
+    };
+    await eventually(async () => (await missing()) === backgroundIndexes.length);
+    await writer.query('COMMIT');
+    await eventually(async () => (await missing()) === 0);
+    expect(await server.stop()).toBe(0);
+  });
+
   it('are built once, however many servers find them missing', async () => {
     database = await createDatabase();
     await dropIndexes();
