@@ -1,7 +1,7 @@
-// Compiles TypeScript to dist/ and copies the SQL migrations beside the code that reads them.
+// Compiles TypeScript to dist/ and copies the SQL migrations and the reference page beside the code that reads them.
 // With --if-needed nothing happens when dist/ is newer than every source: other scripts call it so.
 import { spawnSync } from 'node:child_process';
-import { cpSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -28,4 +28,15 @@ if (run.status !== 0) process.exit(run.status ?? 1);
 cpSync(path.join(root, 'src/store/migrations'), path.join(root, 'dist/src/store/migrations'), {
   recursive: true,
 });
+// The reference page: our files, and of the library those that it needs, with its licence.
+const page = path.join(root, 'dist/src/gateway/docs');
+cpSync(path.join(root, 'src/gateway/docs'), page, { recursive: true });
+const library = path.dirname(createRequire(import.meta.url).resolve('swagger-ui-dist/package.json'));
+for (const name of ['swagger-ui-bundle.js', 'swagger-ui.css', 'LICENSE', 'NOTICE'])
+  cpSync(path.join(library, name), path.join(page, name));
+// Written here and not by the server: it takes a thread a while, and needs nothing that only a server knows.
+const { openapiDocument } = await import('../dist/src/api/openapi/document.js');
+const { z } = await import('zod');
+const { version } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8'));
+writeFileSync(path.join(page, 'openapi.json'), JSON.stringify(openapiDocument(z, version)));
 writeFileSync(stamp, '');

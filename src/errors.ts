@@ -117,6 +117,20 @@ export function errorOf(code: ErrorCode, detail?: string): string {
   return detail === undefined ? text : `${text}: ${detail}`;
 }
 
+/** The media type of an error after RFC 9457, for clients that accept it. */
+export const PROBLEM_TYPE = 'application/problem+json';
+
+/** The body of an error after RFC 9457. Its `type` is the code's for ever. */
+export function problemBody(code: ErrorCode, detail?: string): string {
+  const { status, text } = errorRegistry[code];
+  return JSON.stringify({
+    type: `/docs#/errors/${code}`,
+    title: text,
+    status,
+    detail: errorOf(code, detail),
+  });
+}
+
 /** The JSON body of an error. */
 export function errorBody(code: ErrorCode, detail?: string): string {
   const entry: { status: number; text: string; global?: true } = errorRegistry[code];

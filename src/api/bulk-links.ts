@@ -38,10 +38,11 @@ function hasMembers(value: unknown): boolean {
 function ids(z: Z) {
   const error = code('INVALID_IDS');
   return z
-    .array(z.number(error).refine(Number.isInteger, error), error)
+    .array(z.number(error).refine(Number.isInteger, error).meta({ type: 'integer' }), error)
     .min(1, error)
     .max(BULK_MAX, error)
-    .refine((list) => new Set(list).size === list.length, code('REPEATED_ID'));
+    .refine((list) => new Set(list).size === list.length, code('REPEATED_ID'))
+    .meta({ uniqueItems: true });
 }
 
 function change(z: Z) {

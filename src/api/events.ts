@@ -1,6 +1,6 @@
 import type { ErrorCode } from '../errors.js';
 import { bodyless } from './defaults.js';
-import { bodyId, filterId, paging, pathId } from './fields.js';
+import { bodyId, filterId, NO_NUL, NOT_BLANK, paging, pathId } from './fields.js';
 import { jsonFault } from './json.js';
 import { formatErrors, listFormat } from './list-format.js';
 import { route, type Z } from './route.js';
@@ -15,7 +15,7 @@ function eventType(z: Z) {
   return z
     .string({ error })
     .refine((value) => value.trim() !== '' && isStorable(value, Longest.eventType), { error })
-    .meta({ maxLength: Longest.eventType });
+    .meta({ maxLength: Longest.eventType, pattern: NOT_BLANK });
 }
 
 /** An object, as JSON text. */
@@ -54,7 +54,8 @@ export const eventRoutes = [
           .transform((value) => value || undefined)
           .refine((value) => value === undefined || isWellFormed(value), {
             error: 'INVALID_EVENT_TYPE' satisfies ErrorCode,
-          }),
+          })
+          .meta({ pattern: NO_NUL }),
       }),
     bodyLimit: 'none',
     headers: ['accept'],

@@ -2,6 +2,17 @@ import type { ErrorCode } from '../errors.js';
 import type { Z } from './route.js';
 import { isIdText, isStorable, usableId } from './values.js';
 
+/** For the document: what the refinements of texts let pass. */
+export const NO_NUL = String.raw`^[^\u0000]*$`;
+const SPACE = String.raw`\t\n\u000b\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff`;
+const BREAK = String.raw`\u0000\n\u000b\f\r\u0085\u2028\u2029`;
+export const NOT_BLANK = `^[^\\u0000]*[^\\u0000${SPACE}][^\\u0000]*$`;
+/** One line once it is trimmed, with something in it. */
+export const ONE_LINE = `^[${SPACE}]*[^${SPACE}${BREAK}]([^${BREAK}]*[^${SPACE}${BREAK}])?[${SPACE}]*$`;
+export const ONE_ADDRESS = `^[${SPACE}]*[^${SPACE}${BREAK}][^${BREAK}]*@[^${BREAK}]*[^${SPACE}${BREAK}][${SPACE}]*$`;
+export const A_TAG = `^[^,\\u0000]*[^,\\u0000${SPACE}][^,\\u0000]*$`;
+const ID = { type: 'integer', format: 'int64', minimum: 1, description: 'an id' } as const;
+
 /** Fields that several resources share. Each refuses with one of our error codes. */
 
 /** A text that the database gives back as it was. */
@@ -9,7 +20,7 @@ export function text(z: Z, error: ErrorCode, maxLength: number) {
   return z
     .string({ error })
     .refine((value) => isStorable(value, maxLength), { error })
-    .meta({ maxLength });
+    .meta({ maxLength, pattern: NO_NUL });
 }
 
 /** An id in a path. One that is no integer names no route; one beyond 64 bits names no row. */
@@ -22,7 +33,8 @@ export function pathId(z: Z, unknown: ErrorCode) {
       if (id !== undefined) return id;
       context.addIssue({ code: 'custom', message: unknown });
       return z.NEVER;
-    });
+    })
+    .meta(ID);
 }
 
 /** An optional id in a body: null counts as absent, a number that no row can have as an unknown id. */
@@ -36,7 +48,8 @@ export function bodyId(z: Z, wrongType: ErrorCode, unknown: ErrorCode) {
       if (value >= 1 && Number.isSafeInteger(value)) return String(value);
       context.addIssue({ code: 'custom', message: unknown });
       return z.NEVER;
-    });
+    })
+    .meta({ ...ID, type: ['integer', 'null'], maximum: Number.MAX_SAFE_INTEGER });
 }
 
 /** A value of a query, trimmed; an empty one counts as absent. */
@@ -51,7 +64,8 @@ export function parameter(z: Z) {
 export function filterId(z: Z, error: ErrorCode) {
   return parameter(z)
     .refine((value) => value === undefined || /^-?\d{1,40}$/.test(value), { error })
-    .transform((value) => (value === undefined ? undefined : (usableId(value) ?? '-1')));
+    .transform((value) => (value === undefined ? undefined : (usableId(value) ?? '-1')))
+    .meta({ ...ID, minimum: undefined });
 }
 
 function wholeNumber(z: Z) {
@@ -59,7 +73,8 @@ function wholeNumber(z: Z) {
     .refine((value) => value === undefined || /^\+?\d{1,40}$/.test(value), {
       error: 'INVALID_PAGE' satisfies ErrorCode,
     })
-    .transform((value) => (value === undefined ? undefined : Number(value)));
+    .transform((value) => (value === undefined ? undefined : Number(value)))
+    .meta({ type: 'integer', minimum: 0 });
 }
 
 /** A list is paged only when both are given. */
@@ -73,5 +88,6 @@ export function flagParameter(z: Z, error: ErrorCode) {
     .transform((value) => value?.toLowerCase())
     .refine((value) => value === undefined || value === 'true' || value === 'false', { error })
     .transform((value) => (value === undefined ? undefined : value === 'true'))
+    .meta({ type: 'boolean' })
     .optional();
 }

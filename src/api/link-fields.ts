@@ -1,5 +1,5 @@
 import type { ErrorCode } from '../errors.js';
-import { bodyId, text } from './fields.js';
+import { A_TAG, bodyId, NO_NUL, text } from './fields.js';
 import type { Z } from './route.js';
 import { targetFault } from './targets.js';
 import { parseTimestamp } from './timestamps.js';
@@ -17,6 +17,8 @@ const CACHE_SECONDS_MAX = 31_536_000;
 const PASSWORD_MAX = 128;
 const TAGS_MAX = 20;
 const TAG_MAX = 50;
+/** For the document: how a target begins. */
+const HTTP_URL = String.raw`^[hH][tT][tT][pP][sS]?://[^/\\?#]`;
 export const codePattern = /^[A-Za-z0-9_-]{1,128}$/;
 
 function code(error: ErrorCode): { error: ErrorCode } {
@@ -37,22 +39,20 @@ export function target(z: Z, invalid: ErrorCode, refused: ErrorCode) {
         params: reason === undefined ? {} : { detail: reason },
       });
     })
-    .meta({ format: 'uri', maxLength: Longest.originalUrl });
+    .meta({ pattern: HTTP_URL, maxLength: Longest.originalUrl, description: 'an http(s) URL with a host' });
 }
 
 /** `url` of POST /shorten, whose faults have texts of their own. */
 export function shortenUrl(z: Z) {
+  const fault = (value: unknown): ErrorCode =>
+    value === undefined || value === null || value === '' ? 'MISSING_URL' : 'URL_SCHEME';
   return z
-    .unknown()
-    .optional()
-    .transform((value, context): string => {
-      const isAbsent = value === undefined || value === null || value === '';
-      if (typeof value === 'string' && startsWithHttp(value)) return value;
-      const error: ErrorCode = isAbsent ? 'MISSING_URL' : 'URL_SCHEME';
-      context.addIssue({ code: 'custom', message: error });
-      return z.NEVER;
+    .string({ error: ({ input }) => fault(input) })
+    .superRefine((value, context) => {
+      if (!startsWithHttp(value)) context.addIssue({ code: 'custom', message: fault(value) });
     })
-    .pipe(target(z, 'INVALID_URL', 'REFUSED_URL'));
+    .pipe(target(z, 'INVALID_URL', 'REFUSED_URL'))
+    .meta({ pattern: HTTP_URL, maxLength: Longest.originalUrl, description: 'an http(s) URL with a host' });
 }
 
 function flag(z: Z, error: ErrorCode) {
@@ -65,12 +65,15 @@ function wholeNumber(z: Z, error: ErrorCode, min: number, max: number) {
 
 /** An ISO 8601 time; without a zone it is UTC. The store keeps whole seconds, as the API shows them. */
 function time(z: Z, error: ErrorCode) {
-  return z.string(code(error)).transform((value, context): string => {
-    const parsed = parseTimestamp(value);
-    if (parsed !== undefined) return `${parsed.slice(0, 19)}.000`;
-    context.addIssue({ code: 'custom', message: error });
-    return z.NEVER;
-  });
+  return z
+    .string(code(error))
+    .transform((value, context): string => {
+      const parsed = parseTimestamp(value);
+      if (parsed !== undefined) return `${parsed.slice(0, 19)}.000`;
+      context.addIssue({ code: 'custom', message: error });
+      return z.NEVER;
+    })
+    .meta({ format: 'date-time', description: 'an ISO 8601 time; without a zone it is UTC' });
 }
 
 /** Trimmed, in lower case, sorted, once each. */
@@ -81,7 +84,8 @@ function tags(z: Z) {
       z
         .string(code(error))
         .transform((tag) => tag.trim().toLowerCase())
-        .refine((tag) => tag !== '' && !tag.includes(',') && isStorable(tag, TAG_MAX), code(error)),
+        .refine((tag) => tag !== '' && !tag.includes(',') && isStorable(tag, TAG_MAX), code(error))
+        .meta({ maxLength: TAG_MAX, pattern: A_TAG }),
       code(error),
     )
     .max(TAGS_MAX, code(error))
@@ -102,6 +106,7 @@ export function linkOptions(z: Z) {
         (value) => redirectStatusCodes.some((known) => known === value),
         code('INVALID_REDIRECT_STATUS'),
       )
+      .meta({ type: 'integer', enum: [...redirectStatusCodes] })
       .optional(),
     cache_seconds: wholeNumber(z, 'INVALID_CACHE_SECONDS', 0, CACHE_SECONDS_MAX).nullable().optional(),
     valid_since: time(z, 'INVALID_VALID_SINCE').nullable().optional(),
@@ -111,6 +116,7 @@ export function linkOptions(z: Z) {
     password: z
       .string(code('INVALID_PASSWORD'))
       .refine((value) => value !== '' && isStorable(value, PASSWORD_MAX), code('INVALID_PASSWORD'))
+      .meta({ minLength: 1, maxLength: PASSWORD_MAX, pattern: NO_NUL })
       .nullable()
       .optional(),
     forward_query: flag(z, 'INVALID_FORWARD_QUERY').optional(),

@@ -9,7 +9,7 @@ const visit = {
   operation: 'redirect',
   kind: 'read',
   status: 302,
-  errors: ['SHORT_URL_NOT_FOUND'],
+  errors: ['SHORT_URL_NOT_FOUND', 'LINK_EXPIRED'],
   isQuiet: true,
   ...bodyless,
 } as const;

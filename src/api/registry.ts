@@ -1,4 +1,5 @@
 import { bulkLinkRoutes } from './bulk-links.js';
+import { docsRoutes } from './docs.js';
 import { eventRoutes } from './events.js';
 import { linkRoutes } from './links.js';
 import { operationsRoutes } from './operations.js';
@@ -23,6 +24,7 @@ export const routes = [
   ...userRoutes,
   ...eventRoutes,
   ...operationsRoutes,
+  ...docsRoutes,
 ] as const satisfies readonly RouteDeclaration[];
 
 export type AnyRoute = (typeof routes)[number];

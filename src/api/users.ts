@@ -1,5 +1,5 @@
 import { bodyless } from './defaults.js';
-import { paging, pathId } from './fields.js';
+import { ONE_ADDRESS, ONE_LINE, paging, pathId } from './fields.js';
 import { formatErrors, listFormat } from './list-format.js';
 import { route, type Z } from './route.js';
 import { Longest, usableEmail, usableName } from './values.js';
@@ -13,7 +13,7 @@ function username(z: Z, error: 'MISSING_USERNAME' | 'INVALID_USERNAME') {
     .string({ error })
     .transform((value) => usableName(value, Longest.username) ?? '')
     .refine((value) => value !== '', { error })
-    .meta({ maxLength: Longest.username });
+    .meta({ maxLength: Longest.username, pattern: ONE_LINE });
 }
 
 function email(z: Z, error: 'MISSING_EMAIL' | 'INVALID_EMAIL') {
@@ -21,7 +21,7 @@ function email(z: Z, error: 'MISSING_EMAIL' | 'INVALID_EMAIL') {
     .string({ error })
     .transform((value) => usableEmail(value) ?? '')
     .refine((value) => value !== '', { error })
-    .meta({ maxLength: Longest.email });
+    .meta({ maxLength: Longest.email, pattern: ONE_ADDRESS });
 }
 
 export const userRoutes = [

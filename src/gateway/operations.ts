@@ -6,6 +6,7 @@ import { Database, type ServerState } from '../memory/server-state.js';
 import { limitKey } from './http/client-address.js';
 import type { Exchange, ExchangeHost } from './http/exchange.js';
 import { TryLimit } from './http/try-limit.js';
+import { Reference } from './reference.js';
 import type { SupervisorLink } from './supervisor-link.js';
 
 const METRICS_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
@@ -34,12 +35,18 @@ export interface OperationsOptions {
 export class Operations {
   readonly #options: OperationsOptions;
   readonly #chaosGuesses = new TryLimit(CHAOS_GUESSES_PER_MINUTE);
+  readonly #reference = new Reference();
   readonly #handlers: Handlers = {
     health: (exchange) => exchange.json(200, HEALTHY),
     readiness: (exchange) => this.#readiness(exchange),
     metrics: (exchange) => this.#metrics(exchange),
     logs: (exchange, input) => this.#logs(exchange, input),
     chaos: (exchange) => this.#chaos(exchange),
+    openapi: (exchange) => this.#reference.file('openapi', exchange),
+    docsPage: (exchange) => this.#reference.file('docsPage', exchange),
+    docsScript: (exchange) => this.#reference.file('docsScript', exchange),
+    docsLibrary: (exchange) => this.#reference.file('docsLibrary', exchange),
+    docsStyle: (exchange) => this.#reference.file('docsStyle', exchange),
   };
 
   constructor(options: OperationsOptions) {

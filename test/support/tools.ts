@@ -13,6 +13,7 @@ const packages = {
   openssl: 'openssl',
   pgbouncer: 'pgbouncer',
   postgres: 'postgresql-15',
+  chromium: 'chromium',
   script: 'bsdutils',
   'systemd-analyze': 'systemd',
 } as const;

@@ -1,11 +1,12 @@
 import type { HttpRequest, HttpResponse } from 'uWebSockets.js';
 import { randomUUID } from 'node:crypto';
-import { httpSeries, type Method, methods, type Route } from '../../api/http-series.js';
+import { httpSeries, type Method, type Route } from '../../api/http-series.js';
 import type { RequestHeader } from '../../api/route.js';
 import { reasonPhrases, type Status, statuses } from '../../api/statuses.js';
-import { type ErrorCode, errorBody, errorRegistry } from '../../errors.js';
+import { type ErrorCode, errorBody, errorRegistry, PROBLEM_TYPE, problemBody } from '../../errors.js';
 import type { ThreadCounters } from '../../memory/counters.js';
 import type { ClientAddresses } from './client-address.js';
+import { accepts, isAmbiguous, methodOf } from './request-head.js';
 import type { RequestLog } from './request-log.js';
 
 const statusLines = Object.fromEntries(
@@ -70,6 +71,7 @@ export class Exchange {
   readonly #shared: ExchangeHost;
   readonly #startMs: number;
   readonly #forwardedFor: string;
+  readonly #wantsProblems: boolean;
   readonly #hasBody: boolean;
   /** How the body is packed; empty for not at all. */
   readonly contentCoding: string;
@@ -95,6 +97,7 @@ export class Exchange {
     this.forwardedProto =
       route.usesOrigin === true ? this.#fromProxy(req.getHeader('x-forwarded-proto')) : '';
     this.#forwardedFor = req.getHeader('x-forwarded-for');
+    this.#wantsProblems = accepts(req.getHeader('accept'), PROBLEM_TYPE);
     this.parameter = route.template.includes(':') ? (req.getParameter(0) ?? '') : '';
     shared.open += 1;
     // Without this the process would be ended by a client that goes away.
@@ -140,6 +143,33 @@ export class Exchange {
     this.#end(status, headers, contentType, body);
   }
 
+  /** A file. What the client does not take in at once is neither copied nor held for it. */
+  bytes(contentType: string, content: Buffer, headers: Headers): void {
+    if (this.#isOver || this.#hasStarted) return;
+    if (this.method === 'HEAD' || this.#shared.isDraining) {
+      this.#end(200, headers, contentType, content.toString());
+      return;
+    }
+    this.#hasStarted = true;
+    this.resume();
+    const send = (from: number): boolean => {
+      const [isSent, isDone] = this.res.tryEnd(content.subarray(from), content.length);
+      if (isDone) this.#finish(200);
+      return isSent;
+    };
+    this.res.onWritable((offset) => {
+      let isSent = true;
+      this.res.cork(() => {
+        isSent = this.#isOver || send(offset);
+      });
+      return isSent;
+    });
+    this.res.cork(() => {
+      this.#writeHead(200, headers, contentType);
+      send(0);
+    });
+  }
+
   noContent(): void {
     this.#end(204, [], undefined, undefined);
   }
@@ -152,7 +182,9 @@ export class Exchange {
   fail(code: ErrorCode, detail?: string, headers: Headers = []): void {
     const { status } = errorRegistry[code];
     const retry: Headers = status === 503 ? [['Retry-After', '1']] : [];
-    this.#end(status, [...headers, ...retry], JSON_TYPE, errorBody(code, detail));
+    const type = this.#wantsProblems ? PROBLEM_TYPE : JSON_TYPE;
+    const body = this.#wantsProblems ? problemBody(code, detail) : errorBody(code, detail);
+    this.#end(status, [...headers, ...retry], type, body);
   }
 
   /** Stops reading the request's body, so that its sender has to wait; an answer ends the pause. */
@@ -325,19 +357,4 @@ export class Exchange {
     for (const callback of this.#aborted) callback();
     this.#aborted = [];
   }
-}
-
-function methodOf(name: string): Method {
-  const upper = name.toUpperCase();
-  return methods.find((method) => method === upper) ?? 'OTHER';
-}
-
-/** Where one could take the body's end to be elsewhere: two lengths, or a coding that is not ours. */
-function isAmbiguous(req: HttpRequest, coding: string): boolean {
-  if (coding !== '' && coding.trim().toLowerCase() !== 'chunked') return true;
-  let framings = 0;
-  req.forEach((name) => {
-    if (name === 'content-length' || name === 'transfer-encoding') framings += 1;
-  });
-  return framings > 1;
 }
