@@ -27,7 +27,8 @@ export function listFormat(z: Z) {
   return {
     format: parameter(z)
       .transform((value) => value?.toLowerCase())
-      .pipe(z.enum(['json', 'csv', 'ndjson'], { error: 'INVALID_FORMAT' satisfies ErrorCode }).optional()),
+      .pipe(z.enum(['json', 'csv', 'ndjson'], { error: 'INVALID_FORMAT' satisfies ErrorCode }).optional())
+      .meta({ type: 'string', enum: ['json', 'csv', 'ndjson'] }),
     raw: flagParameter(z, 'INVALID_RAW'),
   };
 }

@@ -238,7 +238,7 @@ function successes(route: RouteDeclaration): Record<string, Json> {
   const isEmpty = route.status === 204 || route.performs === 'redirect';
   const content =
     text === undefined
-      ? { 'application/json': { schema: schema ?? {} } }
+      ? { 'application/json': { schema: schema ?? {} }, ...(listOf === undefined ? {} : otherForms) }
       : { [text]: { schema: { type: 'string' } } };
   return Object.fromEntries(
     [route.status, ...statuses].map((status) => [
@@ -255,6 +255,12 @@ function successes(route: RouteDeclaration): Record<string, Json> {
     ]),
   );
 }
+
+/** Of lists, by `format` or `Accept`. */
+const otherForms = {
+  'text/csv': { schema: { type: 'string' } },
+  'application/x-ndjson': { schema: { type: 'string' } },
+};
 
 /** Every refusal under its status, with its text as an example. */
 function failures(route: RouteDeclaration): Record<string, Json> {
