@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createDatabase, type TestDatabase } from '../support/database.js';
 import { makeFolder } from '../support/folders.js';
 import { type CountedLoad, startCountedLoad } from '../support/keep-alive-load.js';
+import { memoryCgroup } from '../support/memory-cgroup.js';
 import { startServer, type TestServer, WITH_FAULTS } from '../support/server.js';
 import { eventually } from '../support/wait.js';
 import { Random, report, rounds, seed, settled, timeout, totalOf } from './torture.js';
@@ -131,6 +132,8 @@ async function killUnderLoad(
 describe(`answers of a server that is killed (seed ${seed})`, () => {
   const each = Math.max(1, Math.round(KILLS / (Object.keys(moments).length + 2)));
 
+  const few = Math.max(1, Math.round(each / 3));
+
   it.each(Object.entries(moments))(
     `${each} times, %s: each is counted, and no more`,
     timeout(each, 15),
@@ -175,6 +178,30 @@ describe(`answers of a server that is killed (seed ${seed})`, () => {
     }
     await check(`abort(), C=${CONNECTIONS}`, each, codes, sums);
   });
+
+  const memoryLimit = memoryCgroup();
+  it.runIf(memoryLimit !== undefined)(
+    `${few} times by the kernel for its memory: each is counted, and no more`,
+    timeout(few, 30),
+    async () => {
+      const random = new Random('memory');
+      const codes = await makeCodes();
+      const sums = new Sums();
+      for (let kill = 0; kill < few; kill += 1) {
+        await killUnderLoad(
+          codes,
+          random,
+          {},
+          async (server) => {
+            expect(await memoryLimit?.endByMemory(server.pid)).toBe(true);
+            expect(await server.exit).toBe('SIGKILL');
+          },
+          sums,
+        );
+      }
+      await check(`the kernel's memory killer, C=${CONNECTIONS}`, few, codes, sums);
+    },
+  );
 
   it.runIf(canMount)(
     `${each} times on a disk that is full: each is counted, and no more`,
