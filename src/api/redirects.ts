@@ -3,15 +3,23 @@ import { route } from './route.js';
 
 const visit = {
   method: 'GET',
-  summary: '302 to the target; a GET makes one click event',
+  summary: 'redirects to the target and makes a click event; a `+` behind the code shows the target instead',
   scope: 'public',
   performs: 'redirect',
   operation: 'redirect',
   kind: 'read',
   status: 302,
-  errors: ['SHORT_URL_NOT_FOUND', 'LINK_EXPIRED'],
+  errors: [
+    'SHORT_URL_NOT_FOUND',
+    'LINK_EXPIRED',
+    'CLICK_LIMIT',
+    'PASSWORD_REQUIRED',
+    'WRONG_PASSWORD',
+    'TOO_MANY_TRIES',
+  ],
   isQuiet: true,
   ...bodyless,
+  headers: ['accept', 'content-type', 'x-link-password'],
 } as const;
 
 export const redirectRoutes = [

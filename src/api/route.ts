@@ -42,6 +42,7 @@ export const requestHeaders = {
   accept: 512,
   'content-type': 128,
   'x-chaos-token': 128,
+  'x-link-password': 512,
 } as const;
 
 export type RequestHeader = keyof typeof requestHeaders;

@@ -29,9 +29,8 @@ export interface ApiOptions {
   readonly callDeadlineMs: number;
   /** Of work whose length is the data's choice. */
   readonly longDeadlineMs: number;
-  /** Origin of short URLs; without it the request's Host header. */
-  readonly baseUrl: string | undefined;
-  readonly port: number;
+  /** Where short URLs are for this client. */
+  readonly originFor: (exchange: Exchange) => string;
 }
 
 /** Answers any route of the registry as it is declared: checks the request, performs it, answers. */
@@ -130,7 +129,10 @@ export class Api {
     if (exchange.isOver) return;
     // The one place where an input gets its type: the schemas of its own route have let it pass.
     const request = { operation: route.operation, input } as CallRequest;
-    const caller = { requestId: exchange.requestId, origin: this.#originFor(route, exchange) };
+    const caller = {
+      requestId: exchange.requestId,
+      origin: 'usesOrigin' in route ? this.#options.originFor(exchange) : '',
+    };
     const answer = await calls.call(request, caller, route.kind === 'long' ? longDeadlineMs : callDeadlineMs);
     if (route.performs === 'list') {
       this.#list(route, exchange, { kind: 'list', ...request, ...caller } as ListRequest, answer, headers);
@@ -167,15 +169,6 @@ export class Api {
       contentType,
       requestId: exchange.requestId,
     });
-  }
-
-  #originFor(route: WorkerRoute, exchange: Exchange): string {
-    if (!('usesOrigin' in route)) return '';
-    const { baseUrl, port } = this.#options;
-    if (baseUrl !== undefined) return baseUrl;
-    const scheme = exchange.forwardedProto === 'https' ? 'https' : 'http';
-    const host = /^[\w.:[\]-]{1,255}$/.test(exchange.host) ? exchange.host : `localhost:${port}`;
-    return `${scheme}://${host}`;
   }
 }
 

@@ -4,7 +4,6 @@ import type { Config } from '../config.js';
 import { loadKoffi, viewMemory } from '../journal/native.js';
 import { SegmentSupply } from '../journal/supply.js';
 import { ClickJournal } from '../journal/writer.js';
-import { Coherence } from '../memory/coherence.js';
 import { ConnectionBudget } from '../memory/connection-budget.js';
 import { Counters } from '../memory/counters.js';
 import { JournalSlots } from '../memory/journal-slots.js';
@@ -20,15 +19,14 @@ import { Bodies } from './http/bodies.js';
 import { bodyClasses } from './http/body-limits.js';
 import { ClientAddresses } from './http/client-address.js';
 import type { Exchange, ExchangeHost } from './http/exchange.js';
+import { originOf } from './http/origin.js';
 import { RequestLog } from './http/request-log.js';
 import { setTimeouts } from './http/timeouts.js';
 import { Operations } from './operations.js';
-import { CodeResolver, type Flight } from './redirect/code-resolver.js';
-import { LinkCache } from './redirect/link-cache.js';
-import { Redirect } from './redirect/redirect.js';
+import { assembleRedirect } from './redirect/assembly.js';
+import type { Flight } from './redirect/code-resolver.js';
+import type { Redirect } from './redirect/redirect.js';
 import { Turn } from './redirect/turn.js';
-import { Answers } from './redirect/visit-answers.js';
-import { VisitReader } from './redirect/visit-reader.js';
 import { registerRoutes } from './router.js';
 import { SupervisorLink } from './supervisor-link.js';
 import { Transfers } from './transfers.js';
@@ -49,6 +47,7 @@ export interface GatewayData {
   readonly counters: SharedArrayBuffer;
   readonly state: SharedArrayBuffer;
   readonly connections: SharedArrayBuffer;
+  readonly passwordTries: SharedArrayBuffer;
   readonly journals: SharedArrayBuffer;
 }
 
@@ -124,13 +123,6 @@ class Gateway {
         else this.#log.error({ error }, `the click journal is in trouble: ${describeError(error)}`);
       },
     });
-    const cache = new LinkCache({
-      maxLinks: config.CACHE_MAX_LINKS,
-      maxUnknown: config.CACHE_MAX_UNKNOWN,
-      unknownMs: config.CACHE_UNKNOWN_MS,
-      coherence: new Coherence(data.coherence),
-      counters,
-    });
     this.#calls = new Calls({
       state,
       counters,
@@ -138,27 +130,25 @@ class Gateway {
       deadlineMs: config.CALL_DEADLINE_MS,
     });
     this.#turn = new Turn(counters, state, () => this.#journal.flush());
-    const answers = new Answers(this.#journal, this.#turn, state);
-    this.#redirect = new Redirect({
-      cache,
-      journal: this.#journal,
-      turn: this.#turn,
-      answers,
-      resolver: new CodeResolver({
-        cache,
-        answers,
-        calls: this.#calls,
-        counters,
-        state,
-        onDatabase: (id) => this.#journal.setDatabase(id),
-      }),
-      host: this.#host,
-      visits: visitReader(config),
-    });
     this.#bodies = new Bodies({
       counters,
       totalBytes: config.BODY_TOTAL_BYTES,
       deadlineMs: config.BODY_DEADLINE_MS,
+    });
+    const onFault = (error: unknown, exchange: Exchange): void => this.#logFault(error, exchange);
+    const originFor = (exchange: Exchange): string => originOf(exchange, config.BASE_URL, data.port);
+    this.#redirect = assembleRedirect({
+      config,
+      host: this.#host,
+      state,
+      coherence: data.coherence,
+      passwordTries: data.passwordTries,
+      calls: this.#calls,
+      journal: this.#journal,
+      turn: this.#turn,
+      bodies: this.#bodies,
+      originFor,
+      onFault,
     });
     this.#transfers = new Transfers({
       state,
@@ -194,11 +184,10 @@ class Gateway {
         }),
         callDeadlineMs: config.CALL_DEADLINE_MS,
         longDeadlineMs: config.DELETE_DEADLINE_MS,
-        baseUrl: config.BASE_URL,
-        port: data.port,
+        originFor,
       }),
       host: this.#host,
-      onFault: (error, exchange) => this.#logFault(error, exchange),
+      onFault,
     });
   }
 
@@ -324,15 +313,6 @@ class Gateway {
   #logFault(error: unknown, exchange: Exchange): void {
     this.#log.error({ error, request_id: exchange.requestId }, `${exchange.method} ${exchange.path} failed`);
   }
-}
-
-function visitReader(config: Config): VisitReader | undefined {
-  if (config.CLICK_DETAILS === 'off') return undefined;
-  return new VisitReader({
-    countryHeader: config.CLICK_COUNTRY_HEADER,
-    withAddress: config.CLICK_DETAILS === 'full',
-    addressHeader: config.CLICK_ADDRESS_HEADER,
-  });
 }
 
 if (parentPort !== null) {

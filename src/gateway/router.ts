@@ -1,11 +1,11 @@
 import type { HttpRequest, HttpResponse, TemplatedApp } from 'uWebSockets.js';
 import { UNMATCHED } from '../api/http-series.js';
-import { allowedMethods, type RouteOf, routes } from '../api/registry.js';
+import { allowedMethods, routes } from '../api/registry.js';
 import type { Method } from '../api/route.js';
 import { isIdText } from '../api/values.js';
 import type { Api, ApiRoute } from './api.js';
 import { Exchange, type ExchangeHost, type ExchangeRoute } from './http/exchange.js';
-import type { Redirect } from './redirect/redirect.js';
+import { type Redirect, visitedPaths } from './redirect/redirect.js';
 
 export interface RouteTargets {
   readonly redirect: Redirect;
@@ -67,11 +67,6 @@ function registerApi(app: TemplatedApp, route: ApiRoute, { api, host, onFault }:
   app[registrations[route.method]](route.path, handle);
   if (route.method === 'GET') app.head(route.path, handle);
 }
-
-const visitedPaths = [
-  '/:short_code',
-  '/urls/:short_code/redirect',
-] as const satisfies RouteOf<'redirect'>['path'][];
 
 /** The hot path, as raw as it can be. */
 function registerRedirects(app: TemplatedApp, { redirect }: RouteTargets): void {

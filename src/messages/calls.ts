@@ -5,12 +5,17 @@
 import type { ResolvedLinks } from '../api/redirect-link.js';
 import type { InputFor, OperationName } from '../api/registry.js';
 import type { ListTooLong, OperationResult } from '../api/results.js';
+import type { VisitInputs, VisitOperation } from '../api/visits.js';
 import type { ErrorCode } from '../errors.js';
 
-/** An operation with its input, as the schemas of its route let it pass. */
-export type CallRequest = {
-  [Name in OperationName]: { readonly operation: Name; readonly input: InputFor<Name> };
-}[OperationName];
+/** An operation with its input, as the schemas of its route let it pass; or one of a visit's own. */
+export type CallRequest =
+  | {
+      [Name in OperationName]: { readonly operation: Name; readonly input: InputFor<Name> };
+    }[OperationName]
+  | {
+      [Name in VisitOperation]: { readonly operation: Name; readonly input: VisitInputs[Name] };
+    }[VisitOperation];
 
 /** What the caller is, besides what it asks for. */
 export interface Caller {

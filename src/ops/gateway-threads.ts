@@ -15,7 +15,14 @@ export interface GatewayThreadsOptions {
   /** Shared memory that every gateway gets. */
   readonly shared: Pick<
     GatewayData,
-    'coherence' | 'counters' | 'state' | 'connections' | 'journals' | 'journalFolder' | 'isMapped'
+    | 'coherence'
+    | 'counters'
+    | 'state'
+    | 'connections'
+    | 'passwordTries'
+    | 'journals'
+    | 'journalFolder'
+    | 'isMapped'
   >;
   /** A fresh click journal; `endJournal` is told when its gateway is no more. */
   readonly beginJournal: () => { journalId: string; slot: number };

@@ -5,6 +5,7 @@ import { Coherence } from '../memory/coherence.js';
 import { ConnectionBudget } from '../memory/connection-budget.js';
 import { Counters } from '../memory/counters.js';
 import { JournalSlots } from '../memory/journal-slots.js';
+import { PasswordTries } from '../memory/password-tries.js';
 import { ServerState } from '../memory/server-state.js';
 import { EmbeddedPostgres } from '../postgres/embedded.js';
 import { givenDatabase } from '../postgres/given-database.js';
@@ -132,6 +133,7 @@ export class Supervisor {
         counters: counters.buffer,
         state: state.buffer,
         connections: clients.buffer,
+        passwordTries: PasswordTries.allocate(),
         journals: slots.buffer,
         journalFolder: ingest.folder,
         isMapped: supplier !== undefined,

@@ -34,6 +34,8 @@ type Run<Input> = {
 /** Changes nothing, and is therefore repeated when its connection turns out to be broken. */
 export interface ReadOperation<Input> extends Run<Input> {
   readonly kind: 'read';
+  /** What is left to do without the connection, which others wait for. */
+  finish?(result: OperationResult, input: Input): Promise<OperationResult>;
 }
 
 /** A change. It is not repeated: whether it was committed is unknown when its connection breaks. */

@@ -9,7 +9,11 @@ let count = 0;
 
 beforeAll(async () => {
   database = await createDatabase();
-  server = await startServer({ DATABASE_URL: database.url });
+  server = await startServer({
+    DATABASE_URL: database.url,
+    CALL_DEADLINE_MS: '20000',
+    READ_BARRIER_MS: '10000',
+  });
 });
 
 afterAll(async () => {
@@ -153,5 +157,90 @@ describe('a prefetch', () => {
     }
     expect((await visit(code)).status).toBe(302);
     expect(await clicksOf(code)).toBe(1);
+  });
+});
+
+describe('a slash behind a code', () => {
+  it('is forgiven, with punctuation before it too', async () => {
+    const code = await linkWith();
+    for (const path of [`${code}/`, `${code}./`, `${code}/`]) {
+      const answer = await visit(path);
+      expect([path, answer.status, answer.headers.get('location')]).toEqual([
+        path,
+        302,
+        `https://example.com/${code}`,
+      ]);
+    }
+    expect((await visit(`${code}/?x=1`, { method: 'HEAD' })).status).toBe(302);
+    expect(await clicksOf(code)).toBe(3);
+  });
+
+  it('behind no code is 404 of a link, behind a reserved word of a route', async () => {
+    const unknown = await visit('nobody-has-it/');
+    expect([unknown.status, await unknown.json()]).toEqual([404, { error: 'Short URL not found' }]);
+    for (const word of ['users/', 'Admin/', 'health/']) {
+      const reserved = await visit(word);
+      expect([reserved.status, await reserved.json()]).toEqual([404, { error: 'Not found', status: 404 }]);
+    }
+  });
+});
+
+describe('a plus behind a code', () => {
+  it('shows where the link leads, without an event', async () => {
+    const code = await linkWith({ title: `'A <b>title</b>'`, expires_at: `'2099-01-02 03:04:05'` });
+    for (const path of [`${code}+`, `${code}%2B`]) {
+      const answer = await visit(path);
+      expect([answer.status, await answer.json()]).toEqual([
+        200,
+        {
+          short_code: code,
+          short_url: `${server.url}/${code}`,
+          original_url: `https://example.com/${code}`,
+          title: 'A <b>title</b>',
+          created_at: expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d$/),
+          expires_at: '2099-01-02T03:04:05',
+        },
+      ]);
+    }
+    const page = await visit(`${code}+`, { headers: { accept: 'text/html' } });
+    expect(page.headers.get('content-type')).toBe('text/html; charset=utf-8');
+    const html = await page.text();
+    expect(html).toContain('<p class="host">example.com</p>');
+    expect(html).toContain('A &lt;b&gt;title&lt;/b&gt;');
+    expect(await clicksOf(code)).toBe(0);
+    const [row] = await database.query(
+      `SELECT count(*)::int AS n FROM events JOIN short_urls ON short_urls.id = url_id WHERE short_code = '${code}'`,
+    );
+    expect(row).toEqual({ n: 0 });
+  });
+
+  it.each([
+    ['inactive', { is_active: 'false' }],
+    ['expired', { expires_at: inPast }],
+    ['not yet valid', { valid_since: inFuture }],
+    ['used up', { max_clicks: '3', claimed_clicks: '3' }],
+  ])('is 404 where the link is %s', async (_, columns) => {
+    const code = await linkWith(columns as unknown as Record<string, string>);
+    const answer = await visit(`${code}+`);
+    expect([answer.status, await answer.json()]).toEqual([404, { error: 'Short URL not found' }]);
+  });
+
+  it('is 401 where there is a password, and 404 where there is no link', async () => {
+    const code = await linkWith({ password_hash: `'scrypt$x'` });
+    const answer = await visit(`${code}+`);
+    expect([answer.status, await answer.json()]).toEqual([401, { error: 'Password required' }]);
+    expect((await visit('nobody-has-it+')).status).toBe(404);
+  });
+
+  it('is part of a code that ends so', async () => {
+    const code = await linkWith();
+    await database.query(
+      `INSERT INTO short_urls (short_code, original_url) VALUES ('${code}+', 'https://example.com/plus')`,
+    );
+    await eventually(
+      async () => (await visit(`${code}+`)).headers.get('location') === 'https://example.com/plus',
+    );
+    await database.query(`UPDATE short_urls SET is_active = false WHERE short_code = '${code}+'`);
+    await eventually(async () => (await visit(`${code}+`)).status === 404);
   });
 });

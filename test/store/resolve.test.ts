@@ -47,6 +47,13 @@ describe('a code that is written otherwise', () => {
     // A code that exists with punctuation is that code.
     ['odd.', 'odd.'],
     ['odd,', 'odd'],
+    ['odd./', 'odd.'],
+    ['odd,/', 'odd'],
+    ['spring/', 'spring'],
+    ['SPRING!/', 'spring'],
+    ['paused/', undefined],
+    ['spring//', undefined],
+    ['/', undefined],
     ['spring-', undefined],
     ['', undefined],
     ['...', undefined],

@@ -174,9 +174,10 @@ export class Exchange {
     this.#end(204, [], undefined, undefined);
   }
 
-  /** A redirect with an empty body. */
-  redirect(status: 301 | 302 | 303 | 307 | 308, location: string, headers: Headers = []): void {
-    this.#end(status, [...headers, ['Location', location]], undefined, undefined);
+  /** A redirect with an empty body; without a location for who is not to be led there. */
+  redirect(status: 301 | 302 | 303 | 307 | 308, location: string | undefined, headers: Headers = []): void {
+    const where: Headers = location === undefined ? [] : [['Location', location]];
+    this.#end(status, [...headers, ...where], undefined, undefined);
   }
 
   fail(code: ErrorCode, detail?: string, headers: Headers = []): void {

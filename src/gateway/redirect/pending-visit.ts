@@ -1,5 +1,6 @@
 import type { HttpRequest } from 'uWebSockets.js';
 import type { Visit } from '../../journal/recorder.js';
+import type { Body } from '../http/bodies.js';
 import type { Exchange } from '../http/exchange.js';
 
 /** A request for a link that is not answered in its handler, with all that its answer may depend on. */
@@ -9,6 +10,14 @@ export interface PendingVisit {
   readonly noted: Visit | undefined;
   /** Fetched ahead by a browser, before anyone has followed the link: no click. */
   readonly isPrefetch: boolean;
+  /** A form's body, where one was sent and the link may have a password. */
+  readonly form: Promise<Body> | undefined;
+  /** The code that the visitor wants to see, and not to follow: there was a `+` behind it. */
+  readonly previewCode: string | undefined;
+  /** How it gave the link's password, once it has. */
+  readonly authorizedBy?: 'header' | 'form';
+  /** Whether the database has counted it under the link's limit. */
+  readonly isClaimed?: true;
 }
 
 /** Whether a browser says that nobody has followed the link yet; parameters of the token are allowed. */

@@ -1,8 +1,9 @@
 import type { HttpRequest, HttpResponse } from 'uWebSockets.js';
-import type { RouteOf } from '../../api/registry.js';
+import { isReserved, type RouteOf } from '../../api/registry.js';
 import { isWellFormed } from '../../api/values.js';
 import type { ClickJournal } from '../../journal/writer.js';
 import { Scalar } from '../../memory/counters.js';
+import type { Bodies } from '../http/bodies.js';
 import { BLANK, Exchange, type ExchangeHost, type ExchangeRoute, PROOF_BYTES } from '../http/exchange.js';
 import type { CodeResolver } from './code-resolver.js';
 import type { CachedLink, LinkCache } from './link-cache.js';
@@ -11,17 +12,40 @@ import type { Turn } from './turn.js';
 import type { Answers } from './visit-answers.js';
 import type { VisitReader } from './visit-reader.js';
 
-type VisitedPath = RouteOf<'redirect'>['path'];
+type VisitedRoute = RouteOf<'redirect'>['path'];
 
 const HITS = Scalar.redirectHits;
 
 /** No code is longer than 128 characters; what is longer than this is not looked up. */
 const CODE_MAX = 255;
 
-const exchangeRoutes = {
-  '/:short_code': { template: '/:short_code', headers: [], isQuiet: true },
-  '/urls/:short_code/redirect': { template: '/urls/:short_code/redirect', headers: [], isQuiet: true },
-} as const satisfies Record<VisitedPath, ExchangeRoute>;
+/** Paths that lead to a link: those of its routes, and one with a slash by mistake. */
+export const visitedPaths = [
+  '/:short_code',
+  '/:short_code/',
+  '/urls/:short_code/redirect',
+] as const satisfies (VisitedRoute | '/:short_code/')[];
+export type VisitedPath = (typeof visitedPaths)[number];
+
+/** What is read of a request, by what is known of its link. */
+interface ExchangeRoutes {
+  readonly plain: ExchangeRoute;
+  /** For a link that has a password, or may have one. */
+  readonly guarded: ExchangeRoute;
+  readonly preview: ExchangeRoute;
+}
+
+function exchangeRoutesOf(template: VisitedRoute): ExchangeRoutes {
+  const plain = { template, headers: [], isQuiet: true } as const;
+  const guarded = { ...plain, headers: ['accept', 'content-type', 'x-link-password'] } as const;
+  return { plain, guarded, preview: { ...guarded, usesOrigin: true } };
+}
+
+const exchangeRoutes: Readonly<Record<VisitedPath, ExchangeRoutes>> = {
+  '/:short_code': exchangeRoutesOf('/:short_code'),
+  '/:short_code/': exchangeRoutesOf('/:short_code'),
+  '/urls/:short_code/redirect': exchangeRoutesOf('/urls/:short_code/redirect'),
+};
 
 export interface RedirectOptions {
   readonly cache: LinkCache;
@@ -30,6 +54,9 @@ export interface RedirectOptions {
   readonly answers: Answers;
   readonly resolver: CodeResolver;
   readonly host: ExchangeHost;
+  readonly bodies: Bodies;
+  /** Of a form's body. */
+  readonly formBytes: number;
   /** Where a click is to say more than its link. */
   readonly visits: VisitReader | undefined;
 }
@@ -47,6 +74,8 @@ export class Redirect {
   readonly #answers: Answers;
   readonly #resolver: CodeResolver;
   readonly #host: ExchangeHost;
+  readonly #bodies: Bodies;
+  readonly #formBytes: number;
   readonly #cells: Float64Array;
   readonly #visits: VisitReader | undefined;
 
@@ -57,6 +86,8 @@ export class Redirect {
     this.#answers = options.answers;
     this.#resolver = options.resolver;
     this.#host = options.host;
+    this.#bodies = options.bodies;
+    this.#formBytes = options.formBytes;
     this.#cells = options.host.counters.cells;
     this.#visits = options.visits;
   }
@@ -105,23 +136,32 @@ export class Redirect {
     if (!isWritten) res.close();
   }
 
-  /** The same for any method and either path, for links of any kind, and where visits are noted. */
+  /** The same for any method and path, for links of any kind, and where visits are noted. */
   visit(res: HttpResponse, req: HttpRequest, path: VisitedPath): void {
-    const exchange = new Exchange(res, req, exchangeRoutes[path], this.#host);
+    const parameter = req.getParameter(0) ?? '';
+    const shortCode = decodeCode(path === '/:short_code/' ? `${parameter}/` : parameter);
+    const link = shortCode === undefined ? undefined : this.#cache.lookupAny(shortCode);
+    const previewCode = path === '/:short_code' ? previewCodeOf(shortCode) : undefined;
+    const routes = exchangeRoutes[path];
+    const isPlain = link !== undefined && !link.options.hasPassword && !link.options.isLimited;
+    const exchange = new Exchange(res, req, routeOf(routes, isPlain, previewCode), this.#host);
     if (exchange.isOver) return;
-    const noted = this.#visits?.read(res, req, exchange.method === 'HEAD');
-    const visit: PendingVisit = { exchange, noted, isPrefetch: isPrefetch(req) };
     if (exchange.method === 'OPTIONS') {
       exchange.fail('METHOD_NOT_ALLOWED', undefined, [['Allow', 'GET, HEAD']]);
       return;
     }
-    const shortCode = decodeCode(exchange.parameter);
-    if (shortCode === undefined) {
-      if (exchange.parameter === '') exchange.fail('NOT_FOUND');
+    const visit: PendingVisit = {
+      exchange,
+      noted: this.#visits?.read(res, req),
+      isPrefetch: isPrefetch(req),
+      form: isPlain || !hasForm(exchange) ? undefined : this.#bodies.read(exchange, this.#formBytes),
+      previewCode,
+    };
+    if (shortCode === undefined || isRouteWithSlash(shortCode)) {
+      if (shortCode !== undefined || parameter === '') exchange.fail('NOT_FOUND');
       else this.#answers.unknown(visit);
       return;
     }
-    const link = this.#cache.lookupAny(shortCode);
     if (link === undefined) {
       this.#resolver.resolve(shortCode, visit);
       exchange.hold();
@@ -129,7 +169,30 @@ export class Redirect {
     }
     this.#cells[HITS] = (this.#cells[HITS] as number) + 1;
     this.#answers.follow(visit, link);
+    exchange.hold();
   }
+}
+
+function routeOf(routes: ExchangeRoutes, isPlain: boolean, previewCode: string | undefined): ExchangeRoute {
+  if (isPlain) return routes.plain;
+  return previewCode === undefined ? routes.guarded : routes.preview;
+}
+
+function hasForm(exchange: Exchange): boolean {
+  return (
+    exchange.method === 'POST' &&
+    /^application\/x-www-form-urlencoded\s*(;|$)/i.test(exchange.header('content-type'))
+  );
+}
+
+/** The code before a `+`, which asks where a link leads; a code that ends so itself comes first. */
+function previewCodeOf(shortCode: string | undefined): string | undefined {
+  return shortCode?.endsWith('+') === true && shortCode !== '+' ? shortCode.slice(0, -1) : undefined;
+}
+
+/** `/users/` is no code with a slash too many. */
+function isRouteWithSlash(shortCode: string): boolean {
+  return shortCode.endsWith('/') && isReserved(shortCode.slice(0, -1));
 }
 
 /** A code may be written with percent signs: it is the same code. */

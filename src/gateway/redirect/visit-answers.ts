@@ -1,13 +1,29 @@
 import { locationOf } from '../../api/location.js';
 import type { ErrorCode } from '../../errors.js';
+import { VisitKind } from '../../journal/format.js';
+import type { Visit } from '../../journal/recorder.js';
 import type { ClickJournal } from '../../journal/writer.js';
 import type { ServerState } from '../../memory/server-state.js';
+import { withQuery } from './forward-query.js';
+import { GuardedVisits } from './guarded-visits.js';
 import type { CachedLink } from './link-cache.js';
-import { cacheControlOf } from './link-options.js';
+import { cacheControlOf, type LinkOptions } from './link-options.js';
 import type { PendingVisit } from './pending-visit.js';
+import type { Previews } from './previews.js';
 import type { Turn } from './turn.js';
 
 const NO_STORE = ['Cache-Control', 'no-store'] as const;
+
+/** What is noted of a visit that is no click, where nothing else is noted. */
+const bareVisit: Visit = { referrer: '', userAgent: '', country: '', address: '', kind: VisitKind.PREVIEW };
+
+export interface AnswersOptions {
+  readonly journal: ClickJournal;
+  readonly turn: Turn;
+  readonly state: ServerState;
+  readonly guarded: GuardedVisits;
+  readonly previews: Previews;
+}
 
 /**
  * Answers visits that take more than a look into the cache: those that had to be looked up, methods besides
@@ -17,11 +33,15 @@ export class Answers {
   readonly #journal: ClickJournal;
   readonly #turn: Turn;
   readonly #state: ServerState;
+  readonly #guarded: GuardedVisits;
+  readonly #previews: Previews;
 
-  constructor(journal: ClickJournal, turn: Turn, state: ServerState) {
+  constructor({ journal, turn, state, guarded, previews }: AnswersOptions) {
     this.#journal = journal;
     this.#turn = turn;
     this.#state = state;
+    this.#guarded = guarded;
+    this.#previews = previews;
   }
 
   /** Answers with what the link says at this moment. */
@@ -35,26 +55,43 @@ export class Answers {
       return;
     }
     if (options.expiresAtMs !== undefined && isPast(options.expiresAtMs, nowMs)) {
-      if (options.expiredUrl === undefined) exchange.fail('LINK_EXPIRED', undefined, [NO_STORE]);
-      else exchange.redirect(302, locationOf(options.expiredUrl), [NO_STORE]);
+      this.end(visit, 'LINK_EXPIRED', options.expiredUrl);
       return;
     }
-    const isRead = exchange.method === 'GET' || exchange.method === 'HEAD';
-    if (!isRead && (options.status === 301 || options.status === 302)) {
-      exchange.fail('METHOD_NOT_ALLOWED', undefined, [['Allow', 'GET, HEAD']]);
+    if (!isServed(visit, options)) {
+      const allow = options.hasPassword ? 'GET, HEAD, POST' : 'GET, HEAD';
+      exchange.fail('METHOD_NOT_ALLOWED', undefined, [['Allow', allow]]);
+      return;
+    }
+    if (GuardedVisits.concerns(visit, link)) {
+      this.#guarded.enter(visit, link, this);
       return;
     }
     this.#record(visit, link);
     const caching = cacheControlOf(options, nowMs);
     exchange.redirect(
-      options.status,
-      link.location,
+      visit.authorizedBy === 'form' ? 303 : options.status,
+      // The library gives the query as text in UTF-8; what goes into a Location is its bytes.
+      options.forwardsQuery
+        ? withQuery(link.location, Buffer.from(exchange.query).toString('latin1'))
+        : link.location,
       caching === undefined ? [] : [['Cache-Control', caching]],
     );
   }
 
-  unknown({ exchange }: PendingVisit): void {
-    exchange.fail('SHORT_URL_NOT_FOUND', undefined, [NO_STORE]);
+  /** A link that is over leads elsewhere, if anywhere: neither a click nor an event. */
+  end(
+    { exchange }: PendingVisit,
+    error: 'LINK_EXPIRED' | 'CLICK_LIMIT',
+    expiredUrl: string | undefined,
+  ): void {
+    if (expiredUrl === undefined) exchange.fail(error, undefined, [NO_STORE]);
+    else exchange.redirect(302, locationOf(expiredUrl), [NO_STORE]);
+  }
+
+  unknown({ exchange, previewCode }: PendingVisit): void {
+    if (previewCode === undefined) exchange.fail('SHORT_URL_NOT_FOUND', undefined, [NO_STORE]);
+    else this.#previews.answer(exchange, previewCode);
   }
 
   fail({ exchange }: PendingVisit, error: ErrorCode): void {
@@ -63,11 +100,18 @@ export class Answers {
 
   /** A HEAD makes no event; a prefetch is no click. */
   #record({ exchange, noted, isPrefetch }: PendingVisit, link: CachedLink): void {
-    if (exchange.method === 'HEAD' || isPrefetch) return;
+    if (exchange.method === 'HEAD') return;
     if (!this.#turn.isOpen) this.#turn.begin();
-    if (noted === undefined) this.#journal.record(link);
-    else this.#journal.recordVisit(link, noted);
+    const visit = isPrefetch ? { ...(noted ?? bareVisit), kind: VisitKind.PREVIEW } : noted;
+    if (visit === undefined) this.#journal.record(link);
+    else this.#journal.recordVisit(link, visit);
   }
+}
+
+/** Links that keep the method serve any; the others a form too, which may have the link's password. */
+function isServed({ exchange, form }: PendingVisit, { status, hasPassword }: LinkOptions): boolean {
+  if (exchange.method === 'GET' || exchange.method === 'HEAD') return true;
+  return status === 307 || status === 308 || (hasPassword && form !== undefined);
 }
 
 /** A link expires at its second: what is said in whole seconds is meant so. */

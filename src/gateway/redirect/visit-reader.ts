@@ -24,14 +24,14 @@ export class VisitReader {
     this.#options = options;
   }
 
-  read(res: HttpResponse, req: HttpRequest, isHead: boolean): Visit {
+  read(res: HttpResponse, req: HttpRequest): Visit | undefined {
     const { countryHeader, withAddress, addressHeader } = this.#options;
     return {
       referrer: hostOf(req.getHeader('referer')),
       userAgent: storable(req.getHeader('user-agent').slice(0, LONGEST_USER_AGENT)),
       country: countryHeader === undefined ? '' : countryOf(req.getHeader(countryHeader)),
       address: withAddress ? this.#address(res, req, addressHeader) : '',
-      kind: isHead ? VisitKind.HEAD : VisitKind.CLICK,
+      kind: VisitKind.CLICK,
     };
   }
 

@@ -1,4 +1,6 @@
 import type { InputFor, ListName, OperationName, RouteOf } from '../../api/registry.js';
+import type { VisitInputs, VisitOperation } from '../../api/visits.js';
+import { claimClick } from '../../store/claims.js';
 import { eventOperations } from '../../store/events.js';
 import { linkOperations } from '../../store/links.js';
 import type {
@@ -10,6 +12,7 @@ import type {
   WriteOperation,
 } from '../../store/operation.js';
 import { userOperations } from '../../store/users.js';
+import { checkPassword, previewLink } from '../../store/visits.js';
 
 /** What an operation must be for the routes that perform it: its input, and its kind. */
 type OperationOf<Name extends OperationName> =
@@ -28,11 +31,22 @@ const operations: { readonly [Name in OperationName]: OperationOf<Name> } = {
   ...eventOperations,
 };
 
-export const operationNames = Object.keys(operations) as OperationName[];
+const visitOperations: { readonly [Name in VisitOperation]: Operation<VisitInputs[Name]> } = {
+  claimClick,
+  checkPassword,
+  previewLink,
+};
+
+const allOperations: Readonly<Record<OperationName | VisitOperation, Operation<unknown>>> = {
+  ...operations,
+  ...visitOperations,
+};
+
+export const operationNames = Object.keys(allOperations) as (OperationName | VisitOperation)[];
 
 /** An operation for an input that was checked for it. */
-export function operationOf(name: OperationName): Operation<unknown> {
-  return operations[name];
+export function operationOf(name: OperationName | VisitOperation): Operation<unknown> {
+  return allOperations[name];
 }
 
 export function listOf(name: ListName): ListOperation<unknown> {

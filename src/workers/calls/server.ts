@@ -1,7 +1,7 @@
 import type { MessagePort } from 'node:worker_threads';
 import { linksOf } from '../../api/redirect-link.js';
-import type { OperationName } from '../../api/registry.js';
-import type { Call, CallBatch } from '../../messages/calls.js';
+import type { OperationResult } from '../../api/results.js';
+import type { Call, CallBatch, CallRequest } from '../../messages/calls.js';
 import { errorCodeOf, retryDecisionOf } from '../../postgres/failures.js';
 import type { Connection } from '../../postgres/pool.js';
 import { describeError } from '../../runtime/describe-error.js';
@@ -55,7 +55,7 @@ export class CallServer {
   readonly #thread: WorkerThread;
   readonly #resolves: QueuedResolve[] = [];
   readonly #resolving = new Batcher(() => this.#dispatch());
-  readonly #batches = new Map<OperationName, BatchQueue>();
+  readonly #batches = new Map<CallRequest['operation'], BatchQueue>();
   readonly #singles: QueuedSingle[] = [];
   readonly #long: QueuedSingle[] = [];
   /** Where work comes from, in turns, so that no kind starves another. */
@@ -219,8 +219,10 @@ export class CallServer {
     const items = batch.map(({ call }) => ({ input: call.request.input, context: this.#contextOf(call) }));
     try {
       const results = await pool.run(deadlineMs, (connection) => operation.runAll(connection, items));
-      counters.add('createBatches');
-      counters.add('createdLinks', batch.length);
+      if (batch[0]?.call.request.operation === 'createLink') {
+        counters.add('createBatches');
+        counters.add('createdLinks', batch.length);
+      }
       for (const [index, { call, replies }] of batch.entries()) {
         replies.addAnswer(call.id, results[index] ?? { ok: false, error: 'INTERNAL' });
       }
@@ -244,7 +246,18 @@ export class CallServer {
       const answer = isRepeatable
         ? await pool.runReadOnly(context.deadlineMs, work)
         : await pool.run(context.deadlineMs, work);
-      replies.addAnswer(call.id, answer);
+      // Not awaited: the connection is free for others.
+      if (operation.kind === 'read' && operation.finish !== undefined && answer.ok)
+        void this.#finish(queued, operation.finish(answer, call.request.input));
+      else replies.addAnswer(call.id, answer);
+    } catch (error) {
+      this.#fail([queued], error);
+    }
+  }
+
+  async #finish(queued: QueuedSingle, finished: Promise<OperationResult>): Promise<void> {
+    try {
+      queued.replies.addAnswer(queued.call.id, await finished);
     } catch (error) {
       this.#fail([queued], error);
     }

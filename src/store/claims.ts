@@ -1,0 +1,114 @@
+import type { ClaimAnswer, VisitInputs } from '../api/visits.js';
+import { type Connection, rowsOf, type Statement } from '../postgres/pool.js';
+import type { BatchOperation } from './operation.js';
+import { REDIRECT_COLUMNS, type RedirectRow, redirectColumns, redirectLinkOf } from './resolve.js';
+
+type ClaimInput = VisitInputs['claimClick'];
+
+interface Facts {
+  readonly isEarly: boolean;
+  readonly isExpired: boolean;
+  readonly hasPassword: boolean;
+  readonly hasLeft: boolean;
+}
+
+/** A link, and how many claims of this batch are still to be handed out. */
+interface Claimed extends Facts {
+  readonly row: RedirectRow;
+  granted: number;
+}
+
+/** Links hold from and to their second, by the database's clock. */
+export const clock = `now() AT TIME ZONE 'utc'`;
+export const isEarly = `coalesce(valid_since > ${clock}, false)`;
+export const isExpired = `coalesce(expires_at <= ${clock}, false)`;
+
+/**
+ * Claims redirects of many links: of each as many as are left, at most as many as are wanted. Links are locked
+ * in the order of their ids, as all of the store does; what is read of a link is as it is once it is locked.
+ */
+const claimStatement: Statement = {
+  name: 'links_claim',
+  text: `
+    WITH wanted AS (
+      SELECT * FROM unnest($1::text[], $2::bigint[], $3::bigint[]) AS wanted (code, claims, authorized_claims)
+    ), locked AS (
+      SELECT wanted.code, ${redirectColumns}, ${isEarly} AS is_early, ${isExpired} AS is_expired,
+        password_hash IS NOT NULL AS has_password, greatest(0, max_clicks - claimed_clicks) AS left_clicks,
+        CASE WHEN is_active AND NOT ${isEarly} AND NOT ${isExpired}
+          THEN least(greatest(0, max_clicks - claimed_clicks),
+                     CASE WHEN password_hash IS NULL THEN claims ELSE authorized_claims END)
+          ELSE 0 END AS granted
+      FROM wanted JOIN short_urls ON short_code = wanted.code
+      ORDER BY id
+      FOR NO KEY UPDATE OF short_urls
+    ), claimed AS (
+      UPDATE short_urls SET claimed_clicks = claimed_clicks + granted
+      FROM locked WHERE short_urls.id = locked.id AND max_clicks IS NOT NULL AND granted > 0
+    )
+    SELECT * FROM locked`,
+};
+
+/** Several visits of one link in a batch get claims of their own, up to its limit. */
+export const claimClick: BatchOperation<ClaimInput> = {
+  kind: 'batch',
+  maxSize: 512,
+  sizeForAnother: 24,
+  async runAll(connection, items) {
+    const links = await claimAll(
+      connection,
+      items.map(({ input }) => input),
+    );
+    return items.map(({ input }) => {
+      const link = links.get(input.shortCode);
+      const answer: ClaimAnswer =
+        link === undefined ? { state: 'unknown', link: null } : answerOf(link, input);
+      return { ok: true, body: JSON.stringify(answer) };
+    });
+  },
+};
+
+async function claimAll(
+  connection: Connection,
+  inputs: readonly ClaimInput[],
+): Promise<Map<string, Claimed>> {
+  const wanted = new Map<string, { claims: number; authorized: number }>();
+  for (const { shortCode, isAuthorized, isDry } of inputs) {
+    const counts = wanted.get(shortCode) ?? { claims: 0, authorized: 0 };
+    if (!isDry) counts.claims += 1;
+    if (!isDry && isAuthorized) counts.authorized += 1;
+    wanted.set(shortCode, counts);
+  }
+  const counts = [...wanted.values()];
+  const rows = await rowsOf<readonly (string | null)[]>(connection, claimStatement, [
+    [...wanted.keys()],
+    counts.map(({ claims }) => claims),
+    counts.map(({ authorized }) => authorized),
+  ]);
+  return new Map(rows.map((row) => [row[0] as string, claimedOf(row)]));
+}
+
+function claimedOf(columns: readonly (string | null)[]): Claimed {
+  const facts = columns.slice(REDIRECT_COLUMNS);
+  const [early, expired, password, left, granted] = facts;
+  return {
+    row: columns as unknown as RedirectRow,
+    isEarly: early === 't',
+    isExpired: expired === 't',
+    hasPassword: password === 't',
+    hasLeft: left !== '0',
+    granted: left === null ? Number.POSITIVE_INFINITY : Number(granted),
+  };
+}
+
+function answerOf(claimed: Claimed, { isAuthorized, isDry }: ClaimInput): ClaimAnswer {
+  const link = redirectLinkOf(claimed.row);
+  const [, , , , , isActive] = claimed.row;
+  if (isActive !== 't' || claimed.isEarly) return { state: 'unknown', link: null };
+  if (claimed.isExpired) return { state: 'expired', link };
+  if (claimed.hasPassword && !isAuthorized) return { state: 'protected', link };
+  if (isDry) return { state: claimed.hasLeft ? 'claimed' : 'used_up', link };
+  if (claimed.granted <= 0) return { state: 'used_up', link };
+  claimed.granted -= 1;
+  return { state: 'claimed', link };
+}
