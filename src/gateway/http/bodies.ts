@@ -20,7 +20,7 @@ export type Body =
 const SWEEP_MS = 100;
 /** The library gives up slow bodies; so often it is shown that we have not. */
 const NUDGE_MS = 4000;
-/** What a body costs besides its bytes. */
+/** What a body costs at least, however little of it has come. */
 const BODY_FLOOR_BYTES = 512;
 
 const unpackers: Readonly<
@@ -96,8 +96,9 @@ export class Bodies {
       exchange.onAborted(() => end({ ok: false, error: undefined }));
       exchange.res.onData((chunk, isLast) => {
         if (!this.#reading.has(reading)) return;
-        held += chunk.byteLength;
-        this.#hold(chunk.byteLength);
+        const nowHeld = Math.max(BODY_FLOOR_BYTES, buffer.length + chunk.byteLength);
+        this.#hold(nowHeld - held);
+        held = nowHeld;
         if (buffer.length + chunk.byteLength > maxBytes) {
           end({ ok: false, error: 'BODY_TOO_LARGE' });
         } else if (this.#heldBytes > this.#options.totalBytes) {
