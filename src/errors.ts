@@ -63,6 +63,22 @@ export const errorRegistry = {
   JSON_TOO_MANY_VALUES: { status: 400, text: 'JSON has too many values' },
   UNKNOWN_PARAMETER: { status: 400, text: 'Unknown parameter' },
   INVALID_PAGE: { status: 400, text: "'page' and 'per_page' must be integers, not negative" },
+  INVALID_LIMIT: { status: 400, text: "'limit' must be an integer from 1 to 1000" },
+  INVALID_CURSOR: { status: 400, text: "'after' is not a cursor of this list" },
+  CURSOR_OF_ANOTHER_LIST: { status: 400, text: "'after' is a cursor of another filter or sort" },
+  TWO_KINDS_OF_PAGES: {
+    status: 400,
+    text: "'limit' and 'after' can't be used together with 'page' and 'per_page'",
+  },
+  INVALID_SORT: {
+    status: 400,
+    text: "'sort' must be created_at, updated_at or title, with '-' in front for descending",
+  },
+  INVALID_TAG_FILTER: {
+    status: 400,
+    text: "'tag' must be 1 to 50 characters without a comma, and given at most 20 times",
+  },
+  INVALID_TAG_MODE: { status: 400, text: "'tags' must be 'all' or 'any'" },
   NO_FILE: { status: 400, text: 'No file provided' },
   INVALID_MULTIPART: { status: 400, text: 'Invalid multipart body' },
   INVALID_CSV: { status: 400, text: 'Invalid CSV' },
@@ -95,6 +111,7 @@ export const errorRegistry = {
   BODY_TOO_LARGE: { status: 413, text: 'Request body too large', global: true },
   NOT_DONE: { status: 424, text: 'Not done: another one failed' },
   INTERNAL: { status: 500, text: 'Internal server error', global: true },
+  ORDER_UNDER_WAY: { status: 503, text: 'The index of this order is still being built' },
   UNAVAILABLE: { status: 503, text: 'Service unavailable', global: true },
 } as const satisfies Record<string, { status: number; text: string; global?: true }>;
 

@@ -1,7 +1,8 @@
 import type { ErrorCode } from '../errors.js';
 import { bodyless } from './defaults.js';
-import { bodyId, filterId, NO_NUL, NOT_BLANK, paging, pathId } from './fields.js';
+import { bodyId, filterId, NO_NUL, NOT_BLANK, pathId } from './fields.js';
 import { jsonFault } from './json.js';
+import { cursorFits, pageErrors, pages } from './list-fields.js';
 import { formatErrors, listFormat } from './list-format.js';
 import { route, type Z } from './route.js';
 import { isStorable, isWellFormed, Longest } from './values.js';
@@ -37,38 +38,33 @@ export const eventRoutes = [
   route({
     method: 'GET',
     path: '/events',
-    summary: 'events, newest first; filters `url_id`, `user_id`, `event_type`',
+    summary: 'events, newest first; filters `url_id`, `user_id`, `event_type`; pages by `limit` and `after`',
     scope: 'events',
     performs: 'list',
     operation: 'listEvents',
     kind: 'read',
     query: (z) =>
-      z.object({
-        ...paging(z),
-        ...listFormat(z),
-        user_id: filterId(z, 'INVALID_USER_ID'),
-        url_id: filterId(z, 'INVALID_URL_ID'),
-        event_type: z
-          .string()
-          .optional()
-          .transform((value) => value || undefined)
-          .refine((value) => value === undefined || isWellFormed(value), {
-            error: 'INVALID_EVENT_TYPE' satisfies ErrorCode,
-          })
-          .meta({ pattern: NO_NUL }),
-      }),
+      z
+        .object({
+          ...pages(z),
+          ...listFormat(z),
+          user_id: filterId(z, 'INVALID_USER_ID'),
+          url_id: filterId(z, 'INVALID_URL_ID'),
+          event_type: z
+            .string()
+            .optional()
+            .transform((value) => value || undefined)
+            .refine((value) => value === undefined || isWellFormed(value), {
+              error: 'INVALID_EVENT_TYPE' satisfies ErrorCode,
+            })
+            .meta({ pattern: NO_NUL }),
+        })
+        .superRefine(cursorFits('listEvents')),
     bodyLimit: 'none',
     headers: ['accept'],
     barrier: 'clicks',
     status: 200,
-    errors: [
-      'INVALID_PAGE',
-      'INVALID_USER_ID',
-      'INVALID_URL_ID',
-      'INVALID_EVENT_TYPE',
-      ...formatErrors,
-      'UNKNOWN_PARAMETER',
-    ],
+    errors: [...pageErrors, 'INVALID_USER_ID', 'INVALID_URL_ID', 'INVALID_EVENT_TYPE', ...formatErrors],
   }),
   route({
     method: 'POST',

@@ -16,7 +16,6 @@ export const CODE_LENGTH_MAX = 32;
 const CACHE_SECONDS_MAX = 31_536_000;
 const PASSWORD_MAX = 128;
 const TAGS_MAX = 20;
-const TAG_MAX = 50;
 /** For the document: how a target begins. */
 const HTTP_URL = String.raw`^[hH][tT][tT][pP][sS]?://[^/\\?#]`;
 export const codePattern = /^[A-Za-z0-9_-]{1,128}$/;
@@ -84,8 +83,8 @@ function tags(z: Z) {
       z
         .string(code(error))
         .transform((tag) => tag.trim().toLowerCase())
-        .refine((tag) => tag !== '' && !tag.includes(',') && isStorable(tag, TAG_MAX), code(error))
-        .meta({ maxLength: TAG_MAX, pattern: A_TAG }),
+        .refine((tag) => tag !== '' && !tag.includes(',') && isStorable(tag, Longest.tag), code(error))
+        .meta({ maxLength: Longest.tag, pattern: A_TAG }),
       code(error),
     )
     .max(TAGS_MAX, code(error))

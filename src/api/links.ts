@@ -1,6 +1,7 @@
 import { bodyless } from './defaults.js';
-import { filterId, flagParameter, paging, pathId } from './fields.js';
+import { filterId, flagParameter, pathId } from './fields.js';
 import { changedLink, endsAfterItBegins, newLink, newLinkBody, shortenUrl } from './link-fields.js';
+import { codeFilter, cursorFits, pageErrors, pages, sort, tagFilter, tagMode } from './list-fields.js';
 import { formatErrors, listFormat } from './list-format.js';
 import { route, type Z } from './route.js';
 
@@ -95,24 +96,42 @@ export const linkRoutes = [
   route({
     method: 'GET',
     path: '/urls',
-    summary: 'links, newest first; filters `user_id`, `is_active`',
+    summary:
+      'links, newest first or by `sort`; filters `user_id`, `is_active`, `short_code`, `tag`; pages by `limit` and `after`',
     scope: 'links:read',
     performs: 'list',
     operation: 'listLinks',
     kind: 'read',
     query: (z) =>
-      z.object({
-        ...paging(z),
-        ...listFormat(z),
-        user_id: filterId(z, 'INVALID_USER_ID'),
-        is_active: flagParameter(z, 'INVALID_IS_ACTIVE'),
-      }),
+      z
+        .object({
+          ...pages(z),
+          ...listFormat(z),
+          user_id: filterId(z, 'INVALID_USER_ID'),
+          is_active: flagParameter(z, 'INVALID_IS_ACTIVE'),
+          short_code: codeFilter(z),
+          tag: tagFilter(z),
+          tags: tagMode(z),
+          sort: sort(z),
+        })
+        .superRefine(cursorFits('listLinks')),
+    repeatable: ['tag'],
     bodyLimit: 'none',
     headers: ['accept'],
     barrier: 'counters',
     usesOrigin: true,
     status: 200,
-    errors: ['INVALID_PAGE', 'INVALID_USER_ID', 'INVALID_IS_ACTIVE', ...formatErrors, 'UNKNOWN_PARAMETER'],
+    errors: [
+      ...pageErrors,
+      'INVALID_USER_ID',
+      'INVALID_IS_ACTIVE',
+      'INVALID_SHORT_CODE',
+      'INVALID_TAG_FILTER',
+      'INVALID_TAG_MODE',
+      'INVALID_SORT',
+      'ORDER_UNDER_WAY',
+      ...formatErrors,
+    ],
   }),
   route({
     method: 'POST',

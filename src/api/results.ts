@@ -14,6 +14,8 @@ export type OperationResult =
       readonly isExisting?: true;
       /** Nothing was done, and the body says why of each part: the status to say so with. */
       readonly refusal?: 400 | 409;
+      /** Of a page of a list: the cursor of the page after it. */
+      readonly next?: string;
     }
   | { readonly ok: false; readonly error: ErrorCode; readonly detail?: string };
 

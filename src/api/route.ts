@@ -62,6 +62,8 @@ interface RouteBase {
   /** Known names and their values. With `isTolerant`, names that resemble known ones are ignored too. */
   readonly query?: Schema<zod.ZodObject>;
   readonly isTolerant?: true;
+  /** Parameters that may come more than once: an array of all their values. Of others the first counts. */
+  readonly repeatable?: readonly string[];
   readonly body?: Schema;
   readonly bodyLimit: BodyLimit;
   /** The answer to a body that is no JSON object with at least one member; INVALID_JSON by default. */

@@ -1,5 +1,6 @@
 import { bodyless } from './defaults.js';
-import { ONE_ADDRESS, ONE_LINE, paging, pathId } from './fields.js';
+import { ONE_ADDRESS, ONE_LINE, pathId } from './fields.js';
+import { cursorFits, pageErrors, pages } from './list-fields.js';
 import { formatErrors, listFormat } from './list-format.js';
 import { route, type Z } from './route.js';
 import { Longest, usableEmail, usableName } from './values.js';
@@ -28,14 +29,14 @@ export const userRoutes = [
   route({
     method: 'GET',
     path: '/users',
-    summary: 'users, by ascending id',
+    summary: 'users, by ascending id; pages by `limit` and `after`',
     scope: 'users',
     performs: 'list',
     operation: 'listUsers',
     kind: 'read',
-    query: (z) => z.object({ ...paging(z), ...listFormat(z) }),
+    query: (z) => z.object({ ...pages(z), ...listFormat(z) }).superRefine(cursorFits('listUsers')),
     status: 200,
-    errors: ['INVALID_PAGE', ...formatErrors, 'UNKNOWN_PARAMETER'],
+    errors: [...pageErrors, ...formatErrors],
     ...bodyless,
     headers: ['accept'],
   }),

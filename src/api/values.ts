@@ -5,6 +5,7 @@ export const Longest = {
   title: 255,
   eventType: 50,
   originalUrl: 8192,
+  tag: 50,
 } as const;
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it looks for

@@ -153,8 +153,10 @@ export class Api {
   ): void {
     const form = listHeaders(request.input.format ?? 'json', route.path.slice(1));
     const all = [...form.headers, ...headers];
-    if (answer.ok) exchange.text(route.status, form.contentType, answer.body, all);
-    else if (answer.error !== 'LIST_TOO_LONG') exchange.fail(answer.error, answer.detail);
+    if (answer.ok) {
+      const next: Headers = answer.next === undefined ? [] : [['Link', linkToNext(exchange, answer.next)]];
+      exchange.text(route.status, form.contentType, answer.body, [...next, ...all]);
+    } else if (answer.error !== 'LIST_TOO_LONG') exchange.fail(answer.error, answer.detail);
     else if (!exchange.isOver) this.#options.transfers.list(exchange, request, all, form.contentType);
   }
 
@@ -191,4 +193,11 @@ function succeed(
     isNew && result.id !== undefined ? [['Location', route.resource.replace(':id', result.id)]] : [];
   const status = result.refusal ?? (result.isExisting === true ? 200 : route.status);
   exchange.json(status, result.body, [...location, ...headers]);
+}
+
+/** RFC 8288, relative to where the client found this page: a proxy's host and scheme are its own affair. */
+function linkToNext({ path, query }: Exchange, cursor: string): string {
+  const parameters = new URLSearchParams(query);
+  parameters.set('after', cursor);
+  return `<${path}?${parameters}>; rel="next"`;
 }

@@ -24,8 +24,9 @@ export function nearestKnown(
 const MAX_LENGTH = 40;
 const MAX_DISTANCE = 2;
 
-/** In a short name two wrong letters make another word. */
+/** In a short name two wrong letters make another word, and of one or two letters any does. */
 function allowedDistance(known: string): number {
+  if (known.length <= 2) return 0;
   return known.length <= 4 ? 1 : MAX_DISTANCE;
 }
 

@@ -59,8 +59,9 @@ export class Schemas {
       const mistake = nearestKnown(given.keys(), Object.keys(query.shape), this.#words);
       if (mistake !== undefined) return { ok: false, error: 'UNKNOWN_PARAMETER', detail: mistake };
     }
-    // Of a name that comes twice, the first counts.
-    const values = Object.fromEntries([...given].reverse());
+    // Of a name that comes twice, the first counts, unless all of them do.
+    const values: Record<string, string | string[]> = Object.fromEntries([...given].reverse());
+    for (const name of route.repeatable ?? []) if (given.has(name)) values[name] = given.getAll(name);
     return checkAgainst(query, values);
   }
 

@@ -22,6 +22,9 @@ export const backgroundIndexes: readonly BackgroundIndex[] = [
     table: 'short_urls',
     definition: '(lower(short_code)) WHERE is_chosen',
   },
+  { name: 'short_urls_by_update', table: 'short_urls', definition: '(updated_at DESC, id DESC)' },
+  // In the order of the bytes, which is the same on every machine and in every version of its libraries.
+  { name: 'short_urls_by_title', table: 'short_urls', definition: '(title COLLATE "C", id)' },
   { name: 'short_urls_by_tag', table: 'short_urls', definition: 'USING gin (tags)' },
 ];
 
@@ -40,13 +43,27 @@ export interface IndexProgress {
 
 /** Which background indexes are missing or were left half built, in order. */
 export async function missingIndexes(connection: Connection): Promise<BackgroundIndex[]> {
+  const valid = await validIndexes(
+    connection,
+    backgroundIndexes.map(({ name }) => name),
+  );
+  return backgroundIndexes.filter(({ name }) => !valid.has(name));
+}
+
+/** Which of the named indexes can't be used yet. */
+export async function missingOf(connection: Connection, names: readonly string[]): Promise<string[]> {
+  if (names.length === 0) return [];
+  const valid = await validIndexes(connection, names);
+  return names.filter((name) => !valid.has(name));
+}
+
+async function validIndexes(connection: Connection, names: readonly string[]): Promise<Set<string>> {
   const { rows } = await connection.query<{ name: string }>(
     `SELECT relname AS name FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid
      WHERE indisvalid AND relname = ANY ($1)`,
-    [backgroundIndexes.map(({ name }) => name)],
+    [names],
   );
-  const valid = new Set(rows.map(({ name }) => name));
-  return backgroundIndexes.filter(({ name }) => !valid.has(name));
+  return new Set(rows.map(({ name }) => name));
 }
 
 /** Builds what is missing at once where the tables are small. Call it within the schema's transaction. */

@@ -2,7 +2,8 @@ import type { InputFor } from '../api/registry.js';
 import type { OperationResult } from '../api/results.js';
 import { formatTimestamp } from '../api/values.js';
 import { type Connection, inTransaction, rowsOf, type Statement } from '../postgres/pool.js';
-import { selectList } from './lists.js';
+import { pageQuery } from './list-pages.js';
+import { type Condition, equals, selectList } from './lists.js';
 import { failed, type ListOperation, nothingToShow } from './operation.js';
 import { csvOf, Table } from './table.js';
 
@@ -89,16 +90,26 @@ async function deleteEvent(
   return row?.[0] === '1' ? nothingToShow : failed('EVENT_NOT_FOUND');
 }
 
+function eventFilters({ url_id, user_id, event_type }: InputFor<'listEvents'>): Condition[] {
+  return [...equals('url_id', url_id), ...equals('user_id', user_id), ...equals('event_type', event_type)];
+}
+
 const listEvents: ListOperation<InputFor<'listEvents'>> = {
   kind: 'list',
   json: (row) => events.json(row),
   csv: csvOf(events),
   select: (input, limit) =>
-    selectList(events.columns, events.name, '"timestamp" DESC, id DESC', input, limit, {
-      url_id: input.url_id,
-      user_id: input.user_id,
-      event_type: input.event_type,
-    }),
+    selectList(events.columns, events.name, '"timestamp" DESC, id DESC', input, limit, eventFilters(input)),
+  page: (input) => {
+    // Each filter has an index in this order; of several the narrowest leads.
+    const [leading, ...rest] = eventFilters(input);
+    return pageQuery('listEvents', input, {
+      columns: events.columns,
+      source: events.name,
+      order: { key: '"timestamp"', type: 'timestamp', direction: 'DESC', isPartitioned: true },
+      ...(leading === undefined ? {} : { leading, rest }),
+    });
+  },
 };
 
 export const eventOperations = {

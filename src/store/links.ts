@@ -4,10 +4,10 @@ import { type Connection, inTransaction, type Statement } from '../postgres/pool
 import { deleteLinks, updateLinks } from './bulk-change.js';
 import { createLinks } from './bulk-create.js';
 import { createLink } from './link-create.js';
-import { type LinkRow, linkCsv, linkJson, links } from './link-table.js';
+import { listLinks } from './link-lists.js';
+import { linkJson, links } from './link-table.js';
 import { updateLink } from './link-update.js';
-import { selectList } from './lists.js';
-import { failed, type ListOperation, nothingToShow, type OperationContext } from './operation.js';
+import { failed, nothingToShow, type OperationContext } from './operation.js';
 
 const getStatement: Statement = {
   name: 'link_get',
@@ -46,17 +46,6 @@ async function deleteLink(
   invalidate(code);
   return nothingToShow;
 }
-
-const listLinks: ListOperation<InputFor<'listLinks'>> = {
-  kind: 'list',
-  json: (row, { origin }) => linkJson(row as LinkRow, origin),
-  csv: linkCsv,
-  select: (input, limit) =>
-    selectList(links.columns, links.name, 'created_at DESC, id DESC', input, limit, {
-      user_id: input.user_id,
-      is_active: input.is_active === undefined ? undefined : String(input.is_active),
-    }),
-};
 
 export const linkOperations = {
   createLink,

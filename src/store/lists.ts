@@ -1,8 +1,41 @@
-import type { ListSelect } from './operation.js';
+export interface ListSelect {
+  readonly text: string;
+  readonly values: readonly unknown[];
+  /** Rows that it can have, where that is known beforehand. */
+  readonly maxRows: number | undefined;
+  /** Rows before its first, which PostgreSQL reads all the same. */
+  readonly skippedRows: number;
+}
 
 export interface Paging {
   readonly page?: number | undefined;
   readonly per_page?: number | undefined;
+}
+
+/** A condition of a list's rows, with one value; composed by AND. */
+export interface Condition {
+  readonly value: unknown;
+  readonly sql: (placeholder: string) => string;
+}
+
+/** That a column has a value; nothing where there is none. */
+export function equals(column: string, value: string | undefined): Condition[] {
+  return value === undefined ? [] : [{ value, sql: (placeholder) => `${column} = ${placeholder}` }];
+}
+
+/** The values of a statement, numbered as they come. */
+export class Parameters {
+  readonly values: unknown[] = [];
+
+  add(value: unknown): string {
+    this.values.push(value);
+    return `$${this.values.length}`;
+  }
+
+  /** SQL that is true where all conditions are. */
+  all(conditions: readonly Condition[]): string {
+    return conditions.map(({ value, sql }) => sql(this.add(value))).join(' AND ');
+  }
 }
 
 /** The largest offset that PostgreSQL takes, and far past any list's end. */
@@ -12,7 +45,7 @@ const MAX_LIMIT = 1_000_000_000;
 /**
  * The SQL of a list, without a name: a page's size belongs to its plan (a small one is read off an
  * index, whatever a plan made for any size would do).
- * @param conditions Each column with the value that it must have; `undefined` for any.
+ * @param conditions All of which every row fulfils.
  */
 export function selectList(
   columns: string,
@@ -20,16 +53,16 @@ export function selectList(
   order: string,
   paging: Paging,
   limit: number | undefined,
-  conditions: Readonly<Record<string, string | undefined>> = {},
+  conditions: readonly Condition[] = [],
 ): ListSelect {
-  const given = Object.entries(conditions).filter(([, value]) => value !== undefined);
-  const filter = given.map(([column], index) => `${column} = $${index + 1}`).join(' AND ');
+  const parameters = new Parameters();
+  const where = conditions.length === 0 ? '' : ` WHERE ${parameters.all(conditions)}`;
   const window = windowOf(paging, limit);
   return {
     text:
-      `SELECT ${columns} FROM ${source}${filter === '' ? '' : ` WHERE ${filter}`} ORDER BY ${order}` +
+      `SELECT ${columns} FROM ${source}${where} ORDER BY ${order}` +
       (window === undefined ? '' : ` LIMIT ${window.limit} OFFSET ${window.offset}`),
-    values: given.map(([, value]) => value),
+    values: parameters.values,
     maxRows: isPaged(paging) ? window?.limit : undefined,
     skippedRows: window?.offset ?? 0,
   };

@@ -1,6 +1,8 @@
 import type { OperationResult } from '../api/results.js';
 import type { ErrorCode } from '../errors.js';
 import type { Connection } from '../postgres/pool.js';
+import type { PageQuery } from './list-pages.js';
+import type { ListSelect } from './lists.js';
 
 /** What an operation is told besides its input. */
 export interface OperationContext {
@@ -82,15 +84,10 @@ export interface ListOperation<Input> {
   readonly csv: CsvForm;
   /** The whole, or the window that was asked for; `limit` of those rows at most. */
   select(input: Input, limit?: number): ListSelect;
-}
-
-export interface ListSelect {
-  readonly text: string;
-  readonly values: readonly unknown[];
-  /** Rows that it can have, where that is known beforehand. */
-  readonly maxRows: number | undefined;
-  /** Rows before its first, which PostgreSQL reads all the same. */
-  readonly skippedRows: number;
+  /** What a page by cursor is read by; `undefined` where none was asked for. */
+  page(input: Input): PageQuery | undefined;
+  /** Indexes without which the whole table would be read; they may still be being built. */
+  indexes?(input: Input): readonly string[];
 }
 
 export type Operation<Input> =

@@ -3,6 +3,7 @@ import type { OperationResult } from '../api/results.js';
 import { formatTimestamp } from '../api/values.js';
 import { sqlStateOf } from '../postgres/failures.js';
 import { type Connection, inTransaction, type Statement } from '../postgres/pool.js';
+import { pageQuery } from './list-pages.js';
 import { selectList } from './lists.js';
 import { failed, type ListOperation, nothingToShow, type OperationContext } from './operation.js';
 import { csvOf, Table } from './table.js';
@@ -114,6 +115,12 @@ const listUsers: ListOperation<InputFor<'listUsers'>> = {
   json: (row) => users.json(row),
   csv: csvOf(users),
   select: (input, limit) => selectList(users.columns, users.name, 'id', input, limit),
+  page: (input) =>
+    pageQuery('listUsers', input, {
+      columns: users.columns,
+      source: users.name,
+      order: { direction: 'ASC' },
+    }),
 };
 
 export const userOperations = {

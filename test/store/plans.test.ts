@@ -1,17 +1,31 @@
+import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Position } from '../../src/api/cursors.js';
 import type { InputFor } from '../../src/api/registry.js';
+import { clientOptions } from '../../src/postgres/pool.js';
 import { eventOperations } from '../../src/store/events.js';
 import { linkOperations } from '../../src/store/links.js';
-import type { ListSelect } from '../../src/store/operation.js';
+import {
+  gatherStatement,
+  orderedStatement,
+  type PageQuery,
+  readPage,
+  walkStatement,
+} from '../../src/store/list-pages.js';
+import type { ListSelect } from '../../src/store/lists.js';
 import { userOperations } from '../../src/store/users.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
 
 const ROWS = 100_000;
 let database: TestDatabase;
+/** A connection as the server has them. */
+let reader: pg.Client;
 
 interface Plan {
   readonly 'Node Type': string;
   readonly 'Relation Name'?: string;
+  readonly 'Index Name'?: string;
+  readonly 'Total Cost': number;
   readonly Plans?: Plan[];
 }
 
@@ -21,8 +35,10 @@ beforeAll(async () => {
     `INSERT INTO users (username, email) SELECT 'u' || n, 'u' || n || '@example.com' FROM generate_series(1, ${ROWS}) AS n`,
   );
   await database.query(
-    `INSERT INTO short_urls (user_id, original_url, short_code, is_active, created_at)
-     SELECT 1 + n % 5000, 'https://example.com/' || n, 'c' || n, n % 50 > 0, now() - n * interval '1 minute'
+    `INSERT INTO short_urls (user_id, original_url, short_code, title, is_active, created_at, updated_at, tags)
+     SELECT 1 + n % 5000, 'https://example.com/' || n, 'c' || n, 'Title ' || n * 7919 % 100003, n % 50 > 0,
+            now() - n * interval '1 minute', now() - (n * 7919 % 100003) * interval '1 second',
+            CASE WHEN n % 20000 = 0 THEN ARRAY['rare'] WHEN n % 2 = 0 THEN ARRAY['even'] ELSE '{}' END
      FROM generate_series(1, ${ROWS}) AS n`,
   );
   // Nearly all are clicks, as in real use, over several partitions.
@@ -34,13 +50,16 @@ beforeAll(async () => {
      FROM generate_series(1, ${ROWS}) AS n`,
   );
   await database.query('ANALYZE');
+  reader = new pg.Client(clientOptions(database.address, 'test', 5000));
+  await reader.connect();
 });
 
 afterAll(async () => {
+  await reader?.end();
   await database?.drop();
 });
 
-async function planOf({ text, values }: ListSelect): Promise<Plan> {
+async function planOf({ text, values }: Pick<ListSelect, 'text' | 'values'>): Promise<Plan> {
   const [row] = await database.query<{ 'QUERY PLAN': [{ Plan: Plan }] }>(`EXPLAIN (FORMAT JSON) ${text}`, [
     ...values,
   ]);
@@ -63,7 +82,14 @@ const all = { page: undefined, per_page: undefined };
 const users = (input: Partial<InputFor<'listUsers'>>): ListSelect =>
   userOperations.listUsers.select({ ...all, ...input });
 const links = (input: Partial<InputFor<'listLinks'>>): ListSelect =>
-  linkOperations.listLinks.select({ ...all, user_id: undefined, is_active: undefined, ...input });
+  linkOperations.listLinks.select({
+    ...all,
+    user_id: undefined,
+    is_active: undefined,
+    tags: 'all',
+    sort: '-created_at',
+    ...input,
+  });
 const events = (input: Partial<InputFor<'listEvents'>>): ListSelect => {
   const any = { ...all, url_id: undefined, user_id: undefined, event_type: undefined };
   return eventOperations.listEvents.select({ ...any, ...input });
@@ -91,6 +117,147 @@ const lists: [name: string, select: ListSelect][] = [
   ['events of the common type, a page', events({ ...page, event_type: 'click' })],
   ['events of a type that is not there', events({ event_type: 'nothing' })],
 ];
+
+/** The kinds of steps of a plan, with the indexes of tables and of their partitions. */
+function shapeOf(plan: Plan): string[] {
+  const index = plan['Index Name']?.replace(/_\d{4}_\d\d/, '') ?? '';
+  return [`${plan['Node Type']} ${index}`.trim(), ...(plan.Plans ?? []).flatMap(shapeOf)];
+}
+
+type Asked<Name extends string> = Partial<InputFor<Name>>;
+const paged = { ...all, limit: 1000, after: undefined };
+
+function pageOf(query: PageQuery | undefined): PageQuery {
+  if (query === undefined) throw new Error('no page was asked for');
+  return query;
+}
+
+const linkPage = (input: Asked<'listLinks'>): PageQuery =>
+  pageOf(
+    linkOperations.listLinks.page({
+      ...paged,
+      user_id: undefined,
+      is_active: undefined,
+      tags: 'all',
+      sort: '-created_at',
+      ...input,
+    }),
+  );
+const userPage = (): PageQuery => pageOf(userOperations.listUsers.page(paged));
+const eventPage = (input: Asked<'listEvents'>): PageQuery =>
+  pageOf(
+    eventOperations.listEvents.page({
+      ...paged,
+      url_id: undefined,
+      user_id: undefined,
+      event_type: undefined,
+      ...input,
+    }),
+  );
+
+/** A position with that many rows of the list behind it. */
+async function lateIn({ source, order, leading }: PageQuery, left: number): Promise<Position> {
+  const { key = 'id', direction } = order;
+  const filter = leading === undefined ? '' : `WHERE ${leading.sql('$1')}`;
+  const opposite = direction === 'ASC' ? 'DESC' : 'ASC';
+  const [row] = await database.query<{ key: string; id: string }>(
+    `SELECT (${key})::text AS key, id::text FROM ${source} ${filter}
+     ORDER BY ${key} ${opposite}, id ${opposite} LIMIT 1 OFFSET ${left}`,
+    leading === undefined ? [] : [leading.value],
+  );
+  return row as Position;
+}
+
+const orderedPages: [name: string, index: string, query: PageQuery][] = [
+  ['users', 'users_pkey', userPage()],
+  ['urls', 'short_urls_newest', linkPage({})],
+  ['urls, oldest first', 'short_urls_newest', linkPage({ sort: 'created_at' })],
+  ['urls by update', 'short_urls_by_update', linkPage({ sort: '-updated_at' })],
+  ['urls by title', 'short_urls_by_title', linkPage({ sort: 'title' })],
+  ['urls by title, descending', 'short_urls_by_title', linkPage({ sort: '-title' })],
+  ['events', 'timestamp_id', eventPage({})],
+  ['events of a type', 'timestamp_id', eventPage({ event_type: 'click' })],
+];
+
+describe(`pages by cursor on ${ROWS} rows`, () => {
+  it.each(orderedPages)(
+    '%s: the last page has the plan and the cost of the first',
+    async (_, index, query) => {
+      const late = { ...query, after: await lateIn(query, 20_000) };
+      const first = await planOf(orderedStatement(query));
+      const last = await planOf(orderedStatement(late));
+      for (const plan of [first, last]) {
+        expect(scannedWhole(plan).filter((table) => !table.startsWith('events'))).toEqual([]);
+        expect(shapeOf(plan).filter((step) => step.includes('Sort'))).toEqual([]);
+      }
+      expect(shapeOf(last).join()).toContain(index);
+      // An estimate; what is really read comes next.
+      expect(last['Total Cost']).toBeLessThan(first['Total Cost'] * 5);
+      // At the very end the few rows that are left may be sorted instead.
+      const buffers = await buffersOf(query);
+      for (const left of [20_000, 1200, 500]) {
+        const after = await lateIn(query, left);
+        expect([left, (await buffersOf({ ...query, after })) < buffers * 1.5 + 50]).toEqual([left, true]);
+      }
+    },
+  );
+
+  it.each([
+    ['urls of a user', 'short_urls_by_user', linkPage({ user_id: '7', limit: 10 })],
+    ['events of a link', 'by_url', eventPage({ url_id: '7', limit: 3 })],
+    ['events of a user', 'by_user', eventPage({ user_id: '7', limit: 3 })],
+  ])('%s: by its index', async (_, index, query) => {
+    const plan = await planOf(orderedStatement(query));
+    expect(scannedWhole(plan).filter((table) => !table.startsWith('events'))).toEqual([]);
+    expect(shapeOf(plan).join()).toMatch(new RegExp(`${index}|_url_id_timestamp|_user_id_timestamp`));
+  });
+
+  it.each([
+    ['urls of a user and state', 'short_urls_by_user', linkPage({ user_id: '7', is_active: false })],
+    ['urls of a tag, by title', 'short_urls_by_title', linkPage({ tag: ['rare'], sort: 'title' })],
+  ])('%s: rows are looked at by the index of the order', async (_, index, query) => {
+    const plan = await planOf(walkStatement(query, 1000));
+    expect(scannedWhole(plan)).toEqual([]);
+    expect(shapeOf(plan).join()).toContain(index);
+  });
+
+  it('rare rows are found by the indexes of their conditions', async () => {
+    const query = linkPage({ tag: ['rare'], sort: 'title', limit: 10 });
+    await database.query('SET enable_seqscan = off');
+    try {
+      const plan = await planOf(gatherStatement(query, 40_000));
+      expect(shapeOf(plan).join()).toContain('short_urls_by_tag');
+    } finally {
+      await database.query('RESET enable_seqscan');
+    }
+    const page = await readPage(reader, query);
+    expect(page?.rows).toHaveLength(5);
+    expect(page?.next).toBeUndefined();
+  });
+
+  it('a page ends early where too many rows would be looked at, and the next goes on from there', async () => {
+    // Neither has an index: each row is looked at.
+    const query: PageQuery = {
+      ...linkPage({ limit: 10 }),
+      rest: [{ value: 'c99990', sql: (code) => `short_code || '' = ${code}` }],
+    };
+    const first = await readPage(reader, query);
+    expect(first).toEqual({ rows: [], next: expect.objectContaining({ id: '50000' }) });
+    const second = await readPage(reader, { ...query, after: first?.next });
+    expect(second?.rows.map((row) => row[0])).toEqual(['99990']);
+  });
+});
+
+/** Blocks that a statement touches. */
+async function buffersOf(query: PageQuery): Promise<number> {
+  const { text, values } = orderedStatement(query);
+  const [row] = await database.query<{ 'QUERY PLAN': [{ Plan: Record<string, number> }] }>(
+    `EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) ${text}`,
+    [...values],
+  );
+  const plan = (row as { 'QUERY PLAN': [{ Plan: Record<string, number> }] })['QUERY PLAN'][0].Plan;
+  return (plan['Shared Hit Blocks'] ?? 0) + (plan['Shared Read Blocks'] ?? 0);
+}
 
 describe(`on ${ROWS} rows`, () => {
   it.each(lists)('%s: no table is read from end to end', async (_, select) => {

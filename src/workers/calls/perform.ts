@@ -1,12 +1,16 @@
+import { encodeCursor } from '../../api/cursors.js';
 import type { CallAnswer } from '../../messages/calls.js';
 import type { Connection } from '../../postgres/pool.js';
+import { missingOf } from '../../store/background-indexes.js';
+import { type PageQuery, readPage } from '../../store/list-pages.js';
 import { listText, wholeText } from '../../store/list-text.js';
-import type {
-  ListOperation,
-  LongOperation,
-  OperationContext,
-  ReadOperation,
-  WriteOperation,
+import {
+  failed,
+  type ListOperation,
+  type LongOperation,
+  type OperationContext,
+  type ReadOperation,
+  type WriteOperation,
 } from '../../store/operation.js';
 
 /** A whole list up to this length is one answer; a longer one is streamed. */
@@ -45,6 +49,10 @@ async function listShort(
   input: unknown,
   context: OperationContext,
 ): Promise<CallAnswer> {
+  const missing = await missingOf(connection, operation.indexes?.(input) ?? []);
+  if (missing.length > 0) return failed('ORDER_UNDER_WAY');
+  const query = operation.page(input);
+  if (query !== undefined) return listPage(connection, operation, input, query, context);
   const { text, values, maxRows, skippedRows } = operation.select(input, SHORT_LIST_ROWS + 1);
   const isHeavy = (maxRows !== undefined && maxRows > MAX_CALL_PAGE) || skippedRows > MAX_CALL_OFFSET;
   if (isHeavy) return { ok: false, error: 'LIST_TOO_LONG' };
@@ -55,4 +63,19 @@ async function listShort(
   });
   if (maxRows === undefined && rows.length > SHORT_LIST_ROWS) return { ok: false, error: 'LIST_TOO_LONG' };
   return { ok: true, body: wholeText(listText(operation, input, context), rows) };
+}
+
+async function listPage(
+  connection: Connection,
+  operation: ListOperation<unknown>,
+  input: unknown,
+  query: PageQuery,
+  context: OperationContext,
+): Promise<CallAnswer> {
+  const page = await readPage(connection, query);
+  if (page === undefined) return failed('INVALID_CURSOR');
+  const body = wholeText(listText(operation, input, context), page.rows);
+  return page.next === undefined
+    ? { ok: true, body }
+    : { ok: true, body, next: encodeCursor(query.digest, page.next) };
 }

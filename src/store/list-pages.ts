@@ -1,0 +1,242 @@
+import { decodeCursor, listDigest, type Position } from '../api/cursors.js';
+import { sqlStateOf } from '../postgres/failures.js';
+import { type Connection, inTransaction } from '../postgres/pool.js';
+import { type Condition, Parameters } from './lists.js';
+
+/** What a list is ordered by: a key, if any, and then the id, both in one direction. */
+export interface Order {
+  /** SQL of the key; the id alone where there is none. */
+  readonly key?: string;
+  readonly type?: 'timestamp' | 'text' | 'bigint';
+  readonly direction: 'ASC' | 'DESC';
+  /** Whether the table is partitioned by the key. */
+  readonly isPartitioned?: true;
+}
+
+/** Where a page's rows are found. */
+interface Source {
+  /** What a row is shown with. */
+  readonly columns: string;
+  /** What follows FROM. */
+  readonly source: string;
+  readonly order: Order;
+  /** A condition that an index fulfils and keeps the order in. */
+  readonly leading?: Condition;
+  /** Conditions that are looked at row by row. */
+  readonly rest?: readonly Condition[];
+  /** Whether indexes find the rows of the conditions, in whatever order. */
+  readonly gatherable?: boolean;
+}
+
+export interface PageQuery extends Source {
+  readonly digest: string;
+  readonly after: Position | undefined;
+  readonly limit: number;
+}
+
+export interface Page {
+  readonly rows: readonly (readonly (string | null)[])[];
+  /** Where it ended, if more may follow. */
+  readonly next?: Position;
+}
+
+interface Asked {
+  readonly limit?: number | undefined;
+  readonly after?: string | undefined;
+}
+
+/** Of a page whose cursor came without a limit. */
+const DEFAULT_LIMIT = 1000;
+
+/** No page looks at more rows than that: it ends early, and the next one goes on from there. */
+export const MAX_LOOKED_ROWS = 50_000;
+/** Rows of those that are looked at in the list's order before the conditions' indexes are asked. */
+const WALKED_FIRST = 10_000;
+
+/** @returns `undefined` where no page by cursor was asked for. @throws for a cursor that was not checked. */
+export function pageQuery(
+  list: string,
+  input: Asked & Readonly<Record<string, unknown>>,
+  source: Source,
+): PageQuery | undefined {
+  const { limit, after } = input;
+  if (limit === undefined && after === undefined) return undefined;
+  const position = after === undefined ? undefined : decodeCursor(after);
+  if (after !== undefined && position === undefined) throw new Error(`a cursor of ${list} was not checked`);
+  return { ...source, digest: listDigest(list, input), after: position, limit: limit ?? DEFAULT_LIMIT };
+}
+
+/** @returns `undefined` for a cursor that this list never gave out. */
+export async function readPage(connection: Connection, query: PageQuery): Promise<Page | undefined> {
+  try {
+    return await read(connection, query);
+  } catch (error) {
+    // The position is no value of its type, which the database alone can tell.
+    if (query.after !== undefined && sqlStateOf(error)?.startsWith('22') === true) return undefined;
+    throw error;
+  }
+}
+
+async function read(connection: Connection, query: PageQuery): Promise<Page> {
+  const { rest = [], gatherable = false } = query;
+  if (rest.length === 0) return readInOrder(connection, query);
+  const walked = await walk(connection, query, gatherable ? WALKED_FIRST : MAX_LOOKED_ROWS);
+  if (!walked.isCut || !gatherable) return walked.page;
+  return (await gather(connection, query, MAX_LOOKED_ROWS - WALKED_FIRST)) ?? walked.page;
+}
+
+/** Statements for a page, exported for what looks at their plans. */
+export interface PageStatement {
+  readonly text: string;
+  readonly values: readonly unknown[];
+}
+
+/** Rows that an index gives in order: as many are read as are shown, and one. */
+export function orderedStatement({
+  columns,
+  source,
+  order,
+  leading,
+  after,
+  limit,
+}: PageQuery): PageStatement {
+  const parameters = new Parameters();
+  const conditions = [
+    ...(leading === undefined ? [] : [parameters.all([leading])]),
+    ...beyond(order, after, parameters),
+  ];
+  const where = conditions.length === 0 ? '' : ` WHERE ${conditions.join(' AND ')}`;
+  return {
+    text: `SELECT ${columns}, ${position(order)} FROM ${source}${where}
+           ORDER BY ${orderBy(order)} LIMIT ${limit + 1}`,
+    values: parameters.values,
+  };
+}
+
+async function readInOrder(connection: Connection, query: PageQuery): Promise<Page> {
+  return pageOf(await rowsOf(connection, orderedStatement(query)), query.limit);
+}
+
+/**
+ * Looks at rows in the list's order, `budget` at most, and takes those that the other conditions let pass. The
+ * last row looked at comes along even if it does not, so that one statement knows where it stopped.
+ */
+export function walkStatement(query: PageQuery, budget: number): PageStatement {
+  const { columns, source, order, leading, rest = [], after, limit } = query;
+  const parameters = new Parameters();
+  const conditions = [
+    ...(leading === undefined ? [] : [parameters.all([leading])]),
+    ...beyond(order, after, parameters),
+  ];
+  const where = conditions.length === 0 ? '' : ` WHERE ${conditions.join(' AND ')}`;
+  const passes = parameters.all(rest);
+  return {
+    text: `SELECT ${columns}, ${passes}, place, ${position(order)}
+           FROM (SELECT *, row_number() OVER (ORDER BY ${orderBy(order)}) AS place FROM ${source}${where}
+                 ORDER BY ${orderBy(order)} LIMIT ${budget}) AS looked
+           WHERE (${passes}) OR place = ${budget}
+           ORDER BY ${orderBy(order)} LIMIT ${limit + 1}`,
+    values: parameters.values,
+  };
+}
+
+async function walk(
+  connection: Connection,
+  query: PageQuery,
+  budget: number,
+): Promise<{ readonly page: Page; readonly isCut: boolean }> {
+  const all = await rowsOf(connection, walkStatement(query, budget));
+  const last = all.at(-1);
+  const isCut = last !== undefined && last.at(-3) === String(budget);
+  const passed = all.filter((row) => row.at(-4) === 't');
+  if (passed.length > query.limit || !isCut) return { page: pageOf(passed, query.limit), isCut: false };
+  return { page: { rows: passed, next: positionOf(last) }, isCut: true };
+}
+
+/**
+ * All rows of the conditions, found by their indexes and then put in order. Seldom done: only where the walk
+ * found that they are rare.
+ */
+export function gatherStatement(query: PageQuery, budget: number): PageStatement {
+  const { columns, source, order, leading, rest = [], after, limit } = query;
+  const parameters = new Parameters();
+  const conditions = parameters.all([...(leading === undefined ? [] : [leading]), ...rest]);
+  const rowsBeyond = beyond({ ...order, key: 'sort_key' }, after, parameters);
+  const where = rowsBeyond.length === 0 ? '' : ` WHERE ${rowsBeyond.join(' AND ')}`;
+  const { direction } = order;
+  return {
+    text: `WITH found AS MATERIALIZED
+             (SELECT id AS found_id, ${order.key ?? 'id'} AS sort_key FROM ${source} WHERE ${conditions} LIMIT ${budget + 1}),
+           shown AS
+             (SELECT found_id FROM (SELECT found_id AS id, found_id, sort_key FROM found) AS ordered${where}
+              ORDER BY sort_key ${direction}, id ${direction} LIMIT ${limit + 1})
+           SELECT rows.*, n
+           FROM (SELECT count(*) AS n FROM found) AS counted
+             LEFT JOIN (SELECT ${columns}, row_number() OVER (ORDER BY ${orderBy(order)}) AS place,
+                               ${position(order)}
+                        FROM shown JOIN ${source} ON id = found_id) AS rows ON true
+           ORDER BY place`,
+    values: parameters.values,
+  };
+}
+
+/** @returns `undefined` where there are too many. */
+async function gather(connection: Connection, query: PageQuery, budget: number): Promise<Page | undefined> {
+  const rows = await inTransaction(connection, async () => {
+    // A plan that reads the table until it has met enough rows would read all of it for rows that are rare.
+    await connection.query('SET LOCAL enable_seqscan = off');
+    return rowsOf(connection, gatherStatement(query, budget));
+  });
+  const [first] = rows;
+  if (first === undefined) throw new Error('a count without a row');
+  if (Number(first.at(-1)) > budget) return undefined;
+  // One row without an id stands for none.
+  const found = rows.map((row) => row.slice(0, -1)).filter((row) => row.at(-1) !== null);
+  return pageOf(found, query.limit);
+}
+
+function orderBy({ key, direction }: Order): string {
+  return key === undefined ? `id ${direction}` : `${key} ${direction}, id ${direction}`;
+}
+
+/** The last two columns of every statement, under names that no table has. */
+function position({ key }: Order): string {
+  return `${key === undefined ? "''" : `(${key})::text`} AS position_key, id AS position_id`;
+}
+
+/** That a row lies beyond a position. */
+function beyond(
+  { key, type, direction, isPartitioned }: Order,
+  after: Position | undefined,
+  parameters: Parameters,
+): string[] {
+  if (after === undefined) return [];
+  const compare = direction === 'ASC' ? '>' : '<';
+  const id = `${parameters.add(after.id)}::bigint`;
+  if (key === undefined) return [`id ${compare} ${id}`];
+  const value = `${parameters.add(after.key)}::${type}`;
+  const rows = `(${key}, id) ${compare} (${value}, ${id})`;
+  // The key by itself keeps partitions out, which the comparison of rows does not.
+  return isPartitioned === true ? [`${key} ${compare}= ${value}`, rows] : [rows];
+}
+
+async function rowsOf(
+  connection: Connection,
+  { text, values }: PageStatement,
+): Promise<(readonly (string | null)[])[]> {
+  const { rows } = await connection.query<(string | null)[]>({ text, values: [...values], rowMode: 'array' });
+  return rows;
+}
+
+/** The first rows, and where they end if there is one more. */
+function pageOf(rows: readonly (readonly (string | null)[])[], limit: number): Page {
+  const shown = rows.slice(0, limit);
+  const last = shown.at(-1);
+  return rows.length > limit && last !== undefined
+    ? { rows: shown, next: positionOf(last) }
+    : { rows: shown };
+}
+
+function positionOf(row: readonly (string | null)[]): Position {
+  return { key: row.at(-2) ?? '', id: row.at(-1) ?? '' };
+}
