@@ -119,6 +119,9 @@ export const settings = z.object({
   CLICK_DETAILS: choice(['off', 'basic', 'full'], 'off').describe(
     'What a click event says beside the link. `basic`: referrer host, browser, system, device, country; `full`: the anonymised address too',
   ),
+  COUNT_BOTS: flag(true).describe(
+    'Whether visits of crawlers, previews and tools are clicks; if not, they are `preview` events',
+  ),
   CLICK_COUNTRY_HEADER: headerName().describe(
     'Header in which a trusted proxy gives the country of a visitor',
   ),

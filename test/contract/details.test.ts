@@ -15,7 +15,7 @@ let server: TestServer;
 
 async function start(environment: Record<string, string>): Promise<void> {
   database = await createDatabase();
-  server = await startServer({ DATABASE_URL: database.url, ...environment });
+  server = await startServer({ DATABASE_URL: database.url, READ_BARRIER_MS: '10000', ...environment });
 }
 
 async function stop(): Promise<void> {
@@ -47,7 +47,9 @@ async function eventsOf(url: Url): Promise<[type: string, details: Record<string
 }
 
 describe('CLICK_DETAILS=basic', () => {
-  beforeAll(() => start({ CLICK_DETAILS: 'basic', CLICK_COUNTRY_HEADER: 'CF-IPCountry' }));
+  beforeAll(() =>
+    start({ CLICK_DETAILS: 'basic', COUNT_BOTS: 'false', CLICK_COUNTRY_HEADER: 'CF-IPCountry' }),
+  );
   afterAll(stop);
 
   it('notes the referrer’s host, the browser, system, device and country', async () => {
@@ -81,14 +83,13 @@ describe('CLICK_DETAILS=basic', () => {
     expect((await server.json(`/urls/${url.id}`)).body).toMatchObject({ click_count: 4 });
   });
 
-  it('marks a HEAD and a link preview, and counts neither as a visit', async () => {
+  it('makes no event of a HEAD, and no click of a link preview', async () => {
     const url = await createUrl(server);
     await visit(url, { 'user-agent': slack });
     await visit(url, { 'user-agent': chrome }, 'HEAD');
     await visit(url, { 'user-agent': chrome });
     expect(await eventsOf(url)).toEqual([
       ['preview', expect.objectContaining({ bot: true })],
-      ['preview', expect.objectContaining({ method: 'HEAD', browser: 'Chrome' })],
       ['click', expect.objectContaining({ browser: 'Chrome' })],
     ]);
     await eventually(async () => ((await server.json(`/urls/${url.id}`)).body as Url).click_count === 1);
@@ -148,5 +149,24 @@ describe('without CLICK_DETAILS', () => {
     });
     await visit(url, {}, 'HEAD');
     expect(await eventsOf(url)).toEqual([['click', {}]]);
+  });
+});
+
+describe('COUNT_BOTS=false without CLICK_DETAILS', () => {
+  beforeAll(() => start({ COUNT_BOTS: 'false' }));
+  afterAll(stop);
+
+  it('counts no bot, and notes nothing of anyone', async () => {
+    const url = await createUrl(server);
+    const carrier = `${iphone} [FBAN/FBIOS;FBCR/Bot Crawler Spider Mobile;FBLC/en_US]`;
+    for (const agent of [slack, 'curl/8.5.0', chrome, carrier, slack])
+      await visit(url, { 'user-agent': agent });
+    expect(await eventsOf(url)).toEqual([
+      ['preview', {}],
+      ['preview', {}],
+      ['click', {}],
+      ['click', {}],
+      ['preview', {}],
+    ]);
   });
 });

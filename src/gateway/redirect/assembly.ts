@@ -69,8 +69,10 @@ export function assembleRedirect(parts: RedirectParts): Redirect {
 }
 
 function visitReader(config: Config): VisitReader | undefined {
-  if (config.CLICK_DETAILS === 'off') return undefined;
+  if (config.CLICK_DETAILS === 'off' && config.COUNT_BOTS) return undefined;
   return new VisitReader({
+    withDetails: config.CLICK_DETAILS !== 'off',
+    countsBots: config.COUNT_BOTS,
     countryHeader: config.CLICK_COUNTRY_HEADER,
     withAddress: config.CLICK_DETAILS === 'full',
     addressHeader: config.CLICK_ADDRESS_HEADER,

@@ -1,7 +1,6 @@
 import { locationOf } from '../../api/location.js';
 import type { ErrorCode } from '../../errors.js';
 import { VisitKind } from '../../journal/format.js';
-import type { Visit } from '../../journal/recorder.js';
 import type { ClickJournal } from '../../journal/writer.js';
 import type { ServerState } from '../../memory/server-state.js';
 import { withQuery } from './forward-query.js';
@@ -11,11 +10,9 @@ import { cacheControlOf, type LinkOptions } from './link-options.js';
 import type { PendingVisit } from './pending-visit.js';
 import type { Previews } from './previews.js';
 import type { Turn } from './turn.js';
+import { bareVisit } from './visit-reader.js';
 
 const NO_STORE = ['Cache-Control', 'no-store'] as const;
-
-/** What is noted of a visit that is no click, where nothing else is noted. */
-const bareVisit: Visit = { referrer: '', userAgent: '', country: '', address: '', kind: VisitKind.PREVIEW };
 
 export interface AnswersOptions {
   readonly journal: ClickJournal;

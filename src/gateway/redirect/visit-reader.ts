@@ -1,9 +1,14 @@
 import type { HttpRequest, HttpResponse } from 'uWebSockets.js';
+import { LRUCache } from 'lru-cache';
 import { VisitKind } from '../../journal/format.js';
 import type { Visit } from '../../journal/recorder.js';
+import { isBot } from '../../runtime/bots.js';
 import { expandIpv6 } from '../http/client-address.js';
 
 export interface VisitOptions {
+  /** Whether more is noted than what kind of visit it was. */
+  readonly withDetails: boolean;
+  readonly countsBots: boolean;
   readonly countryHeader: string | undefined;
   /** Whether the visitor's address is noted, anonymised. */
   readonly withAddress: boolean;
@@ -13,26 +18,51 @@ export interface VisitOptions {
 const LONGEST_USER_AGENT = 512;
 const LONGEST_HOST = 255;
 
+/** A visit that is no click, of which nothing else is noted. */
+export const bareVisit: Visit = {
+  referrer: '',
+  userAgent: '',
+  country: '',
+  address: '',
+  kind: VisitKind.PREVIEW,
+};
+
 /**
  * Notes what a request tells of a visit. Nothing is parsed that can be parsed later, but for what must
  * not be kept at all: of the referrer only the host is noted, of the address only its network.
  */
 export class VisitReader {
   readonly #options: VisitOptions;
+  /** User agents are few and long to judge. */
+  readonly #kinds = new LRUCache<string, VisitKind>({ max: 1000 });
 
   constructor(options: VisitOptions) {
     this.#options = options;
   }
 
+  /** @returns `undefined` for a click of which nothing is noted. */
   read(res: HttpResponse, req: HttpRequest): Visit | undefined {
+    const userAgent = req.getHeader('user-agent').slice(0, LONGEST_USER_AGENT);
+    const kind = this.#kindOf(userAgent);
+    if (!this.#options.withDetails) return kind === VisitKind.CLICK ? undefined : bareVisit;
     const { countryHeader, withAddress, addressHeader } = this.#options;
     return {
       referrer: hostOf(req.getHeader('referer')),
-      userAgent: storable(req.getHeader('user-agent').slice(0, LONGEST_USER_AGENT)),
+      userAgent: storable(userAgent),
       country: countryHeader === undefined ? '' : countryOf(req.getHeader(countryHeader)),
       address: withAddress ? this.#address(res, req, addressHeader) : '',
-      kind: VisitKind.CLICK,
+      kind,
     };
+  }
+
+  #kindOf(userAgent: string): VisitKind {
+    if (this.#options.countsBots) return VisitKind.CLICK;
+    let kind = this.#kinds.get(userAgent);
+    if (kind === undefined) {
+      kind = isBot(userAgent) ? VisitKind.PREVIEW : VisitKind.CLICK;
+      this.#kinds.set(userAgent, kind);
+    }
+    return kind;
   }
 
   #address(res: HttpResponse, req: HttpRequest, header: string | undefined): string {

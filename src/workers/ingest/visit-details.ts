@@ -1,8 +1,8 @@
 import Bowser from 'bowser';
-import { isbot } from 'isbot';
 import { LRUCache } from 'lru-cache';
 import { VisitKind } from '../../journal/format.js';
 import type { JournalledVisit } from '../../journal/known.js';
+import { isBot } from '../../runtime/bots.js';
 
 /** What a user agent says of itself; what it does not say is left out. */
 interface AgentFacts {
@@ -23,9 +23,9 @@ export interface VisitFacts extends AgentFacts {
 /** User agents are few and long to parse. */
 const agents = new LRUCache<string, AgentFacts>({ max: 10_000 });
 
-/** Whether somebody was sent somewhere: not by a HEAD, and not a machine that looks at links. */
+/** Whether somebody was sent somewhere, as far as the gateway was to tell (COUNT_BOTS). */
 export function isVisit(visit: JournalledVisit): boolean {
-  return visit.kind === VisitKind.CLICK && agentFacts(visit.userAgent).bot !== true;
+  return visit.kind === VisitKind.CLICK;
 }
 
 export function visitFacts(visit: JournalledVisit): VisitFacts {
@@ -47,7 +47,7 @@ function agentFacts(userAgent: string): AgentFacts {
     ...known('browser', browser.name),
     ...known('os', os.name),
     ...known('device', platform.type),
-    ...(isbot(userAgent) ? { bot: true as const } : {}),
+    ...(isBot(userAgent) ? { bot: true as const } : {}),
   };
   agents.set(userAgent, facts);
   return facts;
