@@ -91,6 +91,17 @@ export const errorRegistry = {
   REPEATED_ID: { status: 400, text: "'ids' must not name one twice" },
   INVALID_SET: { status: 400, text: "'set' must be an object with at least one member" },
   INVALID_ATOMIC: { status: 400, text: "'atomic' must be true or false" },
+  CSV_TARGET_COLUMN: {
+    status: 400,
+    text: "CSV header must name 'original_url', or be that of an export of the format",
+  },
+  INVALID_IMPORT_FORMAT: { status: 400, text: "'format' must be bitly, kutt, yourls or shlink" },
+  INVALID_ON_CONFLICT: { status: 400, text: "'on_conflict' must be fail, skip or update" },
+  INVALID_DRY_RUN: { status: 400, text: "'dry_run' must be true or false" },
+  INVALID_CREATED_AT: { status: 400, text: "'created_at' must be an ISO 8601 time" },
+  INVALID_UPDATED_AT: { status: 400, text: "'updated_at' must be an ISO 8601 time" },
+  INVALID_HAS_PASSWORD: { status: 400, text: "'has_password' must be true or false" },
+  PASSWORD_LOST: { status: 400, text: "'password' is missing of a protected link" },
   UNAUTHORIZED: { status: 401, text: 'Unauthorized' },
   PASSWORD_REQUIRED: { status: 401, text: 'Password required' },
   WRONG_PASSWORD: { status: 401, text: 'Wrong password' },
@@ -124,10 +135,12 @@ export type ErrorCode = keyof typeof errorRegistry;
 export class CodedError extends Error {
   override readonly name = 'CodedError';
   readonly code: ErrorCode;
+  readonly detail: string | undefined;
 
   constructor(code: ErrorCode, detail?: string) {
     super(errorOf(code, detail));
     this.code = code;
+    this.detail = detail;
   }
 }
 

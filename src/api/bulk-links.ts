@@ -1,7 +1,8 @@
 import type { ErrorCode } from '../errors.js';
 import { type Checked, check } from './check.js';
-import { flagParameter } from './fields.js';
+import { flagParameter, parameter } from './fields.js';
 import { changedLink, newLinkBody } from './link-fields.js';
+import { conflictRules, exportNames } from './link-import.js';
 import { createErrors, optionErrors } from './links.js';
 import { route, type Z } from './route.js';
 
@@ -123,6 +124,38 @@ export const bulkLinkRoutes = [
       'URL_NOT_FOUND',
       'NOT_DONE',
       'UNKNOWN_PARAMETER',
+    ],
+  }),
+  route({
+    method: 'POST',
+    path: '/urls/import',
+    summary:
+      'links from a CSV file (multipart, field `file`), of any size: ours, or what Bitly, Kutt, YOURLS and Shlink export',
+    scope: 'links:create',
+    performs: 'import',
+    operation: 'importLinks',
+    kind: 'long',
+    query: (z) =>
+      z.object({
+        format: parameter(z).pipe(z.enum(exportNames, code('INVALID_IMPORT_FORMAT')).optional()),
+        on_conflict: parameter(z).pipe(z.enum(conflictRules, code('INVALID_ON_CONFLICT')).default('skip')),
+        dry_run: flagParameter(z, 'INVALID_DRY_RUN'),
+      }),
+    bodyLimit: 'upload',
+    headers: ['content-type'],
+    barrier: 'none',
+    usesOrigin: true,
+    status: 201,
+    errors: [
+      'INVALID_IMPORT_FORMAT',
+      'INVALID_ON_CONFLICT',
+      'INVALID_DRY_RUN',
+      'UNKNOWN_PARAMETER',
+      'NO_FILE',
+      'INVALID_MULTIPART',
+      'INVALID_CSV',
+      'CSV_NOT_UTF8',
+      'CSV_TARGET_COLUMN',
     ],
   }),
 ] as const;

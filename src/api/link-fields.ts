@@ -63,7 +63,7 @@ function wholeNumber(z: Z, error: ErrorCode, min: number, max: number) {
 }
 
 /** An ISO 8601 time; without a zone it is UTC. The store keeps whole seconds, as the API shows them. */
-function time(z: Z, error: ErrorCode) {
+export function time(z: Z, error: ErrorCode) {
   return z
     .string(code(error))
     .transform((value, context): string => {

@@ -3,7 +3,7 @@ import { formatOf, listHeaders } from '../api/list-format.js';
 import type { AnyRoute } from '../api/registry.js';
 import type { OperationResult } from '../api/results.js';
 import type { CallAnswer, CallRequest } from '../messages/calls.js';
-import type { ListRequest } from '../messages/transfers.js';
+import type { ImportRequest, ListRequest } from '../messages/transfers.js';
 import type { Barriers } from './barriers.js';
 import type { Calls } from './call-client.js';
 import type { Bodies, Body } from './http/bodies.js';
@@ -50,7 +50,7 @@ export class Api {
   /** To be called in the request's handler, before anything is awaited. */
   async answer(route: ApiRoute, exchange: Exchange): Promise<void> {
     if (route.performs === 'import') {
-      this.#import(exchange);
+      this.#import(route, exchange);
       return;
     }
     if (this.#schemas === undefined) {
@@ -160,17 +160,31 @@ export class Api {
     else if (!exchange.isOver) this.#options.transfers.list(exchange, request, all, form.contentType);
   }
 
-  #import(exchange: Exchange): void {
+  #import(route: Extract<ApiRoute, { performs: 'import' }>, exchange: Exchange): void {
     const contentType = exchange.header('content-type');
     if (!/^multipart\/form-data\s*;.*boundary=/i.test(contentType)) {
       exchange.fail('NO_FILE');
       return;
     }
-    this.#options.transfers.import(exchange, {
+    if (this.#schemas === undefined) {
+      // The moment after the start: a body that is being sent can't wait for what checks its query.
+      exchange.fail('UNAVAILABLE');
+      return;
+    }
+    const query = this.#schemas.query(route, exchange.query);
+    if (!query.ok) {
+      refuse(exchange, query);
+      return;
+    }
+    const request = {
       kind: 'import',
+      operation: route.operation,
+      input: query.value,
       contentType,
       requestId: exchange.requestId,
-    });
+      origin: 'usesOrigin' in route ? this.#options.originFor(exchange) : '',
+    } as ImportRequest;
+    this.#options.transfers.import(exchange, request, query.value.dry_run === true ? 200 : route.status);
   }
 }
 

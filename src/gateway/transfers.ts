@@ -103,7 +103,7 @@ export class Transfers {
   }
 
   /** Streams a multipart body in. To be called in the request's handler, before anything is awaited. */
-  import(exchange: Exchange, request: ImportRequest): void {
+  import(exchange: Exchange, request: ImportRequest, status: 200 | 201): void {
     if (exchange.isOver) return;
     const opened = this.#open(exchange, request);
     if (opened === undefined) return;
@@ -131,7 +131,7 @@ export class Transfers {
           if (!isComplete && underWay < IMPORT_WINDOW_BYTES) exchange.resume();
           break;
         case 'done':
-          exchange.json(201, importedJson(message));
+          exchange.json(status, message.body);
           end();
           break;
         case 'failed':
@@ -228,9 +228,4 @@ export class Transfers {
       if (hasWaited || hasStalled || now - startMs >= this.#options.deadlineMs) giveUp();
     }
   }
-}
-
-/** Skipped rows are mentioned only where there are some. */
-function importedJson({ imported, skipped, errors }: Extract<FromTransfer, { kind: 'done' }>): string {
-  return JSON.stringify(skipped === 0 ? { imported } : { imported, skipped, errors });
 }

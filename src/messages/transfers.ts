@@ -2,7 +2,7 @@
  * Transfers: imports and long lists, each over a port of its own between a gateway and a worker.
  * Plain data only: it crosses threads by structured clone. Ids are decimal text.
  */
-import type { InputFor, ListName } from '../api/registry.js';
+import type { ImportName, InputFor, ListName } from '../api/registry.js';
 import type { ErrorCode } from '../errors.js';
 
 /** A long transfer between one gateway's request and one worker, over a port of its own. */
@@ -19,11 +19,17 @@ export type ListRequest = {
   };
 }[ListName];
 
-export interface ImportRequest {
-  readonly kind: 'import';
-  readonly contentType: string;
-  readonly requestId: string;
-}
+export type ImportRequest = {
+  [Name in ImportName]: {
+    readonly kind: 'import';
+    readonly operation: Name;
+    readonly input: InputFor<Name>;
+    readonly contentType: string;
+    readonly requestId: string;
+    /** Where short URLs are for this client; empty where the import needs none. */
+    readonly origin: string;
+  };
+}[ImportName];
 
 /** From the gateway: bytes of an import, their end, or leave to send that many more list chunks. */
 export type ToTransfer =
@@ -42,11 +48,6 @@ export type FromTransfer =
   | { readonly kind: 'chunk'; readonly bytes: ArrayBuffer }
   | { readonly kind: 'end' }
   | { readonly kind: 'credit'; readonly amount: number }
-  | {
-      readonly kind: 'done';
-      readonly imported: number;
-      readonly skipped: number;
-      /** Of the first rows skipped. */
-      readonly errors: readonly RowError[];
-    }
+  /** An import's answer: JSON text. */
+  | { readonly kind: 'done'; readonly body: string }
   | { readonly kind: 'failed'; readonly error: ErrorCode; readonly detail?: string };

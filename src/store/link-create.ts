@@ -178,14 +178,31 @@ function codesFor(items: readonly Item[]): (string | undefined)[] {
 
 /** The options that differ from a plain link's, as JSON; `null` for a plain link. */
 async function optionsOf({ input, passwordHash }: Item, defaultStatus: number): Promise<string | null> {
-  const {
-    redirect_status: status = defaultStatus,
-    cache_seconds,
-    valid_since,
-    expires_at,
-    expired_url,
-  } = input;
-  const { max_clicks, password, forward_query, tags } = input;
+  const hash =
+    passwordHash ?? (typeof input.password === 'string' ? await hashPassword(input.password) : undefined);
+  return storedOptions(input, hash, defaultStatus);
+}
+
+type LinkOptions = Pick<
+  NewLink,
+  | 'redirect_status'
+  | 'cache_seconds'
+  | 'valid_since'
+  | 'expires_at'
+  | 'expired_url'
+  | 'max_clicks'
+  | 'forward_query'
+  | 'tags'
+>;
+
+/** As `optionsOf`, of a link whose password was hashed. */
+export function storedOptions(
+  options: LinkOptions,
+  passwordHash: string | undefined,
+  defaultStatus: number,
+): string | null {
+  const { redirect_status: status = defaultStatus, cache_seconds, valid_since, expires_at } = options;
+  const { expired_url, max_clicks, forward_query, tags } = options;
   const given = {
     redirect_status: status === 302 ? undefined : status,
     cache_seconds: cache_seconds ?? undefined,
@@ -193,7 +210,7 @@ async function optionsOf({ input, passwordHash }: Item, defaultStatus: number): 
     expires_at: expires_at ?? undefined,
     expired_url: expired_url ?? undefined,
     max_clicks: max_clicks ?? undefined,
-    password_hash: passwordHash ?? (typeof password === 'string' ? await hashPassword(password) : undefined),
+    password_hash: passwordHash,
     forward_query: forward_query === true ? true : undefined,
     tags: tags === undefined || tags.length === 0 ? undefined : tags,
   };

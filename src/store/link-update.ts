@@ -73,7 +73,10 @@ async function update(
 }
 
 /** Why a change can't be made of this link. */
-export function changeRefusal(change: LinkChange, before: LinkRow): ErrorCode | undefined {
+export function changeRefusal(
+  change: Pick<LinkChange, 'short_code' | 'valid_since' | 'expires_at'>,
+  before: LinkRow,
+): ErrorCode | undefined {
   const code = links.value(before, 'short_code');
   if (change.short_code !== undefined && change.short_code !== code) return 'SHORT_CODE_FIXED';
   const since = change.valid_since === undefined ? links.value(before, 'valid_since') : change.valid_since;

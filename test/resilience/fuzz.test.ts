@@ -115,9 +115,15 @@ const jsonText = fc.oneof(
     ),
   },
 );
+const csvHeader = fc.constantFrom(
+  'username,email,created_at',
+  'original_url,short_code,title,tags,max_clicks',
+  'address,target,password,expire_in',
+  'shortCode,longUrl,domain,tags',
+);
 const csvText = fc
-  .array(fc.array(oddText, { maxLength: 5 }), { maxLength: 6 })
-  .map((rows) => `username,email,created_at\n${rows.map((row) => row.join(',')).join('\n')}`);
+  .tuple(csvHeader, fc.array(fc.array(oddText, { maxLength: 5 }), { maxLength: 6 }))
+  .map(([header, rows]) => `${header}\n${rows.map((row) => row.join(',')).join('\n')}`);
 const multipart = fc
   .tuple(csvText, fc.constantFrom('file', 'other', '', 'file"x'), fc.boolean())
   .map(([text, name, closes]) => {

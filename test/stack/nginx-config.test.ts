@@ -43,6 +43,11 @@ describe('the Nginx configuration and the registry of routes agree', () => {
       const block = new RegExp(`^location = ${address} \\{[^]*?\n\\}`, 'm').exec(template('routes.inc'))?.[0];
       expect(block).toContain(`client_max_body_size ${bodyClasses(1).bulk.maxBytes / 1024 ** 2}m;`);
     }
+    const [, imports = ''] = /^location ~ "(\S+)" \{[\s\S]*?1g;/m.exec(
+      template('routes.inc').slice(template('routes.inc').indexOf('# Imports')),
+    ) ?? [''];
+    const uploads = routes.filter(({ bodyLimit }) => bodyLimit === 'upload');
+    for (const { path: address } of uploads) expect(address).toMatch(new RegExp(imports));
     expect(fallback('IMPORT_MAX_BYTES')).toBeLessThanOrEqual(1024 ** 3);
     expect(template('routes.inc')).toContain('client_max_body_size 1g;');
   });
