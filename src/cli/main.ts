@@ -1,75 +1,117 @@
 #!/usr/bin/env node
-import { parseArgs } from 'node:util';
+import { Argument, Command, CommanderError } from 'commander';
 import { ConfigError, loadConfig } from '../config.js';
 import { removeOutsideCluster } from '../postgres/cluster-place.js';
+import { RefusedError } from './client.js';
 import { listClusters } from './clusters.js';
+import { completionOf, type Shell, shells } from './completion.js';
 import { adoptFolders, drainJournals, showJournals, verifyJournals } from './journal.js';
 import { reconcile } from './reconcile.js';
-
-const USAGE = `usage:
-  switchyard journal stats <folder>             what click journals hold
-  switchyard journal verify <folder>            reads every frame; ends with 1 when anything is damaged
-  switchyard journal drain <folder>             takes journals of servers that are no more into the database
-  switchyard journal adopt <folder>             says that the original of a copied folder is no more
-  switchyard reconcile [--repair]               compares each link's counter with its click events
-  switchyard clusters                           embedded databases that lie outside of their data folders
-  switchyard clusters remove <cluster>          removes one that no data folder names
-
-<folder> is a data folder, or a journal folder within one. The database is the one that the settings
-name (DATABASE_URL or its parts, from the environment or .env).`;
+import { addRemoteCommands } from './remote.js';
 
 /** What the process ends with. */
 const Exit = { OK: 0, FOUND: 1, USAGE: 2, FAILED: 3 } as const;
 
+const NOTE = `
+Also: switchyard journal stats|verify|drain|adopt <folder>, where <folder> is a data folder, or a journal folder within
+one. The database is the one that the settings name (DATABASE_URL or its parts, from the environment or .env). What works
+by a server's API asks the one that SWITCHYARD_URL names, with the key of SWITCHYARD_KEY.
+
+It ends with 0 when all is well, 1 when something was found wrong or the server refused, 2 for a mistaken command, 3 when it
+could not be done.`;
+
+let code: number = Exit.OK;
+
+/** @param isWell Whether it ends with 0. */
+function endWith(isWell: boolean, otherwise: number): void {
+  code = isWell ? Exit.OK : otherwise;
+}
+
+async function makeProgram(): Promise<Command> {
+  const { z } = await import('zod');
+  const program = new Command('switchyard')
+    .description(
+      'Explains, verifies and drains click journals, reconciles counters, and works on a server by its API.',
+    )
+    .configureHelp({ styleTitle: (title) => title.toLowerCase() })
+    .showHelpAfterError()
+    .addHelpText('after', NOTE)
+    .exitOverride();
+  addJournalCommands(program);
+  program
+    .command('reconcile')
+    .description("compares each link's counter with its click events")
+    .option('--repair', 'sets the counters that are wrong', false)
+    .action(async ({ repair }: { repair: boolean }) => {
+      const wrong = await reconcile(loadConfig(), repair);
+      endWith(wrong === 0 || repair, Exit.FOUND);
+    });
+  const clusters = program
+    .command('clusters')
+    .description('embedded databases that lie outside of their data folders')
+    .action(listClusters);
+  clusters
+    .command('remove <cluster>')
+    .description('removes one that no data folder names')
+    .action((cluster: string) => removeOutsideCluster(cluster));
+  addRemoteCommands(program, z);
+  program
+    .command('completion')
+    .description('prints a script that completes commands and options')
+    .addArgument(new Argument('<shell>').choices(shells))
+    .addHelpText(
+      'after',
+      '\nexamples:\n  source <(switchyard completion bash)\n  switchyard completion fish | source',
+    )
+    .action((shell: Shell) => {
+      process.stdout.write(completionOf(program, shell));
+    });
+  return program;
+}
+
+function addJournalCommands(program: Command): void {
+  const journal = program.command('journal').description('click journals');
+  journal
+    .command('stats <folder>')
+    .description('what click journals hold')
+    .action((folder: string) => showJournals(folder));
+  journal
+    .command('verify <folder>')
+    .description('reads every frame; ends with 1 when anything is damaged')
+    .action(async (folder: string) => endWith(await verifyJournals(folder), Exit.FOUND));
+  journal
+    .command('drain <folder>')
+    .description('takes journals of servers that are no more into the database')
+    .action(async (folder: string) => endWith(await drainJournals(loadConfig(), folder), Exit.FAILED));
+  journal
+    .command('adopt <folder>')
+    .description('says that the original of a copied folder is no more')
+    .action(async (folder: string) => endWith(await adoptFolders(folder), Exit.FAILED));
+}
+
 async function main(): Promise<number> {
-  const { positionals, values } = parseArgs({
-    allowPositionals: true,
-    options: { repair: { type: 'boolean', default: false }, help: { type: 'boolean', default: false } },
-  });
-  const [command, action, folder] = positionals;
-  if (values.help) {
-    process.stdout.write(`${USAGE}\n`);
-    return Exit.OK;
-  }
-  if (command === 'reconcile' && action === undefined) {
-    const wrong = await reconcile(loadConfig(), values.repair);
-    return wrong === 0 || values.repair ? Exit.OK : Exit.FOUND;
-  }
-  if (command === 'clusters' && action === undefined) {
-    listClusters();
-    return Exit.OK;
-  }
-  if (command === 'clusters' && action === 'remove' && folder !== undefined) {
-    await removeOutsideCluster(folder);
-    return Exit.OK;
-  }
-  if (command === 'journal' && folder !== undefined && !values.repair) {
-    switch (action) {
-      case 'stats':
-        await showJournals(folder);
-        return Exit.OK;
-      case 'verify':
-        return (await verifyJournals(folder)) ? Exit.OK : Exit.FOUND;
-      case 'drain':
-        return (await drainJournals(loadConfig(), folder)) ? Exit.OK : Exit.FAILED;
-      case 'adopt':
-        return (await adoptFolders(folder)) ? Exit.OK : Exit.FAILED;
-      default:
-        break;
-    }
-  }
-  process.stderr.write(`${USAGE}\n`);
-  return Exit.USAGE;
+  const program = await makeProgram();
+  await program.parseAsync();
+  return code;
+}
+
+function exitOf(error: unknown): number {
+  if (error instanceof RefusedError) return error.status < 500 ? Exit.FOUND : Exit.FAILED;
+  return error instanceof ConfigError || error instanceof TypeError ? Exit.USAGE : Exit.FAILED;
 }
 
 main().then(
-  (code) => {
-    process.exitCode = code;
+  (ended) => {
+    process.exitCode = ended;
   },
   (error: unknown) => {
+    if (error instanceof CommanderError) {
+      // It has said so already; help that was asked for is no mistake.
+      process.exitCode = error.exitCode === 0 ? Exit.OK : Exit.USAGE;
+      return;
+    }
     const message = error instanceof Error ? error.message : String(error);
     process.stderr.write(`switchyard: ${message}\n`);
-    const isUsage = error instanceof ConfigError || error instanceof TypeError;
-    process.exitCode = isUsage ? Exit.USAGE : Exit.FAILED;
+    process.exitCode = exitOf(error);
   },
 );
