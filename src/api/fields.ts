@@ -7,8 +7,9 @@ export const NO_NUL = String.raw`^[^\u0000]*$`;
 const SPACE = String.raw`\t\n\u000b\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff`;
 const BREAK = String.raw`\u0000\n\u000b\f\r\u0085\u2028\u2029`;
 export const NOT_BLANK = `^[^\\u0000]*[^\\u0000${SPACE}][^\\u0000]*$`;
-/** One line once it is trimmed, with something in it. */
-export const ONE_LINE = `^[${SPACE}]*[^${SPACE}${BREAK}]([^${BREAK}]*[^${SPACE}${BREAK}])?[${SPACE}]*$`;
+/** One line once it is trimmed, with something in it, of so many characters. */
+export const oneLine = (longest: number): string =>
+  `^[${SPACE}]*[^${SPACE}${BREAK}]([^${BREAK}]{0,${longest - 2}}[^${SPACE}${BREAK}])?[${SPACE}]*$`;
 export const ONE_ADDRESS = `^[${SPACE}]*[^${SPACE}${BREAK}][^${BREAK}]*@[^${BREAK}]*[^${SPACE}${BREAK}][${SPACE}]*$`;
 export const A_TAG = `^[^,\\u0000]*[^,\\u0000${SPACE}][^,\\u0000]*$`;
 const ID = { type: 'integer', format: 'int64', minimum: 1, description: 'an id' } as const;
@@ -65,7 +66,7 @@ export function filterId(z: Z, error: ErrorCode) {
   return parameter(z)
     .refine((value) => value === undefined || /^-?\d{1,40}$/.test(value), { error })
     .transform((value) => (value === undefined ? undefined : (usableId(value) ?? '-1')))
-    .meta({ ...ID, minimum: undefined });
+    .meta({ type: 'integer', description: 'an id' });
 }
 
 function wholeNumber(z: Z) {

@@ -1,5 +1,5 @@
 import { bodyless } from './defaults.js';
-import { ONE_ADDRESS, ONE_LINE, pathId } from './fields.js';
+import { ONE_ADDRESS, oneLine, pathId } from './fields.js';
 import { cursorFits, pageErrors, pages } from './list-fields.js';
 import { formatErrors, listFormat } from './list-format.js';
 import { route, type Z } from './route.js';
@@ -14,7 +14,7 @@ function username(z: Z, error: 'MISSING_USERNAME' | 'INVALID_USERNAME') {
     .string({ error })
     .transform((value) => usableName(value, Longest.username) ?? '')
     .refine((value) => value !== '', { error })
-    .meta({ maxLength: Longest.username, pattern: ONE_LINE });
+    .meta({ pattern: oneLine(Longest.username), description: `at most ${Longest.username} characters` });
 }
 
 function email(z: Z, error: 'MISSING_EMAIL' | 'INVALID_EMAIL') {
