@@ -135,6 +135,12 @@ export const settings = z.object({
   ),
 
   TRUSTED_PROXIES: networks('127.0.0.0/8,::1').describe('Networks whose `X-Forwarded-*` is believed'),
+  API_AUTH: choice(['off', 'on'], 'off').describe('Whether the API wants keys; redirects never do'),
+  ADMIN_KEY: z
+    .string()
+    .regex(/^[\x21-\x7e]{24,200}$/, 'must be 24 to 200 printable ASCII characters without a blank')
+    .optional()
+    .describe('A key with scope `admin`, to make the first keys with'),
   CHAOS_TOKEN: z.string().optional().describe('Token of GET /chaos; unset: always 401'),
   CERTIFICATE_FILE: z
     .string()
@@ -227,6 +233,6 @@ export type DatabaseAddress =
 
 function quoted(name: string, value: string | undefined): string {
   // Secrets stay out of messages, and so out of logs.
-  if (value === undefined || /PASSWORD|TOKEN|DATABASE_URL/.test(name)) return '';
+  if (value === undefined || /PASSWORD|TOKEN|KEY|DATABASE_URL/.test(name)) return '';
   return `, not "${value.slice(0, 80)}"`;
 }

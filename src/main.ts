@@ -111,9 +111,9 @@ function announcer({ LOG_FORMAT }: Config, say: Say): Say {
 }
 
 /** One line where anybody who reaches the port may change and delete everything. */
-function warnOfOpenApi({ HOST }: Config, say: Say, logs: LogHub): void {
-  if (isLoopback(HOST)) return;
-  const warning = `the API asks nobody for a password, and HOST=${HOST} lets other machines in: put a proxy or a firewall before it, or set HOST=127.0.0.1`;
+function warnOfOpenApi({ API_AUTH, HOST }: Config, say: Say, logs: LogHub): void {
+  if (API_AUTH === 'on' || isLoopback(HOST)) return;
+  const warning = `the API asks nobody for a password, and HOST=${HOST} lets other machines in: set API_AUTH=on, put a proxy or a firewall before it, or set HOST=127.0.0.1`;
   logs.logger.warn(warning);
   say(`  warning: ${warning}`);
 }

@@ -1,11 +1,13 @@
 import { bulkLinkRoutes } from './bulk-links.js';
 import { docsRoutes } from './docs.js';
 import { eventRoutes } from './events.js';
+import { keyRoutes } from './keys.js';
 import { linkRoutes } from './links.js';
 import { operationsRoutes } from './operations.js';
 import { redirectRoutes } from './redirects.js';
 import {
   type InputOf,
+  keyHeaders,
   type Method,
   type RequestHeader,
   type RouteDeclaration,
@@ -23,6 +25,7 @@ export const routes = [
   ...bulkLinkRoutes,
   ...userRoutes,
   ...eventRoutes,
+  ...keyRoutes,
   ...operationsRoutes,
   ...docsRoutes,
 ] as const satisfies readonly RouteDeclaration[];
@@ -100,4 +103,8 @@ export function isReserved(shortCode: string): boolean {
 /** Request headers that any route reads, with the longest value that matters. */
 export const forwardedHeaders: readonly (readonly [name: RequestHeader, maxLength: number])[] = (
   Object.entries(requestHeaders) as [RequestHeader, number][]
-).filter(([name]) => (routes as readonly RouteDeclaration[]).some(({ headers }) => headers.includes(name)));
+).filter(
+  ([name]) =>
+    keyHeaders.some((one) => one === name) ||
+    (routes as readonly RouteDeclaration[]).some(({ headers }) => headers.includes(name)),
+);

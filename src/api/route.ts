@@ -40,10 +40,15 @@ export type Barrier = 'none' | 'clicks' | 'counters';
 /** A request header that routes read, and the most characters of it that a proxy has to pass on. */
 export const requestHeaders = {
   accept: 512,
+  authorization: 512,
   'content-type': 128,
+  'x-api-key': 256,
   'x-chaos-token': 128,
   'x-link-password': 512,
 } as const;
+
+/** Read of every request but a redirect's, whatever its route. */
+export const keyHeaders = ['authorization', 'x-api-key'] as const;
 
 export type RequestHeader = keyof typeof requestHeaders;
 
@@ -54,6 +59,12 @@ interface RouteBase {
   /** For the tables of the documentation. */
   readonly summary: string;
   readonly scope: Scope;
+  /** Wants its scope also where the API is open to everybody. */
+  readonly isAlwaysGuarded?: true;
+  /** Not for a key that sees one user's links only. */
+  readonly refusesOwners?: true;
+  /** Answered to a key that was good when the database was last asked, while it can't be asked. */
+  readonly trustsSuspectKeys?: true;
   /** Of the answer when all went well. */
   readonly status: Status;
   /** What it may answer besides, in the words of src/errors.ts; those that every route has are left out. */

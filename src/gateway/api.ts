@@ -2,12 +2,16 @@ import type { Checked } from '../api/check.js';
 import { formatOf, listHeaders } from '../api/list-format.js';
 import type { AnyRoute } from '../api/registry.js';
 import type { OperationResult } from '../api/results.js';
+import { keyHeaders, type RequestHeader } from '../api/route.js';
+import type { ErrorCode } from '../errors.js';
 import type { CallAnswer, CallRequest } from '../messages/calls.js';
 import type { ImportRequest, ListRequest } from '../messages/transfers.js';
+import type { Access, AccessControl, Grant } from './access/access.js';
 import type { Barriers } from './barriers.js';
 import type { Calls } from './call-client.js';
 import type { Bodies, Body } from './http/bodies.js';
 import type { BodyClass, BodyClasses } from './http/body-limits.js';
+import { EarlyUpload } from './http/early-upload.js';
 import type { Exchange, Headers } from './http/exchange.js';
 import { parseJsonObject } from './http/json.js';
 import type { Operations } from './operations.js';
@@ -20,6 +24,7 @@ export type ApiRoute = Exclude<AnyRoute, { performs: 'redirect' }>;
 type WorkerRoute = Extract<ApiRoute, { performs: 'call' | 'list' }>;
 
 export interface ApiOptions {
+  readonly access: AccessControl;
   readonly calls: Calls<Flight>;
   readonly bodies: Bodies;
   readonly bodyClasses: BodyClasses;
@@ -47,24 +52,36 @@ export class Api {
     });
   }
 
+  /** The request headers that are needed for a route. */
+  headersOf(route: ApiRoute): readonly RequestHeader[] {
+    return this.#options.access.guards(route) ? [...route.headers, ...keyHeaders] : route.headers;
+  }
+
   /** To be called in the request's handler, before anything is awaited. */
   async answer(route: ApiRoute, exchange: Exchange): Promise<void> {
+    const access = this.#options.access.check(route, exchange);
     if (route.performs === 'import') {
-      this.#import(route, exchange);
+      await this.#import(route, exchange, access);
       return;
     }
-    if (this.#schemas === undefined) {
+    const schemas = this.#schemas;
+    if ('then' in access || schemas === undefined) {
       // A body has to be read from the beginning.
       const early = route.bodyLimit === 'none' ? undefined : this.#readBody(route, exchange);
-      await this.#answer(route, exchange, await this.#schemasLoaded, early);
+      const decided = await access;
+      if (!decided.ok) refuseAccess(exchange, decided.error);
+      else await this.#answer(route, exchange, decided.grant, await this.#schemasLoaded, early);
+    } else if (access.ok) {
+      await this.#answer(route, exchange, access.grant, schemas);
     } else {
-      await this.#answer(route, exchange, this.#schemas);
+      refuseAccess(exchange, access.error);
     }
   }
 
   async #answer(
     route: Exclude<ApiRoute, { performs: 'import' }>,
     exchange: Exchange,
+    grant: Grant,
     schemas: Schemas,
     early?: Promise<Body>,
   ): Promise<void> {
@@ -87,7 +104,7 @@ export class Api {
     const input: Record<string, unknown> = { ...params.value, ...query.value, ...body.value };
     if (route.performs === 'list') input.format ??= formatOf(exchange.header('accept'));
     if (route.performs === 'local') await this.#options.operations.perform(route.operation, exchange, input);
-    else await this.#perform(route, exchange, input);
+    else await this.#perform(route, exchange, grant, input);
   }
 
   #bodyClass({ bodyLimit }: ApiRoute): BodyClass {
@@ -121,6 +138,7 @@ export class Api {
   async #perform(
     route: WorkerRoute,
     exchange: Exchange,
+    grant: Grant,
     input: Readonly<Record<string, unknown>>,
   ): Promise<void> {
     const { calls, barriers, callDeadlineMs, longDeadlineMs } = this.#options;
@@ -132,6 +150,7 @@ export class Api {
     const caller = {
       requestId: exchange.requestId,
       origin: 'usesOrigin' in route ? this.#options.originFor(exchange) : '',
+      owner: grant.owner,
     };
     const answer = await calls.call(request, caller, route.kind === 'long' ? longDeadlineMs : callDeadlineMs);
     if (route.performs === 'list') {
@@ -160,7 +179,17 @@ export class Api {
     else if (!exchange.isOver) this.#options.transfers.list(exchange, request, all, form.contentType);
   }
 
-  #import(route: Extract<ApiRoute, { performs: 'import' }>, exchange: Exchange): void {
+  async #import(
+    route: Extract<ApiRoute, { performs: 'import' }>,
+    exchange: Exchange,
+    access: Access | Promise<Access>,
+  ): Promise<void> {
+    const early = 'then' in access ? new EarlyUpload(exchange) : undefined;
+    const decided = await access;
+    if (!decided.ok) {
+      refuseAccess(exchange, decided.error);
+      return;
+    }
     const contentType = exchange.header('content-type');
     if (!/^multipart\/form-data\s*;.*boundary=/i.test(contentType)) {
       exchange.fail('NO_FILE');
@@ -176,6 +205,10 @@ export class Api {
       refuse(exchange, query);
       return;
     }
+    if (query.value.on_conflict === 'update' && !decided.grant.mayChangeLinks) {
+      refuseAccess(exchange, 'FORBIDDEN');
+      return;
+    }
     const request = {
       kind: 'import',
       operation: route.operation,
@@ -184,8 +217,13 @@ export class Api {
       requestId: exchange.requestId,
       origin: 'usesOrigin' in route ? this.#options.originFor(exchange) : '',
     } as ImportRequest;
-    this.#options.transfers.import(exchange, request, query.value.dry_run === true ? 200 : route.status);
+    const status = query.value.dry_run === true ? 200 : route.status;
+    this.#options.transfers.import(exchange, request, status, early);
   }
+}
+
+function refuseAccess(exchange: Exchange, error: ErrorCode): void {
+  exchange.fail(error, undefined, error === 'UNAUTHORIZED' ? [['WWW-Authenticate', 'Bearer']] : []);
 }
 
 function refuse(exchange: Exchange, refusal: Checked): void {

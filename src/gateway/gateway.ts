@@ -4,6 +4,7 @@ import type { Config } from '../config.js';
 import { loadKoffi, viewMemory } from '../journal/native.js';
 import { SegmentSupply } from '../journal/supply.js';
 import { ClickJournal } from '../journal/writer.js';
+import { Coherence } from '../memory/coherence.js';
 import { ConnectionBudget } from '../memory/connection-budget.js';
 import { Counters } from '../memory/counters.js';
 import { JournalSlots } from '../memory/journal-slots.js';
@@ -12,6 +13,7 @@ import type { ToGateway } from '../messages/supervisor.js';
 import { describeError } from '../runtime/describe-error.js';
 import { createThreadLogger } from '../runtime/logger.js';
 import { watchThread } from '../runtime/thread-health.js';
+import { openAccess } from './access/open.js';
 import { Api } from './api.js';
 import { Barriers } from './barriers.js';
 import { Calls } from './call-client.js';
@@ -168,6 +170,7 @@ class Gateway {
     registerRoutes(this.#app, {
       redirect: this.#redirect,
       api: new Api({
+        access: openAccess(config, new Coherence(data.coherence), state, this.#calls),
         calls: this.#calls,
         bodies: this.#bodies,
         bodyClasses: bodyClasses(config.BODY_MAX_BYTES),

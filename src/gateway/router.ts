@@ -54,7 +54,11 @@ function registerRefusal(app: TemplatedApp, path: ApiRoute['path'], host: Exchan
 }
 
 function registerApi(app: TemplatedApp, route: ApiRoute, { api, host, onFault }: RouteTargets): void {
-  const exchangeRoute: ExchangeRoute = { ...route, template: route.path };
+  const exchangeRoute: ExchangeRoute = {
+    ...route,
+    template: route.path,
+    headers: api.headersOf(route),
+  };
   const handle = (res: HttpResponse, req: HttpRequest): void => {
     const exchange = new Exchange(res, req, exchangeRoute, host);
     if (exchange.isOver) return;

@@ -7,6 +7,7 @@ import type {
   ToTransfer,
   TransferRequest,
 } from '../messages/transfers.js';
+import type { EarlyUpload } from './http/early-upload.js';
 import { type Exchange, type Headers, JSON_TYPE } from './http/exchange.js';
 import { BlockJoiner } from './http/pieces.js';
 import type { SupervisorLink } from './supervisor-link.js';
@@ -102,8 +103,11 @@ export class Transfers {
     port.postMessage({ kind: 'credit', amount: LIST_CREDITS } satisfies ToTransfer);
   }
 
-  /** Streams a multipart body in. To be called in the request's handler, before anything is awaited. */
-  import(exchange: Exchange, request: ImportRequest, status: 200 | 201): void {
+  /**
+   * Streams a multipart body in. To be called in the request's handler, before anything is awaited, or with
+   * what has come since.
+   */
+  import(exchange: Exchange, request: ImportRequest, status: 200 | 201, early?: EarlyUpload): void {
     if (exchange.isOver) return;
     const opened = this.#open(exchange, request);
     if (opened === undefined) return;
@@ -142,7 +146,7 @@ export class Transfers {
           break;
       }
     });
-    exchange.res.onData((chunk, isLast) => {
+    const take = (chunk: ArrayBuffer, isLast: boolean): void => {
       if (exchange.isOver) return;
       received += chunk.byteLength;
       watched.progressMs = performance.now();
@@ -164,7 +168,10 @@ export class Transfers {
       } else if (underWay >= IMPORT_WINDOW_BYTES) {
         exchange.pause();
       }
-    });
+    };
+    exchange.res.onData(take);
+    early?.passTo(take);
+    if (early?.isComplete === false && underWay < IMPORT_WINDOW_BYTES) exchange.resume();
   }
 
   close(): void {

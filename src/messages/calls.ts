@@ -8,8 +8,9 @@ import type { ListTooLong, OperationResult } from '../api/results.js';
 import type { VisitInputs, VisitOperation } from '../api/visits.js';
 import type { ErrorCode } from '../errors.js';
 
-/** An operation with its input, as the schemas of its route let it pass; or one of a visit's own. */
+/** An operation with its input, as the schemas of its route let it pass; one of a visit's own; or a gateway's. */
 export type CallRequest =
+  | OwnRequest
   | {
       [Name in OperationName]: { readonly operation: Name; readonly input: InputFor<Name> };
     }[OperationName]
@@ -17,11 +18,20 @@ export type CallRequest =
       [Name in VisitOperation]: { readonly operation: Name; readonly input: VisitInputs[Name] };
     }[VisitOperation];
 
+/** What gateways ask of their own accord, for no route. */
+export type OwnRequest =
+  | { readonly operation: 'findKey'; readonly input: { readonly hash: string } }
+  | { readonly operation: 'noteKeyUse'; readonly input: { readonly id: string } };
+
+export type CallName = CallRequest['operation'];
+
 /** What the caller is, besides what it asks for. */
 export interface Caller {
   readonly requestId: string;
   /** Where short URLs are for this client, for answers that name them; else empty. */
   readonly origin: string;
+  /** The user whose links alone the caller sees and makes; absent for one that sees all. */
+  readonly owner?: string | undefined;
 }
 
 /** A call on its way: `deadlineMs` (since 1970) is when its asker stops waiting. */

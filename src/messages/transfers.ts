@@ -16,6 +16,8 @@ export type ListRequest = {
     readonly requestId: string;
     /** Where short URLs are for this client; empty where the list names none. */
     readonly origin: string;
+    /** The user whose rows alone are shown; absent for all. */
+    readonly owner?: string | undefined;
   };
 }[ListName];
 

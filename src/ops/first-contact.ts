@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Config } from '../config.js';
+import { type Config, ConfigError } from '../config.js';
 import type { Connection } from '../postgres/pool.js';
 import type { Logger } from '../runtime/logger.js';
+import { hasAdminKey } from '../store/keys.js';
 import { prepareDatabase } from '../store/migrate.js';
 import { type SeedReport, seedDatabase } from '../store/seed.js';
 
@@ -34,6 +35,7 @@ export class FirstContact {
       if (!SEED_ON_BOOT) return;
       this.#seedReports = (await seedDatabase(connection, CSV_DIR, { isLenient: SEED_LENIENT })) ?? [];
     });
+    await this.#requireWayIn(connection);
     if (prepared.applied.length > 0) {
       this.#log.info({ migrations: prepared.applied }, `applied ${prepared.applied.length} migrations`);
     }
@@ -48,6 +50,13 @@ export class FirstContact {
       const fields = { table, loaded, notes: Object.fromEntries(notes) };
       this.#log.info(fields, `seeded ${loaded} rows into ${table}`);
     }
+  }
+
+  /** @throws ConfigError where nobody could ever make a key, or do anything. */
+  async #requireWayIn(connection: Connection): Promise<void> {
+    if (this.#config.API_AUTH === 'off' || this.#config.ADMIN_KEY !== undefined) return;
+    if (await hasAdminKey(connection)) return;
+    throw new ConfigError('API_AUTH=on needs ADMIN_KEY, or a key with scope admin in the database');
   }
 
   /** Waits for the database as long as a start may. @throws what `ready` is rejected with. */

@@ -12,7 +12,7 @@ import { targetRefusal } from './target-rules.js';
 const lockStatement: Statement = {
   name: 'links_lock',
   text: `SELECT ${links.columns}, password_hash FROM short_urls
-         WHERE id = ANY ($1::bigint[]) ORDER BY id FOR NO KEY UPDATE`,
+         WHERE id = ANY ($1::bigint[]) AND ($2::bigint IS NULL OR user_id = $2) ORDER BY id FOR NO KEY UPDATE`,
 };
 
 const logStatement: Statement = {
@@ -24,7 +24,8 @@ const logStatement: Statement = {
 
 const lockForDeleteStatement: Statement = {
   name: 'links_lock_for_delete',
-  text: 'SELECT id, short_code FROM short_urls WHERE id = ANY ($1::bigint[]) ORDER BY id FOR UPDATE',
+  text: `SELECT id, short_code FROM short_urls
+         WHERE id = ANY ($1::bigint[]) AND ($2::bigint IS NULL OR user_id = $2) ORDER BY id FOR UPDATE`,
 };
 
 /** Makes one change of many links; see `updateLink`, of which it is the set's form. */
@@ -40,7 +41,7 @@ export async function updateLinks(
   const rows = new Map<number, LinkRow>();
   const results = await inTransaction(connection, async () => {
     await limitStatements(connection, context);
-    const found = await links.rows(connection, lockStatement, [usable(ids)]);
+    const found = await links.rows(connection, lockStatement, [usable(ids), context.owner ?? null]);
     const before = new Map(found.map((row) => [Number(links.value(row, 'id')), row]));
     const judged = ids.map((id): OperationResult => {
       const row = before.get(id);
@@ -101,7 +102,10 @@ export async function deleteLinks(
   const gone: string[] = [];
   const results = await inTransaction(connection, async () => {
     await limitStatements(connection, context);
-    const rows = await rowsOf<[string, string]>(connection, lockForDeleteStatement, [usable(ids)]);
+    const rows = await rowsOf<[string, string]>(connection, lockForDeleteStatement, [
+      usable(ids),
+      context.owner ?? null,
+    ]);
     const known = new Map(rows.map(([id, code]) => [Number(id), code]));
     const judged = ids.map((id) => (known.has(id) ? nothingToShow : failed('URL_NOT_FOUND')));
     if (known.size === 0 || (isAtomic && known.size < ids.length)) return judged;

@@ -3,7 +3,14 @@ import type { InputFor } from '../api/registry.js';
 import type { OperationResult } from '../api/results.js';
 import { type Connection, inTransaction } from '../postgres/pool.js';
 import { hashPassword } from '../runtime/password-hash.js';
-import { CODE_ATTEMPTS, insertLinks, type NewLinkItem, refusalOf, shownExisting } from './link-create.js';
+import {
+  asOwner,
+  CODE_ATTEMPTS,
+  insertLinks,
+  type NewLinkItem,
+  refusalOf,
+  shownExisting,
+} from './link-create.js';
 import { findKey, findLinks } from './link-find.js';
 import { failed, type OperationContext } from './operation.js';
 
@@ -29,7 +36,7 @@ export async function createLinks(
   const endMs = Date.now() + context.deadlineMs;
   const results: Results = urls.map((url) => (url.ok ? undefined : failed(url.error, url.detail)));
   const items: (NewLinkItem | undefined)[] = urls.map((url) =>
-    url.ok ? { input: url.value, context } : undefined,
+    url.ok ? asOwner({ input: url.value, context }) : undefined,
   );
   for (const [index, item] of items.entries()) {
     if (item !== undefined) results[index] = await refusalOf(item);

@@ -3,8 +3,8 @@ import type { OperationResult } from '../api/results.js';
 import { formatTimestamp } from '../api/values.js';
 import { type Connection, inTransaction, rowsOf, type Statement } from '../postgres/pool.js';
 import { pageQuery } from './list-pages.js';
-import { type Condition, equals, selectList } from './lists.js';
-import { failed, type ListOperation, nothingToShow } from './operation.js';
+import { type Condition, equals, type Listed, selectList } from './lists.js';
+import { failed, type ListOperation, nothingToShow, type OperationContext } from './operation.js';
 import { csvOf, Table } from './table.js';
 
 const events = new Table('events', {
@@ -16,9 +16,14 @@ const events = new Table('events', {
   details: { as: 'json' },
 });
 
+/** Whether an event is on a link of the owner; without an owner every event is. */
+function onOwnLink(owner: string): string {
+  return `(${owner}::bigint IS NULL OR url_id IN (SELECT id FROM short_urls WHERE user_id = ${owner}))`;
+}
+
 const getStatement: Statement = {
   name: 'event_get',
-  text: `SELECT ${events.columns} FROM events WHERE id = $1`,
+  text: `SELECT ${events.columns} FROM events WHERE id = $1 AND ${onOwnLink('$2')}`,
 };
 
 /**
@@ -29,7 +34,8 @@ const insertStatement: Statement = {
   name: 'event_insert',
   text: `
     WITH owner AS (SELECT id FROM users WHERE id = $2 FOR KEY SHARE),
-         link AS (SELECT id FROM short_urls WHERE id = $1 AND (SELECT count(*) FROM owner) >= 0 FOR KEY SHARE),
+         link AS (SELECT id FROM short_urls WHERE id = $1 AND (SELECT count(*) FROM owner) >= 0
+                    AND ($6::bigint IS NULL OR user_id = $6) FOR KEY SHARE),
          found AS (SELECT $1::bigint IS NULL OR EXISTS (SELECT FROM link) AS link,
                           $2::bigint IS NULL OR EXISTS (SELECT FROM owner) AS owner),
          made AS (INSERT INTO events (url_id, user_id, event_type, "timestamp", details)
@@ -46,26 +52,38 @@ const countClickStatement: Statement = {
 const deleteStatement: Statement = {
   name: 'event_delete',
   text: `
-    WITH doomed AS (SELECT url_id, event_type FROM events WHERE id = $1),
+    WITH doomed AS (SELECT url_id, event_type FROM events WHERE id = $1 AND ${onOwnLink('$2')}),
          link AS (SELECT id FROM short_urls
                   WHERE id = (SELECT url_id FROM doomed WHERE event_type = 'click') FOR NO KEY UPDATE),
-         gone AS (DELETE FROM events WHERE id = $1 AND (SELECT count(*) FROM link) >= 0
+         gone AS (DELETE FROM events WHERE id = $1 AND EXISTS (SELECT FROM doomed) AND (SELECT count(*) FROM link) >= 0
                   RETURNING url_id, event_type),
          counted AS (UPDATE short_urls SET click_count = click_count - 1 FROM gone
                      WHERE short_urls.id = gone.url_id AND gone.event_type = 'click')
     SELECT count(*) FROM gone`,
 };
 
-async function getEvent(connection: Connection, { id }: InputFor<'getEvent'>): Promise<OperationResult> {
-  const [row] = await events.rows(connection, getStatement, [id]);
+async function getEvent(
+  connection: Connection,
+  { id }: InputFor<'getEvent'>,
+  { owner }: OperationContext,
+): Promise<OperationResult> {
+  const [row] = await events.rows(connection, getStatement, [id, owner ?? null]);
   return row === undefined ? failed('EVENT_NOT_FOUND') : { ok: true, body: events.json(row) };
 }
 
 /** A `click` posted by hand counts as a click, so that a link's counter always equals its click events. */
-async function createEvent(connection: Connection, event: InputFor<'createEvent'>): Promise<OperationResult> {
-  if (event.event_type !== 'click' || event.url_id === null) return insertEvent(connection, event);
+async function createEvent(
+  connection: Connection,
+  given: InputFor<'createEvent'>,
+  { owner }: OperationContext,
+): Promise<OperationResult> {
+  // An owner's events are on their links, and theirs.
+  if (owner !== undefined && given.url_id === null) return failed('URL_NOT_FOUND');
+  if (owner !== undefined && (given.user_id ?? owner) !== owner) return failed('USER_NOT_FOUND');
+  const event = { ...given, user_id: owner ?? given.user_id };
+  if (event.event_type !== 'click' || event.url_id === null) return insertEvent(connection, event, owner);
   return inTransaction(connection, async () => {
-    const made = await insertEvent(connection, event);
+    const made = await insertEvent(connection, event, owner);
     if (made.ok) await rowsOf(connection, countClickStatement, [event.url_id]);
     return made;
   });
@@ -74,8 +92,9 @@ async function createEvent(connection: Connection, event: InputFor<'createEvent'
 async function insertEvent(
   connection: Connection,
   { url_id, user_id, event_type, details }: InputFor<'createEvent'>,
+  owner: string | undefined,
 ): Promise<OperationResult> {
-  const values = [url_id, user_id, event_type, formatTimestamp(Date.now()), details];
+  const values = [url_id, user_id, event_type, formatTimestamp(Date.now()), details, owner ?? null];
   const [row] = await events.rows(connection, insertStatement, values);
   if (row === undefined || events.extra(row, 0) !== 't') return failed('URL_NOT_FOUND');
   if (events.extra(row, 1) !== 't') return failed('USER_NOT_FOUND');
@@ -85,16 +104,26 @@ async function insertEvent(
 async function deleteEvent(
   connection: Connection,
   { id }: InputFor<'deleteEvent'>,
+  { owner }: OperationContext,
 ): Promise<OperationResult> {
-  const [row] = await rowsOf<[string]>(connection, deleteStatement, [id]);
+  const [row] = await rowsOf<[string]>(connection, deleteStatement, [id, owner ?? null]);
   return row?.[0] === '1' ? nothingToShow : failed('EVENT_NOT_FOUND');
 }
 
-function eventFilters({ url_id, user_id, event_type }: InputFor<'listEvents'>): Condition[] {
-  return [...equals('url_id', url_id), ...equals('user_id', user_id), ...equals('event_type', event_type)];
+function eventFilters({ url_id, user_id, event_type, owner }: Listed<InputFor<'listEvents'>>): Condition[] {
+  const onOwnLinks: Condition = {
+    value: owner,
+    sql: (placeholder) => `url_id IN (SELECT id FROM short_urls WHERE user_id = ${placeholder})`,
+  };
+  return [
+    ...equals('url_id', url_id),
+    ...equals('user_id', user_id),
+    ...equals('event_type', event_type),
+    ...(owner === undefined ? [] : [onOwnLinks]),
+  ];
 }
 
-const listEvents: ListOperation<InputFor<'listEvents'>> = {
+const listEvents: ListOperation<Listed<InputFor<'listEvents'>>> = {
   kind: 'list',
   json: (row) => events.json(row),
   csv: csvOf(events),
@@ -102,7 +131,9 @@ const listEvents: ListOperation<InputFor<'listEvents'>> = {
     selectList(events.columns, events.name, '"timestamp" DESC, id DESC', input, limit, eventFilters(input)),
   page: (input) => {
     // Each filter has an index in this order; of several the narrowest leads.
-    const [leading, ...rest] = eventFilters(input);
+    const filters = eventFilters(input);
+    const leading = filters.find(({ value }) => value !== input.owner);
+    const rest = filters.filter((filter) => filter !== leading);
     return pageQuery('listEvents', input, {
       columns: events.columns,
       source: events.name,

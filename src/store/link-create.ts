@@ -65,7 +65,8 @@ export const createLink: BatchOperation<NewLink> = {
   kind: 'batch',
   maxSize: 256,
   sizeForAnother: 24,
-  async runAll(connection, items) {
+  async runAll(connection, given) {
+    const items = given.map(asOwner);
     const results: (OperationResult | undefined)[] = await Promise.all(items.map(refusalOf));
     const toFind = [...items.keys()].filter(
       (index) => results[index] === undefined && items[index]?.input.find_if_exists === true,
@@ -84,8 +85,16 @@ export const createLink: BatchOperation<NewLink> = {
   },
 };
 
+/** What an owner makes is theirs. */
+export function asOwner(item: Item): Item {
+  const { owner } = item.context;
+  if (owner === undefined || item.input.user_id !== null) return item;
+  return { ...item, input: { ...item.input, user_id: owner } };
+}
+
 /** What can be said without the database. */
 export async function refusalOf({ input, context }: Item): Promise<OperationResult | undefined> {
+  if (context.owner !== undefined && input.user_id !== context.owner) return failed('USER_NOT_FOUND');
   if (input.short_code !== undefined && isReserved(input.short_code)) return failed('SHORT_CODE_RESERVED');
   const refusal = await targetRefusal(input.original_url, context);
   return refusal === undefined ? undefined : failed(refusal);

@@ -2,10 +2,10 @@ import type { SortKey } from '../api/list-fields.js';
 import type { InputFor } from '../api/registry.js';
 import { type LinkRow, linkCsv, linkJson, links } from './link-table.js';
 import { type Order, pageQuery } from './list-pages.js';
-import { type Condition, equals, selectList } from './lists.js';
+import { type Condition, equals, type Listed, selectList, visibleTo } from './lists.js';
 import type { ListOperation } from './operation.js';
 
-type Input = InputFor<'listLinks'>;
+type Input = Listed<InputFor<'listLinks'>>;
 
 interface LinkOrder {
   readonly key: string;
@@ -40,7 +40,11 @@ function filtersOf(input: Input): { condition: Condition; isOrdered: boolean; is
       isOrdered: false,
       isIndexed: true,
     })),
-    ...equals('user_id', user_id).map((condition) => ({ condition, isOrdered: true, isIndexed: true })),
+    ...equals('user_id', visibleTo(input.owner, user_id)).map((condition) => ({
+      condition,
+      isOrdered: true,
+      isIndexed: true,
+    })),
     ...wanted.map((condition) => ({ condition, isOrdered: false, isIndexed: true })),
     ...equals('is_active', state).map((condition) => ({ condition, isOrdered: true, isIndexed: true })),
   ];

@@ -29,7 +29,7 @@ const givenColumns = [
 
 const lockStatement: Statement = {
   name: 'link_lock',
-  text: `SELECT ${links.columns}, password_hash FROM short_urls WHERE id = $1 FOR NO KEY UPDATE`,
+  text: `SELECT ${links.columns}, password_hash FROM short_urls WHERE id = $1 AND ($2::bigint IS NULL OR user_id = $2) FOR NO KEY UPDATE`,
 };
 
 /** What the update came to: the row, or why there is none. */
@@ -49,7 +49,9 @@ export async function updateLink(
   if (refusal !== undefined) return failed(refusal);
   const passwordHash =
     typeof change.password === 'string' ? await hashPassword(change.password) : change.password;
-  const outcome = await inTransaction(connection, () => update(connection, change, passwordHash));
+  const outcome = await inTransaction(connection, () =>
+    update(connection, change, passwordHash, context.owner),
+  );
   if ('refusal' in outcome) return outcome.refusal;
   context.invalidate(links.value(outcome.row, 'short_code'));
   return { ok: true, body: linkJson(outcome.row, context.origin) };
@@ -59,8 +61,9 @@ async function update(
   connection: Connection,
   change: Change,
   passwordHash: string | null | undefined,
+  owner: string | undefined,
 ): Promise<Outcome> {
-  const [before] = await links.rows(connection, lockStatement, [change.id]);
+  const [before] = await links.rows(connection, lockStatement, [change.id, owner ?? null]);
   if (before === undefined) return { refusal: failed('URL_NOT_FOUND') };
   const refusal = changeRefusal(change, before);
   if (refusal !== undefined) return { refusal: failed(refusal) };

@@ -11,15 +11,15 @@ import { failed, nothingToShow, type OperationContext } from './operation.js';
 
 const getStatement: Statement = {
   name: 'link_get',
-  text: `SELECT ${links.columns} FROM short_urls WHERE id = $1`,
+  text: `SELECT ${links.columns} FROM short_urls WHERE id = $1 AND ($2::bigint IS NULL OR user_id = $2)`,
 };
 
 async function getLink(
   connection: Connection,
   { id }: InputFor<'getLink'>,
-  { origin }: OperationContext,
+  { origin, owner }: OperationContext,
 ): Promise<OperationResult> {
-  const [row] = await links.rows(connection, getStatement, [id]);
+  const [row] = await links.rows(connection, getStatement, [id, owner ?? null]);
   return row === undefined ? failed('URL_NOT_FOUND') : { ok: true, body: linkJson(row, origin) };
 }
 
@@ -27,13 +27,13 @@ async function getLink(
 async function deleteLink(
   connection: Connection,
   { id }: InputFor<'deleteLink'>,
-  { deadlineMs, invalidate }: OperationContext,
+  { deadlineMs, invalidate, owner }: OperationContext,
 ): Promise<OperationResult> {
   const code = await inTransaction(connection, async () => {
     await connection.query(`SET LOCAL statement_timeout = ${Math.ceil(deadlineMs)}`);
     const gone = await connection.query<{ short_code: string }>(
-      'DELETE FROM short_urls WHERE id = $1 RETURNING short_code',
-      [id],
+      `DELETE FROM short_urls WHERE id = $1 AND ($2::bigint IS NULL OR user_id = $2) RETURNING short_code`,
+      [id, owner ?? null],
     );
     const [row] = gone.rows;
     if (row === undefined) return undefined;

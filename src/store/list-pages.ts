@@ -59,11 +59,13 @@ export function pageQuery(
   input: Asked & Readonly<Record<string, unknown>>,
   source: Source,
 ): PageQuery | undefined {
-  const { limit, after } = input;
+  // Whose rows are shown is no part of what a client asks for.
+  const { owner: _, ...asked } = input;
+  const { limit, after } = asked as Asked;
   if (limit === undefined && after === undefined) return undefined;
   const position = after === undefined ? undefined : decodeCursor(after);
   if (after !== undefined && position === undefined) throw new Error(`a cursor of ${list} was not checked`);
-  return { ...source, digest: listDigest(list, input), after: position, limit: limit ?? DEFAULT_LIMIT };
+  return { ...source, digest: listDigest(list, asked), after: position, limit: limit ?? DEFAULT_LIMIT };
 }
 
 /** @returns `undefined` for a cursor that this list never gave out. */

@@ -68,6 +68,18 @@ export function selectList(
   };
 }
 
+/** What a list is asked for, and the user whose rows alone are shown; absent for all. */
+export type Listed<Input> = Input & { readonly owner?: string | undefined };
+
+/** An owner sees their own rows, whichever they ask for. */
+export function visibleTo(owner: string | undefined, asked: string | undefined): string | undefined {
+  if (owner === undefined) return asked;
+  return asked === undefined || asked === owner ? owner : NO_ID;
+}
+
+/** No row has it. */
+const NO_ID = '-1';
+
 function isPaged(paging: Paging): paging is { page: number; per_page: number } {
   return paging.page !== undefined && paging.per_page !== undefined;
 }

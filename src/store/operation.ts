@@ -11,6 +11,8 @@ export interface OperationContext {
   readonly deadlineMs: number;
   /** Where short URLs are for this client: scheme and host. Empty where the answer names none. */
   readonly origin: string;
+  /** The user whose links alone the caller sees and makes; absent for one that sees all. */
+  readonly owner?: string | undefined;
   /** No gateway of this server may serve what it has of this code from now on. */
   readonly invalidate: (shortCode: string) => void;
   /** A code that a client chose is there: it may be another spelling of what was looked up before. */

@@ -4,7 +4,7 @@ import { formatTimestamp } from '../api/values.js';
 import { sqlStateOf } from '../postgres/failures.js';
 import { type Connection, inTransaction, type Statement } from '../postgres/pool.js';
 import { pageQuery } from './list-pages.js';
-import { selectList } from './lists.js';
+import { equals, type Listed, selectList } from './lists.js';
 import { failed, type ListOperation, nothingToShow, type OperationContext } from './operation.js';
 import { csvOf, Table } from './table.js';
 
@@ -42,7 +42,17 @@ async function createUser(
   return { ok: true, body: users.json(row), id: users.value(row, 'id') };
 }
 
-async function getUser(connection: Connection, { id }: InputFor<'getUser'>): Promise<OperationResult> {
+/** An owner is the only user there is. */
+function isHidden(id: string, { owner }: OperationContext): boolean {
+  return owner !== undefined && owner !== id;
+}
+
+async function getUser(
+  connection: Connection,
+  { id }: InputFor<'getUser'>,
+  context: OperationContext,
+): Promise<OperationResult> {
+  if (isHidden(id, context)) return failed('USER_NOT_FOUND');
   const [row] = await users.rows(connection, getStatement, [id]);
   return row === undefined ? failed('USER_NOT_FOUND') : { ok: true, body: users.json(row) };
 }
@@ -50,7 +60,9 @@ async function getUser(connection: Connection, { id }: InputFor<'getUser'>): Pro
 async function updateUser(
   connection: Connection,
   { id, username, email }: InputFor<'updateUser'>,
+  context: OperationContext,
 ): Promise<OperationResult> {
+  if (isHidden(id, context)) return failed('USER_NOT_FOUND');
   try {
     const [row] = await users.rows(connection, updateStatement, [id, username ?? null, email ?? null]);
     return row === undefined ? failed('USER_NOT_FOUND') : { ok: true, body: users.json(row) };
@@ -68,8 +80,10 @@ async function updateUser(
 async function deleteUser(
   connection: Connection,
   { id }: InputFor<'deleteUser'>,
-  { deadlineMs, invalidate }: OperationContext,
+  context: OperationContext,
 ): Promise<OperationResult> {
+  if (isHidden(id, context)) return failed('USER_NOT_FOUND');
+  const { deadlineMs, invalidate } = context;
   const codes = await inTransaction(connection, async () => {
     await connection.query(`SET LOCAL statement_timeout = ${Math.ceil(deadlineMs)}`);
     const locked = await connection.query('SELECT FROM users WHERE id = $1 FOR UPDATE', [id]);
@@ -110,16 +124,19 @@ async function deleteOwnEvents(connection: Connection, userId: string): Promise<
   );
 }
 
-const listUsers: ListOperation<InputFor<'listUsers'>> = {
+const listUsers: ListOperation<Listed<InputFor<'listUsers'>>> = {
   kind: 'list',
   json: (row) => users.json(row),
   csv: csvOf(users),
-  select: (input, limit) => selectList(users.columns, users.name, 'id', input, limit),
+  select: (input, limit) =>
+    selectList(users.columns, users.name, 'id', input, limit, equals('id', input.owner)),
   page: (input) =>
     pageQuery('listUsers', input, {
       columns: users.columns,
       source: users.name,
       order: { direction: 'ASC' },
+      rest: equals('id', input.owner),
+      gatherable: true,
     }),
 };
 

@@ -6,9 +6,10 @@ import { resources } from '../../src/api/openapi/resources.js';
 import { allowedMethods, routes } from '../../src/api/registry.js';
 import type { RouteDeclaration } from '../../src/api/route.js';
 import { type ErrorCode, errorRegistry } from '../../src/errors.js';
+import { ADMIN_KEY, makeKey } from '../support/keys.js';
 import { createUrl, createUser, uniqueName, useServer } from '../support/suite.js';
 
-const suite = useServer({ CHAOS_TOKEN: 'let me in' });
+const suite = useServer({ CHAOS_TOKEN: 'let me in', ADMIN_KEY });
 const all = routes as readonly RouteDeclaration[];
 
 interface Operation {
@@ -156,7 +157,9 @@ async function ask({ method, path }: RouteDeclaration): Promise<Response> {
   const user = await createUser(server);
   const url = await createUrl(server, { user_id: user.id });
   const { body: event } = await server.post('/events', { event_type: 'view', url_id: url.id });
+  const key = await makeKey(server, { scopes: ['users'] });
   const ids: Readonly<Record<string, number>> = {
+    '/keys/:id': key.id,
     '/users/:id': user.id,
     '/urls/:id': url.id,
     '/events/:id': (event as { id: number }).id,
@@ -169,11 +172,12 @@ async function ask({ method, path }: RouteDeclaration): Promise<Response> {
     'PATCH /urls/bulk': { ids: [url.id], set: { title: 'changed' } },
     'DELETE /urls/bulk': { ids: [url.id] },
     '/users': { username: uniqueName(), email: 'a@example.com' },
+    '/keys': { name: 'a', scopes: ['users'] },
     '/users/:id': { email: 'b@example.com' },
     '/events': { event_type: 'view', details: { a: 1 } },
   };
   const pathname = path.replace(':id', String(ids[path])).replace(':short_code', url.short_code);
-  const init: RequestInit = { method, headers: { 'x-chaos-token': 'let me in' } };
+  const init: RequestInit = { method, headers: { 'x-chaos-token': 'let me in', 'x-api-key': ADMIN_KEY } };
   const files: Readonly<Record<string, string>> = {
     '/users/bulk': `username,email\n${uniqueName()},c@example.com\n`,
     '/urls/import': 'original_url\nhttps://example.com/\n',
@@ -186,7 +190,7 @@ async function ask({ method, path }: RouteDeclaration): Promise<Response> {
   }
   const sent = bodies[`${method} ${path}`] ?? bodies[path];
   if (method === 'GET' || (method === 'DELETE' && sent === undefined)) return server.fetch(pathname, init);
-  const type = { 'content-type': 'application/json' };
+  const type = { 'content-type': 'application/json', 'x-api-key': ADMIN_KEY };
   return server.fetch(pathname, { method, headers: type, body: JSON.stringify(sent) });
 }
 

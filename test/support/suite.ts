@@ -65,14 +65,14 @@ export interface Event {
   readonly details: Record<string, unknown>;
 }
 
-export async function createUser(server: TestServer, username = uniqueName()): Promise<User> {
+export async function createUser(server: Pick<TestServer, 'post'>, username = uniqueName()): Promise<User> {
   const { status, body } = await server.post('/users', { username, email: `${username}@example.com` });
   if (status !== 201) throw new Error(`creating a user: ${status} ${JSON.stringify(body)}`);
   return body;
 }
 
 export async function createUrl(
-  server: TestServer,
+  server: Pick<TestServer, 'post'>,
   fields: { original_url?: string; user_id?: number; title?: string } = {},
 ): Promise<Url> {
   const { status, body } = await server.post('/urls', {

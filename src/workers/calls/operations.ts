@@ -1,7 +1,9 @@
 import type { InputFor, ListName, OperationName, RouteOf } from '../../api/registry.js';
 import type { VisitInputs, VisitOperation } from '../../api/visits.js';
+import type { CallName } from '../../messages/calls.js';
 import { claimClick } from '../../store/claims.js';
 import { eventOperations } from '../../store/events.js';
+import { keyLookups, keyOperations } from '../../store/keys.js';
 import { linkOperations } from '../../store/links.js';
 import type {
   BatchOperation,
@@ -29,6 +31,7 @@ const operations: { readonly [Name in OperationName]: OperationOf<Name> } = {
   ...linkOperations,
   ...userOperations,
   ...eventOperations,
+  ...keyOperations,
 };
 
 const visitOperations: { readonly [Name in VisitOperation]: Operation<VisitInputs[Name]> } = {
@@ -37,16 +40,17 @@ const visitOperations: { readonly [Name in VisitOperation]: Operation<VisitInput
   previewLink,
 };
 
-const allOperations: Readonly<Record<OperationName | VisitOperation, Operation<unknown>>> = {
+const all: { readonly [Name in CallName]: Operation<never> } = {
   ...operations,
   ...visitOperations,
+  ...keyLookups,
 };
 
-export const operationNames = Object.keys(allOperations) as (OperationName | VisitOperation)[];
+export const operationNames = Object.keys(all) as CallName[];
 
 /** An operation for an input that was checked for it. */
-export function operationOf(name: OperationName | VisitOperation): Operation<unknown> {
-  return allOperations[name];
+export function operationOf(name: CallName): Operation<unknown> {
+  return all[name] as Operation<unknown>;
 }
 
 export function listOf(name: ListName): ListOperation<unknown> {

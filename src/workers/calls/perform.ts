@@ -46,9 +46,10 @@ export function perform(
 async function listShort(
   connection: Connection,
   operation: ListOperation<unknown>,
-  input: unknown,
+  given: unknown,
   context: OperationContext,
 ): Promise<CallAnswer> {
+  const input = { ...(given as object), owner: context.owner };
   const missing = await missingOf(connection, operation.indexes?.(input) ?? []);
   if (missing.length > 0) return failed('ORDER_UNDER_WAY');
   const query = operation.page(input);

@@ -1,7 +1,7 @@
 import type { MessagePort } from 'node:worker_threads';
 import { linksOf } from '../../api/redirect-link.js';
 import type { OperationResult } from '../../api/results.js';
-import type { Call, CallBatch, CallRequest } from '../../messages/calls.js';
+import type { Call, CallBatch, CallName } from '../../messages/calls.js';
 import { errorCodeOf, retryDecisionOf } from '../../postgres/failures.js';
 import type { Connection } from '../../postgres/pool.js';
 import { describeError } from '../../runtime/describe-error.js';
@@ -55,7 +55,7 @@ export class CallServer {
   readonly #thread: WorkerThread;
   readonly #resolves: QueuedResolve[] = [];
   readonly #resolving = new Batcher(() => this.#dispatch());
-  readonly #batches = new Map<CallRequest['operation'], BatchQueue>();
+  readonly #batches = new Map<CallName, BatchQueue>();
   readonly #singles: QueuedSingle[] = [];
   readonly #long: QueuedSingle[] = [];
   /** Where work comes from, in turns, so that no kind starves another. */

@@ -62,7 +62,7 @@ async function* pieces(
   onRows: (rows: number) => void,
 ): AsyncGenerator<string> {
   const operation = listOf(request.operation);
-  const { text, values } = operation.select(request.input);
+  const { text, values } = operation.select({ ...request.input, owner: request.owner });
   const cursor = connection.query(new Cursor(text, [...values], { rowMode: 'array', types: textTypes }));
   const form = listText(operation, request.input, request);
   let piece = form.head;

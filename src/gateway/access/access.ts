@@ -1,0 +1,92 @@
+import { createHash, timingSafeEqual } from 'node:crypto';
+import { type ApiKey, hashOfKey, keyPattern } from '../../api/key-scopes.js';
+import type { RouteDeclaration } from '../../api/route.js';
+import type { ErrorCode } from '../../errors.js';
+import type { Exchange } from '../http/exchange.js';
+import type { FoundKey, KeyCache } from './key-cache.js';
+
+/** Leave to do what a route does, or the refusal. */
+export type Access =
+  | { readonly ok: true; readonly grant: Grant }
+  | { readonly ok: false; readonly error: ErrorCode };
+
+/** Who asks. */
+export interface Grant {
+  /** Of the key; `admin` for ADMIN_KEY, empty where none was asked for. */
+  readonly keyId: string;
+  /** The user whose links alone are seen and made. */
+  readonly owner: string | undefined;
+  /** Whether links that exist may be changed: an import may want to. */
+  readonly mayChangeLinks: boolean;
+}
+
+export interface AccessOptions {
+  readonly isOn: boolean;
+  readonly adminKey: string | undefined;
+  readonly keys: Pick<KeyCache, 'lookup' | 'lookupSuspect' | 'find'>;
+}
+
+const ANYBODY: Access = { ok: true, grant: { keyId: '', owner: undefined, mayChangeLinks: true } };
+const UNAUTHORIZED: Access = { ok: false, error: 'UNAUTHORIZED' };
+const FORBIDDEN: Access = { ok: false, error: 'FORBIDDEN' };
+const ADMIN: ApiKey = { id: 'admin', scopes: ['admin'], owner: undefined, expiresAtMs: undefined };
+
+/** Decides who may do what: the scope that a route declares against the key that a request brings. */
+export class AccessControl {
+  readonly #isOn: boolean;
+  readonly #keys: AccessOptions['keys'];
+  readonly #adminDigest: Buffer | undefined;
+
+  constructor({ isOn, adminKey, keys }: AccessOptions) {
+    this.#isOn = isOn;
+    this.#keys = keys;
+    this.#adminDigest = adminKey === undefined ? undefined : digestOf(adminKey);
+  }
+
+  /** Whether a request to the route needs a key. */
+  guards(route: RouteDeclaration): boolean {
+    if (route.isAlwaysGuarded === true) return true;
+    return this.#isOn && route.scope !== 'public';
+  }
+
+  /** At once where nothing has to be asked: a promise only for a key that is not cached. */
+  check(route: RouteDeclaration, exchange: Exchange): Access | Promise<Access> {
+    if (!this.guards(route)) return ANYBODY;
+    const given = givenKey(exchange);
+    if (given === undefined) return UNAUTHORIZED;
+    if (this.#isAdminKey(given)) return judge(route, { ok: true, key: ADMIN });
+    if (!keyPattern.test(given)) return UNAUTHORIZED;
+    // Found by its hash, whose value nobody can choose: how long that takes says nothing of any key.
+    const hash = hashOfKey(given);
+    const known =
+      this.#keys.lookup(hash) ??
+      (route.trustsSuspectKeys === true ? this.#keys.lookupSuspect(hash) : undefined);
+    if (known !== undefined) return judge(route, known);
+    return this.#keys.find(hash).then((found) => judge(route, found));
+  }
+
+  /** In a time that tells nothing of the key, not even its length. */
+  #isAdminKey(given: string): boolean {
+    return this.#adminDigest !== undefined && timingSafeEqual(digestOf(given), this.#adminDigest);
+  }
+}
+
+function digestOf(text: string): Buffer {
+  return createHash('sha256').update(text).digest();
+}
+
+/** The key of a request, by either header; the first counts. */
+function givenKey(exchange: Exchange): string | undefined {
+  const [, bearer] = /^Bearer +(\S+) *$/i.exec(exchange.header('authorization')) ?? [];
+  const key = bearer ?? exchange.header('x-api-key').trim();
+  return key === '' ? undefined : key;
+}
+
+function judge(route: RouteDeclaration, found: FoundKey): Access {
+  if (!found.ok) return found;
+  const { id, scopes, owner } = found.key;
+  if (!scopes.includes(route.scope) && !scopes.includes('admin')) return FORBIDDEN;
+  if (owner !== undefined && route.refusesOwners === true) return FORBIDDEN;
+  const mayChangeLinks = scopes.includes('links:write') || scopes.includes('admin');
+  return { ok: true, grant: { keyId: id, owner, mayChangeLinks } };
+}

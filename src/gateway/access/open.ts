@@ -1,0 +1,27 @@
+import type { Config } from '../../config.js';
+import type { Coherence } from '../../memory/coherence.js';
+import type { ServerState } from '../../memory/server-state.js';
+import type { Caller } from '../../messages/calls.js';
+import type { Calls } from '../call-client.js';
+import type { Flight } from '../redirect/code-resolver.js';
+import { AccessControl } from './access.js';
+import { KeyCache } from './key-cache.js';
+
+/** Who asks when a gateway does, of its own accord. */
+const GATEWAY: Caller = { requestId: '', origin: '' };
+
+/** The control of access as the settings want it. */
+export function openAccess(
+  config: Config,
+  coherence: Coherence,
+  state: ServerState,
+  calls: Calls<Flight>,
+): AccessControl {
+  const keys = new KeyCache({
+    coherence,
+    state,
+    ask: (request) => calls.call(request, GATEWAY, config.CALL_DEADLINE_MS),
+    unknownMs: config.CACHE_UNKNOWN_MS,
+  });
+  return new AccessControl({ isOn: config.API_AUTH === 'on', adminKey: config.ADMIN_KEY, keys });
+}
