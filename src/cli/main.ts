@@ -2,6 +2,7 @@
 import { Argument, Command, CommanderError } from 'commander';
 import { ConfigError, loadConfig } from '../config.js';
 import { removeOutsideCluster } from '../postgres/cluster-place.js';
+import { backUp, restore } from './backup.js';
 import { RefusedError } from './client.js';
 import { listClusters } from './clusters.js';
 import { completionOf, type Shell, shells } from './completion.js';
@@ -31,7 +32,7 @@ async function makeProgram(): Promise<Command> {
   const { z } = await import('zod');
   const program = new Command('switchyard')
     .description(
-      'Explains, verifies and drains click journals, reconciles counters, and works on a server by its API.',
+      'Explains, verifies and drains click journals, reconciles counters, backs up and restores the database, and works on a server by its API.',
     )
     .configureHelp({ styleTitle: (title) => title.toLowerCase() })
     .showHelpAfterError()
@@ -46,6 +47,15 @@ async function makeProgram(): Promise<Command> {
       const wrong = await reconcile(loadConfig(), repair);
       endWith(wrong === 0 || repair, Exit.FOUND);
     });
+  program
+    .command('backup <file>')
+    .description('writes all of the database, as it is at one moment, to a file')
+    .action((file: string) => backUp(loadConfig(), file));
+  program
+    .command('restore <file>')
+    .description('puts a backup into an empty database, all or nothing')
+    .option('--replace', 'removes what is in the database', false)
+    .action((file: string, { replace }: { replace: boolean }) => restore(loadConfig(), file, replace));
   const clusters = program
     .command('clusters')
     .description('embedded databases that lie outside of their data folders')

@@ -99,7 +99,8 @@ async function expiryOf(file: string): Promise<number> {
 
 async function newestIn(folder: string): Promise<number> {
   try {
-    const names = await readdir(folder);
+    // A backup that is not whole yet, or was left so, is none.
+    const names = (await readdir(folder)).filter((name) => !name.endsWith('.partial'));
     const times = await Promise.all(names.map(async (name) => (await stat(path.join(folder, name))).mtimeMs));
     return Math.max(NEVER, ...times.map((milliseconds) => milliseconds / 1000));
   } catch {

@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { from as copyFrom } from 'pg-copy-streams';
+import { from as copyFrom, to as copyTo } from 'pg-copy-streams';
 import type { Connection } from './pool.js';
 
 /** COPY's text form of a value: what would end a field or a row, or begin an escape, is escaped. */
@@ -32,4 +32,9 @@ export async function copyInto(
   const stream = connection.query(copyFrom(`COPY ${target} FROM STDIN`));
   await pipeline(Readable.from(chunks, { objectMode: true, highWaterMark: 1 }), stream);
   return stream.rowCount;
+}
+
+/** The rows of a query in COPY's text form, each ended by a newline; a chunk may end within a row. */
+export function copyOut(connection: Connection, query: string): AsyncIterable<Buffer> {
+  return connection.query(copyTo(`COPY (${query}) TO STDOUT`));
 }

@@ -90,6 +90,38 @@ async function prepareOnce(
   return { ...migrated, raised: await raiseSequences(connection) };
 }
 
+/**
+ * Brings the schema to what a backup's was, runs `fill`, which puts its rows in, and applies what is newer; all
+ * in one transaction.
+ * @param numbers Of the migrations that the backup has seen.
+ * @throws UnusableDatabaseError when the database, or this program, has not seen the very same ones by then.
+ */
+export async function prepareRestored(
+  connection: Connection,
+  numbers: readonly number[],
+  fill: () => Promise<void>,
+): Promise<void> {
+  await requireUsable(connection);
+  await inTransaction(connection, async () => {
+    await connection.query(`SET LOCAL lock_timeout = '${LOCK_WAIT}'`);
+    await connection.query('SELECT pg_advisory_xact_lock($1)', [SCHEMA_LOCK]);
+    await applyMigrations(connection, Math.max(...numbers));
+    const { rows } = await connection.query<{ number: string }>(
+      'SELECT number FROM schema_migrations ORDER BY number',
+    );
+    const there = rows.map(({ number }) => Number(number));
+    if (there.join() !== numbers.join())
+      throw new UnusableDatabaseError(
+        `the backup is of migrations ${numbers.join(', ')}, the database of ${there.join(', ')}: restore into an empty database, by the program’s version of the backup or a newer one`,
+      );
+    await fill();
+    await applyMigrations(connection);
+    await makePartitions(connection);
+    await buildSmallIndexes(connection);
+    await raiseSequences(connection);
+  });
+}
+
 async function requireUsable(connection: Connection): Promise<void> {
   const { rows } = await connection.query<{ version: string; number: string; encoding: string }>(
     `SELECT current_setting('server_version') AS version, current_setting('server_version_num') AS number,
@@ -105,7 +137,11 @@ async function requireUsable(connection: Connection): Promise<void> {
   }
 }
 
-async function applyMigrations(connection: Connection): Promise<Omit<Prepared, 'raised'>> {
+/** @param upTo The number of the last one to apply. */
+async function applyMigrations(
+  connection: Connection,
+  upTo = Number.POSITIVE_INFINITY,
+): Promise<Omit<Prepared, 'raised'>> {
   await connection.query(
     `CREATE TABLE IF NOT EXISTS schema_migrations (
        number integer PRIMARY KEY, name text NOT NULL, applied_at timestamp NOT NULL DEFAULT now())`,
@@ -115,7 +151,7 @@ async function applyMigrations(connection: Connection): Promise<Omit<Prepared, '
   const known = migrations();
   const applied: string[] = [];
   for (const migration of known) {
-    if (done.has(migration.number)) continue;
+    if (done.has(migration.number) || migration.number > upTo) continue;
     await connection.query(migration.sql);
     await connection.query('INSERT INTO schema_migrations (number, name) VALUES ($1, $2)', [
       migration.number,

@@ -1,0 +1,90 @@
+import { existsSync, rmSync, statSync } from 'node:fs';
+import type { Config } from '../config.js';
+import { packageVersion } from '../runtime/package-version.js';
+import { type BackupTable, restoreDatabase, rowsOfTable, withSnapshot } from '../store/backup.js';
+import { BackupFileError, BackupReader, UNFINISHED, writeBackup } from './backup-file.js';
+import { openDatabase } from './database.js';
+import { type Progress, startProgress } from './progress.js';
+
+/** A hundred million rows take less. */
+const DEADLINE_MS = 86_400_000;
+
+/** Writes all of the database, as it is at one moment, to a file; servers go on meanwhile. */
+export async function backUp(config: Config, file: string): Promise<void> {
+  if (existsSync(file)) throw new BackupFileError(`${file} exists`);
+  const { pool, close } = await openDatabase(config);
+  try {
+    await pool.runOnce(DEADLINE_MS, (connection) =>
+      withSnapshot(connection, async (description) => {
+        const total = description.tables.reduce((sum, { rows }) => sum + rows, 0);
+        const progress = startProgress('rows', total);
+        try {
+          const head = { createdAt: new Date().toISOString(), server: packageVersion(), ...description };
+          const counted = countRows(progress);
+          await writeBackup(file, head, (table) => counted(rowsOfTable(connection, table)));
+        } finally {
+          progress.stop();
+        }
+        process.stdout.write(`${file}: ${summaryOf(description.tables)}, ${statSync(file).size} bytes\n`);
+      }),
+    );
+  } catch (error) {
+    // A connection that breaks is not told to who reads from it.
+    rmSync(`${file}${UNFINISHED}`, { force: true });
+    throw error;
+  } finally {
+    await close();
+  }
+}
+
+/**
+ * Puts a backup into the database, all or nothing.
+ * @param mayReplace Whether the rows that are there may go.
+ */
+export async function restore(config: Config, file: string, mayReplace: boolean): Promise<void> {
+  const { size } = statSync(file);
+  const progress = startProgress('bytes', size);
+  const reader = new BackupReader(file, (bytes) => progress.update(bytes));
+  try {
+    const head = await reader.head();
+    const { pool, close } = await openDatabase(config);
+    try {
+      const leftOut = await pool.runOnce(DEADLINE_MS, (connection) =>
+        restoreDatabase(connection, head, {
+          mayReplace,
+          rowsOf: () => reader.rows(),
+          verify: () => reader.verifyEnd(),
+        }),
+      );
+      progress.stop();
+      for (const name of leftOut) process.stderr.write(`left out, no table of ours: ${name}\n`);
+      process.stdout.write(`restored what was there at ${head.createdAt}: ${summaryOf(head.tables)}\n`);
+    } finally {
+      await close();
+    }
+  } finally {
+    progress.stop();
+  }
+}
+
+const SHOWN: Readonly<Record<string, string>> = { users: 'users', short_urls: 'links', events: 'events' };
+
+function summaryOf(tables: readonly BackupTable[]): string {
+  return Object.entries(SHOWN)
+    .map(([name, word]) => `${tables.find((table) => table.name === name)?.rows ?? 0} ${word}`)
+    .join(', ');
+}
+
+const LINE_BREAK = 0x0a;
+
+/** Passes chunks of rows on and shows how many rows there were, over all tables. */
+function countRows(progress: Progress): (chunks: AsyncIterable<Buffer>) => AsyncGenerator<Buffer> {
+  let rows = 0;
+  return async function* (chunks) {
+    for await (const chunk of chunks) {
+      for (let at = chunk.indexOf(LINE_BREAK); at !== -1; at = chunk.indexOf(LINE_BREAK, at + 1)) rows += 1;
+      progress.update(rows);
+      yield chunk;
+    }
+  };
+}
