@@ -213,11 +213,16 @@ function readEnvFile(): string {
   }
 }
 
-/** Reads the process's environment over an optional `.env` file in the working directory. */
-export function loadConfig(): Config {
+/** The process's environment over an optional `.env` file in the working directory. */
+export function readEnvironment(): Record<string, string | undefined> {
   const fromFile = parseEnv(readEnvFile());
   const fromProcess = Object.fromEntries(Object.entries(process.env).filter(([, value]) => value !== ''));
-  return parseConfig({ ...fromFile, ...fromProcess });
+  return { ...fromFile, ...fromProcess };
+}
+
+/** The settings of the environment. */
+export function loadConfig(): Config {
+  return parseConfig(readEnvironment());
 }
 
 /** Where PostgreSQL is, in the words of `pg.ClientConfig`; plain data, so that threads can be given it. */

@@ -1,7 +1,8 @@
-import { type Config, ConfigError, loadConfig } from './config.js';
+import { type Config, ConfigError, loadConfig, readEnvironment, settings } from './config.js';
 import { JournalModeError } from './journal/mode.js';
 import { LogHub } from './ops/log-hub.js';
 import { LogOutput } from './ops/log-output.js';
+import { misspeltSettings } from './ops/misspelt-settings.js';
 import { claimPort, isLoopback, PortTakenError } from './ops/port-claim.js';
 import { isForPeople, prettyLines } from './ops/pretty-lines.js';
 import { reload } from './ops/reload.js';
@@ -118,6 +119,16 @@ function warnOfOpenApi({ API_AUTH, HOST }: Config, say: Say, logs: LogHub): void
   say(`  warning: ${warning}`);
 }
 
+/** What was meant to be a setting and has no effect. */
+function warnOfMisspelt(say: Say, logs: LogHub): void {
+  const known = Object.keys(settings.shape);
+  for (const { given, meant } of misspeltSettings(Object.keys(readEnvironment()), known)) {
+    const warning = `${given} is no setting and has no effect; the nearest one is ${meant}`;
+    logs.logger.warn(warning);
+    say(`  warning: ${warning}`);
+  }
+}
+
 async function main(say: Say, lastWords: () => Promise<void>): Promise<void> {
   let config = loadConfig();
   const logs = new LogHub({
@@ -182,6 +193,7 @@ async function main(say: Say, lastWords: () => Promise<void>): Promise<void> {
     const announce = announcer(config, say);
     banner(announce, config, supervisor, port, startedMs);
     warnOfOpenApi(config, announce, logs);
+    warnOfMisspelt(announce, logs);
   } catch (error) {
     await fail(error);
   }

@@ -264,4 +264,22 @@ describe('an API that other machines reach', () => {
   });
 });
 
+it('a misspelt setting is warned about, with the one that was meant', async () => {
+  const server = await startServer({
+    DATABASE_URL: database.url,
+    GATEWAY_THREDS: '2',
+    PROT: '1',
+    OTHER: 'x',
+  });
+  await eventually(() => server.banner().includes('PROT'));
+  const warning = (given: string, meant: string): string =>
+    `${given} is no setting and has no effect; the nearest one is ${meant}`;
+  const expected = [warning('GATEWAY_THREDS', 'GATEWAY_THREADS'), warning('PROT', 'PORT')];
+  expect([...server.banner().matchAll(/warning: (.*)$/gm)].map(([, text]) => text)).toEqual(expected);
+  expect(
+    server.logs.map(({ message }) => message).filter((message) => message.includes('no setting')),
+  ).toEqual(expected);
+  await server.stop();
+});
+
 it('the test has a full device', () => expect(existsSync('/dev/full')).toBe(true));
