@@ -11,7 +11,7 @@ import { fileURLToPath } from 'node:url';
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
 const LEAST_CASES = 3000;
 /** Of each operation, besides those that its schemas suggest. */
-const EXAMPLES = 40;
+const EXAMPLES = 30;
 const program = process.env.SCHEMATHESIS ?? 'schemathesis';
 const folder = mkdtempSync(path.join(os.tmpdir(), 'switchyard-schemathesis-'));
 
