@@ -45,6 +45,7 @@ export const settings = z.object({
     .describe(
       'File of host names, one a line, that no link may lead to, with their subdomains; read again when it changes',
     ),
+  ROBOTS_INDEX: flag(true).describe('Whether /robots.txt lets crawlers follow links'),
   BLOCK_PRIVATE_TARGETS: flag(false).describe(
     'Refuse links to private, loopback and link-local addresses and to localhost',
   ),

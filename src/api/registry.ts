@@ -1,4 +1,5 @@
 import { bulkLinkRoutes } from './bulk-links.js';
+import { crawlerRoutes } from './crawlers.js';
 import { docsRoutes } from './docs.js';
 import { eventRoutes } from './events.js';
 import { keyRoutes } from './keys.js';
@@ -27,6 +28,7 @@ export const routes = [
   ...eventRoutes,
   ...keyRoutes,
   ...operationsRoutes,
+  ...crawlerRoutes,
   ...docsRoutes,
 ] as const satisfies readonly RouteDeclaration[];
 

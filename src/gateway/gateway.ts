@@ -184,6 +184,7 @@ class Gateway {
           journals,
           journalMaxBytes: config.CLICK_JOURNAL_MAX_BYTES,
           host: this.#host,
+          isIndexed: config.ROBOTS_INDEX,
         }),
         callDeadlineMs: config.CALL_DEADLINE_MS,
         longDeadlineMs: config.DELETE_DEADLINE_MS,

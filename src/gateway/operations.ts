@@ -1,5 +1,6 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
-import type { InputFor, LocalName } from '../api/registry.js';
+import { robotsText } from '../api/crawlers.js';
+import { type InputFor, type LocalName, routeWords } from '../api/registry.js';
 import type { Counters } from '../memory/counters.js';
 import { JournalSlots } from '../memory/journal-slots.js';
 import { Database, type ServerState } from '../memory/server-state.js';
@@ -12,6 +13,7 @@ import type { SupervisorLink } from './supervisor-link.js';
 const METRICS_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
 /** Wrong tokens from one address, at each gateway. */
 const CHAOS_GUESSES_PER_MINUTE = 10;
+const TEXT_TYPE = 'text/plain; charset=utf-8';
 const HEALTHY = '{"status":"ok"}';
 
 type Handlers = {
@@ -29,6 +31,8 @@ export interface OperationsOptions {
   /** Size that each gateway's journal may have. */
   readonly journalMaxBytes: number;
   readonly host: Pick<ExchangeHost, 'isDraining'>;
+  /** Whether crawlers may follow links. */
+  readonly isIndexed: boolean;
 }
 
 /** The routes that no worker is asked for: answered from shared memory, or by the supervisor for all threads. */
@@ -42,6 +46,8 @@ export class Operations {
     metrics: (exchange) => this.#metrics(exchange),
     logs: (exchange, input) => this.#logs(exchange, input),
     chaos: (exchange) => this.#chaos(exchange),
+    robots: (exchange) => exchange.text(200, TEXT_TYPE, this.#robots),
+    favicon: (exchange) => exchange.noContent(),
     openapi: (exchange) => this.#reference.file('openapi', exchange),
     docsPage: (exchange) => this.#reference.file('docsPage', exchange),
     docsScript: (exchange) => this.#reference.file('docsScript', exchange),
@@ -49,8 +55,11 @@ export class Operations {
     docsStyle: (exchange) => this.#reference.file('docsStyle', exchange),
   };
 
+  readonly #robots: string;
+
   constructor(options: OperationsOptions) {
     this.#options = options;
+    this.#robots = robotsText(routeWords, options.isIndexed);
   }
 
   /** @param input As the schemas of the operation's route have let it pass. */

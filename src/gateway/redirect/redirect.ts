@@ -1,4 +1,5 @@
 import type { HttpRequest, HttpResponse } from 'uWebSockets.js';
+import { touchIcon } from '../../api/crawlers.js';
 import { isReserved, type RouteOf } from '../../api/registry.js';
 import { isWellFormed } from '../../api/values.js';
 import type { ClickJournal } from '../../journal/writer.js';
@@ -146,6 +147,10 @@ export class Redirect {
     const isPlain = link !== undefined && !link.options.hasPassword && !link.options.isLimited;
     const exchange = new Exchange(res, req, routeOf(routes, isPlain, previewCode), this.#host);
     if (exchange.isOver) return;
+    if (shortCode !== undefined && touchIcon.test(shortCode)) {
+      exchange.fail('NOT_FOUND');
+      return;
+    }
     if (exchange.method === 'OPTIONS') {
       exchange.fail('METHOD_NOT_ALLOWED', undefined, [['Allow', 'GET, HEAD']]);
       return;

@@ -1,0 +1,41 @@
+import { bodyless } from './defaults.js';
+import { route } from './route.js';
+
+const file = {
+  method: 'GET',
+  scope: 'public',
+  performs: 'local',
+  kind: 'read',
+  errors: [],
+  isQuiet: true,
+  ...bodyless,
+} as const;
+
+/** What browsers and crawlers ask for by themselves: answered without a look-up, and no visit. */
+export const crawlerRoutes = [
+  route({
+    ...file,
+    path: '/robots.txt',
+    summary: 'closes everything but links to crawlers; `ROBOTS_INDEX=false` closes links too',
+    operation: 'robots',
+    status: 200,
+  }),
+  route({
+    ...file,
+    path: '/favicon.ico',
+    summary: 'no icon',
+    operation: 'favicon',
+    status: 204,
+  }),
+] as const;
+
+/** Icons that Apple's devices look for under a dozen names: none of them is there. */
+export const touchIcon = /^apple-touch-icon[\w-]*\.png$/;
+
+/** @param words First segments of the routes. @param isIndexed Whether crawlers may follow links. */
+export function robotsText(words: readonly string[], isIndexed: boolean): string {
+  const closed = isIndexed
+    ? ['/$', ...words.flatMap((word) => [`/${word}$`, `/${word}?`, `/${word}/`])]
+    : ['/'];
+  return ['User-agent: *', ...closed.map((path) => `Disallow: ${path}`), ''].join('\n');
+}
