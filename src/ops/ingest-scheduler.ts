@@ -2,7 +2,6 @@ import { randomUUID } from 'node:crypto';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from '../config.js';
-import type { ClickTotals } from '../journal/click-totals.js';
 import type { ThreadCounters } from '../memory/counters.js';
 import { type JournalSlot, JournalSlots } from '../memory/journal-slots.js';
 import { Database, type ServerState } from '../memory/server-state.js';
@@ -10,8 +9,10 @@ import { type IngestJob, type IngestOutcome, nothingIngested } from '../messages
 import type { BarrierTarget } from '../messages/supervisor.js';
 import { describeError } from '../runtime/describe-error.js';
 import type { Logger } from '../runtime/logger.js';
+import { IngestAccount } from './ingest-account.js';
 import { IngestPolicy, type IngestTiming, JournalTurn, type Occasion } from './ingest-policy.js';
 import { JournalFolders } from './journal-folders.js';
+import { hasWork, type TrackedJournal, trackJournal } from './tracked-journal.js';
 
 export interface IngestSchedulerOptions {
   readonly config: Config;
@@ -19,36 +20,9 @@ export interface IngestSchedulerOptions {
   readonly slots: JournalSlots;
   readonly counters: ThreadCounters;
   readonly log: Logger;
-  /** Journals that may be taken in at the same time. */
+  /** Journals that may be ingested at the same time. */
   readonly parallel: number;
   readonly ingest: (job: IngestJob) => Promise<IngestOutcome>;
-}
-
-/** A journal that is being taken in: of a gateway of ours, or left behind by a server that is no more. */
-interface Journal {
-  readonly journalId: string;
-  readonly folder: string;
-  slot: JournalSlot | undefined;
-  /** Its slot's number, as long as that is shared with the gateways. */
-  slotIndex: number | undefined;
-  /** Whether its writer is alive. */
-  isLive: boolean;
-  readonly turn: JournalTurn;
-  /** Bytes not taken in at the last look, and what its writer had written in all by then. */
-  pendingBytes: number;
-  writtenBytesThen: number;
-  /** What became of its clicks, as far as we have been told, by the database that told us. */
-  readonly totals: Map<string, ClickTotals>;
-  /** Clicks that were written and are nowhere to be read. */
-  missing: number;
-  /** Clicks that wait for another database. */
-  elsewhere: number;
-  /** What is left of it is for another database, or for a newer server: it is looked at again then. */
-  othersUntilMs: number;
-  /** Segments before this number are ingested and removed. */
-  clearedTo: number;
-  /** Since when there has been something to take in, ms since 1970. */
-  behindSinceMs: number | undefined;
 }
 
 interface Waiter {
@@ -63,11 +37,10 @@ const SCAN_MS = 1000;
 const IDLE_MS = 5;
 /** After a look that found only what is for another database, or a newer server. */
 const OTHERS_MS = 5000;
-const NOTHING: ClickTotals = { clicks: 0, dropped: 0, rejected: 0, unreadable: 0 };
 const BACKOFF = { firstMs: 50, maxMs: 5000 };
 
 /**
- * Decides which journal is taken in when, in the supervisor; the work itself is a worker's.
+ * Decides which journal is ingested when, in the supervisor; the work itself is a worker's.
  *
  * Whose journals are whose is the folders' matter (journal-folders.ts). That a click counts once does not
  * depend on ownership: see src/store/clicks.ts.
@@ -75,9 +48,10 @@ const BACKOFF = { firstMs: 50, maxMs: 5000 };
 export class IngestScheduler {
   readonly #options: IngestSchedulerOptions;
   readonly #folders: JournalFolders;
+  readonly #account: IngestAccount;
   readonly #policy = new IngestPolicy();
   readonly #timing: IngestTiming;
-  readonly #journals = new Map<string, Journal>();
+  readonly #journals = new Map<string, TrackedJournal>();
   #waiters: Waiter[] = [];
   #running = 0;
   #isDraining = false;
@@ -89,6 +63,7 @@ export class IngestScheduler {
   private constructor(options: IngestSchedulerOptions, folders: JournalFolders) {
     this.#options = options;
     this.#folders = folders;
+    this.#account = new IngestAccount(options.counters, options.log);
     const lingerMs = options.config.CLICK_INGEST_LINGER_MS;
     this.#timing = { lingerMs, settleMs: IDLE_MS, backoff: BACKOFF };
   }
@@ -203,7 +178,7 @@ export class IngestScheduler {
     return Number.isFinite(oldest) ? Math.max(0, (Date.now() - oldest) / 1000) : 0;
   }
 
-  /** Takes in what there is, as far as the deadline allows; all gateways have ended their journals. */
+  /** Ingests what there is, as far as the deadline allows; all gateways have ended their journals. */
   async close(deadlineMs: number): Promise<void> {
     clearInterval(this.#scanTimer);
     this.#isDraining = true;
@@ -221,23 +196,8 @@ export class IngestScheduler {
     await this.#folders.close();
   }
 
-  #add(journalId: string, folder: string, slot?: JournalSlot): Journal {
-    const journal: Journal = {
-      journalId,
-      folder,
-      slot,
-      slotIndex: undefined,
-      isLive: false,
-      turn: new JournalTurn(this.#timing),
-      pendingBytes: 0,
-      writtenBytesThen: 0,
-      totals: new Map(),
-      missing: 0,
-      elsewhere: 0,
-      othersUntilMs: 0,
-      clearedTo: 1,
-      behindSinceMs: slot === undefined ? Date.now() : undefined,
-    };
+  #add(journalId: string, folder: string, slot?: JournalSlot): TrackedJournal {
+    const journal = trackJournal(journalId, folder, new JournalTurn(this.#timing), slot);
     this.#journals.set(journalId, journal);
     return journal;
   }
@@ -272,7 +232,7 @@ export class IngestScheduler {
     this.#pumpTimer = setTimeout(() => this.#pump(), Math.max(1, againMs - now));
   }
 
-  async #run(journal: Journal): Promise<void> {
+  async #run(journal: TrackedJournal): Promise<void> {
     journal.turn.on('start', performance.now());
     this.#running += 1;
     const { journalId, folder, slot, isLive } = journal;
@@ -287,13 +247,13 @@ export class IngestScheduler {
       journal.pendingBytes = outcome.pendingBytes;
       journal.writtenBytesThen = writtenBytes;
     }
-    this.#account(journal, outcome);
+    this.#account.settle(journal, outcome);
     if (outcome.elsewhere !== undefined) {
       journal.elsewhere = outcome.elsewhere;
       slot?.set('elsewhere', outcome.elsewhere);
     }
     if (outcome.isAtEnd) {
-      this.#accountMissing(journal, framed);
+      this.#account.settleMissing(journal, framed);
       journal.clearedTo = Math.max(journal.clearedTo, written?.segment ?? 0);
     }
     if (outcome.failure !== undefined) this.#failed(journal, outcome.failure);
@@ -303,53 +263,14 @@ export class IngestScheduler {
     this.#pump();
   }
 
-  #account(journal: Journal, { before, after, databaseId = '', removedBytes }: IngestOutcome): void {
-    const { slot } = journal;
-    slot?.add('removedBytes', removedBytes);
-    if (before === undefined || after === undefined) return;
-    const known = journal.totals.get(databaseId) ?? (slot === undefined ? before : NOTHING);
-    // The row is gone with the last file, and we were not told; or the database is an older copy of itself.
-    if (sumOf(after) < sumOf(known)) return;
-    journal.totals.set(databaseId, after);
-    const { counters } = this.#options;
-    counters.add('ingestedClicks', after.clicks - known.clicks);
-    counters.add('ingestDropped', after.dropped - known.dropped);
-    counters.add('ingestRejected', after.rejected - known.rejected);
-    const all = [...journal.totals.values()];
-    slot?.set(
-      'ingested',
-      all.reduce((sum, { clicks, dropped, rejected }) => sum + clicks + dropped + rejected, 0),
-    );
-    const unreadable = after.unreadable - known.unreadable;
-    if (unreadable > 0) this.#lose(journal, unreadable, 'can’t be read in the journal');
-  }
-
-  /** All that was there has been read, and yet more was written: somebody has removed a file. */
-  #accountMissing(journal: Journal, framed: number): void {
-    const { slot, totals } = journal;
-    if (slot === undefined) return;
-    const unreadable = [...totals.values()].reduce((sum, total) => sum + total.unreadable, 0);
-    const accounted = slot.get('ingested') + unreadable + journal.missing + journal.elsewhere;
-    const missing = framed - accounted;
-    if (missing <= 0) return;
-    journal.missing += missing;
-    this.#lose(journal, missing, 'are gone with a file that was removed or cut short');
-  }
-
-  #lose({ slot }: Journal, clicks: number, how: string): void {
-    slot?.add('lost', clicks);
-    this.#options.counters.add('clicksLost', clicks);
-    this.#options.log.error({ clicks }, `${clicks} clicks ${how}`);
-  }
-
-  #failed(journal: Journal, failure: string): void {
+  #failed(journal: TrackedJournal, failure: string): void {
     journal.turn.on('failed', performance.now());
     if (this.#hasFailed) return;
     this.#hasFailed = true;
     this.#options.log.warn({ failure }, `click ingest waits, clicks stay in the journal: ${failure}`);
   }
 
-  #succeeded(journal: Journal, outcome: IngestOutcome): void {
+  #succeeded(journal: TrackedJournal, outcome: IngestOutcome): void {
     journal.turn.on(occasionOf(outcome), performance.now());
     journal.othersUntilMs = outcome.isForOthers ? performance.now() + OTHERS_MS : 0;
     const isBehind = outcome.hasMore || (journal.slot?.pending ?? 0) > 0;
@@ -360,10 +281,10 @@ export class IngestScheduler {
   }
 
   /** Nothing is left of a journal: what its gateway accepted and never wrote died with it. */
-  #forget(journal: Journal): void {
+  #forget(journal: TrackedJournal): void {
     this.#journals.delete(journal.journalId);
     const lost = journal.slot?.pending ?? 0;
-    if (lost > 0) this.#lose(journal, lost, 'were lost with a gateway’s last turn');
+    if (lost > 0) this.#account.lose(journal, lost, 'were lost with a gateway’s last turn');
     if (journal.slotIndex !== undefined) this.#options.slots.release(journal.slotIndex);
   }
 
@@ -379,19 +300,9 @@ export class IngestScheduler {
   }
 }
 
-function sumOf({ clicks, dropped, rejected, unreadable }: ClickTotals): number {
-  return clicks + dropped + rejected + unreadable;
-}
-
 function occasionOf(outcome: IngestOutcome): Occasion {
   if (outcome.isAtEnd && !outcome.isGone) return 'at-end';
   return outcome.hasMore ? 'more' : 'done';
-}
-
-function hasWork(journal: Journal): boolean {
-  if (performance.now() < journal.othersUntilMs) return false;
-  if (!journal.isLive || journal.behindSinceMs !== undefined || journal.slot === undefined) return true;
-  return journal.slot.pending > 0 || journal.slot.written.segment > journal.clearedTo;
 }
 
 function failedOutcome(error: unknown): IngestOutcome {
