@@ -78,6 +78,7 @@ export const errorRegistry = {
     status: 400,
     text: "'tag' must be 1 to 50 characters without a comma, and given at most 20 times",
   },
+  INVALID_WITH_TOTAL: { status: 400, text: "'with_total' must be true or false" },
   INVALID_TAG_MODE: { status: 400, text: "'tags' must be 'all' or 'any'" },
   NO_FILE: { status: 400, text: 'No file provided' },
   INVALID_MULTIPART: { status: 400, text: 'Invalid multipart body' },

@@ -97,7 +97,7 @@ export const linkRoutes = [
     method: 'GET',
     path: '/urls',
     summary:
-      'links, newest first or by `sort`; filters `user_id`, `is_active`, `short_code`, `tag`; pages by `limit` and `after`',
+      'links, newest first or by `sort`; filters `user_id`, `is_active`, `short_code`, `tag`; pages by `limit` and `after`; `with_total`',
     scope: 'links:read',
     performs: 'list',
     operation: 'listLinks',
@@ -113,6 +113,7 @@ export const linkRoutes = [
           tag: tagFilter(z),
           tags: tagMode(z),
           sort: sort(z),
+          with_total: flagParameter(z, 'INVALID_WITH_TOTAL'),
         })
         .superRefine(cursorFits('listLinks')),
     repeatable: ['tag'],
@@ -129,6 +130,7 @@ export const linkRoutes = [
       'INVALID_TAG_FILTER',
       'INVALID_TAG_MODE',
       'INVALID_SORT',
+      'INVALID_WITH_TOTAL',
       'ORDER_UNDER_WAY',
       ...formatErrors,
     ],

@@ -16,6 +16,8 @@ export type OperationResult =
       readonly refusal?: 400 | 409;
       /** Of a page of a list: the cursor of the page after it. */
       readonly next?: string;
+      /** Rows of the whole list, where they were asked for; of more than `MAX_TOTAL`, one more than that. */
+      readonly total?: number;
     }
   | { readonly ok: false; readonly error: ErrorCode; readonly detail?: string };
 
@@ -23,4 +25,8 @@ export type OperationResult =
 export interface ListTooLong {
   readonly ok: false;
   readonly error: 'LIST_TOO_LONG';
+  readonly total?: number | undefined;
 }
+
+/** A list's rows are counted so far. */
+export const MAX_TOTAL = 10_000;

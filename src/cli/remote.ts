@@ -174,7 +174,7 @@ function act(
 function addList(parent: Command, route: string, columns: readonly string[], z: Z, example: string): void {
   const [, path = ''] = route.split(' ');
   const fields = fieldsOf(z, route, 'query').filter(
-    ({ name }) => !['format', 'raw', 'page', 'per_page', 'limit'].includes(name),
+    ({ name }) => !['format', 'raw', 'page', 'per_page', 'limit', 'with_total'].includes(name),
   );
   add(parent, 'list', 'shows the newest, a page at a time', '', fields)
     .addOption(new Option('--page <number>', 'which page').default('1'))

@@ -1,7 +1,7 @@
 import type { Checked } from '../api/check.js';
 import { formatOf, listHeaders } from '../api/list-format.js';
 import type { AnyRoute } from '../api/registry.js';
-import type { OperationResult } from '../api/results.js';
+import { MAX_TOTAL, type OperationResult } from '../api/results.js';
 import { keyHeaders, type RequestHeader } from '../api/route.js';
 import type { ErrorCode } from '../errors.js';
 import type { CallAnswer, CallRequest } from '../messages/calls.js';
@@ -171,7 +171,8 @@ export class Api {
     headers: Headers,
   ): void {
     const form = listHeaders(request.input.format ?? 'json', route.path.slice(1));
-    const all = [...form.headers, ...headers];
+    const total = 'total' in answer ? totalHeaders(answer.total) : [];
+    const all = [...form.headers, ...total, ...headers];
     if (answer.ok) {
       const next: Headers = answer.next === undefined ? [] : [['Link', linkToNext(exchange, answer.next)]];
       exchange.text(route.status, form.contentType, answer.body, [...next, ...all]);
@@ -245,6 +246,16 @@ function succeed(
     isNew && result.id !== undefined ? [['Location', route.resource.replace(':id', result.id)]] : [];
   const status = result.refusal ?? (result.isExisting === true ? 200 : route.status);
   exchange.json(status, result.body, [...location, ...headers]);
+}
+
+/** How many rows the whole list has, as far as they were counted. */
+function totalHeaders(total: number | undefined): Headers {
+  if (total === undefined) return [];
+  if (total <= MAX_TOTAL) return [['X-Total-Count', String(total)]];
+  return [
+    ['X-Total-Count', String(MAX_TOTAL)],
+    ['X-Total-Is-Minimum', 'true'],
+  ];
 }
 
 /** RFC 8288, relative to where the client found this page: a proxy's host and scheme are its own affair. */

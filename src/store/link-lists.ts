@@ -1,8 +1,9 @@
 import type { SortKey } from '../api/list-fields.js';
 import type { InputFor } from '../api/registry.js';
+import { MAX_TOTAL } from '../api/results.js';
 import { type LinkRow, linkCsv, linkJson, links } from './link-table.js';
 import { type Order, pageQuery } from './list-pages.js';
-import { type Condition, equals, type Listed, selectList, visibleTo } from './lists.js';
+import { type Condition, countList, equals, type Listed, selectList, visibleTo } from './lists.js';
 import type { ListOperation } from './operation.js';
 
 type Input = Listed<InputFor<'listLinks'>>;
@@ -74,6 +75,14 @@ export const listLinks: ListOperation<Input> = {
       gatherable: filters.some(({ isIndexed }) => isIndexed),
     });
   },
+  total: (input) =>
+    input.with_total === true
+      ? countList(
+          links.name,
+          MAX_TOTAL + 1,
+          filtersOf(input).map(({ condition }) => condition),
+        )
+      : undefined,
   indexes: (input) => {
     const { index } = orderOf(input);
     return index === undefined ? [] : [index];

@@ -68,6 +68,21 @@ export function selectList(
   };
 }
 
+/** Counts the rows that fulfil all conditions, `limit` at most. */
+export function countList(source: string, limit: number, conditions: readonly Condition[]): CountSelect {
+  const parameters = new Parameters();
+  const where = conditions.length === 0 ? '' : ` WHERE ${parameters.all(conditions)}`;
+  return {
+    text: `SELECT count(*) FROM (SELECT FROM ${source}${where} LIMIT ${limit}) AS counted`,
+    values: parameters.values,
+  };
+}
+
+export interface CountSelect {
+  readonly text: string;
+  readonly values: readonly unknown[];
+}
+
 /** What a list is asked for, and the user whose rows alone are shown; absent for all. */
 export type Listed<Input> = Input & { readonly owner?: string | undefined };
 

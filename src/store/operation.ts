@@ -2,7 +2,7 @@ import type { OperationResult } from '../api/results.js';
 import type { ErrorCode } from '../errors.js';
 import type { Connection } from '../postgres/pool.js';
 import type { PageQuery } from './list-pages.js';
-import type { ListSelect } from './lists.js';
+import type { CountSelect, ListSelect } from './lists.js';
 
 /** What an operation is told besides its input. */
 export interface OperationContext {
@@ -88,6 +88,8 @@ export interface ListOperation<Input> {
   select(input: Input, limit?: number): ListSelect;
   /** What a page by cursor is read by; `undefined` where none was asked for. */
   page(input: Input): PageQuery | undefined;
+  /** Counts the rows of the whole list, one more than `MAX_TOTAL` at most; `undefined` where nobody asked. */
+  total?(input: Input): CountSelect | undefined;
   /** Indexes without which the whole table would be read; they may still be being built. */
   indexes?(input: Input): readonly string[];
 }

@@ -23,7 +23,13 @@ export const answers: Readonly<Record<string, Answer>> = {
   },
   createLink: { one: 'Link', statuses: [200] },
   'POST /shorten': { one: 'ShortLink', statuses: [200] },
-  listLinks: { listOf: 'Link' },
+  listLinks: {
+    listOf: 'Link',
+    headers: {
+      'X-Total-Count': 'with `with_total`: links of the whole list, up to 10000',
+      'X-Total-Is-Minimum': 'true where there are more than `X-Total-Count`',
+    },
+  },
   getLink: { one: 'Link' },
   updateLink: { one: 'Link' },
   deleteLink: {},

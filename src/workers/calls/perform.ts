@@ -52,6 +52,30 @@ async function listShort(
   const input = { ...(given as object), owner: context.owner };
   const missing = await missingOf(connection, operation.indexes?.(input) ?? []);
   if (missing.length > 0) return failed('ORDER_UNDER_WAY');
+  const total = await totalOf(connection, operation, input);
+  const answer = await listOrPage(connection, operation, input, context);
+  if (total === undefined || (!answer.ok && answer.error !== 'LIST_TOO_LONG')) return answer;
+  return { ...answer, total };
+}
+
+/** @returns `undefined` where nobody asked. */
+async function totalOf(
+  connection: Connection,
+  operation: ListOperation<unknown>,
+  input: unknown,
+): Promise<number | undefined> {
+  const count = operation.total?.(input);
+  if (count === undefined) return undefined;
+  const { rows } = await connection.query<{ count: string }>(count.text, [...count.values]);
+  return Number(rows[0]?.count);
+}
+
+async function listOrPage(
+  connection: Connection,
+  operation: ListOperation<unknown>,
+  input: unknown,
+  context: OperationContext,
+): Promise<CallAnswer> {
   const query = operation.page(input);
   if (query !== undefined) return listPage(connection, operation, input, query, context);
   const { text, values, maxRows, skippedRows } = operation.select(input, SHORT_LIST_ROWS + 1);
