@@ -70,6 +70,8 @@ export const bulkLinkRoutes = [
     summary: '`{"urls"}`, 1 to 1,000 → what became of each; `?atomic=true`: all or none',
     scope: 'links:create',
     operation: 'createLinks',
+    headers: ['content-type', 'idempotency-key'],
+    isIdempotent: true,
     body: (z) => z.object({ urls: newLinks(z) }),
     usesOrigin: true,
     errors: [

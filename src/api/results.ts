@@ -14,12 +14,14 @@ export type OperationResult =
       readonly isExisting?: true;
       /** Nothing was done, and the body says why of each part: the status to say so with. */
       readonly refusal?: 400 | 409;
+      /** The answer to an earlier request with the same idempotency key. */
+      readonly isReplayed?: true;
       /** Of a page of a list: the cursor of the page after it. */
       readonly next?: string;
       /** Rows of the whole list, where they were asked for; of more than `MAX_TOTAL`, one more than that. */
       readonly total?: number;
     }
-  | { readonly ok: false; readonly error: ErrorCode; readonly detail?: string };
+  | { readonly ok: false; readonly error: ErrorCode; readonly detail?: string; readonly isReplayed?: true };
 
 /** A list too long for one answer: to be asked for as a transfer. */
 export interface ListTooLong {

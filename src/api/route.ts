@@ -42,6 +42,7 @@ export const requestHeaders = {
   accept: 512,
   authorization: 512,
   'content-type': 128,
+  'idempotency-key': 256,
   'x-api-key': 256,
   'x-chaos-token': 128,
   'x-link-password': 512,
@@ -83,6 +84,8 @@ interface RouteBase {
   readonly exactMembers?: readonly string[];
   readonly headers: readonly RequestHeader[];
   readonly barrier: Barrier;
+  /** Takes an Idempotency-Key: its first answer is given again to whoever repeats the request. */
+  readonly isIdempotent?: true;
   /** Where a 201 says the new resource is; `:id` stands for its id. */
   readonly resource?: string;
   /** Whether the answer names short URLs, and needs the origin that the client used. */

@@ -4,7 +4,7 @@ import type { AnyRoute } from '../api/registry.js';
 import { MAX_TOTAL, type OperationResult } from '../api/results.js';
 import { keyHeaders, type RequestHeader } from '../api/route.js';
 import type { ErrorCode } from '../errors.js';
-import type { CallAnswer, CallRequest } from '../messages/calls.js';
+import type { CallAnswer, Caller, CallRequest } from '../messages/calls.js';
 import type { ImportRequest, ListRequest } from '../messages/transfers.js';
 import type { Access, AccessControl, Grant } from './access/access.js';
 import type { Barriers } from './barriers.js';
@@ -13,6 +13,7 @@ import type { Bodies, Body } from './http/bodies.js';
 import type { BodyClass, BodyClasses } from './http/body-limits.js';
 import { EarlyUpload } from './http/early-upload.js';
 import type { Exchange, Headers } from './http/exchange.js';
+import { idempotentRequest, isUsableKey } from './http/idempotency-key.js';
 import { parseJsonObject } from './http/json.js';
 import type { Operations } from './operations.js';
 import type { Flight } from './redirect/code-resolver.js';
@@ -59,6 +60,10 @@ export class Api {
 
   /** To be called in the request's handler, before anything is awaited. */
   async answer(route: ApiRoute, exchange: Exchange): Promise<void> {
+    if (takesKey(route) && !isUsableKey(exchange.header('idempotency-key'))) {
+      exchange.fail('INVALID_IDEMPOTENCY_KEY');
+      return;
+    }
     const access = this.#options.access.check(route, exchange);
     if (route.performs === 'import') {
       await this.#import(route, exchange, access);
@@ -92,9 +97,15 @@ export class Api {
       return;
     }
     let body: Checked = { ok: true, value: {} };
+    let idempotent: Caller['idempotent'];
     if (route.bodyLimit !== 'none') {
       const read = await (early ?? this.#readBody(route, exchange));
+      if (takesKey(route) && read.ok) idempotent = idempotentRequest(exchange, grant.keyId, read.bytes);
       body = this.#checkBody(route, exchange, schemas, read);
+      if (!body.ok && idempotent !== undefined) {
+        await this.#refuseOnce(exchange, body, { owner: grant.owner, idempotent });
+        return;
+      }
       if (!body.ok) {
         refuse(exchange, body);
         return;
@@ -104,7 +115,24 @@ export class Api {
     const input: Record<string, unknown> = { ...params.value, ...query.value, ...body.value };
     if (route.performs === 'list') input.format ??= formatOf(exchange.header('accept'));
     if (route.performs === 'local') await this.#options.operations.perform(route.operation, exchange, input);
-    else await this.#perform(route, exchange, grant, input);
+    else await this.#perform(route, exchange, { owner: grant.owner, idempotent }, input);
+  }
+
+  /** A refusal of a body that was read: the worker keeps it, or knows of another answer with the key. */
+  async #refuseOnce(
+    exchange: Exchange,
+    refusal: Extract<Checked, { ok: false }>,
+    who: Pick<Caller, 'owner' | 'idempotent'>,
+  ): Promise<void> {
+    const { calls, callDeadlineMs } = this.#options;
+    const { error, detail } = refusal;
+    const input = detail === undefined ? { error } : { error, detail };
+    const caller = { requestId: exchange.requestId, origin: '', ...who };
+    const answer = await calls.call({ operation: 'refuseRequest', input }, caller, callDeadlineMs);
+    if (!answer.ok && answer.error !== 'LIST_TOO_LONG')
+      exchange.fail(answer.error, answer.detail, replayed(answer));
+    // The same request was accepted once, by a version with other rules: its answer is not this route's to shape.
+    else exchange.fail(error, detail);
   }
 
   #bodyClass({ bodyLimit }: ApiRoute): BodyClass {
@@ -138,7 +166,7 @@ export class Api {
   async #perform(
     route: WorkerRoute,
     exchange: Exchange,
-    grant: Grant,
+    who: Pick<Caller, 'owner' | 'idempotent'>,
     input: Readonly<Record<string, unknown>>,
   ): Promise<void> {
     const { calls, barriers, callDeadlineMs, longDeadlineMs } = this.#options;
@@ -150,15 +178,15 @@ export class Api {
     const caller = {
       requestId: exchange.requestId,
       origin: 'usesOrigin' in route ? this.#options.originFor(exchange) : '',
-      owner: grant.owner,
+      ...who,
     };
     const answer = await calls.call(request, caller, route.kind === 'long' ? longDeadlineMs : callDeadlineMs);
     if (route.performs === 'list') {
       this.#list(route, exchange, { kind: 'list', ...request, ...caller } as ListRequest, answer, headers);
     } else if (answer.ok) {
-      succeed(route, exchange, answer, headers);
+      succeed(route, exchange, answer, [...replayed(answer), ...headers]);
     } else if (answer.error !== 'LIST_TOO_LONG') {
-      exchange.fail(answer.error, answer.detail);
+      exchange.fail(answer.error, answer.detail, replayed(answer));
     }
   }
 
@@ -229,6 +257,15 @@ function refuseAccess(exchange: Exchange, error: ErrorCode): void {
 
 function refuse(exchange: Exchange, refusal: Checked): void {
   if (!refusal.ok) exchange.fail(refusal.error, refusal.detail);
+}
+
+/** Whether a route takes an Idempotency-Key; others refuse it. */
+export function takesKey(route: ApiRoute): boolean {
+  return 'isIdempotent' in route;
+}
+
+function replayed(answer: OperationResult): Headers {
+  return answer.isReplayed === true ? [['Idempotent-Replayed', 'true']] : [];
 }
 
 function succeed(

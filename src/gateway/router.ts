@@ -3,7 +3,7 @@ import { UNMATCHED } from '../api/http-series.js';
 import { allowedMethods, routes } from '../api/registry.js';
 import type { Method } from '../api/route.js';
 import { isIdText } from '../api/values.js';
-import type { Api, ApiRoute } from './api.js';
+import { type Api, type ApiRoute, takesKey } from './api.js';
 import { Exchange, type ExchangeHost, type ExchangeRoute } from './http/exchange.js';
 import { type Redirect, visitedPaths } from './redirect/redirect.js';
 
@@ -62,6 +62,10 @@ function registerApi(app: TemplatedApp, route: ApiRoute, { api, host, onFault }:
   const handle = (res: HttpResponse, req: HttpRequest): void => {
     const exchange = new Exchange(res, req, exchangeRoute, host);
     if (exchange.isOver) return;
+    if (!takesKey(route) && req.getHeader('idempotency-key') !== '') {
+      exchange.fail('IDEMPOTENCY_UNSUPPORTED');
+      return;
+    }
     api.answer(route, exchange).catch((error: unknown) => {
       onFault(error, exchange);
       exchange.fail('INTERNAL');

@@ -21,7 +21,11 @@ export type CallRequest =
 /** What gateways ask of their own accord, for no route. */
 export type OwnRequest =
   | { readonly operation: 'findKey'; readonly input: { readonly hash: string } }
-  | { readonly operation: 'noteKeyUse'; readonly input: { readonly id: string } };
+  | { readonly operation: 'noteKeyUse'; readonly input: { readonly id: string } }
+  | {
+      readonly operation: 'refuseRequest';
+      readonly input: { readonly error: ErrorCode; readonly detail?: string };
+    };
 
 export type CallName = CallRequest['operation'];
 
@@ -32,6 +36,15 @@ export interface Caller {
   readonly origin: string;
   /** The user whose links alone the caller sees and makes; absent for one that sees all. */
   readonly owner?: string | undefined;
+  /** Of a request with an Idempotency-Key: it is done once, and its answer kept. Both are SHA-256 in hex. */
+  readonly idempotent?:
+    | {
+        /** Of the API key's id and the idempotency key. */
+        readonly keyHash: string;
+        /** Of the method, the path with its query, and the body. */
+        readonly requestHash: string;
+      }
+    | undefined;
 }
 
 /** A call on its way: `deadlineMs` (since 1970) is when its asker stops waiting. */

@@ -202,15 +202,41 @@ function sessionSettings({ statementMs, idleInTransactionMs }: PoolOptions): str
   return `SET statement_timeout = ${statementMs}; SET idle_in_transaction_session_timeout = ${idleInTransactionMs}`;
 }
 
-/** Runs `work` between BEGIN and COMMIT; ROLLBACK when it throws. */
+/** Connections between a BEGIN and its end. */
+const inside = new WeakSet<Connection>();
+
+/**
+ * Runs `work` between BEGIN and COMMIT; ROLLBACK when it throws. Within another transaction of the connection it
+ * is a part of that one, of which only the part is undone.
+ */
 export async function inTransaction<T>(connection: Connection, work: () => Promise<T>): Promise<T> {
+  if (inside.has(connection)) return inSavepoint(connection, work);
   await connection.query('BEGIN');
+  inside.add(connection);
   try {
     const result = await work();
     await connection.query('COMMIT');
     return result;
   } catch (error) {
     if (!isConnectionLoss(error)) await connection.query('ROLLBACK').catch(() => destroy(connection));
+    throw error;
+  } finally {
+    inside.delete(connection);
+  }
+}
+
+async function inSavepoint<T>(connection: Connection, work: () => Promise<T>): Promise<T> {
+  await connection.query('SAVEPOINT nested');
+  try {
+    const result = await work();
+    await connection.query('RELEASE SAVEPOINT nested');
+    return result;
+  } catch (error) {
+    if (!isConnectionLoss(error)) {
+      await connection
+        .query('ROLLBACK TO SAVEPOINT nested; RELEASE SAVEPOINT nested')
+        .catch(() => destroy(connection));
+    }
     throw error;
   }
 }

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { sqlStateOf } from '../postgres/failures.js';
 import { type Connection, inTransaction } from '../postgres/pool.js';
 import { buildSmallIndexes } from './background-indexes.js';
+import { forgetOldAnswers } from './idempotency.js';
 import { type RaisedSequence, raiseSequences } from './sequences.js';
 
 const folder = new URL('./migrations/', import.meta.url);
@@ -172,7 +173,7 @@ export async function makePartitions(connection: Connection): Promise<void> {
 }
 
 /**
- * The upkeep that a running server does now and then: partitions ahead. Checkpoints are not its business,
+ * The upkeep that a running server does now and then: partitions ahead, answers kept for their time. Checkpoints are not its business,
  * however old: nobody here can know whether a file of their journal is left on some machine.
  */
 export async function maintainDatabase(connection: Connection): Promise<void> {
@@ -183,5 +184,6 @@ export async function maintainDatabase(connection: Connection): Promise<void> {
     );
     if (rows[0]?.locked !== 't') return;
     await makePartitions(connection);
+    await forgetOldAnswers(connection);
   });
 }

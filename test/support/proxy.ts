@@ -5,6 +5,8 @@ interface Pair {
   readonly upstream: Socket;
   /** What PostgreSQL answers is thrown away from now on. */
   isMuted: boolean;
+  /** Its next COMMIT gets no answer. */
+  isMarked: boolean;
 }
 
 /** A TCP proxy in front of PostgreSQL that can do what networks do. */
@@ -15,6 +17,7 @@ export class FaultProxy {
   #commitCuts = 0;
   /** How the next COMMITs end: cut before PostgreSQL gets it, or after, its answer lost. */
   #cutBefore = false;
+  #marker: string | undefined;
   cuts = 0;
   readonly port: number;
 
@@ -59,6 +62,11 @@ export class FaultProxy {
     this.#cutBefore = before;
   }
 
+  /** The next COMMIT after a statement with this text takes place, and its answer never comes. */
+  muteCommitAfter(text: string): void {
+    this.#marker = text;
+  }
+
   get pendingCuts(): number {
     return this.#commitCuts;
   }
@@ -70,7 +78,7 @@ export class FaultProxy {
 
   #accept(client: Socket, upstreamPort: number): void {
     const upstream = connect(upstreamPort, '127.0.0.1');
-    const pair: Pair = { client, upstream, isMuted: false };
+    const pair: Pair = { client, upstream, isMuted: false, isMarked: false };
     this.#pairs.add(pair);
     if (this.#isFrozen) {
       client.pause();
@@ -87,6 +95,11 @@ export class FaultProxy {
   }
 
   #fromClient(pair: Pair, data: Buffer): void {
+    if (this.#marker !== undefined && data.includes(this.#marker)) {
+      this.#marker = undefined;
+      pair.isMarked = true;
+    }
+    if (pair.isMarked && data.includes('COMMIT\0')) pair.isMuted = true;
     const isCommit = this.#commitCuts > 0 && data.includes('COMMIT\0');
     if (!isCommit) {
       pair.upstream.write(data);

@@ -15,6 +15,12 @@ const ofJson: readonly ErrorCode[] = ['JSON_TOO_DEEP', 'JSON_TOO_MANY_VALUES'];
 /** Some of them are there only once keys and limits are. */
 const ofKeys: readonly string[] = ['UNAUTHORIZED', 'FORBIDDEN', 'TOO_MANY_REQUESTS'];
 
+const ofIdempotency: readonly ErrorCode[] = [
+  'INVALID_IDEMPOTENCY_KEY',
+  'IDEMPOTENCY_UNDER_WAY',
+  'IDEMPOTENCY_KEY_REUSED',
+];
+
 const headerNotes: Readonly<Record<string, string>> = {
   'x-chaos-token': 'the setting `CHAOS_TOKEN`',
   'idempotency-key': 'makes a repeated request safe: the first answer is given again',
@@ -192,7 +198,7 @@ function headerParameter(name: string): Json {
     in: 'header',
     required: false,
     ...(description === undefined ? {} : { description }),
-    schema: { type: 'string' },
+    schema: name === 'idempotency-key' ? { type: 'string', pattern: '^[ -~]{1,255}$' } : { type: 'string' },
     example: name === 'x-request-id' ? 'import-17' : 'text',
   };
 }
@@ -249,6 +255,7 @@ function successes(route: RouteDeclaration): Record<string, Json> {
           ...requestIdHeader,
           ...Object.fromEntries(Object.entries(headers).map(([name, note]) => [name, header(note)])),
           ...(status === 201 && route.resource !== undefined ? { Location: header('of what was made') } : {}),
+          ...(route.isIdempotent === true ? { 'Idempotent-Replayed': replayedHeader } : {}),
         },
         ...(isEmpty ? {} : { content }),
       },
@@ -269,6 +276,7 @@ function failures(route: RouteDeclaration): Record<string, Json> {
     ...route.errors,
     ...everywhere,
     ...(hasBody ? ofBodies : []),
+    ...idempotencyErrors(route),
     ...(route.bodyLimit === 'none' || route.bodyLimit === 'upload' ? [] : ofJson),
     ...(route.scope === 'public' ? [] : ofKeys.filter(isErrorCode)),
     ...(/:\w*id$/.test(route.path) ? (['NOT_FOUND'] as const) : []),
@@ -281,6 +289,11 @@ function failures(route: RouteDeclaration): Record<string, Json> {
   return Object.fromEntries(
     [...byStatus].sort(([a], [b]) => a - b).map(([status, those]) => [status, failure(route, status, those)]),
   );
+}
+
+function idempotencyErrors(route: RouteDeclaration): readonly ErrorCode[] {
+  if (route.isIdempotent === true) return ofIdempotency;
+  return route.performs === 'redirect' ? [] : ['IDEMPOTENCY_UNSUPPORTED'];
 }
 
 function failure(route: RouteDeclaration, status: Status, codes: readonly ErrorCode[]): Json {
@@ -307,6 +320,12 @@ function refusalOf(route: RouteDeclaration, status: Status): Json {
 }
 
 const requestIdHeader = { 'X-Request-ID': header('the same as in the log') };
+
+const replayedHeader: Json = {
+  description: 'there if this is the first answer to the same request, given again',
+  required: false,
+  schema: { type: 'string', enum: ['true'] },
+};
 
 function header(description: string, type = 'string'): Json {
   return { description, required: true, schema: { type } };

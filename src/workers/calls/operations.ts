@@ -3,6 +3,7 @@ import type { VisitInputs, VisitOperation } from '../../api/visits.js';
 import type { CallName } from '../../messages/calls.js';
 import { claimClick } from '../../store/claims.js';
 import { eventOperations } from '../../store/events.js';
+import { refuseRequest } from '../../store/idempotency.js';
 import { keyLookups, keyOperations } from '../../store/keys.js';
 import { linkOperations } from '../../store/links.js';
 import type {
@@ -44,6 +45,7 @@ const all: { readonly [Name in CallName]: Operation<never> } = {
   ...operations,
   ...visitOperations,
   ...keyLookups,
+  refuseRequest,
 };
 
 export const operationNames = Object.keys(all) as CallName[];

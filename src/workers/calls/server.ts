@@ -1,11 +1,17 @@
 import type { MessagePort } from 'node:worker_threads';
 import { linksOf } from '../../api/redirect-link.js';
 import type { OperationResult } from '../../api/results.js';
-import type { Call, CallBatch, CallName } from '../../messages/calls.js';
+import type { Call, CallAnswer, CallBatch, CallName } from '../../messages/calls.js';
 import { errorCodeOf, retryDecisionOf } from '../../postgres/failures.js';
 import type { Connection } from '../../postgres/pool.js';
 import { describeError } from '../../runtime/describe-error.js';
-import type { BatchOperation, OperationContext } from '../../store/operation.js';
+import { runOnce } from '../../store/idempotency.js';
+import {
+  type BatchOperation,
+  failed,
+  type OperationContext,
+  type WriteOperation,
+} from '../../store/operation.js';
 import { resolveCodes } from '../../store/resolve.js';
 import type { WorkerThread } from '../thread.js';
 import { Batcher } from './batcher.js';
@@ -101,7 +107,9 @@ export class CallServer {
     const operation = operationOf(call.request.operation);
     switch (operation.kind) {
       case 'batch':
-        this.#batches.get(call.request.operation)?.calls.push({ call, replies });
+        if (call.caller.idempotent !== undefined)
+          this.#singles.push({ call, replies, operation: alone(operation) });
+        else this.#batches.get(call.request.operation)?.calls.push({ call, replies });
         break;
       case 'long':
         this.#long.push({ call, replies, operation });
@@ -240,15 +248,22 @@ export class CallServer {
     const { call, operation, replies } = queued;
     const { pool } = this.#thread;
     const context = this.#contextOf(call);
-    const work = (connection: Connection) => perform(connection, operation, call.request.input, context);
+    const { input } = call.request;
+    const { idempotent } = call.caller;
+    const work = (connection: Connection): Promise<CallAnswer> =>
+      idempotent === undefined || operation.kind === 'list'
+        ? perform(connection, operation, input, context)
+        : runOnce(connection, idempotent, input, context, (own) => operation.run(connection, input, own));
     const isRepeatable = operation.kind === 'read' || operation.kind === 'list';
     try {
       const answer = isRepeatable
         ? await pool.runReadOnly(context.deadlineMs, work)
         : await pool.run(context.deadlineMs, work);
+      if (call.request.operation === 'createLink' && answer.ok && !('isReplayed' in answer))
+        this.#thread.counters.add('createdLinks');
       // Not awaited: the connection is free for others.
       if (operation.kind === 'read' && operation.finish !== undefined && answer.ok)
-        void this.#finish(queued, operation.finish(answer, call.request.input));
+        void this.#finish(queued, operation.finish(answer, input));
       else replies.addAnswer(call.id, answer);
     } catch (error) {
       this.#fail([queued], error);
@@ -288,6 +303,17 @@ export class CallServer {
     if (retryDecisionOf(error) === 'unavailable') log.debug({ request_id: requestId }, message);
     else log.error({ error, request_id: requestId }, message);
   }
+}
+
+/** A batch operation for a call that is in a transaction of its own. */
+function alone(operation: BatchOperation<unknown>): WriteOperation<unknown> {
+  return {
+    kind: 'write',
+    async run(connection, input, context) {
+      const [result] = await operation.runAll(connection, [{ input, context }]);
+      return result ?? failed('INTERNAL');
+    },
+  };
 }
 
 function isStillWanted({ call }: QueuedCall): boolean {

@@ -1,0 +1,24 @@
+import { createHash } from 'node:crypto';
+import type { Caller } from '../../messages/calls.js';
+import type { Exchange } from './exchange.js';
+
+const keyForm = /^[\x20-\x7e]{1,255}$/;
+
+/** @returns false for a key that nobody may use; a request without one has none to refuse. */
+export function isUsableKey(key: string): boolean {
+  return key === '' || keyForm.test(key);
+}
+
+/**
+ * What the worker needs to do a request once; `undefined` for a request without an Idempotency-Key.
+ * @param scope The id of the API key, within which the idempotency key counts.
+ */
+export function idempotentRequest(exchange: Exchange, scope: string, body: Buffer): Caller['idempotent'] {
+  const key = exchange.header('idempotency-key');
+  if (key === '') return undefined;
+  const request = createHash('sha256').update(`${exchange.method} ${exchange.path}?${exchange.query}\n`);
+  return {
+    keyHash: createHash('sha256').update(`${scope}\n${key}`).digest('hex'),
+    requestHash: request.update(body).digest('hex'),
+  };
+}
