@@ -78,6 +78,8 @@ export const errorRegistry = {
     status: 400,
     text: "'tag' must be 1 to 50 characters without a comma, and given at most 20 times",
   },
+  INVALID_SEARCH: { status: 400, text: "'q' must be 3 to 100 characters" },
+  NARROW_SEARCH: { status: 400, text: 'Narrow the search' },
   INVALID_WITH_TOTAL: { status: 400, text: "'with_total' must be true or false" },
   INVALID_TAG_MODE: { status: 400, text: "'tags' must be 'all' or 'any'" },
   NO_FILE: { status: 400, text: 'No file provided' },
@@ -138,6 +140,11 @@ export const errorRegistry = {
   NOT_DONE: { status: 424, text: 'Not done: another one failed' },
   INTERNAL: { status: 500, text: 'Internal server error', global: true },
   ORDER_UNDER_WAY: { status: 503, text: 'The index of this order is still being built' },
+  SEARCH_UNDER_WAY: { status: 503, text: 'The index of the search is still being built' },
+  SEARCH_UNSUPPORTED: {
+    status: 503,
+    text: 'Searching needs the extension pg_trgm, which the database refused',
+  },
   UNAVAILABLE: { status: 503, text: 'Service unavailable', global: true },
 } as const satisfies Record<string, { status: number; text: string; global?: true }>;
 

@@ -1,7 +1,16 @@
 import { bodyless } from './defaults.js';
 import { filterId, flagParameter, pathId } from './fields.js';
 import { changedLink, endsAfterItBegins, newLink, newLinkBody, shortenUrl } from './link-fields.js';
-import { codeFilter, cursorFits, pageErrors, pages, sort, tagFilter, tagMode } from './list-fields.js';
+import {
+  codeFilter,
+  cursorFits,
+  pageErrors,
+  pages,
+  searched,
+  sort,
+  tagFilter,
+  tagMode,
+} from './list-fields.js';
 import { formatErrors, listFormat } from './list-format.js';
 import { route, type Z } from './route.js';
 
@@ -98,7 +107,7 @@ export const linkRoutes = [
     method: 'GET',
     path: '/urls',
     summary:
-      'links, newest first or by `sort`; filters `user_id`, `is_active`, `short_code`, `tag`; pages by `limit` and `after`; `with_total`',
+      'links, newest first or by `sort`; filters `user_id`, `is_active`, `short_code`, `tag`; `q` searches; pages by `limit` and `after`; `with_total`',
     scope: 'links:read',
     performs: 'list',
     operation: 'listLinks',
@@ -113,6 +122,7 @@ export const linkRoutes = [
           short_code: codeFilter(z),
           tag: tagFilter(z),
           tags: tagMode(z),
+          q: searched(z),
           sort: sort(z),
           with_total: flagParameter(z, 'INVALID_WITH_TOTAL'),
         })
@@ -132,6 +142,10 @@ export const linkRoutes = [
       'INVALID_TAG_MODE',
       'INVALID_SORT',
       'INVALID_WITH_TOTAL',
+      'INVALID_SEARCH',
+      'NARROW_SEARCH',
+      'SEARCH_UNDER_WAY',
+      'SEARCH_UNSUPPORTED',
       'ORDER_UNDER_WAY',
       ...formatErrors,
     ],

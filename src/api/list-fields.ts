@@ -7,8 +7,8 @@ import { isStorable, Longest } from './values.js';
 /** What lists are asked for. A parameter that came with cursors is never absent by being empty. */
 
 const MAX_LIMIT = 1000;
-export const SEARCH_MIN = 3;
-export const SEARCH_MAX = 100;
+const SEARCH_MIN = 3;
+const SEARCH_MAX = 100;
 const TAGS_MAX = 20;
 
 function code(error: ErrorCode): { error: ErrorCode } {
@@ -94,5 +94,17 @@ export function codeFilter(z: Z) {
   return z
     .string()
     .refine((value) => value !== '' && isStorable(value, Longest.originalUrl), code('INVALID_SHORT_CODE'))
+    .optional();
+}
+
+/** A text to search for, in characters as PostgreSQL counts them. */
+export function searched(z: Z) {
+  return z
+    .string()
+    .refine(
+      (value) => isStorable(value, SEARCH_MAX) && [...value].length >= SEARCH_MIN,
+      code('INVALID_SEARCH'),
+    )
+    .meta({ minLength: SEARCH_MIN, maxLength: SEARCH_MAX })
     .optional();
 }

@@ -1,5 +1,6 @@
 import { sqlStateOf } from '../postgres/failures.js';
 import type { Connection } from '../postgres/pool.js';
+import { SEARCH_INDEX, searchIndexDefinition, trigramSchema } from './search.js';
 
 /** An index that nothing waits for at the start: it is built while the server serves. */
 interface BackgroundIndex {
@@ -8,6 +9,9 @@ interface BackgroundIndex {
   /** What follows `CREATE INDEX … ON <table>`. */
   readonly definition: string;
 }
+
+/** Only where the database has pg_trgm, in whichever schema. */
+const searchIndex = { name: SEARCH_INDEX, table: 'short_urls' };
 
 /**
  * Indexes that came after the first release. A table may hold ten million rows by then, and none of them
@@ -43,11 +47,16 @@ export interface IndexProgress {
 
 /** Which background indexes are missing or were left half built, in order. */
 export async function missingIndexes(connection: Connection): Promise<BackgroundIndex[]> {
+  const schema = await trigramSchema(connection);
+  const wanted =
+    schema === undefined
+      ? backgroundIndexes
+      : [...backgroundIndexes, { ...searchIndex, definition: searchIndexDefinition(schema) }];
   const valid = await validIndexes(
     connection,
-    backgroundIndexes.map(({ name }) => name),
+    wanted.map(({ name }) => name),
   );
-  return backgroundIndexes.filter(({ name }) => !valid.has(name));
+  return wanted.filter(({ name }) => !valid.has(name));
 }
 
 /** Which of the named indexes can't be used yet. */

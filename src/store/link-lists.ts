@@ -2,9 +2,18 @@ import type { SortKey } from '../api/list-fields.js';
 import type { InputFor } from '../api/registry.js';
 import { MAX_TOTAL } from '../api/results.js';
 import { type LinkRow, linkCsv, linkJson, links } from './link-table.js';
-import { type Order, pageQuery } from './list-pages.js';
-import { type Condition, countList, equals, type Listed, selectList, visibleTo } from './lists.js';
+import { MAX_LOOKED_ROWS, type Order, pageQuery } from './list-pages.js';
+import {
+  type Condition,
+  type CountSelect,
+  countList,
+  equals,
+  type Listed,
+  selectList,
+  visibleTo,
+} from './lists.js';
 import type { ListOperation } from './operation.js';
+import { contains, hasTrigrams, mayContain, SEARCH_INDEX } from './search.js';
 
 type Input = Listed<InputFor<'listLinks'>>;
 
@@ -51,6 +60,32 @@ function filtersOf(input: Input): { condition: Condition; isOrdered: boolean; is
   ];
 }
 
+/** So many a list that can't end early may find; each is folded and compared, several times over. */
+const MAX_FOUND_ROWS = 20_000;
+
+function isFound(q: string | undefined): boolean {
+  return q !== undefined && hasTrigrams(q);
+}
+
+function findingOf(q: string | undefined): Condition[] {
+  return q !== undefined && hasTrigrams(q) ? [mayContain(q)] : [];
+}
+
+/** All that a row of the list fulfils. */
+function conditionsOf(input: Input): Condition[] {
+  const { q } = input;
+  const filters = filtersOf(input).map(({ condition }) => condition);
+  return q === undefined ? filters : [...filters, ...findingOf(q), contains(q)];
+}
+
+function counted(
+  conditions: readonly Condition[],
+  max: number,
+  isSearch: boolean,
+): { readonly count: CountSelect; readonly max: number } {
+  return { count: { ...countList(links.name, max + 1, conditions), isSearch }, max };
+}
+
 export const listLinks: ListOperation<Input> = {
   kind: 'list',
   json: (row, { origin }) => linkJson(row as LinkRow, origin),
@@ -58,12 +93,13 @@ export const listLinks: ListOperation<Input> = {
   select: (input, limit) => {
     const { key, direction } = orderOf(input);
     const order = `${key} ${direction}, id ${direction}`;
-    const filters = filtersOf(input).map(({ condition }) => condition);
-    return selectList(links.columns, links.name, order, input, limit, filters);
+    const isSearch = isFound(input.q);
+    return { ...selectList(links.columns, links.name, order, input, limit, conditionsOf(input)), isSearch };
   },
   page: (input) => {
     const order = orderOf(input);
     const filters = filtersOf(input);
+    const { q } = input;
     const leading =
       order.key === 'created_at' ? filters.find(({ isOrdered }) => isOrdered)?.condition : undefined;
     return pageQuery('listLinks', input, {
@@ -71,20 +107,30 @@ export const listLinks: ListOperation<Input> = {
       source: links.name,
       order,
       ...(leading === undefined ? {} : { leading }),
-      rest: filters.map(({ condition }) => condition).filter((condition) => condition !== leading),
-      gatherable: filters.some(({ isIndexed }) => isIndexed),
+      rest: filters
+        .map(({ condition }) => condition)
+        .filter((condition) => condition !== leading)
+        .concat(q === undefined ? [] : [contains(q)]),
+      finding: findingOf(q),
+      gatherable: isFound(q) || filters.some(({ isIndexed }) => isIndexed),
     });
+  },
+  looked: (input) => {
+    const { q, limit, after } = input;
+    if (q === undefined) return undefined;
+    const isPage = limit !== undefined || after !== undefined;
+    const filters = filtersOf(input).map(({ condition }) => condition);
+    // Of rows that the index finds a page or a total may take the first ones.
+    if (isFound(q)) return isPage ? undefined : counted([...filters, ...findingOf(q)], MAX_FOUND_ROWS, true);
+    if (isPage && input.with_total !== true) return undefined;
+    return counted(filters, MAX_LOOKED_ROWS, false);
   },
   total: (input) =>
     input.with_total === true
-      ? countList(
-          links.name,
-          MAX_TOTAL + 1,
-          filtersOf(input).map(({ condition }) => condition),
-        )
+      ? { ...countList(links.name, MAX_TOTAL + 1, conditionsOf(input)), isSearch: isFound(input.q) }
       : undefined,
   indexes: (input) => {
     const { index } = orderOf(input);
-    return index === undefined ? [] : [index];
+    return [...(index === undefined ? [] : [index]), ...(input.q === undefined ? [] : [SEARCH_INDEX])];
   },
 };

@@ -24,6 +24,8 @@ interface Source {
   readonly leading?: Condition;
   /** Conditions that are looked at row by row. */
   readonly rest?: readonly Condition[];
+  /** What follows from the conditions, and an index fulfils. */
+  readonly finding?: readonly Condition[];
   /** Whether indexes find the rows of the conditions, in whatever order. */
   readonly gatherable?: boolean;
 }
@@ -160,9 +162,9 @@ async function walk(
  * found that they are rare.
  */
 export function gatherStatement(query: PageQuery, budget: number): PageStatement {
-  const { columns, source, order, leading, rest = [], after, limit } = query;
+  const { columns, source, order, leading, rest = [], finding = [], after, limit } = query;
   const parameters = new Parameters();
-  const conditions = parameters.all([...(leading === undefined ? [] : [leading]), ...rest]);
+  const conditions = parameters.all([...(leading === undefined ? [] : [leading]), ...finding, ...rest]);
   const rowsBeyond = beyond({ ...order, key: 'sort_key' }, after, parameters);
   const where = rowsBeyond.length === 0 ? '' : ` WHERE ${rowsBeyond.join(' AND ')}`;
   const { direction } = order;

@@ -5,6 +5,8 @@ export interface ListSelect {
   readonly maxRows: number | undefined;
   /** Rows before its first, which PostgreSQL reads all the same. */
   readonly skippedRows: number;
+  /** Whether its rows are to be found by the indexes of their conditions: see `findByConditions`. */
+  readonly isSearch?: boolean;
 }
 
 export interface Paging {
@@ -78,7 +80,7 @@ export function countList(source: string, limit: number, conditions: readonly Co
   };
 }
 
-export interface CountSelect {
+export interface CountSelect extends Pick<ListSelect, 'isSearch'> {
   readonly text: string;
   readonly values: readonly unknown[];
 }

@@ -88,6 +88,8 @@ export interface ListOperation<Input> {
   select(input: Input, limit?: number): ListSelect;
   /** What a page by cursor is read by; `undefined` where none was asked for. */
   page(input: Input): PageQuery | undefined;
+  /** Counts what would be looked at for the list or its total, one more than `max` at most. */
+  looked?(input: Input): { readonly count: CountSelect; readonly max: number } | undefined;
   /** Counts the rows of the whole list, one more than `MAX_TOTAL` at most; `undefined` where nobody asked. */
   total?(input: Input): CountSelect | undefined;
   /** Indexes without which the whole table would be read; they may still be being built. */

@@ -13,6 +13,7 @@ import {
   walkStatement,
 } from '../../src/store/list-pages.js';
 import type { ListSelect } from '../../src/store/lists.js';
+import { findByConditions } from '../../src/store/search.js';
 import { userOperations } from '../../src/store/users.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
 
@@ -219,6 +220,30 @@ describe(`pages by cursor on ${ROWS} rows`, () => {
     const plan = await planOf(walkStatement(query, 1000));
     expect(scannedWhole(plan)).toEqual([]);
     expect(shapeOf(plan).join()).toContain(index);
+  });
+
+  it('a text is found by the trigrams of the search', async () => {
+    const query = linkPage({ q: 'COM/9999', limit: 10 });
+    await database.query('SET enable_seqscan = off');
+    try {
+      const plan = await planOf(gatherStatement(query, 40_000));
+      expect(scannedWhole(plan)).toEqual([]);
+      expect(shapeOf(plan).join()).toContain('short_urls_by_search');
+    } finally {
+      await database.query('RESET enable_seqscan');
+    }
+    const found = await readPage(reader, query);
+    expect(found?.rows).toHaveLength(10);
+    for (const q of ['.com/7777', 'c77777', 'title 77']) {
+      await reader.query('BEGIN');
+      await findByConditions(reader);
+      const { text, values } = links({ q });
+      const { rows } = await reader.query<{ 'QUERY PLAN': string }>(`EXPLAIN ${text}`, [...values]);
+      await reader.query('ROLLBACK');
+      expect(rows.map((row) => row['QUERY PLAN']).join()).toMatch(
+        /Bitmap Index Scan on short_urls_by_search/,
+      );
+    }
   });
 
   it('rare rows are found by the indexes of their conditions', async () => {

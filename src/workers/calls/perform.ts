@@ -1,9 +1,10 @@
 import { encodeCursor } from '../../api/cursors.js';
 import type { CallAnswer } from '../../messages/calls.js';
-import type { Connection } from '../../postgres/pool.js';
+import { type Connection, inTransaction } from '../../postgres/pool.js';
 import { missingOf } from '../../store/background-indexes.js';
 import { type PageQuery, readPage } from '../../store/list-pages.js';
 import { listText, wholeText } from '../../store/list-text.js';
+import type { CountSelect } from '../../store/lists.js';
 import {
   failed,
   type ListOperation,
@@ -12,6 +13,7 @@ import {
   type ReadOperation,
   type WriteOperation,
 } from '../../store/operation.js';
+import { findByConditions, SEARCH_INDEX, trigramSchema } from '../../store/search.js';
 
 /** A whole list up to this length is one answer; a longer one is streamed. */
 export const SHORT_LIST_ROWS = 500;
@@ -51,23 +53,38 @@ async function listShort(
 ): Promise<CallAnswer> {
   const input = { ...(given as object), owner: context.owner };
   const missing = await missingOf(connection, operation.indexes?.(input) ?? []);
+  if (missing.includes(SEARCH_INDEX)) {
+    const isRefused = (await trigramSchema(connection)) === undefined;
+    return failed(isRefused ? 'SEARCH_UNSUPPORTED' : 'SEARCH_UNDER_WAY');
+  }
   if (missing.length > 0) return failed('ORDER_UNDER_WAY');
-  const total = await totalOf(connection, operation, input);
+  const looked = operation.looked?.(input);
+  if (looked !== undefined && ((await countOf(connection, looked.count)) ?? 0) > looked.max)
+    return failed('NARROW_SEARCH');
+  const total = await countOf(connection, operation.total?.(input));
   const answer = await listOrPage(connection, operation, input, context);
   if (total === undefined || (!answer.ok && answer.error !== 'LIST_TOO_LONG')) return answer;
   return { ...answer, total };
 }
 
-/** @returns `undefined` where nobody asked. */
-async function totalOf(
-  connection: Connection,
-  operation: ListOperation<unknown>,
-  input: unknown,
-): Promise<number | undefined> {
-  const count = operation.total?.(input);
+/** @returns `undefined` where there is nothing to count. */
+async function countOf(connection: Connection, count: CountSelect | undefined): Promise<number | undefined> {
   if (count === undefined) return undefined;
-  const { rows } = await connection.query<{ count: string }>(count.text, [...count.values]);
-  return Number(rows[0]?.count);
+  const [row] = await rowsOf(connection, count);
+  return Number(row?.[0]);
+}
+
+async function rowsOf(
+  connection: Connection,
+  { text, values, isSearch }: CountSelect,
+): Promise<(string | null)[][]> {
+  const read = async (): Promise<(string | null)[][]> =>
+    (await connection.query<(string | null)[]>({ text, values: [...values], rowMode: 'array' })).rows;
+  if (isSearch !== true) return read();
+  return inTransaction(connection, async () => {
+    await findByConditions(connection);
+    return read();
+  });
 }
 
 async function listOrPage(
@@ -78,14 +95,11 @@ async function listOrPage(
 ): Promise<CallAnswer> {
   const query = operation.page(input);
   if (query !== undefined) return listPage(connection, operation, input, query, context);
-  const { text, values, maxRows, skippedRows } = operation.select(input, SHORT_LIST_ROWS + 1);
+  const select = operation.select(input, SHORT_LIST_ROWS + 1);
+  const { maxRows, skippedRows } = select;
   const isHeavy = (maxRows !== undefined && maxRows > MAX_CALL_PAGE) || skippedRows > MAX_CALL_OFFSET;
   if (isHeavy) return { ok: false, error: 'LIST_TOO_LONG' };
-  const { rows } = await connection.query<(string | null)[]>({
-    text,
-    values: [...values],
-    rowMode: 'array',
-  });
+  const rows = await rowsOf(connection, select);
   if (maxRows === undefined && rows.length > SHORT_LIST_ROWS) return { ok: false, error: 'LIST_TOO_LONG' };
   return { ok: true, body: wholeText(listText(operation, input, context), rows) };
 }

@@ -5,6 +5,7 @@ import { errorCodeOf } from '../../postgres/failures.js';
 import { type Connection, inTransaction, textTypes } from '../../postgres/pool.js';
 import { describeError } from '../../runtime/describe-error.js';
 import { listText } from '../../store/list-text.js';
+import { findByConditions } from '../../store/search.js';
 import { listOf } from '../calls/operations.js';
 import type { WorkerThread } from '../thread.js';
 
@@ -62,7 +63,8 @@ async function* pieces(
   onRows: (rows: number) => void,
 ): AsyncGenerator<string> {
   const operation = listOf(request.operation);
-  const { text, values } = operation.select({ ...request.input, owner: request.owner });
+  const { text, values, isSearch } = operation.select({ ...request.input, owner: request.owner });
+  if (isSearch === true) await findByConditions(connection);
   const cursor = connection.query(new Cursor(text, [...values], { rowMode: 'array', types: textTypes }));
   const form = listText(operation, request.input, request);
   let piece = form.head;
