@@ -142,6 +142,9 @@ export const settings = z.object({
     .regex(/^[\x21-\x7e]{24,200}$/, 'must be 24 to 200 printable ASCII characters without a blank')
     .optional()
     .describe('A key with scope `admin`, to make the first keys with'),
+  API_RATE_PER_MINUTE: integer(0, 0, 1_000_000).describe(
+    'Requests to the API a minute by one key, else from one client address (IPv6: one /64), over all threads of the server; beyond it 429; 0: no limit. Redirects and public routes are never limited',
+  ),
   CHAOS_TOKEN: z.string().optional().describe('Token of GET /chaos; unset: always 401'),
   CERTIFICATE_FILE: z
     .string()

@@ -133,6 +133,7 @@ export const errorRegistry = {
   LINK_EXPIRED: { status: 410, text: 'Link expired' },
   BAD_REQUEST: { status: 400, text: 'Bad request', global: true },
   CONTENT_CODING: { status: 415, text: 'Unsupported Content-Encoding', global: true },
+  TOO_MANY_REQUESTS: { status: 429, text: 'Too many requests' },
   TOO_MANY_TRIES: { status: 429, text: 'Too many tries' },
   CLICK_LIMIT: { status: 410, text: 'Click limit reached' },
   BODY_TOO_LARGE: { status: 413, text: 'Request body too large', global: true },

@@ -15,6 +15,7 @@ import { EarlyUpload } from './http/early-upload.js';
 import type { Exchange, Headers } from './http/exchange.js';
 import { idempotentRequest, isUsableKey } from './http/idempotency-key.js';
 import { parseJsonObject } from './http/json.js';
+import type { RateLimit } from './http/rate-limit.js';
 import type { Operations } from './operations.js';
 import type { Flight } from './redirect/code-resolver.js';
 import { Schemas } from './schemas.js';
@@ -26,6 +27,8 @@ type WorkerRoute = Extract<ApiRoute, { performs: 'call' | 'list' }>;
 
 export interface ApiOptions {
   readonly access: AccessControl;
+  /** Absent where requests are not limited. */
+  readonly rateLimit: RateLimit | undefined;
   readonly calls: Calls<Flight>;
   readonly bodies: Bodies;
   readonly bodyClasses: BodyClasses;
@@ -73,14 +76,26 @@ export class Api {
     if ('then' in access || schemas === undefined) {
       // A body has to be read from the beginning.
       const early = route.bodyLimit === 'none' ? undefined : this.#readBody(route, exchange);
-      const decided = await access;
-      if (!decided.ok) refuseAccess(exchange, decided.error);
-      else await this.#answer(route, exchange, decided.grant, await this.#schemasLoaded, early);
-    } else if (access.ok) {
-      await this.#answer(route, exchange, access.grant, schemas);
+      const grant = this.#admit(route, exchange, await access);
+      if (grant !== undefined) await this.#answer(route, exchange, grant, await this.#schemasLoaded, early);
     } else {
-      refuseAccess(exchange, access.error);
+      const grant = this.#admit(route, exchange, access);
+      if (grant !== undefined) await this.#answer(route, exchange, grant, schemas);
     }
+  }
+
+  /** Counts a request that is limited. @returns `undefined` when it has been answered why it may not go on. */
+  #admit({ scope }: ApiRoute, exchange: Exchange, access: Access): Grant | undefined {
+    const { rateLimit } = this.#options;
+    if (rateLimit !== undefined && scope !== 'public') {
+      // Whoever is gone has no address any more.
+      if (exchange.isOver) return undefined;
+      const keyId = access.ok ? access.grant.keyId : access.keyId;
+      if (!rateLimit.admit(exchange, keyId)) return undefined;
+    }
+    if (access.ok) return access.grant;
+    refuseAccess(exchange, access.error);
+    return undefined;
   }
 
   async #answer(
@@ -214,11 +229,8 @@ export class Api {
     access: Access | Promise<Access>,
   ): Promise<void> {
     const early = 'then' in access ? new EarlyUpload(exchange) : undefined;
-    const decided = await access;
-    if (!decided.ok) {
-      refuseAccess(exchange, decided.error);
-      return;
-    }
+    const grant = this.#admit(route, exchange, await access);
+    if (grant === undefined) return;
     const contentType = exchange.header('content-type');
     if (!/^multipart\/form-data\s*;.*boundary=/i.test(contentType)) {
       exchange.fail('NO_FILE');
@@ -234,7 +246,7 @@ export class Api {
       refuse(exchange, query);
       return;
     }
-    if (query.value.on_conflict === 'update' && !decided.grant.mayChangeLinks) {
+    if (query.value.on_conflict === 'update' && !grant.mayChangeLinks) {
       refuseAccess(exchange, 'FORBIDDEN');
       return;
     }

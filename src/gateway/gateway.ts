@@ -9,6 +9,7 @@ import { ConnectionBudget } from '../memory/connection-budget.js';
 import { Counters } from '../memory/counters.js';
 import { JournalSlots } from '../memory/journal-slots.js';
 import { ServerState } from '../memory/server-state.js';
+import { WrongTries } from '../memory/wrong-tries.js';
 import type { ToGateway } from '../messages/supervisor.js';
 import { describeError } from '../runtime/describe-error.js';
 import { createThreadLogger } from '../runtime/logger.js';
@@ -22,9 +23,10 @@ import { bodyClasses } from './http/body-limits.js';
 import { ClientAddresses } from './http/client-address.js';
 import type { Exchange, ExchangeHost } from './http/exchange.js';
 import { originOf } from './http/origin.js';
+import { RateLimit } from './http/rate-limit.js';
 import { RequestLog } from './http/request-log.js';
 import { setTimeouts } from './http/timeouts.js';
-import { Operations } from './operations.js';
+import { CHAOS_GUESSES_PER_MINUTE, Operations } from './operations.js';
 import { assembleRedirect } from './redirect/assembly.js';
 import type { Flight } from './redirect/code-resolver.js';
 import type { Redirect } from './redirect/redirect.js';
@@ -49,7 +51,9 @@ export interface GatewayData {
   readonly counters: SharedArrayBuffer;
   readonly state: SharedArrayBuffer;
   readonly connections: SharedArrayBuffer;
-  readonly passwordTries: SharedArrayBuffer;
+  readonly wrongTries: SharedArrayBuffer;
+  /** Where requests to the API are limited. */
+  readonly requestRates: SharedArrayBuffer | undefined;
   readonly journals: SharedArrayBuffer;
 }
 
@@ -144,7 +148,7 @@ class Gateway {
       host: this.#host,
       state,
       coherence: data.coherence,
-      passwordTries: data.passwordTries,
+      wrongTries: data.wrongTries,
       calls: this.#calls,
       journal: this.#journal,
       turn: this.#turn,
@@ -171,6 +175,7 @@ class Gateway {
       redirect: this.#redirect,
       api: new Api({
         access: openAccess(config, new Coherence(data.coherence), state, this.#calls),
+        rateLimit: data.requestRates && new RateLimit(config.API_RATE_PER_MINUTE, data.requestRates),
         calls: this.#calls,
         bodies: this.#bodies,
         bodyClasses: bodyClasses(config.BODY_MAX_BYTES),
@@ -179,6 +184,7 @@ class Gateway {
         operations: new Operations({
           supervisor: this.#supervisor,
           chaosToken: config.CHAOS_TOKEN,
+          chaosGuesses: new WrongTries(CHAOS_GUESSES_PER_MINUTE, data.wrongTries),
           state,
           counters: allCounters,
           journals,

@@ -4,15 +4,15 @@ import { type InputFor, type LocalName, routeWords } from '../api/registry.js';
 import type { Counters } from '../memory/counters.js';
 import { JournalSlots } from '../memory/journal-slots.js';
 import { Database, type ServerState } from '../memory/server-state.js';
+import type { WrongTries } from '../memory/wrong-tries.js';
 import { limitKey } from './http/client-address.js';
 import type { Exchange, ExchangeHost } from './http/exchange.js';
-import { TryLimit } from './http/try-limit.js';
 import { Reference } from './reference.js';
 import type { SupervisorLink } from './supervisor-link.js';
 
 const METRICS_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
-/** Wrong tokens from one address, at each gateway. */
-const CHAOS_GUESSES_PER_MINUTE = 10;
+/** Wrong tokens from one address, over all gateways. */
+export const CHAOS_GUESSES_PER_MINUTE = 10;
 const TEXT_TYPE = 'text/plain; charset=utf-8';
 const HEALTHY = '{"status":"ok"}';
 
@@ -24,6 +24,7 @@ type Handlers = {
 export interface OperationsOptions {
   readonly supervisor: SupervisorLink;
   readonly chaosToken: string | undefined;
+  readonly chaosGuesses: WrongTries;
   readonly state: ServerState;
   /** Of all threads. */
   readonly counters: Counters;
@@ -38,7 +39,6 @@ export interface OperationsOptions {
 /** The routes that no worker is asked for: answered from shared memory, or by the supervisor for all threads. */
 export class Operations {
   readonly #options: OperationsOptions;
-  readonly #chaosGuesses = new TryLimit(CHAOS_GUESSES_PER_MINUTE);
   readonly #reference = new Reference();
   readonly #handlers: Handlers = {
     health: (exchange) => exchange.json(200, HEALTHY),
@@ -114,15 +114,18 @@ export class Operations {
       exchange.fail('UNAUTHORIZED');
       return;
     }
-    const client = limitKey(exchange.clientAddress);
-    const nowMs = performance.now();
-    const waitSeconds = this.#chaosGuesses.waitSeconds(client, nowMs);
-    if (waitSeconds > 0) {
-      exchange.fail('TOO_MANY_TRIES', undefined, [['Retry-After', String(waitSeconds)]]);
+    const { chaosGuesses } = this.#options;
+    const key = `chaos ${limitKey(exchange.clientAddress)}`;
+    const admission = chaosGuesses.begin(key, Date.now());
+    if (admission !== 'go') {
+      // Others of this address are being compared, which is over in no time.
+      const seconds = admission === 'wait' ? 1 : admission.retrySeconds;
+      exchange.fail('TOO_MANY_TRIES', undefined, [['Retry-After', String(seconds)]]);
       return;
     }
-    if (!this.#isAllowed(token)) {
-      this.#chaosGuesses.add(client, nowMs);
+    const isAllowed = this.#isAllowed(token);
+    chaosGuesses.end(key, Date.now(), !isAllowed);
+    if (!isAllowed) {
       exchange.fail('UNAUTHORIZED');
       return;
     }

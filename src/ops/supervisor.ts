@@ -5,7 +5,7 @@ import { Coherence } from '../memory/coherence.js';
 import { ConnectionBudget } from '../memory/connection-budget.js';
 import { Counters } from '../memory/counters.js';
 import { JournalSlots } from '../memory/journal-slots.js';
-import { PasswordTries } from '../memory/password-tries.js';
+import { MinuteTable } from '../memory/minute-table.js';
 import { ServerState } from '../memory/server-state.js';
 import { EmbeddedPostgres } from '../postgres/embedded.js';
 import { givenDatabase } from '../postgres/given-database.js';
@@ -133,7 +133,8 @@ export class Supervisor {
         counters: counters.buffer,
         state: state.buffer,
         connections: clients.buffer,
-        passwordTries: PasswordTries.allocate(),
+        wrongTries: MinuteTable.allocate(),
+        requestRates: config.API_RATE_PER_MINUTE === 0 ? undefined : MinuteTable.allocate(),
         journals: slots.buffer,
         journalFolder: ingest.folder,
         isMapped: supplier !== undefined,

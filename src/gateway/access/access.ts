@@ -5,10 +5,10 @@ import type { ErrorCode } from '../../errors.js';
 import type { Exchange } from '../http/exchange.js';
 import type { FoundKey, KeyCache } from './key-cache.js';
 
-/** Leave to do what a route does, or the refusal. */
+/** Leave to do what a route does, or the refusal. `keyId` is empty where no key is one. */
 export type Access =
   | { readonly ok: true; readonly grant: Grant }
-  | { readonly ok: false; readonly error: ErrorCode };
+  | { readonly ok: false; readonly error: ErrorCode; readonly keyId: string };
 
 /** Who asks. */
 export interface Grant {
@@ -27,8 +27,7 @@ export interface AccessOptions {
 }
 
 const ANYBODY: Access = { ok: true, grant: { keyId: '', owner: undefined, mayChangeLinks: true } };
-const UNAUTHORIZED: Access = { ok: false, error: 'UNAUTHORIZED' };
-const FORBIDDEN: Access = { ok: false, error: 'FORBIDDEN' };
+const UNAUTHORIZED: Access = { ok: false, error: 'UNAUTHORIZED', keyId: '' };
 const ADMIN: ApiKey = { id: 'admin', scopes: ['admin'], owner: undefined, expiresAtMs: undefined };
 
 /** Decides who may do what: the scope that a route declares against the key that a request brings. */
@@ -83,10 +82,11 @@ function givenKey(exchange: Exchange): string | undefined {
 }
 
 function judge(route: RouteDeclaration, found: FoundKey): Access {
-  if (!found.ok) return found;
+  if (!found.ok) return { ...found, keyId: '' };
   const { id, scopes, owner } = found.key;
-  if (!scopes.includes(route.scope) && !scopes.includes('admin')) return FORBIDDEN;
-  if (owner !== undefined && route.refusesOwners === true) return FORBIDDEN;
+  const forbidden: Access = { ok: false, error: 'FORBIDDEN', keyId: id };
+  if (!scopes.includes(route.scope) && !scopes.includes('admin')) return forbidden;
+  if (owner !== undefined && route.refusesOwners === true) return forbidden;
   const mayChangeLinks = scopes.includes('links:write') || scopes.includes('admin');
   return { ok: true, grant: { keyId: id, owner, mayChangeLinks } };
 }

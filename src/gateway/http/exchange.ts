@@ -2,16 +2,14 @@ import type { HttpRequest, HttpResponse } from 'uWebSockets.js';
 import { randomUUID } from 'node:crypto';
 import { httpSeries, type Method, type Route } from '../../api/http-series.js';
 import type { RequestHeader } from '../../api/route.js';
-import { reasonPhrases, type Status, statuses } from '../../api/statuses.js';
+import type { Status } from '../../api/statuses.js';
 import { type ErrorCode, errorBody, errorRegistry, PROBLEM_TYPE, problemBody } from '../../errors.js';
 import type { ThreadCounters } from '../../memory/counters.js';
 import type { ClientAddresses } from './client-address.js';
 import { accepts, isAmbiguous, methodOf } from './request-head.js';
 import type { RequestLog } from './request-log.js';
-
-const statusLines = Object.fromEntries(
-  statuses.map((status) => [status, `${status} ${reasonPhrases[status]}`]),
-) as Readonly<Record<Status, string>>;
+import { statusLines } from './status-lines.js';
+import { BLANK, HEAD_BYTES, PROOF_BYTES } from './unread.js';
 
 export const JSON_TYPE = 'application/json';
 
@@ -28,19 +26,9 @@ export interface ExchangeHost {
   unprovedBytes: number;
 }
 
-/**
- * The library keeps for a connection whatever it does not read, without an end, and tells of it only when it is
- * asked to answer in parts. Once in so many bytes it is asked: whoever sends on and reads nothing is found
- * soon after its share of them, and cut.
- */
-export const PROOF_BYTES = 256 * 1024;
-
-/** What the head of an answer has about. */
-const HEAD_BYTES = 256;
-/** In two parts it can be asked for whether there is room. */
-export const BLANK = '  ';
-
 export type Headers = readonly (readonly [name: string, value: string])[];
+
+const NONE: Headers = [];
 
 /** What an exchange has to know of its route. */
 export interface ExchangeRoute {
@@ -81,6 +69,7 @@ export class Exchange {
   #hasStarted = false;
   #isPaused = false;
   #aborted: (() => void)[] = [];
+  #added: Headers = NONE;
 
   /** Copies what may be needed later: `req` is gone once the handler returns. */
   constructor(res: HttpResponse, req: HttpRequest, route: ExchangeRoute, shared: ExchangeHost) {
@@ -133,6 +122,11 @@ export class Exchange {
   /** Calls back when the client goes away before the answer is complete. */
   onAborted(callback: () => void): void {
     this.#aborted.push(callback);
+  }
+
+  /** Sends these with whatever the answer will be. */
+  addHeaders(headers: Headers): void {
+    this.#added = this.#added.length === 0 ? headers : [...this.#added, ...headers];
   }
 
   json(status: Status, body: string, headers: Headers = []): void {
@@ -338,6 +332,7 @@ export class Exchange {
     this.res.writeStatus(statusLines[status]);
     if (contentType !== undefined) this.res.writeHeader('Content-Type', contentType);
     this.res.writeHeader('X-Request-ID', this.requestId);
+    for (const [name, value] of this.#added) this.res.writeHeader(name, value);
     for (const [name, value] of headers) this.res.writeHeader(name, value);
   }
 

@@ -1,8 +1,8 @@
 import type { Config } from '../../config.js';
 import type { ClickJournal } from '../../journal/writer.js';
 import { Coherence } from '../../memory/coherence.js';
-import { PasswordTries } from '../../memory/password-tries.js';
 import type { ServerState } from '../../memory/server-state.js';
+import { WrongTries } from '../../memory/wrong-tries.js';
 import type { Calls } from '../call-client.js';
 import type { Bodies } from '../http/bodies.js';
 import { bodyClasses } from '../http/body-limits.js';
@@ -21,7 +21,7 @@ export interface RedirectParts {
   readonly host: ExchangeHost;
   readonly state: ServerState;
   readonly coherence: SharedArrayBuffer;
-  readonly passwordTries: SharedArrayBuffer;
+  readonly wrongTries: SharedArrayBuffer;
   readonly calls: Calls<Flight>;
   readonly journal: ClickJournal;
   readonly turn: Turn;
@@ -46,7 +46,7 @@ export function assembleRedirect(parts: RedirectParts): Redirect {
     counters,
   });
   const deadlineMs = config.CALL_DEADLINE_MS;
-  const tries = new PasswordTries(PASSWORD_TRIES_PER_MINUTE, parts.passwordTries);
+  const tries = new WrongTries(PASSWORD_TRIES_PER_MINUTE, parts.wrongTries);
   const answers = new Answers({
     journal,
     turn,

@@ -3,8 +3,8 @@ import type { RedirectLink } from '../../api/redirect-link.js';
 import { isRedirectTarget } from '../../api/values.js';
 import type { ClaimAnswer, PasswordAnswer } from '../../api/visits.js';
 import { type ErrorCode, errorRegistry } from '../../errors.js';
-import type { PasswordTries } from '../../memory/password-tries.js';
 import type { ServerState } from '../../memory/server-state.js';
+import type { WrongTries } from '../../memory/wrong-tries.js';
 import type { CallAnswer, CallRequest } from '../../messages/calls.js';
 import type { Calls } from '../call-client.js';
 import { limitKey } from '../http/client-address.js';
@@ -35,7 +35,7 @@ export interface GuardedVisitsOptions {
   readonly cache: LinkCache;
   readonly calls: Pick<Calls<Flight>, 'call'>;
   readonly state: ServerState;
-  readonly tries: PasswordTries;
+  readonly tries: WrongTries;
   readonly deadlineMs: number;
   readonly onFault: (error: unknown, exchange: Exchange) => void;
 }

@@ -1,9 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { PasswordTries } from '../../src/memory/password-tries.js';
+import { MinuteTable } from '../../src/memory/minute-table.js';
+import { WrongTries } from '../../src/memory/wrong-tries.js';
 
 const NOW = Date.UTC(2026, 0, 1);
 
-function tryWrong(tries: PasswordTries, key: string, nowMs: number): unknown {
+function tryWrong(tries: WrongTries, key: string, nowMs: number): unknown {
   const admission = tries.begin(key, nowMs);
   if (admission === 'go') tries.end(key, nowMs, true);
   return admission;
@@ -11,9 +12,9 @@ function tryWrong(tries: PasswordTries, key: string, nowMs: number): unknown {
 
 describe('wrong tries at a password', () => {
   it('are ten a minute, in every thread that has the memory', () => {
-    const memory = PasswordTries.allocate();
-    const one = new PasswordTries(10, memory);
-    const other = new PasswordTries(10, memory);
+    const memory = MinuteTable.allocate();
+    const one = new WrongTries(10, memory);
+    const other = new WrongTries(10, memory);
     for (let count = 0; count < 5; count += 1) {
       expect(tryWrong(one, 'link|client', NOW)).toBe('go');
       expect(tryWrong(other, 'link|client', NOW + 20_000)).toBe('go');
@@ -25,7 +26,7 @@ describe('wrong tries at a password', () => {
   });
 
   it('are not more because they are made at once; right ones do not count', () => {
-    const tries = new PasswordTries(10, PasswordTries.allocate());
+    const tries = new WrongTries(10, MinuteTable.allocate());
     const admissions = Array.from({ length: 30 }, () => tries.begin('key', NOW));
     expect(admissions.filter((admission) => admission === 'go')).toHaveLength(10);
     expect(admissions.filter((admission) => admission === 'wait')).toHaveLength(20);
@@ -36,7 +37,7 @@ describe('wrong tries at a password', () => {
   });
 
   it('of more keys than there is room for forget the oldest', () => {
-    const tries = new PasswordTries(1, PasswordTries.allocate());
+    const tries = new WrongTries(1, MinuteTable.allocate());
     for (let count = 0; count < 40_000; count += 1) tryWrong(tries, `old ${count}`, NOW);
     expect(tryWrong(tries, 'new', NOW + 30_000)).toBe('go');
     expect(tries.begin('new', NOW + 30_000)).toEqual({ retrySeconds: 60 });

@@ -1,0 +1,32 @@
+import { RequestRates } from '../../memory/request-rates.js';
+import { limitKey } from './client-address.js';
+import type { Exchange, Headers } from './exchange.js';
+
+/** So many requests to the API a minute, by key, else by client address, over all gateways of the server. */
+export class RateLimit {
+  readonly #rates: RequestRates;
+  readonly #policy: string;
+
+  constructor(perMinute: number, buffer: SharedArrayBuffer) {
+    this.#rates = new RequestRates(perMinute, buffer);
+    this.#policy = `"default";q=${perMinute};w=60`;
+  }
+
+  /**
+   * Counts a request, and has its answer say what is left.
+   * @param keyId Of a key that is one; empty where there is none.
+   * @returns false when it was one too many and has been answered.
+   */
+  admit(exchange: Exchange, keyId: string): boolean {
+    const client = keyId === '' ? `address ${limitKey(exchange.clientAddress)}` : `key ${keyId}`;
+    const { isExceeded, remaining, resetSeconds } = this.#rates.count(client, Date.now());
+    exchange.addHeaders([
+      ['RateLimit', `"default";r=${remaining};t=${resetSeconds}`],
+      ['RateLimit-Policy', this.#policy],
+    ]);
+    if (!isExceeded) return true;
+    const retry: Headers = [['Retry-After', String(resetSeconds)]];
+    exchange.fail('TOO_MANY_REQUESTS', undefined, retry);
+    return false;
+  }
+}
