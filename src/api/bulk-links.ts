@@ -134,8 +134,6 @@ export const bulkLinkRoutes = [
     summary:
       'links from a CSV file (multipart, field `file`), of any size: ours, or what Bitly, Kutt, YOURLS and Shlink export',
     scope: 'links:create',
-    // Rows name their owners, which a key of one user may not.
-    refusesOwners: true,
     performs: 'import',
     operation: 'importLinks',
     kind: 'long',

@@ -257,6 +257,7 @@ export class Api {
       contentType,
       requestId: exchange.requestId,
       origin: 'usesOrigin' in route ? this.#options.originFor(exchange) : '',
+      owner: grant.owner,
     } as ImportRequest;
     const status = query.value.dry_run === true ? 200 : route.status;
     this.#options.transfers.import(exchange, request, status, early);

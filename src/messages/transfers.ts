@@ -30,6 +30,8 @@ export type ImportRequest = {
     readonly requestId: string;
     /** Where short URLs are for this client; empty where the import needs none. */
     readonly origin: string;
+    /** The user whose links alone are made and changed; absent for all. */
+    readonly owner?: string | undefined;
   };
 }[ImportName];
 

@@ -25,6 +25,8 @@ export interface ImportRules {
   /** What the file says of its links; nothing else is changed. */
   readonly fields: ReadonlySet<ImportedField>;
   readonly settings: LinkSettings;
+  /** The user whose links alone are made and changed; `undefined` for all. */
+  readonly owner: string | undefined;
 }
 
 const ownersStatement: Statement = {
@@ -65,7 +67,7 @@ const insertStatement: Statement = {
 const lockStatement: Statement = {
   name: 'import_lock',
   text: `SELECT ${links.columns}, password_hash FROM short_urls
-         WHERE short_code = ANY ($1::text[]) ORDER BY id FOR NO KEY UPDATE`,
+         WHERE short_code = ANY ($1::text[]) AND ($2::bigint IS NULL OR user_id = $2) ORDER BY id FOR NO KEY UPDATE`,
 };
 
 const updateStatement: Statement = {
@@ -92,12 +94,17 @@ const logStatement: Statement = {
          FROM unnest($1::bigint[], $2::json[]) AS changed (id, details) JOIN short_urls USING (id)`,
 };
 
+/** What an owner makes is theirs. */
+export function asOwner(link: ImportedLink, owner: string | undefined): ImportedLink {
+  return owner === undefined || typeof link.user_id === 'string' ? link : { ...link, user_id: owner };
+}
+
 /** What can be said of a row without the database. */
-export function rowRefusal({
-  short_code: code,
-  has_password: has,
-  password,
-}: ImportedLink): ErrorCode | undefined {
+export function rowRefusal(
+  { short_code: code, has_password: has, password, user_id: userId }: ImportedLink,
+  owner: string | undefined,
+): ErrorCode | undefined {
+  if (owner !== undefined && userId !== owner) return 'USER_NOT_FOUND';
   if (code !== undefined && isReserved(code)) return 'SHORT_CODE_RESERVED';
   // It never becomes public.
   return has === true && typeof password !== 'string' ? 'PASSWORD_LOST' : undefined;
@@ -200,7 +207,7 @@ async function update(
 ): Promise<void> {
   if (indexes.length === 0) return;
   const codeAt = (index: number): string | undefined => rows[index]?.link.short_code;
-  const found = await links.rows(connection, lockStatement, [indexes.map(codeAt)]);
+  const found = await links.rows(connection, lockStatement, [indexes.map(codeAt), rules.owner ?? null]);
   const before = new Map(found.map((row) => [links.value(row, 'short_code'), row]));
   const now = formatTimestamp(Date.now());
   const ids: string[] = [];

@@ -219,6 +219,43 @@ describe('a key', () => {
     expect(await post(asKey(suite.server, `sw_${'y'.repeat(43)}`))).toEqual(unauthorized);
   });
 
+  it('of a user imports links of that user alone', async () => {
+    const [mine, other] = [await createUser(admin), await createUser(admin)];
+    const foreign = await createUrl(admin, {
+      original_url: 'https://example.com/foreign',
+      user_id: other.id,
+    });
+    const { client } = await makeKey(suite.server, {
+      scopes: ['links:create', 'links:write', 'links:read'],
+      user_id: mine.id,
+    });
+    const code = uniqueName('own');
+    const rows = [
+      'short_code,original_url,user_id',
+      `${code},https://example.com/1,`,
+      `,https://example.com/2,${other.id}`,
+      `${foreign.short_code},https://example.com/3,`,
+    ];
+    const body = new FormData();
+    body.append('file', new Blob([rows.join('\n')]), 'links.csv');
+    const answer = await client.json('/urls/import?on_conflict=update', { method: 'POST', body });
+    expect(answer.body).toMatchObject({
+      imported: 1,
+      updated: 0,
+      failed: 2,
+      errors: [
+        { line: 3, error: 'User not found' },
+        { line: 4, error: 'Short code already taken' },
+      ],
+    });
+    const found = (await client.json('/urls')).body as Url[];
+    expect(found).toEqual([expect.objectContaining({ short_code: code, user_id: mine.id })]);
+    expect((await admin.json(`/urls/${foreign.id}`)).body).toMatchObject({
+      original_url: 'https://example.com/foreign',
+      user_id: other.id,
+    });
+  });
+
   it('is in no log line and in no metric', async () => {
     const { client, key } = await makeKey(suite.server, { scopes: ['users', 'ops'] });
     await client.json('/users');

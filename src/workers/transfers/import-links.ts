@@ -6,6 +6,7 @@ import type { ImportRequest } from '../../messages/transfers.js';
 import { type Connection, inTransaction } from '../../postgres/pool.js';
 import { hashPassword } from '../../runtime/password-hash.js';
 import {
+  asOwner,
   type ImportOutcome,
   type ImportRow,
   type ImportRules,
@@ -165,6 +166,7 @@ class LinkImporter {
 
   async run(records: AsyncIterable<string[][]>, complete: Promise<void>, take: TakeBatch): Promise<void> {
     const { format, on_conflict: onConflict } = this.#request.input;
+    const { owner } = this.#request;
     let plan: ImportPlan | undefined;
     let rules: ImportRules | undefined;
     let nextLine = 1;
@@ -176,7 +178,7 @@ class LinkImporter {
         if (plan === undefined || rules === undefined) {
           plan = importPlan(record, format, onConflict === 'update');
           if (plan === undefined) throw new CodedError('CSV_TARGET_COLUMN');
-          rules = { onConflict, fields: plan.fields, settings: this.#thread.linkSettings };
+          rules = { onConflict, fields: plan.fields, settings: this.#thread.linkSettings, owner };
           continue;
         }
         await this.#add(record, line, plan, rules, take);
@@ -204,10 +206,10 @@ class LinkImporter {
       this.#tally.failed.add(line, errorOf(checked.error, checked.detail));
       return;
     }
-    const link = checked.value;
+    const link = asOwner(checked.value, rules.owner);
     const { origin } = this.#request;
     const error =
-      rowRefusal(link) ??
+      rowRefusal(link, rules.owner) ??
       (link.original_url === undefined
         ? undefined
         : await targetRefusal(link.original_url, { origin, links: rules.settings }));
