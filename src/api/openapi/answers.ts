@@ -13,6 +13,8 @@ export interface Answer {
   readonly statuses?: readonly Status[];
   /** Of the answer, with what they are for. */
   readonly headers?: Readonly<Record<string, string>>;
+  /** Those that not every answer has. */
+  readonly optionalHeaders?: Readonly<Record<string, string>>;
 }
 
 /** By operation; where one operation answers two routes differently, by method and path. */
@@ -25,7 +27,7 @@ export const answers: Readonly<Record<string, Answer>> = {
   'POST /shorten': { one: 'ShortLink', statuses: [200] },
   listLinks: {
     listOf: 'Link',
-    headers: {
+    optionalHeaders: {
       'X-Total-Count': 'with `with_total`: links of the whole list, up to 10000',
       'X-Total-Is-Minimum': 'true where there are more than `X-Total-Count`',
     },
@@ -55,6 +57,8 @@ export const answers: Readonly<Record<string, Answer>> = {
   metrics: { text: 'text/plain' },
   logs: { one: 'Logs' },
   chaos: {},
+  robots: { text: 'text/plain' },
+  favicon: {},
   openapi: { one: 'OpenApi' },
   docsPage: { text: 'text/html' },
   docsScript: { text: 'text/javascript' },

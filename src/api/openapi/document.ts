@@ -239,7 +239,7 @@ function bodySchema(z: Z, route: RouteDeclaration): JsonSchema {
 }
 
 function successes(route: RouteDeclaration): Record<string, Json> {
-  const { one, listOf, text, statuses = [], headers = {} } = answerOf(route) ?? {};
+  const { one, listOf, text, statuses = [], headers = {}, optionalHeaders = {} } = answerOf(route) ?? {};
   const schema = one === undefined ? listOf && { type: 'array', items: reference(listOf) } : reference(one);
   const isEmpty = route.status === 204 || route.performs === 'redirect';
   const content =
@@ -254,6 +254,12 @@ function successes(route: RouteDeclaration): Record<string, Json> {
         headers: {
           ...requestIdHeader,
           ...Object.fromEntries(Object.entries(headers).map(([name, note]) => [name, header(note)])),
+          ...Object.fromEntries(
+            Object.entries(optionalHeaders).map(([name, note]) => [
+              name,
+              { ...header(note), required: false },
+            ]),
+          ),
           ...(status === 201 && route.resource !== undefined ? { Location: header('of what was made') } : {}),
           ...(route.isIdempotent === true ? { 'Idempotent-Replayed': replayedHeader } : {}),
         },
