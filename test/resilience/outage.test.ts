@@ -264,7 +264,7 @@ describe('a server started without its database', () => {
     try {
       expect((await early.fetch('/health')).status).toBe(200);
       expect((await early.fetch('/users')).status).toBe(503);
-      expect(early.banner()).toContain('can not be reached');
+      await eventually(() => early.banner().includes('can not be reached'));
       await comeBack();
       await eventually(async () => (await early.fetch('/users')).status === 200);
       expect((await early.post('/shorten', { url: 'https://example.com' })).status).toBe(201);

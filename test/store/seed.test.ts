@@ -10,6 +10,7 @@ import { clientOptions, inTransaction } from '../../src/postgres/pool.js';
 import { type SeedReport, seedDatabase } from '../../src/store/seed.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
 import { runServer, startServer } from '../support/server.js';
+import { eventually } from '../support/wait.js';
 
 const csvDir = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../../csv');
 let database: TestDatabase;
@@ -108,7 +109,7 @@ describe('the committed seed files', () => {
         `SELECT count(*) AS n, (SELECT sum(click_count) FROM short_urls) AS counted FROM events WHERE event_type = 'click'`,
       );
       expect(clicks).toEqual({ n: String(active + 718), counted: String(active + 718) });
-      expect(server.banner()).toContain('seeded 400 users');
+      await eventually(() => server.banner().includes('seeded 400 users'));
     } finally {
       await server.stop();
     }
