@@ -14,7 +14,6 @@ describe('routes', () => {
     '/urls/abcdef/redirect/x',
     '/users/',
     '/urls//redirect',
-    '/abc/',
     '//',
     '/users/abc',
     '/a/b?c=d',

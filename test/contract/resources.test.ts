@@ -45,7 +45,7 @@ describe('a query parameter that is not known', () => {
     });
   });
 
-  it.each(['/urls?limit=5', '/urls?shortcode=abc', '/users?user_id=1', '/events?is_active=true'])(
+  it.each(['/users?short_code=abc', '/urls?shortcode=abc', '/users?user_id=1', '/events?is_active=true'])(
     'but is known elsewhere is refused: %s',
     async (path) => {
       const { status, body } = await suite.server.json(path);

@@ -1,3 +1,4 @@
+import { readdirSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { TestDatabase } from '../support/database.js';
@@ -34,8 +35,11 @@ describeWith('postgres')('the PostgreSQL of the system', () => {
   });
 
   it('is migrated and seeded', async () => {
-    const migrations = await database.query('SELECT number FROM schema_migrations ORDER BY 1');
-    expect(migrations).toEqual([{ number: 1 }, { number: 2 }]);
+    const folder = new URL('../../src/store/migrations/', import.meta.url);
+    const migrations = await database.query<{ name: string }>(
+      'SELECT name FROM schema_migrations ORDER BY number',
+    );
+    expect(migrations.map(({ name }) => `${name}.sql`)).toEqual(readdirSync(folder).sort());
     expect(
       await database.query(
         `SELECT (SELECT count(*) FROM users) AS users, (SELECT count(*) FROM short_urls) AS urls,

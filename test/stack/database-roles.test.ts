@@ -5,6 +5,7 @@ import { root } from '../support/compose.js';
 import { createEmptyDatabase, type TestDatabase, urlOf } from '../support/database.js';
 import { startServer, type TestServer } from '../support/server.js';
 import { click, createUrl } from '../support/suite.js';
+import { eventually } from '../support/wait.js';
 
 describe('the server’s role in the stack of containers', () => {
   const role = `application_${process.pid}`;
@@ -49,8 +50,10 @@ describe('the server’s role in the stack of containers', () => {
   it('is enough to migrate, to load the seed data, to count clicks and to delete', async () => {
     const url = await createUrl(server);
     await click(server, url.short_code);
-    const { body } = await server.json(`/urls/${url.id}`);
-    expect(body).toMatchObject({ click_count: 1 });
+    await eventually(async () => {
+      const { body } = await server.json(`/urls/${url.id}`);
+      return (body as { click_count: number }).click_count === 1;
+    });
     expect((await server.fetch(`/urls/${url.id}`, { method: 'DELETE' })).status).toBeLessThan(300);
     expect((await database.query('SELECT count(*)::int AS n FROM users'))[0]).not.toEqual({ n: 0 });
   });

@@ -152,7 +152,6 @@ describeWith('nginx')('what Nginx sends to a gateway', () => {
       '/health/ready',
       '/chaos',
       '/keys',
-      '/stats',
       '/a/b',
       '/',
     ])('is not %s', async (path) => {
