@@ -204,6 +204,13 @@ export class SegmentSupplier {
 
   async #finish(made: MadeSegment, end: number | undefined): Promise<void> {
     const { descriptor } = made;
+    if (end === 0) {
+      // Nothing was ever stored in it. A position noted in an empty file would look like a segment without its header.
+      await made.syncing;
+      closeSync(descriptor);
+      this.#try(() => rmSync(made.file, { force: true }));
+      return;
+    }
     if (end !== undefined) this.#try(() => ftruncateSync(descriptor, end));
     await made.syncing;
     const isSynced = this.#options.isSynced && (await synced(descriptor));

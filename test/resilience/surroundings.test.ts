@@ -62,7 +62,9 @@ describe('a start', () => {
   // Nobody may make a folder there, not even root.
   it('with a data folder that can’t be made ends with one line', async () => {
     const { code, stderr } = await runServer({ DATABASE_URL: database.url, DATA_DIR: '/sys/switchyard' });
-    expect(stderr).toMatch(/^switchyard: E(ROFS|PERM|ACCES)\b.*'\/sys\/switchyard.*\n$/);
+    expect(stderr).toMatch(
+      /^switchyard: DATA_DIR=\/sys\/switchyard can't be used: E(ROFS|PERM|ACCES)\b.*\n$/,
+    );
     expect(code).toBe(5);
   });
 });
@@ -142,8 +144,9 @@ describe('a running server', () => {
     );
     server.signal('SIGTERM');
     await eventually(() => server.logs.some((entry) => entry.message.includes('drains')));
-    server.signal('SIGTERM');
-    expect(await server.exit).toBe('SIGKILL');
+    // One that comes at once is an echo of the first: npm passes on what the terminal has sent to both.
+    const again = setInterval(() => server.signal('SIGTERM'), 300);
+    expect(await server.exit.finally(() => clearInterval(again))).toBe('SIGKILL');
     expect(server.logs.at(-1)?.message).toBe('SIGTERM again: the server ends at once');
   });
 });

@@ -4,13 +4,15 @@ import { setTimeout as sleep } from 'node:timers/promises';
 export async function eventually<T>(
   probe: () => Promise<T | undefined | false> | T | undefined | false,
   deadlineMs = 20_000,
-  what = 'the expected state',
+  what: string | (() => string) = 'the expected state',
 ): Promise<T> {
   const deadline = Date.now() + deadlineMs;
   for (;;) {
     const value = await probe();
     if (value !== undefined && value !== false) return value;
-    if (Date.now() > deadline) throw new Error(`${what} was not reached within ${deadlineMs} ms`);
+    if (Date.now() > deadline) {
+      throw new Error(`${typeof what === 'string' ? what : what()} was not reached within ${deadlineMs} ms`);
+    }
     await sleep(20);
   }
 }

@@ -103,7 +103,7 @@ export async function settled(database: TestDatabase, atLeast: number): Promise<
       return total >= atLeast && Date.now() - since > 700 ? counted : undefined;
     },
     60_000,
-    `${atLeast} clicks in the database (there are ${last})`,
+    () => `${atLeast} clicks in the database (there are ${last})`,
   );
 }
 
