@@ -59,7 +59,7 @@ export function cursorFits(list: string) {
   };
 }
 
-const sortKeys = ['created_at', 'updated_at', 'title'] as const;
+const sortKeys = ['created_at', 'updated_at', 'click_count', 'title'] as const;
 export type SortKey = (typeof sortKeys)[number];
 export type Sort = SortKey | `-${SortKey}`;
 

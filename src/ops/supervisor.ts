@@ -30,6 +30,8 @@ import { Surroundings } from './surroundings.js';
 import { Workers } from './worker-threads.js';
 
 const MAINTENANCE_MS = 3_600_000;
+/** How often it is asked whether the order of links by clicks has to be brought up to date. */
+const ORDER_MS = 10_000;
 /** A gateway is given so long to close its App, whatever a deadline says. */
 const CLOSE_MS = 500;
 
@@ -195,6 +197,7 @@ export class Supervisor {
     workers.startBulk();
     ingest.start();
     keepUp(workers, teardown, log);
+    keepOrder(workers, teardown, log);
     return new Supervisor(embedded, watch, contact, journalMode);
   }
 }
@@ -256,6 +259,22 @@ function keepUp(workers: Workers, teardown: Teardown, log: Logger): void {
   };
   maintain();
   const timer = setInterval(maintain, MAINTENANCE_MS).unref();
+  teardown.add({ end: async () => clearInterval(timer) as undefined });
+}
+
+/** One at a time: the first one copies the counters of all links. */
+function keepOrder(workers: Workers, teardown: Teardown, log: Logger): void {
+  let isRunning = false;
+  const keep = async (): Promise<void> => {
+    if (isRunning) return;
+    isRunning = true;
+    await workers.keepOrder().catch((error: unknown) => {
+      if (!teardown.hasBegun) log.debug({ error }, 'the order of links by clicks is not up to date');
+    });
+    isRunning = false;
+  };
+  void keep();
+  const timer = setInterval(() => void keep(), ORDER_MS).unref();
   teardown.add({ end: async () => clearInterval(timer) as undefined });
 }
 

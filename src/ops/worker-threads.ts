@@ -139,6 +139,10 @@ export class Workers {
     await this.#bulkPools().transfer.run(undefined, { name: 'buildIndexes' });
   }
 
+  async keepOrder(): Promise<void> {
+    await this.#bulkPools().transfer.run(undefined, { name: 'keepOrder' });
+  }
+
   /** Ends all threads; what still runs is cut off. */
   async close(): Promise<void> {
     this.#isClosing = true;

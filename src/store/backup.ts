@@ -28,11 +28,15 @@ export interface DatabaseDescription {
   readonly sequences: readonly BackupSequence[];
 }
 
-/** Our tables: all of the schema but those of extensions; a partition belongs to its table. */
+/**
+ * Our tables: all of the schema but those of extensions and those that are made of others; a partition belongs to
+ * its table.
+ */
 const OUR_TABLES = `
   FROM pg_class AS t
   WHERE t.relnamespace = quote_ident(current_schema())::regnamespace
-    AND t.relkind IN ('r', 'p') AND NOT t.relispartition AND t.relname <> 'schema_migrations'
+    AND t.relkind IN ('r', 'p') AND NOT t.relispartition 
+    AND t.relname NOT IN ('schema_migrations', 'link_clicks', 'link_click_changes', 'link_click_order')
     AND NOT EXISTS (SELECT FROM pg_depend WHERE classid = 'pg_class'::regclass AND objid = t.oid AND deptype = 'e')`;
 
 /**

@@ -1,6 +1,7 @@
 import type { SortKey } from '../api/list-fields.js';
 import type { InputFor } from '../api/registry.js';
 import { MAX_TOTAL } from '../api/results.js';
+import { renewClickOrder } from './click-order.js';
 import { type LinkRow, linkCsv, linkJson, links } from './link-table.js';
 import { MAX_LOOKED_ROWS, type Order, pageQuery } from './list-pages.js';
 import {
@@ -19,7 +20,10 @@ type Input = Listed<InputFor<'listLinks'>>;
 
 interface LinkOrder {
   readonly key: string;
-  readonly type: 'timestamp' | 'text';
+  readonly type: 'timestamp' | 'text' | 'bigint';
+  readonly id?: string;
+  /** What the order is read from, where the links alone don't have it. */
+  readonly source?: string;
   /** Where it may still be being built. */
   readonly index?: string;
 }
@@ -27,6 +31,12 @@ interface LinkOrder {
 const orders: Readonly<Record<SortKey, LinkOrder>> = {
   created_at: { key: 'created_at', type: 'timestamp' },
   updated_at: { key: 'updated_at', type: 'timestamp', index: 'short_urls_by_update' },
+  click_count: {
+    key: 'clicks',
+    type: 'bigint',
+    id: 'link_id',
+    source: `link_clicks JOIN ${links.name} ON id = link_id`,
+  },
   title: { key: 'title COLLATE "C"', type: 'text', index: 'short_urls_by_title' },
 };
 
@@ -91,10 +101,10 @@ export const listLinks: ListOperation<Input> = {
   json: (row, { origin }) => linkJson(row as LinkRow, origin),
   csv: linkCsv,
   select: (input, limit) => {
-    const { key, direction } = orderOf(input);
-    const order = `${key} ${direction}, id ${direction}`;
+    const { key, id = 'id', direction, source = links.name } = orderOf(input);
+    const order = `${key} ${direction}, ${id} ${direction}`;
     const isSearch = isFound(input.q);
-    return { ...selectList(links.columns, links.name, order, input, limit, conditionsOf(input)), isSearch };
+    return { ...selectList(links.columns, source, order, input, limit, conditionsOf(input)), isSearch };
   },
   page: (input) => {
     const order = orderOf(input);
@@ -104,7 +114,7 @@ export const listLinks: ListOperation<Input> = {
       order.key === 'created_at' ? filters.find(({ isOrdered }) => isOrdered)?.condition : undefined;
     return pageQuery('listLinks', input, {
       columns: links.columns,
-      source: links.name,
+      source: order.source ?? links.name,
       order,
       ...(leading === undefined ? {} : { leading }),
       rest: filters
@@ -129,6 +139,8 @@ export const listLinks: ListOperation<Input> = {
     input.with_total === true
       ? { ...countList(links.name, MAX_TOTAL + 1, conditionsOf(input)), isSearch: isFound(input.q) }
       : undefined,
+  prepare: (connection, input, deadlineMs) =>
+    orderOf(input).key === orders.click_count.key ? renewClickOrder(connection, deadlineMs) : undefined,
   indexes: (input) => {
     const { index } = orderOf(input);
     return [...(index === undefined ? [] : [index]), ...(input.q === undefined ? [] : [SEARCH_INDEX])];

@@ -8,6 +8,8 @@ export interface Order {
   /** SQL of the key; the id alone where there is none. */
   readonly key?: string;
   readonly type?: 'timestamp' | 'text' | 'bigint';
+  /** The id's column, where the index of the order has it under another name. */
+  readonly id?: string;
   readonly direction: 'ASC' | 'DESC';
   /** Whether the table is partitioned by the key. */
   readonly isPartitioned?: true;
@@ -165,7 +167,7 @@ export function gatherStatement(query: PageQuery, budget: number): PageStatement
   const { columns, source, order, leading, rest = [], finding = [], after, limit } = query;
   const parameters = new Parameters();
   const conditions = parameters.all([...(leading === undefined ? [] : [leading]), ...finding, ...rest]);
-  const rowsBeyond = beyond({ ...order, key: 'sort_key' }, after, parameters);
+  const rowsBeyond = beyond({ ...order, key: 'sort_key', id: 'id' }, after, parameters);
   const where = rowsBeyond.length === 0 ? '' : ` WHERE ${rowsBeyond.join(' AND ')}`;
   const { direction } = order;
   return {
@@ -199,8 +201,8 @@ async function gather(connection: Connection, query: PageQuery, budget: number):
   return pageOf(found, query.limit);
 }
 
-function orderBy({ key, direction }: Order): string {
-  return key === undefined ? `id ${direction}` : `${key} ${direction}, id ${direction}`;
+function orderBy({ key, id = 'id', direction }: Order): string {
+  return key === undefined ? `${id} ${direction}` : `${key} ${direction}, ${id} ${direction}`;
 }
 
 /** The last two columns of every statement, under names that no table has. */
@@ -210,16 +212,16 @@ function position({ key }: Order): string {
 
 /** That a row lies beyond a position. */
 function beyond(
-  { key, type, direction, isPartitioned }: Order,
+  { key, type, id: idColumn = 'id', direction, isPartitioned }: Order,
   after: Position | undefined,
   parameters: Parameters,
 ): string[] {
   if (after === undefined) return [];
   const compare = direction === 'ASC' ? '>' : '<';
   const id = `${parameters.add(after.id)}::bigint`;
-  if (key === undefined) return [`id ${compare} ${id}`];
+  if (key === undefined) return [`${idColumn} ${compare} ${id}`];
   const value = `${parameters.add(after.key)}::${type}`;
-  const rows = `(${key}, id) ${compare} (${value}, ${id})`;
+  const rows = `(${key}, ${idColumn}) ${compare} (${value}, ${id})`;
   // The key by itself keeps partitions out, which the comparison of rows does not.
   return isPartitioned === true ? [`${key} ${compare}= ${value}`, rows] : [rows];
 }

@@ -92,6 +92,8 @@ export interface ListOperation<Input> {
   looked?(input: Input): { readonly count: CountSelect; readonly max: number } | undefined;
   /** Counts the rows of the whole list, one more than `MAX_TOTAL` at most; `undefined` where nobody asked. */
   total?(input: Input): CountSelect | undefined;
+  /** What has to be done before the list is read. @returns whether it can be; `undefined` where nothing is to do. */
+  prepare?(connection: Connection, input: Input, deadlineMs: number): Promise<boolean> | undefined;
   /** Indexes without which the whole table would be read; they may still be being built. */
   indexes?(input: Input): readonly string[];
 }

@@ -1,6 +1,7 @@
 import { isMainThread, type MessagePort, workerData } from 'node:worker_threads';
 import type { IngestJob, IngestOutcome } from '../messages/ingest.js';
 import { buildMissingIndexes, missingIndexes } from '../store/background-indexes.js';
+import { keepClickOrder } from '../store/click-order.js';
 import { maintainDatabase } from '../store/migrate.js';
 import { CallServer } from './calls/server.js';
 import { takeInJournal } from './ingest/ingest.js';
@@ -67,6 +68,15 @@ export async function buildIndexes(): Promise<void> {
       await connection.query('RESET statement_timeout');
     }
   });
+}
+
+/** Longer than a copy of a hundred million counters takes. */
+const ORDER_DEADLINE_MS = 3_600_000;
+
+/** Brings the order of links by clicks up to date, where nobody asks for it. */
+export async function keepOrder(): Promise<void> {
+  const { pool } = own();
+  await pool.runOnce(ORDER_DEADLINE_MS, keepClickOrder);
 }
 
 /** Says that the thread is there. */

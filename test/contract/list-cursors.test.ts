@@ -10,6 +10,7 @@ interface Row {
   readonly title: string;
   readonly created_at: string;
   readonly updated_at: string;
+  readonly click_count: number;
 }
 
 interface Page {
@@ -67,8 +68,8 @@ beforeAll(async () => {
   );
   // Many share a time, a title and a user: the id decides among them.
   await database.query(
-    `INSERT INTO short_urls (user_id, original_url, short_code, title, is_active, created_at, updated_at, tags)
-     SELECT 1 + n % 3, 'https://example.com/' || n, 'c' || n, (ARRAY['', 'b', 'Ä', 'a', 'B'])[1 + n % 5], n % 4 > 0,
+    `INSERT INTO short_urls (user_id, original_url, short_code, title, is_active, click_count, created_at, updated_at, tags)
+     SELECT 1 + n % 3, 'https://example.com/' || n, 'c' || n, (ARRAY['', 'b', 'Ä', 'a', 'B'])[1 + n % 5], n % 4 > 0, n * 7 % 31 * 10,
             timestamp '2026-01-01' + n / 7 * interval '1 second', timestamp '2026-02-01' - n / 5 * interval '1 second',
             CASE n % 6 WHEN 0 THEN ARRAY['red'] WHEN 1 THEN ARRAY['blue'] WHEN 2 THEN ARRAY['blue', 'red'] ELSE '{}' END
      FROM generate_series(1, ${ROWS}) AS n`,
@@ -94,7 +95,11 @@ describe('pages by cursor', () => {
     '/urls?sort=updated_at',
     '/urls?sort=title',
     '/urls?sort=-title&is_active=true',
+    '/urls?sort=click_count',
+    '/urls?sort=-click_count&user_id=1&is_active=true',
+    '/urls?sort=-click_count&q=example.com/1',
     '/urls?tag=red',
+    '/urls?tag=red&sort=-click_count',
     '/urls?tag=red&tag=blue&sort=title',
     '/urls?tag=red&tag=blue&tags=any',
     '/events?url_id=3',
@@ -254,13 +259,15 @@ describe('filters and orders of links', () => {
     ['-updated_at', -1],
     ['title', 1],
     ['-title', -1],
+    ['click_count', 1],
+    ['-click_count', -1],
   ] as const)('sort by %s, and by id among equals', async (sort, direction) => {
     const rows = (await suite.server.json(`/urls?sort=${sort}`)).body as Row[];
-    const key = sort.replace('-', '') as 'title' | 'created_at' | 'updated_at';
-    const expected = [...rows].sort((one, other) => {
-      const compared = Buffer.compare(Buffer.from(one[key]), Buffer.from(other[key])) || one.id - other.id;
-      return compared * direction;
-    });
+    const key = sort.replace('-', '') as 'title' | 'created_at' | 'updated_at' | 'click_count';
+    const bytesOf = (row: Row): Buffer => Buffer.from(String(row[key]).padStart(4, '0'));
+    const expected = [...rows].sort(
+      (one, other) => (Buffer.compare(bytesOf(one), bytesOf(other)) || one.id - other.id) * direction,
+    );
     expect(idsOf(rows)).toEqual(idsOf(expected));
   });
 
@@ -281,7 +288,12 @@ describe('filters and orders of links', () => {
 });
 
 describe('a walk through the pages', () => {
-  it.each(['/urls?limit=9', '/urls?limit=9&sort=title', '/urls?limit=9&user_id=2&is_active=true'])(
+  it.each([
+    '/urls?limit=9',
+    '/urls?limit=9&sort=title',
+    '/urls?limit=9&sort=-click_count',
+    '/urls?limit=9&user_id=2&is_active=true',
+  ])(
     'of %s meets every link that is there throughout once, whatever is made and deleted meanwhile',
     async (path) => {
       await fc.assert(

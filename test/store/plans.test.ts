@@ -36,8 +36,9 @@ beforeAll(async () => {
     `INSERT INTO users (username, email) SELECT 'u' || n, 'u' || n || '@example.com' FROM generate_series(1, ${ROWS}) AS n`,
   );
   await database.query(
-    `INSERT INTO short_urls (user_id, original_url, short_code, title, is_active, created_at, updated_at, tags)
+    `INSERT INTO short_urls (user_id, original_url, short_code, title, is_active, click_count, created_at, updated_at, tags)
      SELECT 1 + n % 5000, 'https://example.com/' || n, 'c' || n, 'Title ' || n * 7919 % 100003, n % 50 > 0,
+            n * 7919 % 1009,
             now() - n * interval '1 minute', now() - (n * 7919 % 100003) * interval '1 second',
             CASE WHEN n % 20000 = 0 THEN ARRAY['rare'] WHEN n % 2 = 0 THEN ARRAY['even'] ELSE '{}' END
      FROM generate_series(1, ${ROWS}) AS n`,
@@ -103,6 +104,7 @@ const lists: [name: string, select: ListSelect][] = [
   ['urls of a user', links({ user_id: '7' })],
   ['urls of a user, a page', links({ ...page, user_id: '7' })],
   ['urls of a user and state', links({ user_id: '7', is_active: false })],
+  ['urls by clicks, a page', links({ ...page, sort: '-click_count' })],
   ['inactive urls', links({ is_active: false })],
   ['inactive urls, a page', links({ ...page, is_active: false })],
   ['active urls, a page', links({ ...page, is_active: true })],
@@ -174,6 +176,8 @@ const orderedPages: [name: string, index: string, query: PageQuery][] = [
   ['urls', 'short_urls_newest', linkPage({})],
   ['urls, oldest first', 'short_urls_newest', linkPage({ sort: 'created_at' })],
   ['urls by update', 'short_urls_by_update', linkPage({ sort: '-updated_at' })],
+  ['urls by clicks', 'link_clicks_order', linkPage({ sort: 'click_count' })],
+  ['urls by clicks, most first', 'link_clicks_order', linkPage({ sort: '-click_count' })],
   ['urls by title', 'short_urls_by_title', linkPage({ sort: 'title' })],
   ['urls by title, descending', 'short_urls_by_title', linkPage({ sort: '-title' })],
   ['events', 'timestamp_id', eventPage({})],
@@ -216,6 +220,7 @@ describe(`pages by cursor on ${ROWS} rows`, () => {
   it.each([
     ['urls of a user and state', 'short_urls_by_user', linkPage({ user_id: '7', is_active: false })],
     ['urls of a tag, by title', 'short_urls_by_title', linkPage({ tag: ['rare'], sort: 'title' })],
+    ['urls of a tag, by clicks', 'link_clicks_order', linkPage({ tag: ['rare'], sort: '-click_count' })],
   ])('%s: rows are looked at by the index of the order', async (_, index, query) => {
     const plan = await planOf(walkStatement(query, 1000));
     expect(scannedWhole(plan)).toEqual([]);
@@ -246,19 +251,22 @@ describe(`pages by cursor on ${ROWS} rows`, () => {
     }
   });
 
-  it('rare rows are found by the indexes of their conditions', async () => {
-    const query = linkPage({ tag: ['rare'], sort: 'title', limit: 10 });
-    await database.query('SET enable_seqscan = off');
-    try {
-      const plan = await planOf(gatherStatement(query, 40_000));
-      expect(shapeOf(plan).join()).toContain('short_urls_by_tag');
-    } finally {
-      await database.query('RESET enable_seqscan');
-    }
-    const page = await readPage(reader, query);
-    expect(page?.rows).toHaveLength(5);
-    expect(page?.next).toBeUndefined();
-  });
+  it.each(['title', '-click_count'] as const)(
+    'rare rows are found by the indexes of their conditions, by %s',
+    async (sort) => {
+      const query = linkPage({ tag: ['rare'], sort, limit: 10 });
+      await database.query('SET enable_seqscan = off');
+      try {
+        const plan = await planOf(gatherStatement(query, 40_000));
+        expect(shapeOf(plan).join()).toContain('short_urls_by_tag');
+      } finally {
+        await database.query('RESET enable_seqscan');
+      }
+      const page = await readPage(reader, query);
+      expect(page?.rows).toHaveLength(5);
+      expect(page?.next).toBeUndefined();
+    },
+  );
 
   it('a page ends early where too many rows would be looked at, and the next goes on from there', async () => {
     // Neither has an index: each row is looked at.

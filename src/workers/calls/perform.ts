@@ -58,6 +58,8 @@ async function listShort(
     return failed(isRefused ? 'SEARCH_UNSUPPORTED' : 'SEARCH_UNDER_WAY');
   }
   if (missing.length > 0) return failed('ORDER_UNDER_WAY');
+  if ((await operation.prepare?.(connection, input, context.deadlineMs)) === false)
+    return failed('ORDER_UNDER_WAY');
   const looked = operation.looked?.(input);
   if (looked !== undefined && ((await countOf(connection, looked.count)) ?? 0) > looked.max)
     return failed('NARROW_SEARCH');

@@ -5,6 +5,7 @@ import { type IngestJob, type IngestOutcome, nothingIngested } from '../../messa
 import { retryDecisionOf, sqlStateOf } from '../../postgres/failures.js';
 import { inTransaction } from '../../postgres/pool.js';
 import { describeError } from '../../runtime/describe-error.js';
+import { noteCountedLinks } from '../../store/click-order.js';
 import { forgetJournal, ingestClicks, readCheckpoint } from '../../store/clicks.js';
 import type { WorkerThread } from '../thread.js';
 import { copyRows, isCounted } from './click-events.js';
@@ -149,10 +150,12 @@ async function takeIn(
     isCounted,
     rows: copyRows,
   };
+  const linkIds = [...new Set(clicks.map(({ link }) => link.urlId))];
   const ingest = async (isCareful: boolean): ReturnType<typeof ingestClicks<JournalledClick>> => {
     let rejected: RejectedFile | undefined;
     const result = await pool.run(TRANSACTION_DEADLINE_MS, (connection) =>
       inTransaction(connection, async () => {
+        await noteCountedLinks(connection, linkIds);
         const ingested = await ingestClicks(connection, batch, isCareful);
         rejected = ingested.done ? keepRejected(folder, batch, ingested.rejected) : undefined;
         return ingested;

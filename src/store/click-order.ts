@@ -1,0 +1,224 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type Connection, inTransaction, rowsOf, type Statement } from '../postgres/pool.js';
+
+/**
+ * The order of links by their clicks: `link_clicks` is a narrow copy of the counters, with an index. Links whose
+ * counters change are noted in `link_click_changes`, in the transaction that changes them. Who asks for the order
+ * renews the copy first if it is older than a few seconds, so that clicks cost nothing where nobody asks.
+ */
+
+/** Who renews the copy holds it; the others go on with the copy as it is. */
+const ORDER_LOCK = 0x5357_0003;
+
+/** A copy is renewed when it is older than that, and is not used when it is older than the limit. */
+const RENEW_AFTER_SECONDS = 5;
+const OLDEST_SECONDS = 10;
+/** Changes that nobody asked for are worked off when they are that old: the next asker finds few. */
+const IDLE_SECONDS = 300;
+
+/** Links that one transaction brings up to date, about. */
+const CHANGES_A_STEP = 50_000;
+const COMPARED_A_STEP = 20_000;
+const NOTES_A_STEP = 2000;
+const WAIT_FOR_OTHER_MS = 50;
+
+/** An asker waits so long for the copy at most, and no longer than this part of its deadline. */
+const RENEW_MS = 1000;
+const RENEW_PART = 0.4;
+
+const noteStatement: Statement = {
+  name: 'click_order_note',
+  text: 'SELECT note_link_clicks($1::bigint[])',
+};
+
+/** Notes links whose counters the transaction may change: of all of them, before it changes any. */
+export async function noteCountedLinks(connection: Connection, ids: readonly string[]): Promise<void> {
+  if (ids.length > 0) await rowsOf(connection, noteStatement, [ids]);
+}
+
+interface OrderState {
+  readonly isBuilt: boolean;
+  /** Whether links are still to be compared with the copy. */
+  readonly isBehind: boolean;
+  /** Of the copy, but for what is still to be compared. */
+  readonly ageSeconds: number;
+}
+
+const stateStatement: Statement = {
+  name: 'click_order_state',
+  text: `SELECT is_built, next_id IS NOT NULL,
+           CASE WHEN renewed_at = '-infinity' THEN NULL
+                ELSE extract(epoch FROM clock_timestamp() AT TIME ZONE 'utc' - renewed_at) END
+         FROM link_click_order`,
+};
+
+async function readState(connection: Connection): Promise<OrderState> {
+  type Values = readonly [isBuilt: string, isBehind: string, age: string | null];
+  const [row] = await rowsOf<Values>(connection, stateStatement, []);
+  if (row === undefined) throw new Error('link_click_order has no row');
+  const [isBuilt, isBehind, age] = row;
+  return {
+    isBuilt: isBuilt === 't',
+    isBehind: isBehind === 't',
+    ageSeconds: age === null ? Number.POSITIVE_INFINITY : Number(age),
+  };
+}
+
+/**
+ * Brings the copy up to date, as far as the time allows.
+ * @param deadlineMs That the asker goes on waiting.
+ * @returns whether lists may be ordered by it: it is there, and 10 s old at most. Where SQL by hand changed more
+ *   links than could be noted, they are compared meanwhile, and are in their place a little later.
+ */
+export async function renewClickOrder(connection: Connection, deadlineMs: number): Promise<boolean> {
+  const untilMs = performance.now() + Math.min(RENEW_MS, deadlineMs * RENEW_PART);
+  for (let steps = 0; ; steps += 1) {
+    const state = await readState(connection);
+    const isYoung = state.ageSeconds <= RENEW_AFTER_SECONDS;
+    if (isYoung && !state.isBehind) return true;
+    const isUsable = state.isBuilt && state.ageSeconds <= OLDEST_SECONDS;
+    // One step at least: those who ask after it go on from there.
+    if (steps > 0 && performance.now() > untilMs) return isUsable;
+    // Changes first: after them only what is still to be compared is missing.
+    const step = await takeStep(connection, isYoung);
+    if (step === 'locked' && isUsable) return true;
+    if (step === 'locked') await sleep(WAIT_FOR_OTHER_MS);
+  }
+}
+
+/** What a server does now and then: nobody may ask for a long time, and a copy has to be made first. */
+export async function keepClickOrder(connection: Connection): Promise<void> {
+  for (;;) {
+    const { isBehind } = await readState(connection);
+    if (!isBehind && !(await hasOldChanges(connection))) return;
+    if ((await takeStep(connection, isBehind)) === 'locked') return;
+  }
+}
+
+const oldChangesStatement: Statement = {
+  name: 'click_order_old_changes',
+  // All of them where the copy must be compared with all links: that is known as soon as possible.
+  text: `SELECT EXISTS (SELECT FROM link_click_changes
+                        WHERE link_ids IS NULL
+                           OR noted_at < now() AT TIME ZONE 'utc' - interval '${IDLE_SECONDS} seconds')`,
+};
+
+async function hasOldChanges(connection: Connection): Promise<boolean> {
+  const [row] = await rowsOf(connection, oldChangesStatement, []);
+  return row?.[0] === 't';
+}
+
+/**
+ * One transaction: works off changes, or compares the next links.
+ * @returns `'locked'` where somebody else does it now.
+ */
+async function takeStep(connection: Connection, isComparing: boolean): Promise<'done' | 'locked'> {
+  return inTransaction(connection, async () => {
+    const [row] = await rowsOf(connection, lockStatement, [ORDER_LOCK]);
+    if (row?.[0] !== 't') return 'locked';
+    if (isComparing) await compareNext(connection);
+    else await applyChanges(connection);
+    return 'done';
+  });
+}
+
+/**
+ * Few links of many are looked at: by their ids, whatever is estimated. Nobody waits for the disk: what a crash
+ * takes back is done again, for notes and copy go back together.
+ */
+const lockStatement: Statement = {
+  name: 'click_order_lock',
+  text: `SELECT pg_try_advisory_xact_lock($1), set_config('enable_hashjoin', 'off', true),
+           set_config('enable_mergejoin', 'off', true), set_config('enable_seqscan', 'off', true),
+           set_config('synchronous_commit', 'off', true)`,
+};
+
+/** Notes and counters are read in one snapshot: a change that is not seen is noted in a row that is not taken. */
+const applyStatement: Statement = {
+  name: 'click_order_apply',
+  text: `
+    WITH next AS (
+      SELECT ctid, sum(amount) OVER (ROWS UNBOUNDED PRECEDING) - amount AS before
+      FROM link_click_changes LIMIT ${NOTES_A_STEP}
+    ), taken AS (
+      DELETE FROM link_click_changes
+      WHERE ctid = ANY (ARRAY(SELECT ctid FROM next WHERE before < ${CHANGES_A_STEP}))
+      RETURNING amount, link_ids
+    ), changed AS MATERIALIZED (
+      SELECT DISTINCT unnest(link_ids) AS id FROM taken
+    ), moved AS (
+      UPDATE link_clicks SET clicks = click_count FROM changed JOIN short_urls USING (id)
+      WHERE link_id = changed.id AND clicks <> click_count
+    ), gone AS (
+      DELETE FROM link_clicks USING changed
+      WHERE link_id = changed.id AND NOT EXISTS (SELECT FROM short_urls WHERE short_urls.id = changed.id)
+    ), begun AS (
+      UPDATE link_click_order SET next_id = -9223372036854775808
+      WHERE EXISTS (SELECT FROM taken WHERE link_ids IS NULL)
+    )
+    SELECT count(*), coalesce(sum(amount), 0) FROM taken`,
+};
+
+const renewedStatement: Statement = {
+  name: 'click_order_renewed',
+  text: `UPDATE link_click_order SET renewed_at = now() AT TIME ZONE 'utc'`,
+};
+
+async function applyChanges(connection: Connection): Promise<void> {
+  const [row] = await rowsOf(connection, applyStatement, []);
+  const [notes, amount] = [Number(row?.[0]), Number(row?.[1])];
+  if (notes < NOTES_A_STEP && amount < CHANGES_A_STEP) await rowsOf(connection, renewedStatement, []);
+}
+
+/** Compares the links after those that were compared, and puts right what differs in the copy. */
+async function compareNext(connection: Connection): Promise<void> {
+  const [range] = await rowsOf<[string | null, string | null]>(connection, rangeStatement, []);
+  const [first = null, last = null] = range ?? [];
+  if (first === null) return;
+  for (const statement of compareStatements) await rowsOf(connection, statement, [first, last]);
+  await rowsOf(
+    connection,
+    last === null ? comparedAllStatement : comparedStatement,
+    last === null ? [] : [last],
+  );
+}
+
+const rangeStatement: Statement = {
+  name: 'click_order_range',
+  text: `SELECT next_id, (SELECT max(id) FROM (SELECT id FROM short_urls WHERE id >= next_id ORDER BY id
+                                               LIMIT ${COMPARED_A_STEP}) AS links)
+         FROM link_click_order WHERE next_id IS NOT NULL`,
+};
+
+/** Without an end the range is that of all ids behind the last link. */
+const compareStatements: readonly Statement[] = [
+  {
+    name: 'click_order_compare_moved',
+    text: `UPDATE link_clicks SET clicks = click_count FROM short_urls
+           WHERE id BETWEEN $1::bigint AND coalesce($2::bigint, $1) AND link_id = id AND clicks <> click_count`,
+  },
+  {
+    name: 'click_order_compare_new',
+    text: `INSERT INTO link_clicks (link_id, clicks)
+           SELECT id, click_count FROM short_urls
+           WHERE id BETWEEN $1::bigint AND coalesce($2::bigint, $1)
+             AND NOT EXISTS (SELECT FROM link_clicks WHERE link_id = id)
+           ORDER BY id ON CONFLICT (link_id) DO NOTHING`,
+  },
+  {
+    name: 'click_order_compare_gone',
+    text: `DELETE FROM link_clicks
+           WHERE link_id >= $1::bigint AND ($2::bigint IS NULL OR link_id <= $2)
+             AND NOT EXISTS (SELECT FROM short_urls WHERE id = link_id)`,
+  },
+];
+
+const comparedStatement: Statement = {
+  name: 'click_order_compared',
+  text: 'UPDATE link_click_order SET next_id = $1::bigint + 1',
+};
+
+const comparedAllStatement: Statement = {
+  name: 'click_order_compared_all',
+  text: 'UPDATE link_click_order SET next_id = NULL, is_built = true',
+};

@@ -1,0 +1,49 @@
+import { beforeAll, expect, it } from 'vitest';
+import { type Url, useServer } from '../support/suite.js';
+import { eventually } from '../support/wait.js';
+
+const suite = useServer({ READ_BARRIER_MS: '10000' });
+let codes: string[];
+
+beforeAll(async () => {
+  codes = [];
+  for (let n = 0; n < 4; n += 1) {
+    const { body } = await suite.server.post('/urls', { original_url: `https://example.com/${n}` });
+    codes.push((body as Url).short_code);
+  }
+});
+
+async function list(query = ''): Promise<Url[]> {
+  const { status, body } = await suite.server.json(`/urls?sort=-click_count&limit=10${query}`);
+  expect(status).toBe(200);
+  return body as Url[];
+}
+
+it('links are in the order of their clicks, at most ten seconds old; what is shown is exact', async () => {
+  expect((await list()).map(({ short_code: code }) => code)).toEqual([...codes].reverse());
+  for (const [index, code] of codes.entries()) {
+    for (let visit = 0; visit < 4 - index; visit += 1)
+      await suite.server.fetch(`/${code}`, { redirect: 'manual' });
+  }
+  // A read of events waits for the clicks. The counters are the true ones from then on, whatever the order is.
+  await suite.server.json('/events?event_type=click');
+  expect((await list()).find(({ short_code: code }) => code === codes[0])?.click_count).toBe(4);
+  const startMs = performance.now();
+  await eventually(async () => (await list()).map(({ short_code: code }) => code).join() === codes.join());
+  expect(performance.now() - startMs).toBeLessThan(10_000);
+  expect((await list()).map(({ click_count: count }) => count)).toEqual([4, 3, 2, 1]);
+});
+
+it('while the copy is made for the first time, the order is not to be had', async () => {
+  await suite.database.query('SELECT pg_advisory_lock($1)', [0x5357_0003]);
+  await suite.database.query('UPDATE link_click_order SET is_built = false, next_id = 0');
+  const response = await suite.server.fetch('/urls?sort=click_count');
+  expect([response.status, await response.json()]).toEqual([
+    503,
+    { error: 'The index of this order is still being built' },
+  ]);
+  expect(response.headers.get('retry-after')).toMatch(/^\d+$/);
+  expect((await suite.server.json('/urls?sort=title')).status).toBe(200);
+  await suite.database.query('SELECT pg_advisory_unlock($1)', [0x5357_0003]);
+  await eventually(async () => (await suite.server.json('/urls?sort=click_count')).status === 200);
+});
