@@ -145,6 +145,9 @@ export const settings = z.object({
   API_RATE_PER_MINUTE: integer(0, 0, 1_000_000).describe(
     'Requests to the API a minute by one key, else from one client address (IPv6: one /64), over all threads of the server; beyond it 429; 0: no limit. Redirects and public routes are never limited',
   ),
+  LIVE_LISTENERS: integer(100, 0, 100_000).describe(
+    'Listeners of GET /stats/live, over all threads of the server; beyond it 503',
+  ),
   CHAOS_TOKEN: z.string().optional().describe('Token of GET /chaos; unset: always 401'),
   CERTIFICATE_FILE: z
     .string()

@@ -115,6 +115,11 @@ export const errorRegistry = {
     status: 400,
     text: "'Idempotency-Key' must be 1 to 255 printable characters",
   },
+  INVALID_QR_FORMAT: { status: 400, text: "'format' must be svg or png" },
+  INVALID_QR_SIZE: { status: 400, text: "'size' must be an integer from 64 to 2048" },
+  QR_SIZE_TOO_SMALL: { status: 400, text: "'size' must be at least one pixel for each module" },
+  INVALID_QR_MARGIN: { status: 400, text: "'margin' must be an integer from 0 to 16" },
+  INVALID_QR_LEVEL: { status: 400, text: "'level' must be L, M, Q or H" },
   UNAUTHORIZED: { status: 401, text: 'Unauthorized' },
   PASSWORD_REQUIRED: { status: 401, text: 'Password required' },
   WRONG_PASSWORD: { status: 401, text: 'Wrong password' },
@@ -146,6 +151,7 @@ export const errorRegistry = {
     status: 503,
     text: 'Searching needs the extension pg_trgm, which the database refused',
   },
+  TOO_MANY_LISTENERS: { status: 503, text: 'Too many listeners' },
   UNAVAILABLE: { status: 503, text: 'Service unavailable', global: true },
 } as const satisfies Record<string, { status: number; text: string; global?: true }>;
 

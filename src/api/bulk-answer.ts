@@ -34,7 +34,7 @@ export function bulkAnswer(
     return `${place},"status":${errorRegistry[error].status},"error":${JSON.stringify(errorOf(error, detail))}}`;
   });
   const body = `{"${verb}":${count},"failed":${failed},"results":[${texts.join(',')}]}`;
-  if (!isUndone) return { ok: true, body };
+  if (!isUndone) return verb === 'created' ? { ok: true, body, made: count } : { ok: true, body };
   const areConflicts = failures.every((one) => !one.ok && errorRegistry[one.error].status === 409);
   return { ok: true, body, refusal: areConflicts ? 409 : 400 };
 }

@@ -4,7 +4,9 @@ import { docsRoutes } from './docs.js';
 import { eventRoutes } from './events.js';
 import { keyRoutes } from './keys.js';
 import { linkRoutes } from './links.js';
+import { liveRoutes } from './live.js';
 import { operationsRoutes } from './operations.js';
+import { qrRoutes } from './qr.js';
 import { redirectRoutes } from './redirects.js';
 import {
   type InputOf,
@@ -24,9 +26,11 @@ export const routes = [
   ...redirectRoutes,
   ...linkRoutes,
   ...bulkLinkRoutes,
+  ...qrRoutes,
   ...userRoutes,
   ...eventRoutes,
   ...keyRoutes,
+  ...liveRoutes,
   ...operationsRoutes,
   ...crawlerRoutes,
   ...docsRoutes,

@@ -43,6 +43,7 @@ export const requestHeaders = {
   authorization: 512,
   'content-type': 128,
   'idempotency-key': 256,
+  'if-none-match': 512,
   'x-api-key': 256,
   'x-chaos-token': 128,
   'x-link-password': 512,

@@ -13,6 +13,7 @@ import type { Bodies, Body } from './http/bodies.js';
 import type { BodyClass, BodyClasses } from './http/body-limits.js';
 import { EarlyUpload } from './http/early-upload.js';
 import type { Exchange, Headers } from './http/exchange.js';
+import { answerFile } from './http/files.js';
 import { idempotentRequest, isUsableKey } from './http/idempotency-key.js';
 import { parseJsonObject } from './http/json.js';
 import type { RateLimit } from './http/rate-limit.js';
@@ -193,6 +194,7 @@ export class Api {
     const caller = {
       requestId: exchange.requestId,
       origin: 'usesOrigin' in route ? this.#options.originFor(exchange) : '',
+      ...(hasTags(route) ? { knownTags: exchange.header('if-none-match') } : {}),
       ...who,
     };
     const answer = await calls.call(request, caller, route.kind === 'long' ? longDeadlineMs : callDeadlineMs);
@@ -277,6 +279,11 @@ export function takesKey(route: ApiRoute): boolean {
   return 'isIdempotent' in route;
 }
 
+/** Whether a client may have the answer already. */
+function hasTags({ headers }: { readonly headers: readonly RequestHeader[] }): boolean {
+  return headers.includes('if-none-match');
+}
+
 function replayed(answer: OperationResult): Headers {
   return answer.isReplayed === true ? [['Idempotent-Replayed', 'true']] : [];
 }
@@ -289,6 +296,10 @@ function succeed(
 ): void {
   if (route.status === 204) {
     exchange.noContent();
+    return;
+  }
+  if (result.file !== undefined) {
+    answerFile(exchange, route.status, result.file, headers);
     return;
   }
   const isNew = 'resource' in route && result.isExisting !== true;

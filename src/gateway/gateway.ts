@@ -21,11 +21,13 @@ import { Calls } from './call-client.js';
 import { Bodies } from './http/bodies.js';
 import { bodyClasses } from './http/body-limits.js';
 import { ClientAddresses } from './http/client-address.js';
-import type { Exchange, ExchangeHost } from './http/exchange.js';
+import type { Exchange } from './http/exchange.js';
+import type { ExchangeHost } from './http/exchange-host.js';
 import { originOf } from './http/origin.js';
 import { RateLimit } from './http/rate-limit.js';
 import { RequestLog } from './http/request-log.js';
 import { setTimeouts } from './http/timeouts.js';
+import { LiveListeners } from './live-listeners.js';
 import { CHAOS_GUESSES_PER_MINUTE, Operations } from './operations.js';
 import { assembleRedirect } from './redirect/assembly.js';
 import type { Flight } from './redirect/code-resolver.js';
@@ -51,6 +53,7 @@ export interface GatewayData {
   readonly counters: SharedArrayBuffer;
   readonly state: SharedArrayBuffer;
   readonly connections: SharedArrayBuffer;
+  readonly listeners: SharedArrayBuffer;
   readonly wrongTries: SharedArrayBuffer;
   /** Where requests to the API are limited. */
   readonly requestRates: SharedArrayBuffer | undefined;
@@ -59,6 +62,8 @@ export interface GatewayData {
 
 /** After its listener is closed, a gateway serves the connections it has for so long at least. */
 const DRAIN_CHECK_MS = 20;
+/** A listener that does not take what is sent to it is dropped. */
+const LISTENER_STALL_MS = 5000;
 /** One line for all connections that are refused meanwhile. */
 const REFUSAL_LOG_MS = 10_000;
 
@@ -81,6 +86,7 @@ class Gateway {
   readonly #transfers: Transfers;
   readonly #supervisor: SupervisorLink;
   readonly #host: ExchangeHost;
+  readonly #listeners: LiveListeners;
   readonly #stopWatching: () => void;
   readonly #releaseCounters: () => void;
   #listenSocket: us_listen_socket | undefined;
@@ -165,6 +171,11 @@ class Gateway {
       waitingMax: config.TRANSFER_WAITING_MAX,
       importMaxBytes: config.IMPORT_MAX_BYTES,
     });
+    this.#listeners = new LiveListeners({
+      budget: new ConnectionBudget(data.listeners),
+      counters,
+      stallMs: LISTENER_STALL_MS,
+    });
     setTimeouts(this.#app, config.TRANSFER_STALL_MS);
     // biome-ignore lint/suspicious/useIterableCallbackReturn: not an array's filter, but uWebSockets.js's hook
     this.#app.filter((response, change) => {
@@ -183,6 +194,7 @@ class Gateway {
         barriers: new Barriers(this.#supervisor, config.READ_BARRIER_MS),
         operations: new Operations({
           supervisor: this.#supervisor,
+          listeners: this.#listeners,
           chaosToken: config.CHAOS_TOKEN,
           chaosGuesses: new WrongTries(CHAOS_GUESSES_PER_MINUTE, data.wrongTries),
           state,
@@ -237,6 +249,9 @@ class Gateway {
       case 'segment':
         this.#segments?.receive(message.reply);
         break;
+      case 'live':
+        this.#listeners.send(message.figures);
+        break;
       case 'drain':
         this.#drain();
         break;
@@ -256,6 +271,7 @@ class Gateway {
   #drain(): void {
     this.#host.isDraining = true;
     this.#closeListener();
+    this.#listeners.close();
     const lingerUntilMs = performance.now() + this.#data.config.DRAIN_LINGER_MS;
     const timer = setInterval(() => {
       if (this.#host.open > 0) return;

@@ -6,7 +6,9 @@ import { JournalSlots } from '../memory/journal-slots.js';
 import { Database, type ServerState } from '../memory/server-state.js';
 import type { WrongTries } from '../memory/wrong-tries.js';
 import { limitKey } from './http/client-address.js';
-import type { Exchange, ExchangeHost } from './http/exchange.js';
+import type { Exchange } from './http/exchange.js';
+import type { ExchangeHost } from './http/exchange-host.js';
+import type { LiveListeners } from './live-listeners.js';
 import { Reference } from './reference.js';
 import type { SupervisorLink } from './supervisor-link.js';
 
@@ -23,6 +25,7 @@ type Handlers = {
 /** What the server knows of itself, for those who ask a gateway. */
 export interface OperationsOptions {
   readonly supervisor: SupervisorLink;
+  readonly listeners: LiveListeners;
   readonly chaosToken: string | undefined;
   readonly chaosGuesses: WrongTries;
   readonly state: ServerState;
@@ -44,6 +47,7 @@ export class Operations {
     health: (exchange) => exchange.json(200, HEALTHY),
     readiness: (exchange) => this.#readiness(exchange),
     metrics: (exchange) => this.#metrics(exchange),
+    live: (exchange) => this.#options.listeners.add(exchange),
     logs: (exchange, input) => this.#logs(exchange, input),
     chaos: (exchange) => this.#chaos(exchange),
     robots: (exchange) => exchange.text(200, TEXT_TYPE, this.#robots),

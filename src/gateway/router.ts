@@ -4,7 +4,8 @@ import { allowedMethods, routes } from '../api/registry.js';
 import type { Method } from '../api/route.js';
 import { isIdText } from '../api/values.js';
 import { type Api, type ApiRoute, takesKey } from './api.js';
-import { Exchange, type ExchangeHost, type ExchangeRoute } from './http/exchange.js';
+import { Exchange } from './http/exchange.js';
+import type { ExchangeHost, ExchangeRoute } from './http/exchange-host.js';
 import { type Redirect, visitedPaths } from './redirect/redirect.js';
 
 export interface RouteTargets {
@@ -42,7 +43,7 @@ function registerRefusal(app: TemplatedApp, path: ApiRoute['path'], host: Exchan
   const refuse = (res: HttpResponse, req: HttpRequest): void => {
     const exchange = new Exchange(res, req, route, host);
     // An id that is no integer names no route, whatever the method.
-    if (path.endsWith('/:id') && !isIdText(exchange.parameter)) exchange.fail('NOT_FOUND');
+    if (path.includes('/:id') && !isIdText(exchange.parameter)) exchange.fail('NOT_FOUND');
     else exchange.fail('METHOD_NOT_ALLOWED', undefined, [['Allow', allow]]);
   };
   // Without handlers of its own, a path like this would be taken for one with a parameter.

@@ -1,7 +1,7 @@
 /**
  * Connections of clients over all gateways, in shared memory. There are never more than the limit of
  * descriptors leaves when journals, PostgreSQL, logs and threads have theirs: whoever comes beyond is
- * turned away at once, so that `accept` always finds a descriptor.
+ * turned away at once, so that `accept` always finds a descriptor. Those that listen have a budget of their own.
  */
 export class ConnectionBudget {
   readonly buffer: SharedArrayBuffer;
@@ -26,6 +26,10 @@ export class ConnectionBudget {
   /** A connection has been accepted. @returns whether it may stay; if not, it still has to `leave`. */
   enter(): boolean {
     return Atomics.add(this.#cells, OPEN_CELL, 1) < this.max;
+  }
+
+  get open(): number {
+    return Atomics.load(this.#cells, OPEN_CELL);
   }
 
   leave(): void {

@@ -184,6 +184,19 @@ export class Counters {
     return [...sums].map(([series, cells]) => describeSeries(series, cells));
   }
 
+  /**
+   * Calls back for every HTTP series of every gateway there ever was.
+   * @param visit Gets the series' number, and where its latency buckets begin in the gateway's cells.
+   */
+  forEachSeries(visit: (series: number, cells: Float64Array, start: number) => void): void {
+    for (const { kind, counters } of this.slots()) {
+      if (kind !== 'gateway') continue;
+      const { cells } = counters;
+      for (let start = SERIES_START, series = 0; start < cells.length; start += SERIES_CELLS, series += 1)
+        visit(series, cells, start);
+    }
+  }
+
   #countersOf(slot: number): ThreadCounters {
     const offset = HEADER_BYTES + slot * this.#slotCells * Float64Array.BYTES_PER_ELEMENT;
     return new ThreadCounters(new Float64Array(this.buffer, offset, this.#slotCells));

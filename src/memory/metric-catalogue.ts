@@ -104,6 +104,10 @@ export const threadMetrics = {
   resolvedCodes: counter('switchyard_resolved_codes_total', 'Short codes looked up in the database'),
   createBatches: counter('switchyard_create_batches_total', 'INSERTs that created links'),
   createdLinks: counter('switchyard_created_links_total', 'Links asked to be created'),
+  linksCreated: counter(
+    'switchyard_links_created_total',
+    'Links that were made: one by one, in bulk and by imports',
+  ),
   importedRows: counter('switchyard_import_rows_total', 'CSV rows imported'),
   importSkippedRows: counter('switchyard_import_skipped_rows_total', 'CSV rows that an import skipped'),
   listedRows: counter('switchyard_list_rows_total', 'Rows of streamed lists'),
@@ -119,6 +123,11 @@ export const threadMetrics = {
     'switchyard_connections_unread_total',
     'Connections cut: they sent on and read no answer',
   ),
+  liveListenersDropped: counter(
+    'switchyard_live_listeners_dropped_total',
+    'Listeners of /stats/live that were dropped: they did not read',
+  ),
+  liveListeners: gauge('switchyard_live_listeners', 'Listeners of /stats/live'),
   connections: gauge('switchyard_connections', 'Open connections of clients'),
   cachedLinks: gauge(
     'switchyard_cache_links',

@@ -36,6 +36,8 @@ export interface Caller {
   readonly origin: string;
   /** The user whose links alone the caller sees and makes; absent for one that sees all. */
   readonly owner?: string | undefined;
+  /** If-None-Match, of a route that answers with a file; else absent. */
+  readonly knownTags?: string;
   /** Of a request with an Idempotency-Key: it is done once, and its answer kept. Both are SHA-256 in hex. */
   readonly idempotent?:
     | {

@@ -39,5 +39,7 @@ export type ToGateway =
   /** Without a body where there was no answer in time, or too many had asked. */
   | { readonly kind: 'answer'; readonly id: number; readonly body: string | undefined }
   | { readonly kind: 'segment'; readonly reply: SegmentReply }
+  /** For those who listen: JSON of the last second's figures. */
+  | { readonly kind: 'live'; readonly figures: string }
   | { readonly kind: 'drain' }
   | { readonly kind: 'close' };

@@ -19,6 +19,7 @@ export interface GatewayThreadsOptions {
     | 'counters'
     | 'state'
     | 'connections'
+    | 'listeners'
     | 'wrongTries'
     | 'requestRates'
     | 'journals'
@@ -96,6 +97,11 @@ export class GatewayThreads {
     this.#mayListen = true;
     for (const thread of this.#threads) this.#letListen(thread);
     await this.#loading;
+  }
+
+  /** Says something to all that are alive. */
+  broadcast(message: Extract<ToGateway, { kind: 'live' }>): void {
+    for (const thread of this.#threads) thread.send(message);
   }
 
   /** Closes the listeners and waits until every open request is answered, or the deadline has passed. */

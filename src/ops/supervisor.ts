@@ -22,6 +22,7 @@ import { GatewayMessages } from './gateway-messages.js';
 import { GatewayThreads } from './gateway-threads.js';
 import { IngestScheduler } from './ingest-scheduler.js';
 import { openSegments } from './journal-segments.js';
+import { LiveFeed } from './live-feed.js';
 import type { LogHub } from './log-hub.js';
 import { Metrics } from './metrics.js';
 import { Questions } from './questions.js';
@@ -91,6 +92,8 @@ export class Supervisor {
     const slots = new JournalSlots();
     const clients = ConnectionBudget.of(planClientConnections(config, descriptorLimit()));
 
+    const listeners = ConnectionBudget.of(config.LIVE_LISTENERS);
+
     const { embedded, address } = await database(options);
     const contact = new FirstContact(config, log);
     const watch: DatabaseWatch = new DatabaseWatch({
@@ -135,6 +138,7 @@ export class Supervisor {
         counters: counters.buffer,
         state: state.buffer,
         connections: clients.buffer,
+        listeners: listeners.buffer,
         wrongTries: MinuteTable.allocate(),
         requestRates: config.API_RATE_PER_MINUTE === 0 ? undefined : MinuteTable.allocate(),
         journals: slots.buffer,
@@ -178,6 +182,17 @@ export class Supervisor {
         process.kill(process.pid, 'SIGTERM');
       },
     });
+    const feed = new LiveFeed({
+      counters,
+      standing: () => ({
+        clicks_pending: ingest.pendingClicks,
+        threads: gateways.alive + workers.threads.alive,
+        connections: counters.livingTotal('connections'),
+      }),
+      isHeard: () => listeners.open > 0,
+      onFigures: (figures) => gateways.broadcast({ kind: 'live', figures: JSON.stringify(figures) }),
+    });
+    teardown.add({ end: async () => feed.stop() as undefined });
     teardown.add({
       end: (deadlineMs) => {
         messages.stop();

@@ -5,6 +5,7 @@ import { deleteLinks, updateLinks } from './bulk-change.js';
 import { createLinks } from './bulk-create.js';
 import { createLink } from './link-create.js';
 import { listLinks } from './link-lists.js';
+import { drawQr } from './link-qr.js';
 import { linkJson, links } from './link-table.js';
 import { updateLink } from './link-update.js';
 import { failed, nothingToShow, type OperationContext } from './operation.js';
@@ -56,4 +57,5 @@ export const linkOperations = {
   updateLinks: { kind: 'long', run: updateLinks },
   deleteLinks: { kind: 'long', run: deleteLinks },
   listLinks,
+  drawQr,
 } as const;

@@ -13,6 +13,8 @@ export interface OperationContext {
   readonly origin: string;
   /** The user whose links alone the caller sees and makes; absent for one that sees all. */
   readonly owner?: string | undefined;
+  /** If-None-Match; empty where there is none. */
+  readonly knownTags: string;
   /** No gateway of this server may serve what it has of this code from now on. */
   readonly invalidate: (shortCode: string) => void;
   /** A code that a client chose is there: it may be another spelling of what was looked up before. */
@@ -39,7 +41,7 @@ type Run<Input> = {
 export interface ReadOperation<Input> extends Run<Input> {
   readonly kind: 'read';
   /** What is left to do without the connection, which others wait for. */
-  finish?(result: OperationResult, input: Input): Promise<OperationResult>;
+  finish?(result: OperationResult, input: Input, context: OperationContext): Promise<OperationResult>;
 }
 
 /** A change. It is not repeated: whether it was committed is unknown when its connection breaks. */

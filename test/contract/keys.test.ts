@@ -313,6 +313,8 @@ describe('a key of a user', () => {
     expect((await client.json('/urls?page=1&per_page=5000')).body).toEqual(listed);
     expect((await client.json(`/urls/${own.id}`)).status).toBe(200);
     expect(await client.json(`/urls/${foreign.id}`)).toEqual(notFound);
+    expect(await client.json(`/urls/${foreign.id}/qr`)).toEqual(notFound);
+    expect((await client.fetch(`/urls/${own.id}/qr`)).status).toBe(200);
     for (const method of ['PUT', 'PATCH'])
       expect(await client.send(method, `/urls/${foreign.id}`, { title: 'mine' })).toEqual(notFound);
     expect(await client.json(`/urls/${foreign.id}`, { method: 'DELETE' })).toEqual(notFound);

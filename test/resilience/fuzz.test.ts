@@ -247,6 +247,8 @@ function send(port: number, raw: Buffer, patienceMs = 15_000): Promise<Answer> {
     });
     socket.on('data', (chunk) => {
       chunks.push(chunk);
+      // Live figures have no end.
+      if (/^content-type: text\/event-stream\r$/im.test(chunk.toString('latin1'))) finish();
     });
     socket.on('end', finish);
     socket.on('error', (error) => (chunks.length > 0 ? finish() : reject(error)));

@@ -3,9 +3,11 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { environmentOf } from '../support/compose.js';
 import { CountingProxy } from '../support/counting-proxy.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
+import { LiveListener } from '../support/live.js';
 import { startLoad } from '../support/load.js';
 import { Nginx } from '../support/nginx.js';
 import { run } from '../support/program.js';
+import { readPng, scanQr } from '../support/qr.js';
 import { startServer, type TestServer } from '../support/server.js';
 import { createUrl, uniqueName } from '../support/suite.js';
 import { describeWith, toolPath } from '../support/tools.js';
@@ -49,6 +51,28 @@ describeWith('nginx')('Nginx in front of a gateway', () => {
     expect(answer.headers.location).toBe(target);
     expect(answer.headers['content-length']).toBe('0');
     expect(answer.headers.server).toBe('nginx');
+  });
+
+  it('passes live figures on as they come', async () => {
+    const listener = LiveListener.open(nginx.port);
+    await eventually(() => listener.events.length >= 3);
+    expect(listener.text).toMatch(/^HTTP\/1\.1 200 OK\r\n/);
+    const [first = 0, , third = 0] = listener.times;
+    // Held back, they would come together.
+    expect(third - first).toBeGreaterThan(1000);
+  });
+
+  it('passes QR codes on, which differ by the host name that the visitor used', async () => {
+    const { id, short_code } = await createUrl(server);
+    const path = `/urls/${id}/qr`;
+    const { headers } = await fetchRaw(nginx.port, path, { host: 'links.example' });
+    const tag = String(headers.etag);
+    const again = (host: string) => fetchRaw(nginx.port, path, { host, 'if-none-match': tag });
+    expect([(await again('links.example')).status, (await again('other.example')).status]).toEqual([
+      304, 200,
+    ]);
+    const png = await nginx.fetch(`${path}?format=png`);
+    expect(scanQr(readPng(new Uint8Array(await png.arrayBuffer())))).toBe(`${nginx.url}/${short_code}`);
   });
 
   it('takes every header at its longest without meeting the gateway’s limit', async () => {

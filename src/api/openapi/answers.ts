@@ -1,3 +1,4 @@
+import { qrTypes } from '../qr.js';
 import type { Status } from '../statuses.js';
 import type { ResourceName } from './resources.js';
 
@@ -9,6 +10,8 @@ export interface Answer {
   readonly refusals?: ResourceName;
   /** A media type, where it is no JSON. */
   readonly text?: string;
+  /** Media types, where it is a file. */
+  readonly files?: readonly string[];
   /** Statuses besides the declared one. */
   readonly statuses?: readonly Status[];
   /** Of the answer, with what they are for. */
@@ -34,6 +37,11 @@ export const answers: Readonly<Record<string, Answer>> = {
   },
   getLink: { one: 'Link' },
   updateLink: { one: 'Link' },
+  drawQr: {
+    files: Object.values(qrTypes),
+    statuses: [304],
+    headers: { ETag: 'of this look and host name', 'Cache-Control': 'it is to be asked about each time' },
+  },
   deleteLink: {},
   createLinks: { one: 'BulkCreate', refusals: 'BulkCreate' },
   updateLinks: { one: 'BulkUpdate', refusals: 'BulkUpdate' },
@@ -52,6 +60,7 @@ export const answers: Readonly<Record<string, Answer>> = {
   createKey: { one: 'NewKey' },
   listKeys: { listOf: 'Key' },
   deleteKey: {},
+  live: { text: 'text/event-stream' },
   health: { one: 'Health' },
   'GET /health/ready': { one: 'Readiness' },
   metrics: { text: 'text/plain' },

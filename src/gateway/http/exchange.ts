@@ -1,43 +1,19 @@
 import type { HttpRequest, HttpResponse } from 'uWebSockets.js';
 import { randomUUID } from 'node:crypto';
-import { httpSeries, type Method, type Route } from '../../api/http-series.js';
+import { httpSeries, type Method } from '../../api/http-series.js';
 import type { RequestHeader } from '../../api/route.js';
 import type { Status } from '../../api/statuses.js';
 import { type ErrorCode, errorBody, errorRegistry, PROBLEM_TYPE, problemBody } from '../../errors.js';
-import type { ThreadCounters } from '../../memory/counters.js';
-import type { ClientAddresses } from './client-address.js';
+import type { ExchangeHost, ExchangeRoute } from './exchange-host.js';
 import { accepts, isAmbiguous, methodOf } from './request-head.js';
-import type { RequestLog } from './request-log.js';
 import { statusLines } from './status-lines.js';
 import { BLANK, HEAD_BYTES, PROOF_BYTES } from './unread.js';
 
 export const JSON_TYPE = 'application/json';
 
-/** What every exchange of a gateway shares. */
-export interface ExchangeHost {
-  readonly counters: ThreadCounters;
-  readonly requestLog: RequestLog;
-  readonly addresses: ClientAddresses;
-  /** Exchanges that have begun and not ended; a drain waits for them. */
-  open: number;
-  /** Set when the server stops: connections are closed after their answer. */
-  isDraining: boolean;
-  /** Bytes answered since a connection was last found to have read what came before. */
-  unprovedBytes: number;
-}
-
 export type Headers = readonly (readonly [name: string, value: string])[];
 
 const NONE: Headers = [];
-
-/** What an exchange has to know of its route. */
-export interface ExchangeRoute {
-  readonly template: Route;
-  /** Request headers that the route reads; no others are kept. */
-  readonly headers: readonly RequestHeader[];
-  readonly usesOrigin?: boolean;
-  readonly isQuiet?: boolean;
-}
 
 /**
  * One request and its answer, for everything but a redirect that hits the cache. It may be answered
@@ -133,7 +109,7 @@ export class Exchange {
     this.#end(status, headers, JSON_TYPE, body);
   }
 
-  text(status: Status, contentType: string, body: string, headers: Headers = []): void {
+  text(status: Status, contentType: string, body: string | Uint8Array, headers: Headers = []): void {
     this.#end(status, headers, contentType, body);
   }
 
@@ -141,23 +117,11 @@ export class Exchange {
   bytes(contentType: string, content: Buffer, headers: Headers): void {
     if (this.#isOver || this.#hasStarted) return;
     if (this.method === 'HEAD' || this.#shared.isDraining) {
-      this.#end(200, headers, contentType, content.toString());
+      this.#end(200, headers, contentType, content);
       return;
     }
-    this.#hasStarted = true;
     this.resume();
-    const send = (from: number): boolean => {
-      const [isSent, isDone] = this.res.tryEnd(content.subarray(from), content.length);
-      if (isDone) this.#finish(200);
-      return isSent;
-    };
-    this.res.onWritable((offset) => {
-      let isSent = true;
-      this.res.cork(() => {
-        isSent = this.#isOver || send(offset);
-      });
-      return isSent;
-    });
+    const send = this.#asRead(200, content);
     this.res.cork(() => {
       this.#writeHead(200, headers, contentType);
       send(0);
@@ -166,6 +130,11 @@ export class Exchange {
 
   noContent(): void {
     this.#end(204, [], undefined, undefined);
+  }
+
+  /** What the client has is still what it would be given. */
+  notModified(headers: Headers): void {
+    this.#end(304, headers, undefined, undefined);
   }
 
   /** A redirect with an empty body; without a location for who is not to be led there. */
@@ -246,19 +215,25 @@ export class Exchange {
     return this.#hasStarted;
   }
 
-  #end(status: Status, headers: Headers, contentType: string | undefined, body: string | undefined): void {
+  #end(
+    status: Status,
+    headers: Headers,
+    contentType: string | undefined,
+    body: string | Uint8Array | undefined,
+  ): void {
     if (this.#isOver || this.#hasStarted) return;
     this.resume();
+    const isBare = status === 204 || status === 304;
     const length = body === undefined ? 0 : Buffer.byteLength(body);
     this.#shared.unprovedBytes += HEAD_BYTES + length + (headers.at(-1)?.[1].length ?? 0);
-    if (this.#shared.unprovedBytes > PROOF_BYTES && this.method !== 'HEAD' && status !== 204) {
+    if (this.#shared.unprovedBytes > PROOF_BYTES && this.method !== 'HEAD' && !isBare) {
       this.#shared.unprovedBytes = 0;
       this.#endProved(status, headers, contentType, body);
       return;
     }
     this.res.cork(() => {
       this.#writeHead(status, headers, contentType);
-      if (body === undefined && status !== 204) {
+      if (body === undefined && !isBare) {
         this.res.endWithoutBody(0, this.#closes);
       } else if (body === undefined) {
         this.#endBare();
@@ -290,28 +265,41 @@ export class Exchange {
     status: Status,
     headers: Headers,
     contentType: string | undefined,
-    body: string | undefined,
+    body: string | Uint8Array | undefined,
   ): void {
     // A redirect has no body; a blank is as good as none.
-    const bytes = Buffer.from(body === undefined || body === '' ? BLANK : body);
-    const proceed = (from: number): boolean => {
-      const [isWritten, isDone] = this.res.tryEnd(bytes.subarray(from), bytes.length);
-      if (isDone) this.#finish(status);
-      return isWritten;
-    };
-    this.#hasStarted = true;
-    this.res.onWritable((offset) => this.#isOver || proceed(offset));
+    const given = body === undefined || body === '' ? BLANK : body;
+    const bytes = typeof given === 'string' ? Buffer.from(given) : given;
+    const send = this.#asRead(status, bytes);
     this.res.cork(() => {
       this.#writeHead(status, headers, contentType);
       if (this.#closes) this.res.writeHeader('Connection', 'close');
       const [isRead] = this.res.tryEnd(bytes.subarray(0, 1), bytes.length);
       if (isRead) {
-        proceed(1);
+        send(1);
       } else {
         this.#shared.counters.add('connectionsUnread');
         this.res.close();
       }
     });
+  }
+
+  /** Sends a body from an offset on, as far as the client reads it, and the rest as it goes on reading. */
+  #asRead(status: Status, bytes: Uint8Array): (from: number) => boolean {
+    this.#hasStarted = true;
+    const send = (from: number): boolean => {
+      const [isSent, isDone] = this.res.tryEnd(bytes.subarray(from), bytes.length);
+      if (isDone) this.#finish(status);
+      return isSent;
+    };
+    this.res.onWritable((offset) => {
+      let isSent = true;
+      this.res.cork(() => {
+        isSent = this.#isOver || send(offset);
+      });
+      return isSent;
+    });
+    return send;
   }
 
   #peer(): string {

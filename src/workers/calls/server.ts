@@ -232,7 +232,9 @@ export class CallServer {
         counters.add('createdLinks', batch.length);
       }
       for (const [index, { call, replies }] of batch.entries()) {
-        replies.addAnswer(call.id, results[index] ?? { ok: false, error: 'INTERNAL' });
+        const answer = results[index] ?? failed('INTERNAL');
+        counters.add('linksCreated', linksMadeBy(answer));
+        replies.addAnswer(call.id, answer);
       }
     } catch (error) {
       if (['rejected', 'conflict'].includes(retryDecisionOf(error)) && batch.length > 1) {
@@ -261,9 +263,10 @@ export class CallServer {
         : await pool.run(context.deadlineMs, work);
       if (call.request.operation === 'createLink' && answer.ok && !('isReplayed' in answer))
         this.#thread.counters.add('createdLinks');
+      this.#thread.counters.add('linksCreated', linksMadeBy(answer));
       // Not awaited: the connection is free for others.
       if (operation.kind === 'read' && operation.finish !== undefined && answer.ok)
-        void this.#finish(queued, operation.finish(answer, input));
+        void this.#finish(queued, operation.finish(answer, input, context));
       else replies.addAnswer(call.id, answer);
     } catch (error) {
       this.#fail([queued], error);
@@ -282,6 +285,7 @@ export class CallServer {
     const { coherence } = this.#thread;
     return {
       ...caller,
+      knownTags: caller.knownTags ?? '',
       deadlineMs: deadlineMs - Date.now(),
       invalidate: (code) => coherence.invalidate(code),
       noteChosenCode: () => coherence.noteChosenCode(),
@@ -314,6 +318,11 @@ function alone(operation: BatchOperation<unknown>): WriteOperation<unknown> {
       return result ?? failed('INTERNAL');
     },
   };
+}
+
+function linksMadeBy(answer: CallAnswer): number {
+  if (!answer.ok || answer.isReplayed === true || answer.isExisting === true) return 0;
+  return answer.made ?? (answer.shortCode === undefined ? 0 : 1);
 }
 
 function isStillWanted({ call }: QueuedCall): boolean {

@@ -88,12 +88,13 @@ export async function importLinkRows(
 }
 
 /** Each batch in a transaction of its own; caches forget what was changed once it is committed. */
-function committed({ pool, coherence, config }: WorkerThread): TakeBatch {
+function committed({ pool, coherence, config, counters }: WorkerThread): TakeBatch {
   const endMs = Date.now() + config.TRANSFER_DEADLINE_MS;
   return async (rows, rules) => {
     const outcomes = await pool.run(endMs - Date.now(), (connection) =>
       inTransaction(connection, () => importBatch(connection, rows, rules)),
     );
+    counters.add('linksCreated', outcomes.filter((outcome) => outcome.is === 'imported').length);
     for (const outcome of outcomes) {
       if (outcome.is === 'imported' || outcome.is === 'updated') coherence.invalidate(outcome.shortCode);
     }

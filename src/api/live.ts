@@ -1,0 +1,40 @@
+import { bodyless } from './defaults.js';
+import { route } from './route.js';
+
+/** What has happened in the last second, over all threads of the server, and how things stand. */
+export interface LiveFigures {
+  /** UTC. */
+  readonly at: string;
+  /** Visits that were led somewhere. */
+  readonly redirects: number;
+  /** Visits whose code had to be looked up. */
+  readonly misses: number;
+  /** Visits of codes that lead nowhere. */
+  readonly not_found: number;
+  /** Links that were made. */
+  readonly created: number;
+  readonly clicks_pending: number;
+  /** Of all requests that were answered; `null` where there were none. */
+  readonly p99_ms: number | null;
+  /** Gateways and workers that are alive. */
+  readonly threads: number;
+  /** Of clients. */
+  readonly connections: number;
+}
+
+export const liveRoutes = [
+  route({
+    ...bodyless,
+    method: 'GET',
+    path: '/stats/live',
+    summary: 'what happens, as server-sent events: one a second, of the last second',
+    scope: 'stats:read',
+    refusesOwners: true,
+    performs: 'local',
+    operation: 'live',
+    kind: 'read',
+    status: 200,
+    errors: ['TOO_MANY_LISTENERS'],
+    isQuiet: true,
+  }),
+] as const;
