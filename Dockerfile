@@ -5,8 +5,9 @@ WORKDIR /app
 COPY package.json package-lock.json ./
 RUN --mount=type=cache,target=/root/.npm npm ci --ignore-scripts --no-audit --no-fund
 COPY tsconfig.json tsconfig.build.json ./
-COPY scripts/build.mjs scripts/freshness.mjs scripts/adapt-library.mjs scripts/
+COPY scripts/build.mjs scripts/build-console.mjs scripts/freshness.mjs scripts/adapt-library.mjs scripts/
 COPY src src
+COPY console console
 RUN npm run build
 
 FROM node:24-trixie-slim AS dependencies

@@ -1,4 +1,5 @@
-// Compiles TypeScript to dist/ and copies the SQL migrations and the reference page beside the code that reads them.
+// Compiles TypeScript to dist/, copies the SQL migrations and the reference page beside the code that reads them, and
+// builds the console.
 // With --if-needed nothing happens when dist/ is newer than every source: other scripts call it so.
 import { spawnSync } from 'node:child_process';
 import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -6,6 +7,7 @@ import { createRequire } from 'node:module';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { adaptLibrary } from './adapt-library.mjs';
+import { buildConsole } from './build-console.mjs';
 import { isFresh, stamp } from './freshness.mjs';
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
@@ -39,4 +41,5 @@ const { openapiDocument } = await import('../dist/src/api/openapi/document.js');
 const { z } = await import('zod');
 const { version } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8'));
 writeFileSync(path.join(page, 'openapi.json'), JSON.stringify(openapiDocument(z, version)));
+await buildConsole();
 writeFileSync(stamp, '');

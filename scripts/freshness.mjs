@@ -5,7 +5,16 @@ import { fileURLToPath } from 'node:url';
 import { isAdapted } from './adapt-library.mjs';
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
-const sources = ['src', 'bench', 'csv', 'scripts/build.mjs', 'tsconfig.json', 'tsconfig.build.json'];
+const sources = [
+  'src',
+  'bench',
+  'csv',
+  'console',
+  'scripts/build.mjs',
+  'scripts/build-console.mjs',
+  'tsconfig.json',
+  'tsconfig.build.json',
+];
 /** Written by a build that succeeded, last. */
 export const stamp = path.join(root, 'dist', '.built');
 

@@ -148,6 +148,7 @@ export const settings = z.object({
   LIVE_LISTENERS: integer(100, 0, 100_000).describe(
     'Listeners of GET /stats/live, over all threads of the server; beyond it 503',
   ),
+  CONSOLE: flag(true).describe('Whether the console is served, at /ui/; `off` takes it away'),
   CHAOS_TOKEN: z.string().optional().describe('Token of GET /chaos; unset: always 401'),
   CERTIFICATE_FILE: z
     .string()

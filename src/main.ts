@@ -1,3 +1,4 @@
+import { CONSOLE_PATH } from './api/console.js';
 import { type Config, ConfigError, loadConfig, readEnvironment, settings } from './config.js';
 import { JournalModeError } from './journal/mode.js';
 import { LogHub } from './ops/log-hub.js';
@@ -87,6 +88,7 @@ function exitCodeOf(error: unknown): number {
 function banner(say: Say, config: Config, supervisor: Supervisor, port: number, startedMs: number): void {
   const host = config.HOST === '0.0.0.0' || config.HOST === '::' ? 'localhost' : config.HOST;
   say(`Switchyard ${packageVersion()} serves http://${host}:${port} after ${startedMs} ms`);
+  if (config.CONSOLE) say(`  make links and watch them in a browser: http://${host}:${port}${CONSOLE_PATH}`);
   const { embedded, seedReports, journalMode } = supervisor;
   if (journalMode.kind === 'mapped')
     say('  clicks are in the journal’s file before their redirects are answered');

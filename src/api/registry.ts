@@ -1,4 +1,5 @@
 import { bulkLinkRoutes } from './bulk-links.js';
+import { consoleRoutes } from './console.js';
 import { crawlerRoutes } from './crawlers.js';
 import { docsRoutes } from './docs.js';
 import { eventRoutes } from './events.js';
@@ -34,6 +35,7 @@ export const routes = [
   ...operationsRoutes,
   ...crawlerRoutes,
   ...docsRoutes,
+  ...consoleRoutes,
 ] as const satisfies readonly RouteDeclaration[];
 
 export type AnyRoute = (typeof routes)[number];

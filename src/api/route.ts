@@ -40,6 +40,7 @@ export type Barrier = 'none' | 'clicks' | 'counters';
 /** A request header that routes read, and the most characters of it that a proxy has to pass on. */
 export const requestHeaders = {
   accept: 512,
+  'accept-encoding': 128,
   authorization: 512,
   'content-type': 128,
   'idempotency-key': 256,

@@ -209,6 +209,7 @@ class Gateway {
         originFor,
       }),
       host: this.#host,
+      hasConsole: config.CONSOLE,
       onFault,
     });
   }

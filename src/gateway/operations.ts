@@ -5,6 +5,7 @@ import type { Counters } from '../memory/counters.js';
 import { JournalSlots } from '../memory/journal-slots.js';
 import { Database, type ServerState } from '../memory/server-state.js';
 import type { WrongTries } from '../memory/wrong-tries.js';
+import { ConsoleFiles } from './console.js';
 import { limitKey } from './http/client-address.js';
 import type { Exchange } from './http/exchange.js';
 import type { ExchangeHost } from './http/exchange-host.js';
@@ -43,6 +44,7 @@ export interface OperationsOptions {
 export class Operations {
   readonly #options: OperationsOptions;
   readonly #reference = new Reference();
+  readonly #console = new ConsoleFiles();
   readonly #handlers: Handlers = {
     health: (exchange) => exchange.json(200, HEALTHY),
     readiness: (exchange) => this.#readiness(exchange),
@@ -57,6 +59,9 @@ export class Operations {
     docsScript: (exchange) => this.#reference.file('docsScript', exchange),
     docsLibrary: (exchange) => this.#reference.file('docsLibrary', exchange),
     docsStyle: (exchange) => this.#reference.file('docsStyle', exchange),
+    consoleEntry: (exchange) => this.#console.entry(exchange),
+    consolePage: (exchange) => this.#console.page(exchange),
+    consoleFile: (exchange) => this.#console.file(exchange),
   };
 
   readonly #robots: string;

@@ -1,17 +1,21 @@
 import type { HttpRequest, HttpResponse, TemplatedApp } from 'uWebSockets.js';
+import { CONSOLE_PATH, consoleRoutes } from '../api/console.js';
 import { UNMATCHED } from '../api/http-series.js';
 import { allowedMethods, routes } from '../api/registry.js';
 import type { Method } from '../api/route.js';
 import { isIdText } from '../api/values.js';
 import { type Api, type ApiRoute, takesKey } from './api.js';
-import { Exchange } from './http/exchange.js';
+import { Exchange, type Headers } from './http/exchange.js';
 import type { ExchangeHost, ExchangeRoute } from './http/exchange-host.js';
+import { wantsPage } from './redirect/pages.js';
 import { type Redirect, visitedPaths } from './redirect/redirect.js';
 
 export interface RouteTargets {
   readonly redirect: Redirect;
   readonly api: Api;
   readonly host: ExchangeHost;
+  /** Whether the console is served; without it its addresses are as any that are not known. */
+  readonly hasConsole: boolean;
   readonly onFault: (error: unknown, exchange: Exchange) => void;
 }
 
@@ -26,11 +30,15 @@ const registrations = {
 
 /** Registers all routes. Every path that is known answers every method, if only with a 405. */
 export function registerRoutes(app: TemplatedApp, targets: RouteTargets): void {
-  const { host } = targets;
-  const apiRoutes = routes.filter((route): route is ApiRoute => route.performs !== 'redirect');
+  const { host, hasConsole } = targets;
+  const absent: ReadonlySet<unknown> = new Set(hasConsole ? [] : consoleRoutes);
+  const apiRoutes = routes.filter(
+    (route): route is ApiRoute => route.performs !== 'redirect' && !absent.has(route),
+  );
   for (const path of new Set(apiRoutes.map((route) => route.path))) registerRefusal(app, path, host);
   for (const route of apiRoutes) registerApi(app, route, targets);
   registerRedirects(app, targets);
+  if (hasConsole) registerLanding(app, host);
   const unmatched: ExchangeRoute = { template: UNMATCHED, headers: [] };
   app.any('/*', (res, req) => new Exchange(res, req, unmatched, host).fail('NOT_FOUND'));
 }
@@ -75,6 +83,19 @@ function registerApi(app: TemplatedApp, route: ApiRoute, { api, host, onFault }:
   };
   app[registrations[route.method]](route.path, handle);
   if (route.method === 'GET') app.head(route.path, handle);
+}
+
+/** A person who asks for nothing is led to the console; for programs there is nothing here, by any method. */
+function registerLanding(app: TemplatedApp, host: ExchangeHost): void {
+  const landing: ExchangeRoute = { template: UNMATCHED, headers: ['accept'] };
+  const vary: Headers = [['Vary', 'Accept']];
+  const answer = (res: HttpResponse, req: HttpRequest): void => {
+    const exchange = new Exchange(res, req, landing, host);
+    if (wantsPage(exchange)) exchange.redirect(302, CONSOLE_PATH, [['Cache-Control', 'no-cache'], ...vary]);
+    else exchange.fail('NOT_FOUND', undefined, vary);
+  };
+  app.get('/', answer);
+  app.head('/', answer);
 }
 
 /** The hot path, as raw as it can be. */

@@ -177,7 +177,11 @@ async function ask({ method, path }: RouteDeclaration): Promise<Response> {
     '/users/:id': { email: 'b@example.com' },
     '/events': { event_type: 'view', details: { a: 1 } },
   };
-  const pathname = path.replace(':id', String(ids[path])).replace(':short_code', url.short_code);
+  const [, script = ''] = /src="\/ui\/([^"]+\.js)"/.exec(await (await server.fetch('/ui/')).text()) ?? [];
+  const pathname = path
+    .replace(':id', String(ids[path]))
+    .replace(':short_code', url.short_code)
+    .replace(':file', script);
   const init: RequestInit = { method, headers: { 'x-chaos-token': 'let me in', 'x-api-key': ADMIN_KEY } };
   const files: Readonly<Record<string, string>> = {
     '/users/bulk': `username,email\n${uniqueName()},c@example.com\n`,

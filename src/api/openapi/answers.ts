@@ -73,6 +73,9 @@ export const answers: Readonly<Record<string, Answer>> = {
   docsScript: { text: 'text/javascript' },
   docsLibrary: { text: 'text/javascript' },
   docsStyle: { text: 'text/css' },
+  consoleEntry: { headers: { Location: 'the console' } },
+  consolePage: { text: 'text/html' },
+  consoleFile: { files: ['text/javascript', 'text/css', 'image/svg+xml'] },
 };
 
 /** Members of a body that are checked as the body of another route is: each of a list, or the member itself. */

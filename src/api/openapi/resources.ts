@@ -19,8 +19,11 @@ const shortCode = (z: Z) => z.string().meta({ examples: ['aB3xYz'] });
 const shortUrl = (z: Z) => z.string().meta({ examples: ['https://sho.rt/aB3xYz'] });
 const target = (z: Z) => z.string().meta({ examples: ['https://example.com/a/long/path'] });
 
-const counted = (z: Z, ...names: string[]) =>
-  Object.fromEntries(names.map((name) => [name, int64(z).meta({ minimum: 0 })]));
+const counted = <Name extends string>(z: Z, ...names: Name[]) =>
+  Object.fromEntries(names.map((name) => [name, int64(z).meta({ minimum: 0 })])) as Record<
+    Name,
+    ReturnType<typeof int64>
+  >;
 
 function link(z: Z) {
   return z.strictObject({

@@ -36,7 +36,8 @@ function successes(route: RouteDeclaration): Record<string, Json> {
     optionalHeaders = {},
   } = answerOf(route) ?? {};
   const schema = one === undefined ? listOf && { type: 'array', items: reference(listOf) } : reference(one);
-  const isEmpty = (status: Status) => status === 204 || status === 304 || route.performs === 'redirect';
+  const isEmpty = (status: Status) =>
+    status === 204 || status === 302 || status === 304 || route.performs === 'redirect';
   const types = text === undefined ? files : [text];
   const content =
     types === undefined

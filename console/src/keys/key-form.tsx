@@ -1,0 +1,47 @@
+import { useState } from 'preact/hooks';
+import { useKey } from '../api/call.js';
+import { Field } from '../parts/field.js';
+
+/** Typed once; other tabs, and this one once it is closed, know nothing of it. */
+export function KeyForm() {
+  const [key, setKey] = useState('');
+  const [error, setError] = useState('');
+  const submit = async (event: Event): Promise<void> => {
+    event.preventDefault();
+    const typed = key.trim();
+    if (typed === '') {
+      setError('Type a key');
+      return;
+    }
+    try {
+      const response = await fetch('/urls?limit=1', {
+        headers: { Authorization: `Bearer ${typed}` },
+        credentials: 'omit',
+      });
+      if (response.status === 401) setError('Unauthorized');
+      else useKey(typed);
+    } catch {
+      setError(navigator.onLine ? 'The server does not answer' : 'You are offline');
+    }
+  };
+  return (
+    <section class="key-form" aria-labelledby="key-title">
+      <h1 id="key-title">This server asks for a key</h1>
+      <form onSubmit={submit} noValidate>
+        <Field
+          label="API key"
+          name="key"
+          type="password"
+          value={key}
+          onValue={setKey}
+          error={error}
+          hint="Kept for this tab only. Who runs the server makes keys; the setting ADMIN_KEY is the first one."
+          hasFirstFocus
+        />
+        <button type="submit" class="primary">
+          Continue
+        </button>
+      </form>
+    </section>
+  );
+}

@@ -1,0 +1,272 @@
+import { useMemo, useState } from 'preact/hooks';
+import { Refused, sentenceOf } from '../api/call.js';
+import { type Statistics as Answer, type Counts, type Fact, readStatistics } from '../api/stats.js';
+import type { Link } from '../api/types.js';
+import { Choice, Field } from '../parts/field.js';
+import { useLoad, usePolling } from '../parts/load.js';
+import { Plot } from '../parts/plot.js';
+import { csvBlob, saveBlob } from '../parts/save.js';
+import { useShortcuts } from '../parts/shortcuts.js';
+import { clockTime, count, parseTime } from '../parts/time.js';
+import { addressOf, go } from '../place.js';
+import { Breakdown } from './breakdown.js';
+import { ownZone, type Period, periodOf, queryBefore, queryOf, ranges } from './period.js';
+
+const facts = ['country', 'referrer', 'browser', 'device'] as const satisfies readonly Fact[];
+const REFRESH_MS = 10_000;
+
+export function Statistics({ link, query }: { readonly link: Link; readonly query: URLSearchParams }) {
+  const period = periodOf(query);
+  const id = String(link.id);
+  const created = parseTime(link.created_at);
+  const stats = useLoad(
+    (signal) => readStatistics(id, { ...queryOf(period, created), by: facts.join(',') }, signal),
+    [id, query.toString()],
+  );
+  const before = useLoad(
+    async (signal) => {
+      const asked = queryBefore(period);
+      return asked === undefined ? undefined : readStatistics(id, asked, signal);
+    },
+    [id, query.toString()],
+  );
+  usePolling(stats.reload, REFRESH_MS);
+  const [isTable, setTable] = useState(false);
+  useShortcuts({ t: () => setTable(!isTable) });
+  const { value } = stats;
+  return (
+    <section class="statistics" aria-label="Statistics">
+      <PeriodBar id={id} period={period} asOf={value?.as_of} />
+      {value === undefined ? (
+        <Missing error={stats.error} isSlow={stats.isSlow} clicks={link.click_count} />
+      ) : null}
+      {value === undefined ? null : (
+        <>
+          <Numbers now={value} before={before.value} />
+          <div class="chart-bar">
+            <button
+              type="button"
+              class="quiet"
+              aria-pressed={isTable}
+              onClick={() => setTable(!isTable)}
+              title="t"
+            >
+              Table
+            </button>
+            <button
+              type="button"
+              class="quiet"
+              onClick={() => saveBlob(csvOf(value), `${link.short_code}-clicks.csv`)}
+            >
+              CSV
+            </button>
+          </div>
+          {value.clicks + value.previews === 0 ? <NoClicks link={link} /> : <Chart stats={value} />}
+          <div class={isTable ? 'chart-table' : 'chart-table unseen'}>
+            <Numbered stats={value} />
+          </div>
+          <div class="breakdowns">
+            {facts.map((fact) => (
+              <Breakdown key={fact} fact={fact} stats={value} />
+            ))}
+          </div>
+        </>
+      )}
+    </section>
+  );
+}
+
+/** What can't be shown, and why, in place of numbers that would be guesses. */
+function Missing({
+  error,
+  isSlow,
+  clicks,
+}: {
+  readonly error: unknown;
+  readonly isSlow: boolean;
+  readonly clicks: number;
+}) {
+  if (error === undefined)
+    return isSlow ? <div class="plot-empty" aria-hidden="true" /> : <div class="plot-empty" />;
+  const isAbsent = error instanceof Refused && (error.message === 'Not found' || error.status === 503);
+  const isBuilt = error instanceof Refused && error.message.startsWith('Statistics');
+  return (
+    <>
+      <div class="numbers">
+        <p class="big">
+          <strong>{count(clicks)}</strong> clicks in all
+        </p>
+      </div>
+      <p class="notice">{isAbsent && !isBuilt ? 'Statistics are not available yet' : sentenceOf(error)}</p>
+    </>
+  );
+}
+
+function NoClicks({ link }: { readonly link: Link }) {
+  return (
+    <div class="empty">
+      <p>No clicks in this time.</p>
+      <a class="button" href={link.short_url} target="_blank" rel="noreferrer noopener">
+        Follow it
+      </a>
+      <p class="hint">and the click appears here by itself</p>
+    </div>
+  );
+}
+
+function PeriodBar({
+  id,
+  period,
+  asOf,
+}: {
+  readonly id: string;
+  readonly period: Period;
+  readonly asOf: string | undefined;
+}) {
+  const show = (change: Partial<Period>): void => {
+    const { timezone, ...rest } = { ...period, ...change };
+    go(addressOf(`links/${id}`, { ...rest, tz: timezone === ownZone ? '' : timezone }), 'replace');
+  };
+  const zones = useMemo(() => [...new Set([ownZone, 'UTC', ...Intl.supportedValuesOf('timeZone')])], []);
+  return (
+    <div class="period">
+      {/* biome-ignore lint/a11y/useSemanticElements: a fieldset is no row in every browser */}
+      <div class="segments" role="group" aria-label="Time">
+        {ranges.map(([name, label]) => (
+          <button
+            type="button"
+            key={name}
+            aria-pressed={period.range === name}
+            onClick={() => show({ range: name })}
+          >
+            {label}
+          </button>
+        ))}
+      </div>
+      {period.range === 'custom' ? (
+        <div class="dates">
+          <Field
+            label="From"
+            isLabelHidden
+            type="date"
+            value={period.from}
+            onValue={(from) => show({ from })}
+          />
+          <Field label="To" isLabelHidden type="date" value={period.to} onValue={(to) => show({ to })} />
+        </div>
+      ) : null}
+      <div class="period-end">
+        <Choice
+          label="Time zone"
+          isLabelHidden
+          value={period.timezone}
+          options={zones.map((zone) => [zone, zone.replaceAll('_', ' ')] as const)}
+          onValue={(timezone) => show({ timezone })}
+        />
+        <span class="as-of">{asOf === undefined ? '' : `as of ${clockTime(parseTime(asOf))}`}</span>
+      </div>
+    </div>
+  );
+}
+
+const names = { minute: 'minutes', hour: 'hours', day: 'days', week: 'weeks', month: 'months' } as const;
+
+function Numbers({ now, before }: { readonly now: Answer; readonly before: Counts | undefined }) {
+  const growth =
+    before === undefined || before.clicks === 0 ? undefined : (now.clicks - before.clicks) / before.clicks;
+  const percent =
+    growth === undefined ? '' : `${Math.abs(growth * 100).toFixed(growth > -0.1 && growth < 0.1 ? 1 : 0)} %`;
+  return (
+    <div class="numbers">
+      <p class="big">
+        <strong>{count(now.clicks)}</strong> {now.clicks === 1 ? 'click' : 'clicks'}
+      </p>
+      <p class="previews">
+        {count(now.previews)} {now.previews === 1 ? 'preview' : 'previews'}
+      </p>
+      {growth === undefined ? null : (
+        <p class={growth >= 0 ? 'state good' : 'state warn'}>
+          <span aria-hidden="true">{growth >= 0 ? '▲' : '▼'}</span>
+          {growth >= 0 ? `${percent} more than` : `${percent} fewer than`} in the same time before
+        </p>
+      )}
+    </div>
+  );
+}
+
+function labelOf({ interval, timezone }: Pick<Answer, 'interval' | 'timezone'>): (start: string) => string {
+  const date = { day: 'numeric', month: 'short', year: 'numeric', timeZone: timezone } as const;
+  const formats: Readonly<Record<Answer['interval'], Intl.DateTimeFormatOptions>> = {
+    minute: { ...date, hour: '2-digit', minute: '2-digit' },
+    hour: { ...date, hour: '2-digit', minute: '2-digit' },
+    day: { ...date, weekday: 'short' },
+    week: date,
+    month: { month: 'long', year: 'numeric', timeZone: timezone },
+  };
+  const format = new Intl.DateTimeFormat(undefined, formats[interval]);
+  return (start) => format.format(parseTime(start));
+}
+
+function Chart({ stats }: { readonly stats: Answer }) {
+  const times = useMemo(() => stats.series.map(({ start }) => parseTime(start).getTime() / 1000), [stats]);
+  const series = useMemo(
+    () => [{ label: 'Clicks', values: stats.series.map(({ clicks }) => clicks), colour: '--accent' }],
+    [stats],
+  );
+  const label = labelOf(stats);
+  const isLine = stats.interval === 'minute' || stats.interval === 'hour';
+  const say = (index: number): string => {
+    const at = stats.series[index];
+    return at === undefined
+      ? ''
+      : `${label(at.start)}: ${count(at.clicks)} clicks, ${count(at.previews)} previews`;
+  };
+  return (
+    <Plot
+      times={times}
+      series={series}
+      height={220}
+      kind={isLine ? 'line' : 'bars'}
+      timezone={stats.timezone}
+      say={say}
+      label={`Clicks by ${names[stats.interval]}, ${stats.timezone}: ${count(stats.clicks)} in all`}
+    />
+  );
+}
+
+function Numbered({ stats }: { readonly stats: Answer }) {
+  const label = labelOf(stats);
+  return (
+    <table class="plain">
+      <caption class="unseen">
+        Clicks and previews by {names[stats.interval]}, {stats.timezone}
+      </caption>
+      <thead>
+        <tr>
+          <th scope="col">Begins</th>
+          <th scope="col" class="number">
+            Clicks
+          </th>
+          <th scope="col" class="number">
+            Previews
+          </th>
+        </tr>
+      </thead>
+      <tbody>
+        {stats.series.map(({ start, clicks, previews }) => (
+          <tr key={start}>
+            <td>{label(start)}</td>
+            <td class="number">{count(clicks)}</td>
+            <td class="number">{count(previews)}</td>
+          </tr>
+        ))}
+      </tbody>
+    </table>
+  );
+}
+
+const csvOf = (stats: Answer): Blob =>
+  csvBlob([
+    ['start', 'clicks', 'previews'],
+    ...stats.series.map(({ start, clicks, previews }) => [start, String(clicks), String(previews)]),
+  ]);

@@ -1,0 +1,273 @@
+import { useMemo, useRef, useState } from 'preact/hooks';
+import { Refused, sentenceOf } from '../api/call.js';
+import { type LinkPage as Answer, listLinks } from '../api/links.js';
+import type { Link } from '../api/types.js';
+import { Dialog } from '../parts/dialog.js';
+import { useLoad } from '../parts/load.js';
+import { Qr } from '../parts/qr.js';
+import { useShortcuts } from '../parts/shortcuts.js';
+import { count } from '../parts/time.js';
+import { addressOf, go } from '../place.js';
+import { useStore } from '../store.js';
+import { EditDialog } from './edit-dialog.js';
+import { ExportButton } from './export.js';
+import { Filters } from './filters.js';
+import { ImportDialog } from './import-dialog.js';
+import { ManyDialog } from './many-dialog.js';
+import { doomed, removeWithUndo, setActive } from './remove.js';
+import { Row } from './row.js';
+import { SelectionBar } from './selection-bar.js';
+import { ShortenForm } from './shorten-form.js';
+import { filtersOf, isFiltered, PAGE_SIZE, show, type View, viewOf } from './view.js';
+
+type Open =
+  | { readonly kind: 'many'; readonly lines: string }
+  | { readonly kind: 'import' }
+  | { readonly kind: 'edit' | 'qr'; readonly link: Link };
+
+export function LinksPage({ query }: { readonly query: URLSearchParams }) {
+  const view = viewOf(query);
+  const filters = filtersOf(view);
+  const key = `${filters}&after=${view.after}`;
+  const list = useLoad(
+    (signal) => {
+      const asked = new URLSearchParams(filters);
+      asked.set('limit', String(PAGE_SIZE));
+      asked.set('with_total', 'true');
+      if (view.after !== '') asked.set('after', view.after);
+      return listLinks(asked, signal);
+    },
+    [key],
+  );
+  const gone = useStore(doomed);
+  const [selected, setSelected] = useState<ReadonlyMap<number, Link>>(new Map());
+  const [open, setOpen] = useState<Open>();
+  const [current, setCurrent] = useState(-1);
+  const links = (list.value?.links ?? []).filter(({ id }) => !gone.has(id));
+  const tags = useTags(links);
+
+  const select = (link: Link, isSelected: boolean): void => {
+    const next = new Map(selected);
+    if (isSelected) next.set(link.id, link);
+    else next.delete(link.id);
+    setSelected(next);
+  };
+  const done = (): void => {
+    setSelected(new Map());
+    list.reload();
+  };
+  const close = (): void => setOpen(undefined);
+
+  const at = links[current];
+  const table = useRef<HTMLTableElement>(null);
+  const move = (by: number): void => {
+    const next = Math.min(links.length - 1, Math.max(0, current + by));
+    setCurrent(next);
+    table.current?.querySelectorAll<HTMLElement>('a.short')[next]?.focus();
+  };
+  const withCurrent = (act: (link: Link) => void) => () => (at === undefined ? undefined : act(at));
+  useShortcuts({
+    j: () => move(1),
+    k: () => move(-1),
+    x: withCurrent((link) => select(link, !selected.has(link.id))),
+    e: withCurrent((link) => setOpen({ kind: 'edit', link })),
+    q: withCurrent((link) => setOpen({ kind: 'qr', link })),
+    c: () => table.current?.querySelectorAll<HTMLElement>('.cell-short button')[current]?.click(),
+    Escape: () => setSelected(new Map()),
+  });
+
+  return (
+    <>
+      <h1 class="unseen">Links</h1>
+      <ShortenForm onMade={list.reload} onMany={(lines) => setOpen({ kind: 'many', lines })} tags={tags} />
+      <section class="list" aria-label="Links">
+        {selected.size > 0 ? (
+          <SelectionBar
+            links={[...selected.values()]}
+            onDone={done}
+            onClear={() => setSelected(new Map())}
+            tags={tags}
+          />
+        ) : (
+          <div class="list-bar">
+            <Filters view={view} tags={tags} />
+            <div class="list-bar-end">
+              <Total list={list.value} />
+              <ExportButton filters={filters} total={list.value?.total} />
+              <button type="button" onClick={() => setOpen({ kind: 'import' })}>
+                Import
+              </button>
+            </div>
+          </div>
+        )}
+        <Problem error={list.error} onRetry={list.reload} />
+        {list.value === undefined && list.isSlow ? <Skeleton /> : null}
+        {links.length > 0 ? (
+          <table class="links" ref={table} aria-busy={list.isLoading}>
+            <caption class="unseen">Links, {isFiltered(view) ? 'filtered' : 'all of them'}</caption>
+            <thead>
+              <tr>
+                <th class="cell-check" scope="col">
+                  <label class="tap">
+                    <input
+                      type="checkbox"
+                      aria-label="Select all on this page"
+                      checked={links.every(({ id }) => selected.has(id))}
+                      onChange={(event) =>
+                        setSelected(
+                          new Map(event.currentTarget.checked ? links.map((link) => [link.id, link]) : []),
+                        )
+                      }
+                    />
+                  </label>
+                </th>
+                <th scope="col">Short link</th>
+                <th scope="col">Target</th>
+                <th scope="col">
+                  <span class="unseen">Tags and state</span>
+                </th>
+                <th scope="col" class="cell-clicks">
+                  Clicks
+                </th>
+                <th scope="col">
+                  <span class="unseen">More</span>
+                </th>
+              </tr>
+            </thead>
+            <tbody>
+              {links.map((link, index) => (
+                <Row
+                  key={link.id}
+                  link={link}
+                  isSelected={selected.has(link.id)}
+                  isCurrent={index === current}
+                  onSelect={(isSelected) => select(link, isSelected)}
+                  onEdit={() => setOpen({ kind: 'edit', link })}
+                  onQr={() => setOpen({ kind: 'qr', link })}
+                  onPause={() => void setActive([link], !link.is_active, list.reload)}
+                  onDelete={() => removeWithUndo([link], list.reload)}
+                  onTag={(tag) => show(view, { tag })}
+                />
+              ))}
+            </tbody>
+          </table>
+        ) : null}
+        {list.value !== undefined && list.error === undefined && links.length === 0 ? (
+          <Empty view={view} />
+        ) : null}
+        <Pages view={view} next={list.value?.next} />
+      </section>
+      {open?.kind === 'many' ? (
+        <ManyDialog lines={open.lines} onClose={close} onMade={list.reload} tags={tags} />
+      ) : null}
+      {open?.kind === 'import' ? <ImportDialog onClose={close} onDone={list.reload} /> : null}
+      {open?.kind === 'edit' ? (
+        <EditDialog link={open.link} onClose={close} onDone={list.reload} tags={tags} />
+      ) : null}
+      {open?.kind === 'qr' ? (
+        <Dialog title={`QR code of ${open.link.short_code}`} onClose={close}>
+          <Qr id={open.link.id} url={open.link.short_url} code={open.link.short_code} size={256} />
+        </Dialog>
+      ) : null}
+    </>
+  );
+}
+
+/** Tags that were seen: the ones to offer where one is typed. */
+function useTags(links: readonly Link[]): readonly string[] {
+  const seen = useRef(new Set<string>());
+  return useMemo(() => {
+    for (const link of links) for (const tag of link.tags) seen.current.add(tag);
+    return [...seen.current].sort();
+  }, [links]);
+}
+
+function Total({ list }: { readonly list: Answer | undefined }) {
+  const { total, isMinimum = false } = list ?? {};
+  if (total === undefined) return <span class="total" />;
+  const text = `${count(total)}${isMinimum ? '+' : ''}`;
+  return (
+    <span class="total" role="status">
+      {text} {total === 1 && !isMinimum ? 'link' : 'links'}
+    </span>
+  );
+}
+
+function Problem({ error, onRetry }: { readonly error: unknown; readonly onRetry: () => void }) {
+  if (error === undefined || (error instanceof Refused && error.status === 401)) return null;
+  return (
+    <p class="notice warn" role="alert">
+      {sentenceOf(error)}.{' '}
+      <button type="button" class="quiet" onClick={onRetry}>
+        Try again
+      </button>
+    </p>
+  );
+}
+
+function Skeleton() {
+  return (
+    <div class="skeleton" aria-hidden="true">
+      {Array.from({ length: 8 }, (_none, index) => (
+        <div key={index} />
+      ))}
+    </div>
+  );
+}
+
+function Empty({ view }: { readonly view: View }) {
+  if (isFiltered(view))
+    return (
+      <div class="empty">
+        <p>No link is like that.</p>
+        <a href={addressOf('links')}>Show all links</a>
+      </div>
+    );
+  if (view.after !== '')
+    return (
+      <div class="empty">
+        <p>There are no more links here.</p>
+        <a href={addressOf('links')}>To the first page</a>
+      </div>
+    );
+  const { origin } = window.location;
+  return (
+    <div class="empty">
+      <h2>No links yet</h2>
+      <p>Paste a long URL above and press Enter, or let a program do it:</p>
+      <pre>
+        <code>{`curl ${origin}/shorten -H 'Content-Type: application/json' -d '{"url":"https://example.com/"}'`}</code>
+      </pre>
+    </div>
+  );
+}
+
+/** Pages by cursor cost the same wherever they are: there is a next one, and the way back. */
+function Pages({ view, next }: { readonly view: View; readonly next: string | undefined }) {
+  if (next === undefined && view.after === '') return null;
+  return (
+    <nav class="pages" aria-label="Pages of the list">
+      {view.after === '' ? null : (
+        <>
+          <a class="button" href={addressOf('links', { ...view, after: '' })}>
+            First page
+          </a>
+          <button type="button" onClick={() => window.history.back()}>
+            Previous
+          </button>
+        </>
+      )}
+      {next === undefined ? null : (
+        <button
+          type="button"
+          onClick={() => {
+            go(addressOf('links', { ...view, after: next }));
+            window.scrollTo(0, 0);
+          }}
+        >
+          Next
+        </button>
+      )}
+    </nav>
+  );
+}

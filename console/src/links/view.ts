@@ -1,0 +1,65 @@
+import { addressOf, go } from '../place.js';
+
+/** What of the list is looked at: all of it stands in the address. */
+export interface View {
+  readonly q: string;
+  readonly tag: string;
+  readonly state: '' | 'active' | 'paused';
+  readonly owner: string;
+  readonly sort: string;
+  readonly after: string;
+}
+
+export const sorts = [
+  ['', 'Newest'],
+  ['created_at', 'Oldest'],
+  ['-click_count', 'Most clicks'],
+  ['-updated_at', 'Changed last'],
+  ['title', 'Title A to Z'],
+  ['-title', 'Title Z to A'],
+] as const;
+
+export function viewOf(query: URLSearchParams): View {
+  const state = query.get('state');
+  return {
+    q: query.get('q') ?? '',
+    tag: query.get('tag') ?? '',
+    state: state === 'active' || state === 'paused' ? state : '',
+    owner: query.get('owner') ?? '',
+    sort: query.get('sort') ?? '',
+    after: query.get('after') ?? '',
+  };
+}
+
+/** A change of what is looked at begins at its first page. */
+export function show(view: View, change: Partial<View>, how: 'push' | 'replace' = 'push'): void {
+  go(addressOf('links', { ...view, after: '', ...change }), how);
+}
+
+export const isFiltered = ({ q, tag, state, owner }: View): boolean => `${q}${tag}${state}${owner}` !== '';
+
+const SEARCH_MIN = 3;
+export const PAGE_SIZE = 50;
+
+/** A short URL of this server is looked for by its code, and so is what is too short for a search. */
+function searchOf(q: string): Readonly<Record<string, string>> {
+  const text = q.trim();
+  if (text === '') return {};
+  const bare = text.replace(/^https?:\/\//i, '');
+  const here = `${window.location.host}/`;
+  if (bare.toLowerCase().startsWith(here.toLowerCase()) && !bare.slice(here.length).includes('/'))
+    return { short_code: decodeURI(bare.slice(here.length)).replace(/[+?#].*$/, '') || text };
+  return [...text].length < SEARCH_MIN ? { short_code: text } : { q: text.slice(0, 100) };
+}
+
+/** The filters in the words of the API. */
+export function filtersOf({ q, tag, state, owner, sort }: View): URLSearchParams {
+  const query = new URLSearchParams({
+    ...searchOf(q),
+    ...(state === '' ? {} : { is_active: String(state === 'active') }),
+    ...(owner === '' ? {} : { user_id: owner }),
+    ...(sort === '' ? {} : { sort }),
+  });
+  for (const one of tag.split(',').filter((text) => text !== '')) query.append('tag', one);
+  return query;
+}

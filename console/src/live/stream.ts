@@ -1,0 +1,73 @@
+import { useEffect, useState } from 'preact/hooks';
+import { connection } from '../api/call.js';
+import { readLive } from '../api/live.js';
+import type { Reading } from '../api/types.js';
+
+export interface LiveState {
+  /** The last five minutes, oldest first. */
+  readonly readings: readonly Reading[];
+  /** Why nothing comes; `undefined` while it does. */
+  readonly error: unknown;
+  /** When the last one came, once none has come for too long. */
+  readonly staleSince: Date | undefined;
+}
+
+const KEPT = 300;
+const STALE_MS = 3500;
+const RETRY_MIN_MS = 1000;
+const RETRY_MAX_MS = 10_000;
+
+/** Follows the server while the page is open. What has ended is begun again, with longer and longer pauses. */
+export function useLive(): LiveState {
+  const [state, setState] = useState<LiveState>({ readings: [], error: undefined, staleSince: undefined });
+  useEffect(() => {
+    const abort = new AbortController();
+    let cameAt = new Date();
+    let retry = RETRY_MIN_MS;
+    let timer: number | undefined;
+    const follow = async (): Promise<void> => {
+      let error: unknown = new Error('The stream has ended');
+      try {
+        for await (const reading of readLive(abort.signal)) {
+          cameAt = new Date();
+          retry = RETRY_MIN_MS;
+          setState(({ readings }) => ({
+            readings: [...readings.slice(1 - KEPT), reading],
+            error: undefined,
+            staleSince: undefined,
+          }));
+        }
+      } catch (fault) {
+        error = fault;
+      }
+      if (abort.signal.aborted) return;
+      setState((before) => ({
+        ...before,
+        error,
+        staleSince: before.readings.length > 0 ? cameAt : undefined,
+      }));
+      timer = window.setTimeout(() => void follow(), retry);
+      retry = Math.min(RETRY_MAX_MS, retry * 2);
+    };
+    void follow();
+    // A connection that is only silent has not ended.
+    const watch = window.setInterval(() => {
+      if (Date.now() - cameAt.getTime() < STALE_MS) return;
+      setState((before) =>
+        before.readings.length === 0 || before.staleSince !== undefined
+          ? before
+          : { ...before, staleSince: cameAt },
+      );
+    }, 500);
+    const unlisten = connection.listen(({ wantsKey }) => {
+      if (wantsKey) abort.abort();
+    });
+    return () => {
+      abort.abort();
+      window.clearTimeout(timer);
+      window.clearInterval(watch);
+      unlisten();
+    };
+  }, []);
+  return state;
+}

@@ -1,0 +1,80 @@
+import { useCallback, useEffect, useRef, useState } from 'preact/hooks';
+import { connection } from '../api/call.js';
+
+export interface Loaded<T> {
+  /** The newest answer; it stays while the next one is waited for, and when that fails. */
+  readonly value: T | undefined;
+  readonly error: unknown;
+  /** Waited for so long that it is worth saying. */
+  readonly isSlow: boolean;
+  readonly isLoading: boolean;
+  readonly reload: () => void;
+}
+
+const SLOW_MS = 200;
+
+/** Loads whenever what it depends on changes; what is not wanted any more is given up. */
+export function useLoad<T>(
+  load: (signal: AbortSignal) => Promise<T>,
+  dependencies: readonly unknown[],
+): Loaded<T> {
+  const [state, setState] = useState<{ value: T | undefined; error: unknown }>({
+    value: undefined,
+    error: undefined,
+  });
+  const [isLoading, setLoading] = useState(true);
+  const [isSlow, setSlow] = useState(false);
+  const [round, setRound] = useState(0);
+  const latest = useRef(load);
+  latest.current = load;
+  useEffect(() => {
+    const abort = new AbortController();
+    const timer = window.setTimeout(() => setSlow(true), SLOW_MS);
+    setLoading(true);
+    latest
+      .current(abort.signal)
+      .then(
+        (value) => abort.signal.aborted || setState({ value, error: undefined }),
+        (error: unknown) => abort.signal.aborted || setState((before) => ({ ...before, error })),
+      )
+      .finally(() => {
+        if (abort.signal.aborted) return;
+        window.clearTimeout(timer);
+        setLoading(false);
+        setSlow(false);
+      });
+    return () => {
+      window.clearTimeout(timer);
+      abort.abort();
+    };
+  }, [...dependencies, round]);
+  const reload = useCallback(() => setRound((before) => before + 1), []);
+  // Once there is a key, or a connection again, what was refused is asked for again.
+  useEffect(() => {
+    let before = connection.get();
+    return connection.listen((now) => {
+      const isBack =
+        (before.wantsKey && !now.wantsKey) || (before.lostSince !== undefined && now.lostSince === undefined);
+      before = now;
+      if (isBack) reload();
+    });
+  }, [reload]);
+  return { ...state, isSlow, isLoading, reload };
+}
+
+/** Does something every so often while the page is looked at, and at once when it is again. */
+export function usePolling(act: () => void, everyMs: number): void {
+  const latest = useRef(act);
+  latest.current = act;
+  useEffect(() => {
+    const tick = (): void => {
+      if (!document.hidden) latest.current();
+    };
+    const timer = window.setInterval(tick, everyMs);
+    document.addEventListener('visibilitychange', tick);
+    return () => {
+      window.clearInterval(timer);
+      document.removeEventListener('visibilitychange', tick);
+    };
+  }, [everyMs]);
+}

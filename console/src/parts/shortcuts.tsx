@@ -1,0 +1,58 @@
+import { useEffect, useRef } from 'preact/hooks';
+import { Dialog } from './dialog.js';
+
+type Keys = Readonly<Record<string, () => void>>;
+
+const isTyping = (target: EventTarget | null): boolean =>
+  target instanceof HTMLElement &&
+  (target.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName));
+
+/** Single keys, for who is not typing; a dialog that is open has the keyboard for itself. */
+export function useShortcuts(keys: Keys): void {
+  const latest = useRef(keys);
+  latest.current = keys;
+  useEffect(() => {
+    const listen = (event: KeyboardEvent): void => {
+      const isSearch = (event.metaKey || event.ctrlKey) && event.key === 'k';
+      if (!isSearch && (event.metaKey || event.ctrlKey || event.altKey || isTyping(event.target))) return;
+      if (document.querySelector('dialog[open]') !== null) return;
+      const act = latest.current[isSearch ? '/' : event.key];
+      if (act === undefined) return;
+      event.preventDefault();
+      act();
+    };
+    document.addEventListener('keydown', listen);
+    return () => document.removeEventListener('keydown', listen);
+  }, []);
+}
+
+const all = [
+  ['n', 'a new link'],
+  ['/ or Ctrl K', 'search'],
+  ['j, k', 'the next link, the one before'],
+  ['Enter', 'open the link'],
+  ['c', 'copy its short URL'],
+  ['e', 'edit it'],
+  ['q', 'its QR code'],
+  ['x', 'select it'],
+  ['t', 'the numbers of a chart as a table'],
+  ['Escape', 'close, or leave a field'],
+  ['?', 'this list'],
+] as const;
+
+export function Shortcuts({ onClose }: { readonly onClose: () => void }) {
+  return (
+    <Dialog title="Keys" onClose={onClose}>
+      <dl class="shortcuts">
+        {all.map(([key, what]) => (
+          <div key={key}>
+            <dt>
+              <kbd>{key}</kbd>
+            </dt>
+            <dd>{what}</dd>
+          </div>
+        ))}
+      </dl>
+    </Dialog>
+  );
+}

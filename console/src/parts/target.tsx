@@ -1,0 +1,33 @@
+/** An address as it is said: without its scheme. */
+export const spoken = (url: string): string => url.replace(/^https?:\/\//i, '').replace(/\/$/, '');
+
+const isHttp = (url: string): boolean => /^https?:\/\//i.test(url);
+
+const LONGEST = 64;
+
+/** The host, and what follows it, cut in the middle where it is long. */
+function partsOf(url: string, longest: number): [host: string, rest: string] {
+  const [, host = '', rest = ''] = /^https?:\/\/([^/?#]*)(.*)$/is.exec(url) ?? [];
+  if (host === '') return [url.slice(0, longest * 2), ''];
+  const room = Math.max(12, longest - host.length);
+  if (rest.length <= room) return [host, rest === '/' ? '' : rest];
+  const half = Math.floor((room - 1) / 2);
+  return [host, `${rest.slice(0, half)}…${rest.slice(-half)}`];
+}
+
+/** Where a link leads: the host in full ink; whole on hover and for who does not see it. A link only if it is one. */
+export function Target({ url, isWhole = false }: { readonly url: string; readonly isWhole?: boolean }) {
+  const [host, rest] = partsOf(url, isWhole ? Number.POSITIVE_INFINITY : LONGEST);
+  const text = (
+    <>
+      <span class="host">{host}</span>
+      <span class="path">{rest}</span>
+    </>
+  );
+  if (!isHttp(url)) return <span class="target">{text}</span>;
+  return (
+    <a class="target" href={url} title={url} rel="noreferrer noopener" target="_blank" dir="ltr">
+      {text}
+    </a>
+  );
+}

@@ -1,0 +1,42 @@
+import { route } from './route.js';
+
+const file = {
+  method: 'GET',
+  scope: 'public',
+  performs: 'local',
+  kind: 'read',
+  bodyLimit: 'none',
+  headers: ['accept-encoding'],
+  barrier: 'none',
+  errors: ['NOT_FOUND'],
+  isQuiet: true,
+} as const;
+
+/** Where the console is. */
+export const CONSOLE_PATH = '/ui/';
+
+/** The console's page and files, as the build has made them; none of these routes where `CONSOLE` is off. */
+export const consoleRoutes = [
+  route({
+    ...file,
+    path: '/ui',
+    summary: 'leads to the console',
+    operation: 'consoleEntry',
+    headers: [],
+    status: 302,
+  }),
+  route({
+    ...file,
+    path: '/ui/',
+    summary: 'the console, a page to make links and to watch them; `GET /` of a browser leads there',
+    operation: 'consolePage',
+    status: 200,
+  }),
+  route({
+    ...file,
+    path: '/ui/:file',
+    summary: 'a script, style sheet or icon of the console',
+    operation: 'consoleFile',
+    status: 200,
+  }),
+] as const;
