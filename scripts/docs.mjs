@@ -57,10 +57,12 @@ const routesTable = [
   ),
 ].join('\n');
 
-/** Settings that the compose file does not give a value of its own. */
+/** Settings that the compose file does not give the server a value of its own for. */
 const composeText = readFileSync(path.join(root, 'docker-compose.yml'), 'utf8');
 const composeMarks = ['# --- passed on: from src/config.ts ---', '      # --- end of passed on ---'];
-const composeOwn = composeText.replace(new RegExp(`${composeMarks[0]}.*${composeMarks[1]}`, 's'), '');
+const composeOwn = composeText
+  .slice(composeText.indexOf('\n  app:\n'))
+  .replace(new RegExp(`${composeMarks[0]}.*${composeMarks[1]}`, 's'), '');
 const passedOn = settings
   .filter(({ name }) => !new RegExp(`^      ${name}:`, 'm').test(composeOwn))
   .map(({ name }) => `      ${name}:`)

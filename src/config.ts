@@ -3,6 +3,7 @@ import { availableParallelism } from 'node:os';
 import { parseEnv } from 'node:util';
 import { z } from 'zod';
 import {
+  apiKey,
   canRead,
   choice,
   databaseUrl,
@@ -65,6 +66,7 @@ export const settings = z.object({
   DATABASE_NAME: z.string().optional().describe('Instead of DATABASE_URL: database (default switchyard)'),
   DATABASE_USER: z.string().optional().describe('Instead of DATABASE_URL: user (default switchyard)'),
   DATABASE_PASSWORD: z.string().optional().describe('Instead of DATABASE_URL: password'),
+  DATABASE_PASSWORD_FILE: z.string().optional().describe('Instead of DATABASE_PASSWORD: file that holds it'),
   DATABASE_POOL_MAX: integer(10, 3, 200).describe('Connections of the whole server, over all its threads'),
   DATABASE_CONNECT_MS: integer(1000, 50, 60_000).describe('Deadline for opening a connection'),
 
@@ -137,11 +139,10 @@ export const settings = z.object({
 
   TRUSTED_PROXIES: networks('127.0.0.0/8,::1').describe('Networks whose `X-Forwarded-*` is believed'),
   API_AUTH: choice(['off', 'on'], 'off').describe('Whether the API wants keys; redirects never do'),
-  ADMIN_KEY: z
-    .string()
-    .regex(/^[\x21-\x7e]{24,200}$/, 'must be 24 to 200 printable ASCII characters without a blank')
-    .optional()
-    .describe('A key with scope `admin`, to make the first keys with'),
+  ADMIN_KEY: apiKey().describe('A key with scope `admin`, to make the first keys with'),
+  ADMIN_KEY_FILE: z.string().optional().describe('Instead of ADMIN_KEY: file that holds it'),
+  OPS_KEY: apiKey().describe('A key with scope `ops`, for what reads /metrics and /logs'),
+  OPS_KEY_FILE: z.string().optional().describe('Instead of OPS_KEY: file that holds it'),
   API_RATE_PER_MINUTE: integer(0, 0, 1_000_000).describe(
     'Requests to the API a minute by one key, else from one client address (IPv6: one /64), over all threads of the server; beyond it 429; 0: no limit. Redirects and public routes are never limited',
   ),
@@ -197,12 +198,34 @@ export function describeSettings(): SettingDoc[] {
 /** Every setting, parsed; frozen, passed on to whoever needs it, never imported. */
 export type Config = Readonly<z.output<typeof settings>>;
 
+/** Secrets that may be in a file instead, as orchestrators hand them out; the variable itself counts first. */
+const inFiles = ['DATABASE_PASSWORD', 'ADMIN_KEY', 'OPS_KEY'] as const;
+
+/** @throws ConfigError for a file that can't be read, or has nothing in it. */
+function secretsInFiles(given: Readonly<Record<string, string | undefined>>): Record<string, string> {
+  return Object.fromEntries(
+    inFiles.flatMap((name) => {
+      const file = given[`${name}_FILE`];
+      if (file === undefined || given[name] !== undefined) return [];
+      let secret = '';
+      try {
+        secret = readFileSync(file, 'utf8').replace(/\r?\n$/, '');
+      } catch (error) {
+        throw new ConfigError(`${name}_FILE can't be read (${(error as NodeJS.ErrnoException).code})`);
+      }
+      if (secret === '') throw new ConfigError(`${name}_FILE is an empty file`);
+      return [[name, secret]];
+    }),
+  );
+}
+
 /**
  * Reads the settings from an environment. An empty variable counts as unset.
  * @throws ConfigError with one line that names the first bad variable.
  */
 export function parseConfig(environment: Readonly<Record<string, string | undefined>>): Config {
-  const given = Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== ''));
+  const named = Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== ''));
+  const given = { ...named, ...secretsInFiles(named) };
   const parsed = settings.safeParse(given);
   if (parsed.success) return Object.freeze(parsed.data);
   const [issue] = parsed.error.issues as [z.core.$ZodIssue];

@@ -116,7 +116,7 @@ function announcer({ LOG_FORMAT }: Config, say: Say): Say {
 /** One line where anybody who reaches the port may change and delete everything. */
 function warnOfOpenApi({ API_AUTH, HOST }: Config, say: Say, logs: LogHub): void {
   if (API_AUTH === 'on' || isLoopback(HOST)) return;
-  const warning = `the API asks nobody for a password, and HOST=${HOST} lets other machines in: set API_AUTH=on, put a proxy or a firewall before it, or set HOST=127.0.0.1`;
+  const warning = `the API asks nobody for a password, and HOST=${HOST} lets other machines in: it is open to all of them. Set API_AUTH=on and ADMIN_KEY, put a proxy or a firewall before it, or set HOST=127.0.0.1`;
   logs.logger.warn(warning);
   say(`  warning: ${warning}`);
 }

@@ -83,6 +83,14 @@ export function httpUrl() {
     });
 }
 
+/** A key of the API that is a setting. */
+export function apiKey() {
+  return z
+    .string()
+    .regex(/^[\x21-\x7e]{24,200}$/, 'must be 24 to 200 printable ASCII characters without a blank')
+    .optional();
+}
+
 export function canRead(file: string): boolean {
   try {
     accessSync(file, constants.R_OK);

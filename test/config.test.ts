@@ -106,6 +106,50 @@ describe('the database', () => {
   });
 });
 
+describe('a secret in a file', () => {
+  let folder: string;
+  beforeEach(() => {
+    folder = makeFolder('secret');
+  });
+  afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+  const fileOf = (text: string): string => {
+    writeFileSync(`${folder}/secret`, text);
+    return `${folder}/secret`;
+  };
+
+  it.each(['DATABASE_PASSWORD', 'ADMIN_KEY', 'OPS_KEY'] as const)(
+    'is %s, without the last line’s end',
+    (name) => {
+      expect(
+        parseConfig({ [`${name}_FILE`]: fileOf('a secret of enough length\n'.replaceAll(' ', '-')) })[name],
+      ).toBe('a-secret-of-enough-length');
+    },
+  );
+
+  it('counts only where the variable itself is not set', () => {
+    const given = { DATABASE_PASSWORD: 'of the variable', DATABASE_PASSWORD_FILE: fileOf('of the file') };
+    expect(parseConfig(given).DATABASE_PASSWORD).toBe('of the variable');
+    expect(parseConfig({ ...given, DATABASE_PASSWORD: '' }).DATABASE_PASSWORD).toBe('of the file');
+  });
+
+  it('is refused by name where it is not there, empty or bad, and is not shown', () => {
+    const refusal = (given: Record<string, string>): string => {
+      try {
+        parseConfig(given);
+      } catch (error) {
+        return (error as Error).message;
+      }
+      return 'not refused';
+    };
+    expect(refusal({ OPS_KEY_FILE: `${folder}/none` })).toBe("OPS_KEY_FILE can't be read (ENOENT)");
+    expect(refusal({ OPS_KEY_FILE: fileOf('\n') })).toBe('OPS_KEY_FILE is an empty file');
+    expect(refusal({ OPS_KEY_FILE: fileOf('short') })).toBe(
+      'OPS_KEY must be 24 to 200 printable ASCII characters without a blank',
+    );
+  });
+});
+
 describe('loadConfig', () => {
   let folder: string;
   const before = process.cwd();

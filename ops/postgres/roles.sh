@@ -2,6 +2,6 @@
 # Run by the image's entry point when the volume is initialised.
 set -eu
 psql --set ON_ERROR_STOP=1 --username "$POSTGRES_USER" --dbname "$POSTGRES_DB" \
-    --set password="$APPLICATION_PASSWORD" --file /etc/switchyard/application.sql
+    --set password="$(cat "$APPLICATION_PASSWORD_FILE")" --file /etc/switchyard/application.sql
 psql --set ON_ERROR_STOP=1 --username "$POSTGRES_USER" --dbname "$POSTGRES_DB" \
-    --set password="$READER_PASSWORD" --file /etc/switchyard/reader.sql
+    --set password="$(cat "$READER_PASSWORD_FILE")" --file /etc/switchyard/reader.sql

@@ -3,7 +3,7 @@ import { keyScopes } from '../../src/api/key-scopes.js';
 import { type RouteOf, routes } from '../../src/api/registry.js';
 import type { RouteDeclaration } from '../../src/api/route.js';
 import { createDatabase } from '../support/database.js';
-import { ADMIN_KEY, type ApiKey, asKey, makeKey, type With } from '../support/keys.js';
+import { ADMIN_KEY, type ApiKey, asKey, makeKey, OPS_KEY, type With } from '../support/keys.js';
 import { runServer, startServer } from '../support/server.js';
 import {
   createUrl,
@@ -19,6 +19,7 @@ import { eventually } from '../support/wait.js';
 const suite = useServer({
   API_AUTH: 'on',
   ADMIN_KEY,
+  OPS_KEY,
   GATEWAY_THREADS: '2',
   CHAOS_TOKEN: 'let me in',
   CALL_DEADLINE_MS: '10000',
@@ -77,6 +78,16 @@ describe('ADMIN_KEY', () => {
   ])('is taken by %s: %s', async (name, value) => {
     for (const path of ['/urls', '/users', '/events', '/metrics', '/logs', '/keys'])
       expect((await suite.server.fetch(path, { headers: { [name]: value } })).status).toBe(200);
+  });
+});
+
+describe('OPS_KEY', () => {
+  it('is good for metrics and logs, and for nothing else', async () => {
+    const ops = asKey(suite.server, OPS_KEY);
+    for (const path of ['/metrics', '/logs']) expect((await ops.fetch(path)).status).toBe(200);
+    for (const path of ['/urls', '/users', '/events', '/keys'])
+      expect(await ops.json(path)).toEqual(forbidden);
+    expect(await asKey(suite.server, `${OPS_KEY}x`).json('/logs')).toEqual(unauthorized);
   });
 });
 

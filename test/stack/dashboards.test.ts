@@ -121,11 +121,12 @@ describe('Grafana’s role in the database', () => {
     const script = readFileSync(path.join(root, 'ops/postgres/reader.sql'), 'utf8');
     expect(script).toContain(`CREATE ROLE ${role} LOGIN`);
     expect(dataSources.find(({ uid }) => uid === 'postgres')?.secureJsonData?.password).toBe(
-      '$POSTGRES_READER_PASSWORD',
+      '$__file{/secrets/postgres_reader_password}',
     );
-    const { services } = readCompose({ POSTGRES_READER_PASSWORD: 'one password' });
-    expect(services.grafana?.environment?.POSTGRES_READER_PASSWORD).toBe('one password');
-    expect(services.db?.environment?.READER_PASSWORD).toBe('one password');
+    const { services } = readCompose();
+    expect(services.grafana?.volumes).toContain('secrets-grafana:/secrets:ro');
+    expect(services.db?.environment?.READER_PASSWORD_FILE).toBe('/secrets/postgres_reader_password');
+    expect(services.db?.volumes).toContain('secrets-db:/secrets:ro');
   });
 
   it.each([

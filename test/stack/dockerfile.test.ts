@@ -92,7 +92,7 @@ describe('the image and docker-compose.yml agree', () => {
   it('on the folders of journals and seed data', () => {
     expect(last('VOLUME')).toBe(environment.DATA_DIR);
     expect(variables.get('DATA_DIR')).toBe(environment.DATA_DIR);
-    expect(app?.volumes).toEqual([`journal:${environment.DATA_DIR}`]);
+    expect(app?.volumes).toEqual([`journal:${environment.DATA_DIR}`, 'secrets-app:/secrets:ro']);
     // A fresh volume gets the owner of the image's folder.
     expect(all('RUN').join('\n')).toContain(
       'install --directory --owner=node --group=node --mode=0750 /data',

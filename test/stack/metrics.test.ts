@@ -2,6 +2,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { describeMetrics } from '../../src/ops/metrics.js';
 import { dashboardExpressions } from '../support/dashboards.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
+import { ADMIN_KEY, OPS_KEY } from '../support/keys.js';
 import { Nginx } from '../support/nginx.js';
 import { freePort, Program } from '../support/program.js';
 import { Prometheus } from '../support/prometheus.js';
@@ -30,7 +31,13 @@ describeWith('prometheus', 'nginx', 'prometheus-nginx-exporter')(
       database = await createDatabase();
       server = await startServer({ DATABASE_URL: database.url });
       // A server without its database, for the 5xx and for an alert that fires.
-      lonely = await startServer({ DATABASE_URL: `postgresql://none@127.0.0.1:${await freePort()}/none` });
+      // Its /metrics wants a key, which Prometheus has.
+      lonely = await startServer({
+        DATABASE_URL: `postgresql://none@127.0.0.1:${await freePort()}/none`,
+        API_AUTH: 'on',
+        ADMIN_KEY,
+        OPS_KEY,
+      });
       nginx = await Nginx.start([server.port]);
       const exporterPort = await freePort();
       exporter = new Program(toolPath('prometheus-nginx-exporter'), [
@@ -41,6 +48,7 @@ describeWith('prometheus', 'nginx', 'prometheus-nginx-exporter')(
       prometheus = await Prometheus.start({
         switchyard: [server.port, lonely.port],
         nginx: [exporterPort],
+        opsKey: OPS_KEY,
       });
       load = aLittleOfEverything();
     });
@@ -70,7 +78,7 @@ describeWith('prometheus', 'nginx', 'prometheus-nginx-exporter')(
         const name = uniqueName('metrics');
         body.set('file', new Blob([`username,email\n${name},${name}@example.com\n,\n`]), 'users.csv');
         await nginx.fetch('/users/bulk', { method: 'POST', body });
-        await lonely.fetch('/users');
+        await lonely.fetch('/users', { headers: { 'x-api-key': ADMIN_KEY } });
         await new Promise((resolve) => setTimeout(resolve, 100));
       }
     }

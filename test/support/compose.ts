@@ -27,6 +27,8 @@ export interface Service {
   readonly privileged?: boolean;
   readonly scale?: string;
   readonly user?: string;
+  readonly entrypoint?: readonly string[];
+  readonly network_mode?: string;
 }
 
 export interface Compose {

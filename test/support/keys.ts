@@ -1,6 +1,7 @@
 import type { TestServer } from './server.js';
 
 export const ADMIN_KEY = 'an-admin-key-of-the-tests-0123456789';
+export const OPS_KEY = 'an-ops-key-of-the-tests-0123456789';
 
 export interface ApiKey {
   readonly id: number;

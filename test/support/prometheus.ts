@@ -13,6 +13,8 @@ export interface PrometheusTargets {
   readonly switchyard: readonly number[];
   readonly nginx?: readonly number[];
   readonly alertmanager?: readonly number[];
+  /** The key that the servers' /metrics are asked with. */
+  readonly opsKey?: string;
 }
 
 export interface Sample {
@@ -31,6 +33,7 @@ interface ScrapeConfig {
   job_name: string;
   dns_sd_configs?: unknown;
   static_configs?: { targets: string[] }[];
+  authorization?: { credentials_file: string };
 }
 
 interface PrometheusConfig {
@@ -54,7 +57,7 @@ export class Prometheus {
     const folder = makeFolder('prometheus');
     const port = await freePort();
     cpSync(path.join(source, 'rules'), path.join(folder, 'rules'), { recursive: true });
-    writeFileSync(path.join(folder, 'prometheus.yml'), render(targets, port));
+    writeFileSync(path.join(folder, 'prometheus.yml'), render(targets, port, folder));
     const program = new Program(toolPath('prometheus'), [
       `--config.file=${folder}/prometheus.yml`,
       `--storage.tsdb.path=${folder}/data`,
@@ -100,8 +103,8 @@ export class Prometheus {
   }
 }
 
-function render(targets: PrometheusTargets, ownPort: number): string {
-  const config = parse(readFileSync(path.join(source, 'prometheus.yml'), 'utf8')) as PrometheusConfig;
+function render({ opsKey = 'none', ...targets }: PrometheusTargets, ownPort: number, folder: string): string {
+  const config = parse(prometheusConfig(folder, opsKey)) as PrometheusConfig;
   const ports: Readonly<Record<string, readonly number[]>> = { prometheus: [ownPort], ...targets };
   for (const job of config.scrape_configs) {
     delete job.dns_sd_configs;
@@ -111,6 +114,13 @@ function render(targets: PrometheusTargets, ownPort: number): string {
     for (const entry of static_configs) entry.targets = (targets.alertmanager ?? []).map(addressOf);
   }
   return stringify(config);
+}
+
+/** The committed configuration, with the key's file in a folder of the test's. */
+export function prometheusConfig(folder: string, opsKey: string): string {
+  const file = path.join(folder, 'ops_key');
+  writeFileSync(file, opsKey);
+  return readFileSync(path.join(source, 'prometheus.yml'), 'utf8').replace('/secrets/ops_key', file);
 }
 
 function addressOf(port: number): string {

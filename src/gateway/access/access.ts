@@ -12,7 +12,7 @@ export type Access =
 
 /** Who asks. */
 export interface Grant {
-  /** Of the key; `admin` for ADMIN_KEY, empty where none was asked for. */
+  /** Of the key; `admin` for ADMIN_KEY, `ops` for OPS_KEY, empty where none was asked for. */
   readonly keyId: string;
   /** The user whose links alone are seen and made. */
   readonly owner: string | undefined;
@@ -23,23 +23,29 @@ export interface Grant {
 export interface AccessOptions {
   readonly isOn: boolean;
   readonly adminKey: string | undefined;
+  readonly opsKey: string | undefined;
   readonly keys: Pick<KeyCache, 'lookup' | 'lookupSuspect' | 'find'>;
 }
 
 const ANYBODY: Access = { ok: true, grant: { keyId: '', owner: undefined, mayChangeLinks: true } };
 const UNAUTHORIZED: Access = { ok: false, error: 'UNAUTHORIZED', keyId: '' };
 const ADMIN: ApiKey = { id: 'admin', scopes: ['admin'], owner: undefined, expiresAtMs: undefined };
+const OPS: ApiKey = { id: 'ops', scopes: ['ops'], owner: undefined, expiresAtMs: undefined };
 
 /** Decides who may do what: the scope that a route declares against the key that a request brings. */
 export class AccessControl {
   readonly #isOn: boolean;
   readonly #keys: AccessOptions['keys'];
-  readonly #adminDigest: Buffer | undefined;
+  /** Keys that are settings. */
+  readonly #own: readonly { readonly digest: Buffer; readonly key: ApiKey }[];
 
-  constructor({ isOn, adminKey, keys }: AccessOptions) {
+  constructor({ isOn, adminKey, opsKey, keys }: AccessOptions) {
     this.#isOn = isOn;
     this.#keys = keys;
-    this.#adminDigest = adminKey === undefined ? undefined : digestOf(adminKey);
+    this.#own = [
+      ...(adminKey === undefined ? [] : [{ digest: digestOf(adminKey), key: ADMIN }]),
+      ...(opsKey === undefined ? [] : [{ digest: digestOf(opsKey), key: OPS }]),
+    ];
   }
 
   /** Whether a request to the route needs a key. */
@@ -53,7 +59,8 @@ export class AccessControl {
     if (!this.guards(route)) return ANYBODY;
     const given = givenKey(exchange);
     if (given === undefined) return UNAUTHORIZED;
-    if (this.#isAdminKey(given)) return judge(route, { ok: true, key: ADMIN });
+    const own = this.#ownKey(given);
+    if (own !== undefined) return judge(route, { ok: true, key: own });
     if (!keyPattern.test(given)) return UNAUTHORIZED;
     // Found by its hash, whose value nobody can choose: how long that takes says nothing of any key.
     const hash = hashOfKey(given);
@@ -64,9 +71,12 @@ export class AccessControl {
     return this.#keys.find(hash).then((found) => judge(route, found));
   }
 
-  /** In a time that tells nothing of the key, not even its length. */
-  #isAdminKey(given: string): boolean {
-    return this.#adminDigest !== undefined && timingSafeEqual(digestOf(given), this.#adminDigest);
+  /** In a time that tells nothing of the keys, not even their length. */
+  #ownKey(given: string): ApiKey | undefined {
+    if (this.#own.length === 0) return undefined;
+    const digest = digestOf(given);
+    const found = this.#own.filter((own) => timingSafeEqual(digest, own.digest));
+    return found[0]?.key;
   }
 }
 

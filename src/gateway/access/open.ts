@@ -23,5 +23,6 @@ export function openAccess(
     ask: (request) => calls.call(request, GATEWAY, config.CALL_DEADLINE_MS),
     unknownMs: config.CACHE_UNKNOWN_MS,
   });
-  return new AccessControl({ isOn: config.API_AUTH === 'on', adminKey: config.ADMIN_KEY, keys });
+  const { API_AUTH, ADMIN_KEY, OPS_KEY } = config;
+  return new AccessControl({ isOn: API_AUTH === 'on', adminKey: ADMIN_KEY, opsKey: OPS_KEY, keys });
 }
