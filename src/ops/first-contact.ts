@@ -4,6 +4,7 @@ import type { Connection } from '../postgres/pool.js';
 import type { Logger } from '../runtime/logger.js';
 import { hasAdminKey } from '../store/keys.js';
 import { prepareDatabase } from '../store/migrate.js';
+import { reservedLinks, reservedLinksNotice } from '../store/reserved-codes.js';
 import { type SeedReport, seedDatabase } from '../store/seed.js';
 
 /** How long a start waits for the database before it serves without it. */
@@ -43,6 +44,8 @@ export class FirstContact {
       const what = `the sequence of ${table} was behind its ids: raised from ${from} to ${to}`;
       this.#log.warn({ table, from, to }, what);
     }
+    const codes = await reservedLinks(connection);
+    if (codes.length > 0) this.#log.warn({ codes }, reservedLinksNotice(codes));
     if (prepared.newer) this.#log.warn('the database was migrated by a newer version of this server');
     for (const { table, loaded, notes, rejected, rejections } of this.#seedReports) {
       if (rejected > 0)
