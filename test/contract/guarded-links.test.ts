@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createDatabase, type TestDatabase } from '../support/database.js';
+import { sendRaw } from '../support/raw-http.js';
 import { startServer, type TestServer } from '../support/server.js';
 import { eventually } from '../support/wait.js';
 
@@ -271,5 +272,31 @@ describe('forward_query', () => {
     expect((await server.fetch(`/${off.short_code}?x=1`)).headers.get('location')).toBe(off.original_url);
     const details = await server.json(`/events?url_id=${link.id}&event_type=click`);
     expect(JSON.stringify(details.body)).not.toContain('a=2');
+  });
+
+  it.each([
+    ['no UTF-8', [0xff], '%EF%BF%BD'],
+    ['a character that was cut off', [0xe2, 0x82], '%EF%BF%BD'],
+    ['UTF-8 of more bytes than it needs', [0xc0, 0xaf], '%EF%BF%BD%EF%BF%BD'],
+    ['half of a pair', [0xed, 0xa0, 0x80], '%EF%BF%BD%EF%BF%BD%EF%BF%BD'],
+    ['what was encoded, whatever it is', [...Buffer.from('%ff%0d%0a')], '%ff%0d%0a'],
+    ['text', [...Buffer.from('ü€😀')], '%C3%BC%E2%82%AC%F0%9F%98%80'],
+  ])('is ASCII where the query has %s, and its neighbours stay as they are', async (_, bytes, shown) => {
+    const link = await linkWith({ original_url: 'https://example.com/q#part', forward_query: true });
+    for (const cached of [false, true]) {
+      const { status, headers } = await sendRaw(
+        server.port,
+        Buffer.concat([
+          Buffer.from(`GET /${link.short_code}?a=%20&b=`),
+          Buffer.from(bytes),
+          Buffer.from('&c=[1] HTTP/1.1\r\nHost: a\r\n\r\n'),
+        ]),
+      );
+      expect([cached, status, headers.get('location')]).toEqual([
+        cached,
+        302,
+        `https://example.com/q?a=%20&b=${shown}&c=[1]#part`,
+      ]);
+    }
   });
 });

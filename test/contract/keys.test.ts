@@ -267,6 +267,63 @@ describe('a key', () => {
     });
   });
 
+  it('of a user learns of a code that it may not see that it is taken, and nothing more', async () => {
+    const [mine, other] = [await createUser(admin), await createUser(admin)];
+    const foreign = await createUrl(admin, { original_url: 'https://example.com/theirs', user_id: other.id });
+    const nobodys = await createUrl(admin, { original_url: 'https://example.com/nobodys' });
+    const { client } = await makeKey(suite.server, {
+      scopes: ['links:create', 'links:write', 'links:read'],
+      user_id: mine.id,
+    });
+    const codes = [foreign.short_code, nobodys.short_code];
+    const imported = async (
+      query: string,
+      header: string,
+      row: (code: string) => string,
+    ): Promise<unknown> => {
+      const body = new FormData();
+      body.append('file', new Blob([[header, ...codes.map(row)].join('\n')]), 'links.csv');
+      return (await client.json(`/urls/import?${query}`, { method: 'POST', body })).body;
+    };
+    const withTarget = (code: string): string => `${code},https://example.com/mine`;
+    const taken = (error: string): unknown => ({
+      imported: 0,
+      updated: 0,
+      skipped: 0,
+      failed: 2,
+      errors: [2, 3].map((line) => ({ line, error })),
+    });
+    for (const dry of ['', '&dry_run=true']) {
+      expect(await imported(`on_conflict=skip${dry}`, 'short_code,original_url', withTarget)).toEqual({
+        imported: 0,
+        updated: 0,
+        skipped: 2,
+        failed: 0,
+        errors: [],
+      });
+      for (const rule of ['fail', 'update'])
+        expect(await imported(`on_conflict=${rule}${dry}`, 'short_code,original_url', withTarget)).toEqual(
+          taken('Short code already taken'),
+        );
+    }
+    // Without a target the answer is that of a code that nobody has.
+    const titleOf = (code: string): string => `${code},changed`;
+    const unseen = await imported('on_conflict=update', 'short_code,title', titleOf);
+    codes.splice(0, 2, uniqueName('free'), uniqueName('free'));
+    expect(await imported('on_conflict=update', 'short_code,title', titleOf)).toEqual(unseen);
+    for (const link of [foreign, nobodys]) expect((await admin.json(`/urls/${link.id}`)).body).toEqual(link);
+    for (const short_code of [foreign.short_code, nobodys.short_code]) {
+      const create = { original_url: 'https://example.com/mine', short_code };
+      const refused = { status: 409, body: { error: 'Short code already taken' } };
+      expect(await client.post('/urls', create)).toEqual(refused);
+      expect(await client.post('/shorten', { url: create.original_url, short_code })).toEqual(refused);
+      const bulk = (await client.post('/urls/bulk', { urls: [create] })).body as { results: unknown[] };
+      expect(bulk.results).toEqual([{ index: 0, status: 409, error: 'Short code already taken' }]);
+      expect((await client.json(`/urls?short_code=${short_code}`)).body).toEqual([]);
+    }
+    expect((await client.json('/urls')).body).toEqual([]);
+  });
+
   it('is in no log line and in no metric', async () => {
     const { client, key } = await makeKey(suite.server, { scopes: ['users', 'ops'] });
     await client.json('/users');
