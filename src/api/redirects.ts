@@ -3,7 +3,7 @@ import { route } from './route.js';
 
 const visit = {
   method: 'GET',
-  summary: 'redirects to the target and makes a click event; a `+` behind the code shows the target instead',
+  summary: 'redirects to the target and makes a click event',
   scope: 'public',
   performs: 'redirect',
   operation: 'redirect',
@@ -23,6 +23,10 @@ const visit = {
 } as const;
 
 export const redirectRoutes = [
-  route({ ...visit, path: '/:short_code' }),
+  route({
+    ...visit,
+    path: '/:short_code',
+    summary: `${visit.summary}; a \`+\` behind the code shows the target instead`,
+  }),
   route({ ...visit, path: '/urls/:short_code/redirect' }),
 ] as const;
