@@ -4,10 +4,10 @@ import type { JournalSlot } from '../memory/journal-slots.js';
 import type { SyncPolicy } from '../setting-values.js';
 import { bootId } from './boot-id.js';
 import { encodeHeader, HEADER_BYTES, MAPPED_HEADER_BYTES } from './format.js';
-import { HeldChunks } from './held-chunks.js';
 import { JournalAccount } from './journal-account.js';
 import { MappedSegment } from './mapped-segment.js';
 import { type NumberedLink, RecordBuffer, Recorder, type RecordMemory, type Visit } from './recorder.js';
+import { RefusedWrites } from './refused-writes.js';
 import type { ReadySegment, SegmentSupply } from './supply.js';
 import { type Chunk, WrittenSegments } from './written-segments.js';
 
@@ -31,9 +31,8 @@ export interface ClickJournalOptions {
 }
 
 // By number, for what is counted at every turn.
-const { journalWrites, journalSyncs } = Scalar;
+const { journalSyncs } = Scalar;
 
-const RETRY_MS = 250;
 /** A segment with more is ended: all its texts are in memory. */
 const MOST_TEXTS = 65_536;
 
@@ -56,10 +55,9 @@ export class ClickJournal {
   readonly #recorder: Recorder;
   readonly #buffer = new RecordBuffer();
   readonly #files: WrittenSegments;
-  readonly #held: HeldChunks;
+  readonly #refused: RefusedWrites;
   readonly #supply: SegmentSupply | undefined;
   #databaseId: string | undefined;
-  #isRefusing = false;
 
   #segment = 1;
   #seed = randomBytes(4).readUInt32LE(0);
@@ -75,8 +73,6 @@ export class ClickJournal {
   #openedMs = 0;
   /** The same by the monotonic clock: the other may be set. */
   #openedAtMs = 0;
-
-  #retryTimer: NodeJS.Timeout | undefined;
   readonly #syncTimer: NodeJS.Timeout | undefined;
   readonly #rollTimer: NodeJS.Timeout;
   #isClosed = false;
@@ -88,7 +84,12 @@ export class ClickJournal {
     this.#cells = options.counters.cells;
     this.#supply = options.supply;
     this.#files = new WrittenSegments(options);
-    this.#held = new HeldChunks(options.counters);
+    this.#refused = new RefusedWrites({
+      ...options,
+      account: this.#account,
+      write: (chunk) => this.#write(chunk),
+      onResumed: () => this.#enterReady(),
+    });
     this.#isThrough = options.supply !== undefined;
     this.#recorder = new Recorder(this.#writtenMemory());
     this.#rollTimer = setInterval(() => this.#rollIdle(), options.segmentMs).unref();
@@ -98,7 +99,7 @@ export class ClickJournal {
     if (options.supply === undefined) return;
     options.supply.listener = {
       onReady: (wasRefused) => {
-        if (wasRefused && this.#retryTimer === undefined) this.#options.onTrouble(undefined);
+        if (wasRefused && !this.#refused.isRetrying) this.#options.onTrouble(undefined);
         this.#enterReady();
       },
       onRefused: (reason, isFirst) => {
@@ -123,7 +124,7 @@ export class ClickJournal {
   /** Notes a click on a link, before its answer goes out; `flush` is to be called when the turn ends. */
   record(link: NumberedLink): void {
     this.#facts[0] = (this.#facts[0] as number) + 1;
-    if (this.#isRefusing) {
+    if (this.#refused.isRefusing) {
       this.#account.lose(1);
       return;
     }
@@ -134,7 +135,7 @@ export class ClickJournal {
   /** As `record`, with the facts of the visit. */
   recordVisit(link: NumberedLink, visit: Visit): void {
     this.#facts[0] = (this.#facts[0] as number) + 1;
-    if (this.#isRefusing) {
+    if (this.#refused.isRefusing) {
       this.#account.lose(1);
       return;
     }
@@ -158,13 +159,8 @@ export class ClickJournal {
     this.flush();
     clearInterval(this.#syncTimer);
     clearInterval(this.#rollTimer);
-    clearInterval(this.#retryTimer);
     this.#supply?.close();
-    try {
-      this.#writeHeld();
-    } catch {
-      this.#account.lose(this.#held.discard());
-    }
+    this.#refused.close();
     this.#leaveMapped();
     this.#files.close();
   }
@@ -223,7 +219,7 @@ export class ClickJournal {
 
   #writeThrough(): void {
     // While the disk refuses, a turn is soon enough.
-    if (this.#held.isEmpty) this.flush();
+    if (this.#refused.isEmpty) this.flush();
   }
 
   #flushBuffer(clicks: number): void {
@@ -234,8 +230,8 @@ export class ClickJournal {
     this.#header = undefined;
     this.#publishedClicks = this.#recorder.clicks;
     const chunk = { segment: this.#segment, offset, bytes, clicks, header };
-    if (!this.#held.isEmpty) {
-      this.#hold(chunk);
+    if (!this.#refused.isEmpty) {
+      this.#refused.hold(chunk);
       return;
     }
     try {
@@ -243,20 +239,20 @@ export class ClickJournal {
     } catch (error) {
       this.#options.counters.add('journalWriteErrors');
       this.#options.onTrouble(error as Error);
-      this.#hold(chunk);
-      this.#beginRetrying();
+      this.#refused.hold(chunk);
+      this.#refused.beginRetrying();
       return;
     }
     this.#rollIfDue(end);
-    if (this.#supply?.hasReady && this.#held.isEmpty && this.#hasBegun && !this.#isClosed) this.#endSegment();
+    if (this.#supply?.hasReady && this.#refused.isEmpty && this.#hasBegun && !this.#isClosed)
+      this.#endSegment();
   }
 
   /** @throws when the disk refuses; it is written again from its start, later. */
   #write(chunk: Chunk): void {
     this.#files.write(chunk);
-    const cells = this.#cells;
-    if (this.#options.sync === 'turn') cells[journalSyncs] = (cells[journalSyncs] as number) + 1;
-    cells[journalWrites] = (cells[journalWrites] as number) + 1;
+    if (this.#options.sync === 'turn') this.#options.counters.add('journalSyncs');
+    this.#options.counters.add('journalWrites');
     const end = chunk.offset + chunk.bytes.length;
     this.#account.publish(chunk.segment, end, chunk.bytes.length + (chunk.header?.length ?? 0), chunk.clicks);
   }
@@ -265,10 +261,10 @@ export class ClickJournal {
   #rollIfDue(size: number): void {
     const { segmentBytes, segmentMs } = this.#options;
     if (this.#account.isFull(this.#options.maxBytes)) {
-      // Only an ended segment can be taken in and removed.
+      // Only an ended segment can be ingested and removed.
       this.#endSegment();
-      this.#refuse(new Error('the click journal has reached CLICK_JOURNAL_MAX_BYTES'));
-      this.#beginRetrying();
+      this.#refused.refuse(new Error('the click journal has reached CLICK_JOURNAL_MAX_BYTES'));
+      this.#refused.beginRetrying();
       return;
     }
     const isOld = Math.abs(this.#recorder.timeMs - this.#openedMs) >= segmentMs;
@@ -277,15 +273,15 @@ export class ClickJournal {
 
   /** Without clicks there is no turn that could end an old segment, and only an ended one can go. */
   #rollIdle(): void {
-    if (!this.#hasBegun || !this.#held.isEmpty) return;
+    if (!this.#hasBegun || !this.#refused.isEmpty) return;
     if (performance.now() - this.#openedAtMs < this.#options.segmentMs) return;
     this.flush();
-    if (this.#held.isEmpty && this.#hasBegun) this.#endSegment();
+    if (this.#refused.isEmpty && this.#hasBegun) this.#endSegment();
   }
 
   /** The next click goes to another segment: one that is ready, or else one that is written. */
   #endSegment(): void {
-    const isHeld = !this.#held.isEmpty;
+    const isHeld = !this.#refused.isEmpty;
     const ready = isHeld ? undefined : this.#supply?.take();
     const next = ready?.segment ?? this.#segment + 1;
     // One that is on its way has its number already, and what is written before it must come before it.
@@ -326,51 +322,13 @@ export class ClickJournal {
   #enterReady(): void {
     if (this.#isClosed || this.#mapped !== undefined) return;
     this.flush();
-    if (this.#held.isEmpty && this.#mapped === undefined) this.#endSegment();
-  }
-
-  #hold(chunk: Chunk): void {
-    this.#held.add(chunk);
-    if (this.#held.bytes < this.#options.bufferBytes) return;
-    this.#refuse(new Error('the disk has refused the click journal for too long'));
-  }
-
-  #refuse(error: Error): void {
-    if (this.#isRefusing) return;
-    this.#isRefusing = true;
-    this.#options.onTrouble(error);
-  }
-
-  #beginRetrying(): void {
-    this.#retryTimer ??= setInterval(() => this.#retry(), RETRY_MS).unref();
-  }
-
-  #retry(): void {
-    try {
-      this.#writeHeld();
-    } catch {
-      this.#options.counters.add('journalWriteErrors');
-      return;
-    }
-    if (this.#account.isFull(this.#options.maxBytes)) return;
-    clearInterval(this.#retryTimer);
-    this.#retryTimer = undefined;
-    this.#isRefusing = false;
-    this.#options.onTrouble(undefined);
-    this.#enterReady();
-  }
-
-  #writeHeld(): void {
-    for (let chunk = this.#held.first; chunk !== undefined; chunk = this.#held.first) {
-      this.#write(chunk);
-      this.#held.shift();
-    }
+    if (this.#refused.isEmpty && this.#mapped === undefined) this.#endSegment();
   }
 
   #sync(): void {
     const mapped = this.#mapped;
     if (mapped === undefined) {
-      if (this.#files.isRemoved && this.#held.isEmpty) this.#leaveRemoved();
+      if (this.#files.isRemoved && this.#refused.isEmpty) this.#leaveRemoved();
       this.#files.sync(() => this.#options.counters.add('journalSyncs'));
       return;
     }

@@ -1,9 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { locationOf } from '../../src/api/location.js';
+import { TABLE_EPOCH_SECONDS } from '../../src/gateway/redirect/freshness.js';
 import { CachedLink } from '../../src/gateway/redirect/link-cache.js';
 import { plainOptions, redirectStatuses } from '../../src/gateway/redirect/link-options.js';
-import { LinkTable, type Stamp, TABLE_EPOCH_SECONDS } from '../../src/gateway/redirect/link-table.js';
+import { LinkTable, type Stamp } from '../../src/gateway/redirect/link-table.js';
 import { unpackCode } from '../../src/gateway/redirect/packed-code.js';
 
 const stamp: Stamp = { slot: 7, version: 3, epoch: 2 };

@@ -1,6 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { locationOf } from '../../api/location.js';
+import { CodeNumbers } from './code-numbers.js';
 import { flat } from './flat-text.js';
+import { freshUntil } from './freshness.js';
 import { bakedHead, type LinkOptions, locationIn, plainOptions, redirectStatuses } from './link-options.js';
 import { CodePacker, UNPACKED_HIGH, unpackCode } from './packed-code.js';
 
@@ -41,12 +43,6 @@ const SLOT_MASK = (1 << 18) - 1;
 const USED_BIT = 1 << 18;
 const STATUS_SHIFT = 19;
 
-/** Seconds are counted from here, so that they fit 31 bits until 2088. */
-export const TABLE_EPOCH_SECONDS = Date.UTC(2020, 0, 1) / 1000;
-const FRESH_FOR_EVER = 0x7fffffff;
-/** A link that takes more than its head to answer is never fresh. */
-const NEVER_FRESH = -0x80000000;
-
 /** Share of the table that is taken at most: beyond it, probing gets long. */
 const MAX_LOAD = 0.75;
 const NONE = -1;
@@ -86,9 +82,7 @@ export class LinkTable {
   readonly #secret0: number;
   readonly #secret1: number;
   readonly #secret2: number;
-  readonly #numbers = new Map<string, number>();
-  readonly #numbered = new Map<number, string>();
-  #lastNumber = 0;
+  readonly #numbers = new CodeNumbers();
   #size = 0;
   #hand = 0;
   #low = 0;
@@ -161,7 +155,8 @@ export class LinkTable {
       this.#low = this.#packer.low;
       this.#high = this.#packer.high;
     } else {
-      this.#number(row.shortCode);
+      this.#low = this.#numbers.add(row.shortCode);
+      this.#high = UNPACKED_HIGH;
     }
     let entry = this.#home(this.#low, this.#high);
     while (this.#isTaken(entry)) entry = this.#next(entry);
@@ -252,7 +247,7 @@ export class LinkTable {
     if (entry === this.#capacity) return this.#transientCode;
     const low = this.#cells[entry << COLUMNS_BITS] as number;
     const high = this.#cells[(entry << COLUMNS_BITS) + KEY_HIGH] as number;
-    return high === UNPACKED_HIGH ? (this.#numbered.get(low) as string) : unpackCode(low, high);
+    return high === UNPACKED_HIGH ? this.#numbers.code(low) : unpackCode(low, high);
   }
 
   #home(low: number, high: number): number {
@@ -305,11 +300,8 @@ export class LinkTable {
 
   /** Empties an entry, and moves up what had to probe past it. */
   #vacate(entry: number): void {
-    const number = this.#cells[entry << COLUMNS_BITS] as number;
-    if (this.#cells[(entry << COLUMNS_BITS) + KEY_HIGH] === UNPACKED_HIGH) {
-      this.#numbers.delete(this.#numbered.get(number) as string);
-      this.#numbered.delete(number);
-    }
+    const low = this.#cells[entry << COLUMNS_BITS] as number;
+    if (this.#cells[(entry << COLUMNS_BITS) + KEY_HIGH] === UNPACKED_HIGH) this.#numbers.remove(low);
     let hole = entry;
     for (let other = this.#next(hole); this.#isTaken(other); other = this.#next(other)) {
       const cell = other << COLUMNS_BITS;
@@ -348,23 +340,4 @@ export class LinkTable {
     if (options === undefined) this.#options.delete(entry);
     else this.#options.set(entry, options);
   }
-
-  /** Sets the key of a code that can't be packed: a number that no other code has. */
-  #number(shortCode: string): void {
-    do this.#lastNumber = (this.#lastNumber + 1) | 0;
-    while (this.#numbered.has(this.#lastNumber));
-    this.#numbers.set(shortCode, this.#lastNumber);
-    this.#numbered.set(this.#lastNumber, shortCode);
-    this.#low = this.#lastNumber;
-    this.#high = UNPACKED_HIGH;
-  }
-}
-
-/** Until when a hit may be answered from its head: for ever for most, never for those that take more. */
-function freshUntil(options: LinkOptions | undefined): number {
-  if (options === undefined) return FRESH_FOR_EVER;
-  if (!options.isBaked) return NEVER_FRESH;
-  if (options.expiresAtMs === undefined) return FRESH_FOR_EVER;
-  const seconds = Math.floor(options.expiresAtMs / 1000) - TABLE_EPOCH_SECONDS;
-  return Math.min(FRESH_FOR_EVER, Math.max(NEVER_FRESH, seconds));
 }

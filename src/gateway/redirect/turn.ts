@@ -2,8 +2,8 @@ import { performance } from 'node:perf_hooks';
 import { httpSeries } from '../../api/http-series.js';
 import { Scalar, type ThreadCounters } from '../../memory/counters.js';
 import type { ServerState } from '../../memory/server-state.js';
+import { TABLE_EPOCH_SECONDS } from './freshness.js';
 import { redirectStatuses } from './link-options.js';
-import { TABLE_EPOCH_SECONDS } from './link-table.js';
 
 const HITS = Scalar.redirectHits;
 const hitSeries = redirectStatuses.map((status) => httpSeries.indexOf('GET', '/:short_code', status));

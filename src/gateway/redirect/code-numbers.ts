@@ -1,0 +1,27 @@
+/** Numbers for the codes that don't pack into 64 bits: each has one that no other has, as long as it is kept. */
+export class CodeNumbers {
+  readonly #numbers = new Map<string, number>();
+  readonly #codes = new Map<number, string>();
+  #last = 0;
+
+  get(code: string): number | undefined {
+    return this.#numbers.get(code);
+  }
+
+  code(number: number): string {
+    return this.#codes.get(number) as string;
+  }
+
+  add(code: string): number {
+    do this.#last = (this.#last + 1) | 0;
+    while (this.#codes.has(this.#last));
+    this.#numbers.set(code, this.#last);
+    this.#codes.set(this.#last, code);
+    return this.#last;
+  }
+
+  remove(number: number): void {
+    this.#numbers.delete(this.code(number));
+    this.#codes.delete(number);
+  }
+}
