@@ -12,7 +12,7 @@ export interface UnitCosts {
   readonly ingestDatabaseMicros: number;
   /** Redirects a second that one gateway thread was seen to answer. */
   readonly hitsPerGateway: number;
-  /** Clicks a second that one connection was seen to take in. */
+  /** Clicks a second that one connection was seen to ingest. */
   readonly clicksIngestedPerConnection: number;
   /** Of a click, in each place it is written to. */
   readonly journalBytes: number;
@@ -159,7 +159,7 @@ export function saturations(costs: UnitCosts, assumptions: Assumptions): Saturat
     {
       part: 'one ingest connection',
       redirectsPerSecond: costs.clicksIngestedPerConnection * utilization,
-      remedy: 'more gateways have more journals, taken in side by side on up to 2 connections a server',
+      remedy: 'more gateways have more journals, ingested side by side on up to 2 connections a server',
     },
     {
       part: `one server of ${coresPerServer} cores`,

@@ -73,7 +73,7 @@ export function writeJournal(dataDir: string, clicks: number, links: number): Wr
   return { folder: path.dirname(folder), bytes };
 }
 
-/** Clicks that a transaction takes in, as rows in COPY's text form and as counts by link. */
+/** Clicks that a transaction ingests, as rows in COPY's text form and as counts by link. */
 export interface ClickRows {
   readonly rows: Buffer;
   readonly ids: readonly number[];

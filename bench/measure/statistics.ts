@@ -47,7 +47,7 @@ export interface Comparison {
   readonly ratios: readonly number[];
   /** The larger noise of the two arms. */
   readonly noise: number;
-  /** Whether head is higher, lower, or not to be told from base; `none` after too few rounds. */
+  /** Whether head is higher, lower, or can't be told from base; `none` after too few rounds. */
   readonly verdict: 'higher' | 'lower' | 'same' | 'none';
 }
 

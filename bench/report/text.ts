@@ -86,7 +86,7 @@ export function comparisonLine(comparison: ScenarioResult['comparisons'][number]
   const { metric, base, head, ratio, ratios, noise, verdict } = comparison;
   const { label, isBetter } = metrics[metric];
   const range = `${figure(Math.min(...ratios))} to ${figure(Math.max(...ratios))}`;
-  const said = { higher: '', lower: '', same: 'no difference to be told', none: NO_VERDICT };
+  const said = { higher: '', lower: '', same: 'no clear difference', none: NO_VERDICT };
   return `${head} / ${base}, ${label}: ${figure(ratio)} (rounds ${range}, noise ${percent(noise)}): ${said[verdict] || (verdict === isBetter ? 'better' : 'worse')}`;
 }
 

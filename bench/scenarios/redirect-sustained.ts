@@ -93,7 +93,7 @@ export const redirectSustained: Scenario = {
         ],
         facts: [
           {
-            label: 'clicks a second taken in while under load',
+            label: 'clicks a second ingested while under load',
             value: ingestRate(samples, seconds),
             unit: '/s',
           },

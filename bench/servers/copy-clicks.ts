@@ -5,7 +5,7 @@ import { from as copyFrom } from 'pg-copy-streams';
 import { type ClickRows, clickRows } from '../data/clicks.js';
 
 /**
- * The least that taking in clicks can be: rows that are ready in memory go through pg-copy-streams into
+ * The least that ingesting clicks can cost: rows that are ready in memory go through pg-copy-streams into
  * the real table, and the counters are added. Prints what it took; making the rows is not counted.
  */
 const { DATABASE_URL = '', CLICKS = '0', LINKS = '1', BATCH = '1' } = process.env;

@@ -29,7 +29,7 @@ export async function backUp(config: Config, file: string): Promise<void> {
       }),
     );
   } catch (error) {
-    // A connection that breaks is not told to who reads from it.
+    // Whoever reads from a connection does not hear that it breaks.
     rmSync(`${file}${UNFINISHED}`, { force: true });
     throw error;
   } finally {

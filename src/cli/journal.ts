@@ -98,7 +98,7 @@ export async function drainJournals(config: Config, folder: string): Promise<boo
           else clicks += taken;
         }
         progress.stop();
-        print(`${server}: ${clicks} clicks taken in from ${pending.length} journals`);
+        print(`${server}: ${clicks} clicks ingested from ${pending.length} journals`);
       } finally {
         await leaveFolder(server, owner);
       }

@@ -21,7 +21,7 @@ export interface CallsOptions {
   readonly deadlineMs: number;
 }
 
-/** Told what became of the flights whose codes were resolved together. */
+/** Called with what became of the flights whose codes were resolved together. */
 export interface FlightControl<Flight> {
   /** A flight whose code is not among the links leads nowhere. */
   onLinks(links: ResolvedLinks, flights: readonly Flight[]): void;
@@ -111,7 +111,7 @@ export class Calls<Flight extends FlightOf<Flight>> {
     });
   }
 
-  /** Asks for the link of a flight's code; the flight control is told. */
+  /** Asks for the link of a flight's code; the flight control hears the answer. */
   resolve(flight: Flight): void {
     const refusal = this.#refusal();
     if (refusal !== undefined) {

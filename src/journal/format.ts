@@ -2,7 +2,7 @@ import { crc32 } from 'node:zlib';
 
 /**
  * The click journal's files: their names, and what every segment begins with. All numbers are
- * little-endian. What follows the header is told by the version: frames.ts describes version 1,
+ * little-endian. What follows the header depends on the version: frames.ts describes version 1,
  * records.ts version 2.
  *
  *     every version     0  8 bytes  "SWYCLICK"

@@ -10,7 +10,7 @@ const READ_BYTES = 1024 * 1024;
 
 /**
  * Reads the frames between two offsets of a segment file, the first of which is where a frame begins.
- * What is no whole frame is told as damage, and reading goes on at the next whole frame.
+ * What is no whole frame is reported as damage, and reading goes on at the next whole frame.
  */
 export function* scanFrames(descriptor: number, start: number, end: number): Generator<Scanned> {
   const window = new Window(descriptor, end);

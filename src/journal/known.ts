@@ -54,7 +54,7 @@ export class Known {
     return frame.firstClick < this.clicks;
   }
 
-  /** @returns how many clicks can't be told: lost in damage before this frame, or of undefined links. */
+  /** @returns how many clicks can't be read: lost in damage before this frame, or of undefined links. */
   takeFrame(frame: Frame, clicks: JournalledClick[]): number {
     const { form, words, timeMs } = frame;
     const stride = WORDS_PER_CLICK[form];

@@ -43,7 +43,7 @@ export interface Elsewhere {
  *
  * Up to the point that a living writer says it has reached, and up to where a journal is known to end whose
  * writer is no more, every byte must belong to a whole record. What does not is damage: it is kept aside in
- * a file of its own and told. Segments on another database's links are passed over and stay; at one of a
+ * a file of its own and reported. Segments on another database's links are passed over and stay; at one of a
  * later version reading ends.
  */
 export class JournalReader {
@@ -106,7 +106,7 @@ export class JournalReader {
     return removed;
   }
 
-  /** Bytes on the disk that are still to be taken in. */
+  /** Bytes on the disk that are still to be ingested. */
   pendingBytes(written: JournalPosition | undefined): number {
     const position = this.#position ?? { segment: 0, offset: 0 };
     return this.#segments(written).reduce((sum, segment) => {
@@ -192,7 +192,7 @@ export class JournalReader {
     return { from, to, clicks, unreadable, isFull: isFull(), databaseId: layout.databaseId };
   }
 
-  /** Reads a stretch of a segment into `known` and `clicks`. @returns how many clicks can't be told. */
+  /** Reads a stretch of a segment into `known` and `clicks`. @returns how many clicks can't be read. */
   #take(
     descriptor: number,
     { layout, trusted }: SegmentState,

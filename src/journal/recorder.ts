@@ -14,7 +14,7 @@ import {
   VISIT_WORDS,
 } from './records.js';
 
-/** What a request tells of a visit beside the link; empty for unknown. */
+/** What a request says of a visit beside the link; empty for unknown. */
 export interface Visit {
   readonly referrer: string;
   readonly userAgent: string;

@@ -1,5 +1,5 @@
 /**
- * How far each gateway's journal is, in shared memory: written by its gateway, taken in by the
+ * How far each gateway's journal is, in shared memory: written by its gateway, ingested by the
  * ingest, and therefore which reads of events must wait. A slot belongs to one journal at a time.
  */
 const names = [

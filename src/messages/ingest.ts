@@ -1,7 +1,7 @@
 import type { ClickTotals } from '../journal/click-totals.js';
 import type { JournalPosition } from '../journal/position.js';
 
-/** One step of taking in a journal. */
+/** One step of ingesting a journal. */
 export interface IngestJob {
   readonly folder: string;
   readonly journalId: string;
@@ -21,9 +21,9 @@ export interface IngestOutcome {
   readonly removedBytes: number;
   /** Bytes on the disk still to be ingested; `undefined` when that could not be found out. */
   readonly pendingBytes: number | undefined;
-  /** Time of the last click taken in by this step, ms since 1970. */
+  /** Time of the last click ingested by this step, ms since 1970. */
   readonly newestMs: number | undefined;
-  /** Whether there may be more to take in at once. */
+  /** Whether there may be more to ingest at once. */
   readonly hasMore: boolean;
   /** Whether all that was written before this step has been read. */
   readonly isAtEnd: boolean;
@@ -33,7 +33,7 @@ export interface IngestOutcome {
   readonly isForOthers: boolean;
   /** Clicks in it that wait for another database; `undefined` when nobody looked. */
   readonly elsewhere: number | undefined;
-  /** Why nothing could be taken in; to be tried again later. */
+  /** Why nothing could be ingested; to be tried again later. */
   readonly failure?: string;
 }
 

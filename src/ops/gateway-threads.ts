@@ -26,7 +26,7 @@ export interface GatewayThreadsOptions {
     | 'journalFolder'
     | 'isMapped'
   >;
-  /** A fresh click journal; `endJournal` is told when its gateway is no more. */
+  /** A fresh click journal; `endJournal` is called when its gateway is no more. */
   readonly beginJournal: () => { journalId: string; slot: number };
   readonly endJournal: (journalId: string) => void;
   /** Gives a new gateway its ways to the workers. */

@@ -37,7 +37,7 @@ export class JournalFolders {
   readonly #options: JournalFoldersOptions;
   readonly #adopted = new Map<string, FolderOwner>();
   /** Problems that have been said, by folder: each is said once, until it is another. */
-  readonly #told = new Map<string, string>();
+  readonly #said = new Map<string, string>();
   #owner: FolderOwner | undefined;
   #scan: Promise<void> | undefined;
 
@@ -108,8 +108,8 @@ export class JournalFolders {
   }
 
   #isNew(folder: string, what: string): boolean {
-    if (this.#told.get(folder) === what) return false;
-    this.#told.set(folder, what);
+    if (this.#said.get(folder) === what) return false;
+    this.#said.set(folder, what);
     return true;
   }
 

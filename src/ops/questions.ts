@@ -18,7 +18,7 @@ interface Waiting {
   readonly answer: Answer;
 }
 
-/** Beyond so many, whoever asks is told at once that there will be no answer. */
+/** Beyond so many, whoever asks is refused at once. */
 const WAITING_MAX = 64;
 const EXPIRES_MS = 2000;
 /** The supervisor searches for so long at a time, and then leaves its thread to other work. */

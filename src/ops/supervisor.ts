@@ -43,7 +43,7 @@ export interface SupervisorOptions {
   readonly port: number;
   /** Gets every part as it is started. */
   readonly teardown: Teardown;
-  /** Told of what ends the server. */
+  /** Called with what ends the server. */
   readonly onFault: (error: unknown) => void;
 }
 

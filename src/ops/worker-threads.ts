@@ -14,7 +14,7 @@ export interface WorkersOptions {
   readonly address: DatabaseAddress;
   readonly coherence: SharedArrayBuffer;
   readonly counters: SharedArrayBuffer;
-  /** Told of a thread that died, and of why where that is known. */
+  /** Called when a thread has died, with the reason where it is known. */
   readonly onThreadLost: (role: WorkerRole, error: Error | undefined) => void;
 }
 

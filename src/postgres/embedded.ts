@@ -65,7 +65,7 @@ export class EmbeddedPostgres {
 
   /**
    * Starts the PostgreSQL of a data folder, or takes over the one that runs there.
-   * @param notice Told in one line what was out of the ordinary.
+   * @param notice Called with one line on what was out of the ordinary.
    * @throws EmbeddedPostgresError with one line that says what to do.
    */
   static async start(

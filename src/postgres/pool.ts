@@ -137,7 +137,7 @@ export class Pool {
     this.#counters.add('poolCheckouts');
     let onEnd: () => void = () => undefined;
     let timer: NodeJS.Timeout | undefined;
-    // A cursor is never told that its connection is gone, and would be waited for until the deadline.
+    // A cursor never hears that its connection is gone, and would be waited for until the deadline.
     const lost = new Promise<never>((_, reject) => {
       onEnd = () => reject(new Error('connection terminated while it was in use'));
       client.once('end', onEnd);

@@ -25,7 +25,7 @@ export function runningPostmaster(cluster: string): Postmaster | undefined {
 
 /**
  * Removes a pid file whose number belongs to a stranger, for whose sake PostgreSQL would refuse to start.
- * Only call it after `runningPostmaster` found none; what can't be told apart stays, and PostgreSQL decides.
+ * Only call it after `runningPostmaster` found none; what is in doubt stays, and PostgreSQL decides.
  */
 export function removeForeignPidFile(cluster: string): void {
   const file = readPidFile(cluster);
@@ -48,7 +48,7 @@ export async function stopPostmaster(cluster: string, signal: 'SIGINT' | 'SIGQUI
   }
 }
 
-/** Whether sessions of `user` are open, told without logging in; `undefined` where there is no /proc. */
+/** Whether sessions of `user` are open, found without logging in; `undefined` where there is no /proc. */
 export function hasSessions({ pid }: Postmaster, user: string): boolean | undefined {
   if (!existsSync('/proc/self')) return undefined;
   return readdirSync('/proc').some((name) => {

@@ -48,7 +48,7 @@ function framesOf(error: Error, depth: number): string {
   return `${own}\ncaused by: ${describeError(error.cause)}\n${framesOf(error.cause, depth + 1)}`;
 }
 
-/** A path within the package is told from its root; of any other, only the name. */
+/** A path within the package is given from its root; of any other, only the name. */
 function withoutPaths(text: string): string {
   return text
     .replaceAll(`file://${packageRoot}/`, '')

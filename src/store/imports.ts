@@ -4,7 +4,7 @@ import { type Connection, inTransaction } from '../postgres/pool.js';
 const SORT_MEMORY = '64MB';
 
 /**
- * Takes in users in bulk: COPY into a staging table, then one upsert, in one transaction. A username
+ * Imports users in bulk: COPY into a staging table, then one upsert, in one transaction. A username
  * that is there already, or comes again, gets the e-mail of its last row.
  * @param rows COPY's text form: position, username, email, created_at.
  * @returns the number of rows sent, repeated usernames included.

@@ -110,7 +110,7 @@ export function rowRefusal(
   return has === true && typeof password !== 'string' ? 'PASSWORD_LOST' : undefined;
 }
 
-/** Takes in a batch of rows, within a transaction. @returns in the order of the rows. */
+/** Stores a batch of rows, within a transaction. @returns in the order of the rows. */
 export async function importBatch(
   connection: Connection,
   rows: readonly ImportRow[],

@@ -4,7 +4,7 @@ import type { Connection } from '../postgres/pool.js';
 import type { PageQuery } from './list-pages.js';
 import type { CountSelect, ListSelect } from './lists.js';
 
-/** What an operation is told besides its input. */
+/** What an operation gets besides its input. */
 export interface OperationContext {
   readonly requestId: string;
   /** Milliseconds that the asker goes on waiting. */

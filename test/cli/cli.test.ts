@@ -89,13 +89,13 @@ describe('switchyard journal', () => {
       expect.objectContaining({ status: 0, stdout: '200 whole clicks, 0 damaged places\n' }),
     );
     const drained = run('journal', 'drain', dataDir);
-    expect(drained).toMatchObject({ status: 0, stdout: `${folder}: 200 clicks taken in from 1 journals\n` });
+    expect(drained).toMatchObject({ status: 0, stdout: `${folder}: 200 clicks ingested from 1 journals\n` });
     expect(await database.query('SELECT sum(click_count) AS n FROM short_urls')).toEqual([{ n: '200' }]);
     expect(readdirSync(path.join(dataDir, 'journal'))).toEqual([]);
     expect(run('journal', 'drain', dataDir)).toMatchObject({ status: 0, stdout: '' });
   });
 
-  it('tells damage, and takes in the rest', async () => {
+  it('reports damage, and ingests the rest', async () => {
     writeJournal(50);
     const [name = ''] = readdirSync(folder)
       .filter((file) => file.endsWith('.clicks'))
@@ -126,14 +126,14 @@ describe('switchyard journal', () => {
     expect(await database.query('SELECT sum(click_count) AS n FROM short_urls')).toEqual([{ n: '1' }]);
   });
 
-  it('tries again when PostgreSQL fails, and takes in each click once', async () => {
+  it('tries again when PostgreSQL fails, and ingests each click once', async () => {
     writeJournal(200);
     await database.query('ALTER TABLE journal_checkpoints RENAME TO elsewhere');
     const drain = launch('journal', 'drain', dataDir);
     await eventually(() => drain.stderr() !== '');
     await database.query('ALTER TABLE elsewhere RENAME TO journal_checkpoints');
     const { status, stdout, stderr } = await drain.end;
-    expect([status, stdout]).toEqual([0, `${folder}: 200 clicks taken in from 1 journals\n`]);
+    expect([status, stdout]).toEqual([0, `${folder}: 200 clicks ingested from 1 journals\n`]);
     // It is said once, however often it happens.
     expect(stderr.match(/^[0-9a-f-]{36}: /gm)).toHaveLength(1);
     expect(await database.query('SELECT sum(click_count) AS n FROM short_urls')).toEqual([{ n: '200' }]);
@@ -267,6 +267,6 @@ describeWith('script')('switchyard on a terminal', () => {
     });
     expect(status).toBe(0);
     expect(stdout).toMatch(/dead-server \[.*\] 0 % \| 0 of \d+ \|/);
-    expect(stdout).toContain(`${folder}: 200 clicks taken in from 1 journals`);
+    expect(stdout).toContain(`${folder}: 200 clicks ingested from 1 journals`);
   });
 });

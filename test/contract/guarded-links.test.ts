@@ -208,7 +208,7 @@ describe('a password', () => {
     expect((await visit(link, { method: 'PUT', body: 'x' })).status).toBe(405);
   });
 
-  it('is not told by a HEAD, and a prefetch is 503', async () => {
+  it('is not given to a HEAD, and a prefetch is 503', async () => {
     const link = await linkWith({ password: 'secret' });
     const head = await visit(link, { method: 'HEAD' });
     expect([head.status, head.headers.get('location')]).toEqual([302, null]);

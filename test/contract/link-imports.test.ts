@@ -39,7 +39,7 @@ async function find(code: string): Promise<Link | undefined> {
 const none = { imported: 0, updated: 0, skipped: 0, failed: 0, errors: [] };
 
 describe('POST /urls/import', () => {
-  it('takes in every column, and a link is followed at once', async () => {
+  it('imports every column, and a link is followed at once', async () => {
     const { id: userId } = await createUser(suite.server);
     expect((await suite.server.fetch('/imp-1')).status).toBe(404);
     const csv = `\ufeffshort_code,original_url,title,is_active,user_id,created_at,updated_at,redirect_status,cache_seconds,valid_since,expires_at,expired_url,max_clicks,forward_query,tags,password,id,click_count,shoe_size

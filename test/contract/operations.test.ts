@@ -176,7 +176,7 @@ describe('GET /logs', () => {
     expect(times.at(-1)).toBe([...times].sort().at(-1));
   });
 
-  it('keeps the limit within 1 to 200, and takes rubbish for 50', async () => {
+  it('keeps the limit within 1 to 200, and takes bad values for 50', async () => {
     for (let count = 0; count < 210; count += 1) await suite.server.fetch('/urls/999999');
     await eventually(async () => (await logs('?limit=200')).count === 200);
     expect((await logs()).count).toBe(50);
@@ -184,8 +184,8 @@ describe('GET /logs', () => {
     expect((await logs('?limit=0')).count).toBe(1);
     expect((await logs('?limit=-7')).count).toBe(1);
     expect((await logs('?limit=100000')).count).toBe(200);
-    for (const rubbish of ['abc', '', '1.5', 'NaN', '%00']) {
-      expect((await logs(`?limit=${rubbish}`)).count).toBe(50);
+    for (const bad of ['abc', '', '1.5', 'NaN', '%00']) {
+      expect((await logs(`?limit=${bad}`)).count).toBe(50);
     }
   });
 

@@ -83,7 +83,7 @@ describe('a segment cut short', () => {
       expect(clicks.map(({ link }) => link.urlId)).toEqual(urlIds.slice(0, clicks.length));
       const lost = damages.reduce((sum, damage) => sum + damage.bytes, 0);
       const kept = length - lost;
-      // Bytes are whole frames, or told as damage; none is passed over.
+      // Bytes are whole frames, or reported as damage; none is passed over.
       expect(damages.length).toBeLessThanOrEqual(1);
       if (length >= HEADER_BYTES) expect(kept).toBeGreaterThanOrEqual(HEADER_BYTES);
       for (const { keptAs } of damages) {
@@ -165,7 +165,7 @@ describe.each([
 });
 
 describe('what was lost', () => {
-  it('is told by the turn behind it', () => {
+  it('is counted by the turn behind it', () => {
     const { journalId, file, bytes, urlIds } = writeSegment();
     const damaged = Buffer.from(bytes);
     // A click in the middle: the turn behind it tells how many there were.

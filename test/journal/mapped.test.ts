@@ -78,7 +78,7 @@ describe('a mapped segment', () => {
     expect([clicks.length, damages, unreadable]).toEqual([clicked, [], 0]);
   });
 
-  it('that can’t be made is told, clicks are written before their answers meanwhile, and it is tried again', async () => {
+  it('that can’t be made is reported, clicks are written before their answers meanwhile, and it is tried again', async () => {
     const native = nativeMemory(folder);
     let isFull = true;
     const failing: NativeMemory = {

@@ -252,7 +252,7 @@ describe('a copy of a data folder', () => {
     expect(await kept(again)).toEqual(['before']);
   });
 
-  it('is told from a folder that was moved or is reached by another name', async () => {
+  it('is distinguished from a folder that was moved or is reached by another name', async () => {
     const first = await start();
     await put(first, 'one');
     const pid = postmaster();

@@ -72,7 +72,7 @@ describeWith('postgres')('the PostgreSQL of the system', () => {
     expect(await server.json('/urls?page=999&per_page=30')).toEqual({ status: 200, body: [] });
   });
 
-  it('takes in a file of users', async () => {
+  it('imports a file of users', async () => {
     const form = new FormData();
     const rows = Array.from({ length: 5000 }, (_, index) => `bulk-${index % 4000},${index}@example.com`);
     form.append('file', new Blob([`username,email\n${rows.join('\n')}\n`]), 'users.csv');
@@ -85,7 +85,7 @@ describeWith('postgres')('the PostgreSQL of the system', () => {
     expect(users.find((user) => user.username === 'bulk-7')?.email).toBe('4007@example.com');
   });
 
-  it('tells of changes that others make', async () => {
+  it('hears of changes that others make', async () => {
     const url = await createUrl(server);
     await click(server, url.short_code);
     await database.query(`UPDATE short_urls SET original_url = 'https://example.org/other' WHERE id = $1`, [

@@ -184,7 +184,7 @@ describe('a copy of a data folder', () => {
     expect(run('drain')).toContain('left alone, it is a copy of');
     expect(await counted()).toEqual({ counter: 0, events: 0 });
     expect(run('adopt')).toContain('is the original from now on');
-    expect(run('drain')).toContain('20 clicks taken in');
+    expect(run('drain')).toContain('20 clicks ingested');
     expect(await counted()).toEqual({ counter: 20, events: 20 });
   });
 });

@@ -106,7 +106,7 @@ describe('a running server', () => {
     expect(Math.max(...seconds.values())).toBeLessThanOrEqual(6);
   });
 
-  it('tells of machines’ requests only where everything is to be told', async () => {
+  it('logs machines’ requests only where everything is to be logged', async () => {
     const routes = async (level: string): Promise<Set<unknown>> => {
       server = await startServer({ DATABASE_URL: database.url, LOG_LEVEL: level });
       await server.fetch('/health');

@@ -22,7 +22,7 @@ it('of PostgreSQL’s errors, SQLSTATE and constraint remain', () => {
   expect(errorFields(error)).toMatchObject({ code: '23514', constraint: 'users_check' });
 });
 
-it('paths are told from the package’s root, others by their name', () => {
+it('paths are given from the package’s root, others by their name', () => {
   let failure: unknown;
   try {
     readFileSync('/no/such/folder/of/mine/clicks.wal');

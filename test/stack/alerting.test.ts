@@ -42,7 +42,7 @@ describeWith('prometheus', 'prometheus-alertmanager', 'amtool')(
       await database?.drop();
     });
 
-    it('is told when the server is gone, and when it is back', async () => {
+    it('hears when the server is gone, and when it is back', async () => {
       expect(await server.stop()).toBe(0);
       const stoppedMs = Date.now();
       const firing = await eventually(() => discord.find('FIRING', 'ServiceDown'), 90_000, 'the alert');

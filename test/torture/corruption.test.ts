@@ -35,7 +35,7 @@ describe(`a journal that was damaged while no server ran (seed ${seed})`, () => 
   const times = rounds(4, 40);
 
   it(
-    `${times} times: the server says what it can’t read, invents nothing, and takes in the rest`,
+    `${times} times: the server says what it can’t read, invents nothing, and ingests the rest`,
     timeout(times, 20),
     async () => {
       const random = new Random('corruption');

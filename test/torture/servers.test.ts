@@ -143,7 +143,7 @@ describe(`several servers on one database (seed ${seed})`, () => {
     await doomed.kill();
     expect(run('journal', 'stats', folder)).toContain('its server is no more');
     expect(run('journal', 'verify', folder)).toMatch(/\d+ whole clicks, 0 damaged places/);
-    expect(run('journal', 'drain', folder)).toMatch(/\d+ clicks taken in from \d journals/);
+    expect(run('journal', 'drain', folder)).toMatch(/\d+ clicks ingested from \d journals/);
     const seen = new Seen();
     seen.add(load);
     const counted = await settled(database, seen.total + codes.length);

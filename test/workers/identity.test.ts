@@ -143,7 +143,7 @@ describe('a click on a link whose id is another link’s now', () => {
     expect(logged.join('')).toContain('3 clicks were dropped');
   });
 
-  it('of version 1 is told by id and code alone', async () => {
+  it('of version 1 is known by id and code alone', async () => {
     const journalId = randomUUID();
     const click = (urlId: number, shortCode: string) => ({ urlId, shortCode, target: 'https://example.com' });
     writeFirstVersion(folder, journalId, [[click(1, 'c1'), click(2, 'other')]], Date.UTC(2026, 5, 1));

@@ -132,7 +132,7 @@ const databaseFaults = [
   ],
 ] as const;
 
-describe('taking in a journal', () => {
+describe('ingesting a journal', () => {
   it('puts each click there once, drops those of deleted links, and leaves nothing behind', async () => {
     const journal = openJournal(folder, { segmentBytes: 4096 });
     clickSome(journal, { 1: 500, 2: 3, 7: 900, 99: 40 });

@@ -113,7 +113,7 @@ export class Exchange {
     this.#end(status, headers, contentType, body);
   }
 
-  /** A file. What the client does not take in at once is neither copied nor held for it. */
+  /** A file. What the client does not read at once is neither copied nor held for it. */
   bytes(contentType: string, content: Buffer, headers: Headers): void {
     if (this.#isOver || this.#hasStarted) return;
     if (this.method === 'HEAD' || this.#shared.isDraining) {

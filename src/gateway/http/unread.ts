@@ -1,5 +1,5 @@
 /**
- * The library keeps for a connection whatever it does not read, without an end, and tells of it only when it is
+ * The library keeps for a connection whatever it does not read, without an end, and says that only when it is
  * asked to answer in parts. Once in so many bytes it is asked: whoever sends on and reads nothing is found
  * soon after its share of them, and cut.
  */

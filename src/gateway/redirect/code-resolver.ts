@@ -45,7 +45,7 @@ export class CodeResolver implements FlightControl<Flight> {
     readonly calls: Pick<Calls<Flight>, 'resolve'>;
     readonly counters: ThreadCounters;
     readonly state: ServerState;
-    /** Told whose links those are that come from now on. */
+    /** Called with the database whose links come from now on. */
     readonly onDatabase: (id: string) => void;
   }) {
     this.#cache = options.cache;

@@ -28,7 +28,7 @@ export const bareVisit: Visit = {
 };
 
 /**
- * Notes what a request tells of a visit. Nothing is parsed that can be parsed later, but for what must
+ * Notes what a request says of a visit. Nothing is parsed that can be parsed later, but for what must
  * not be kept at all: of the referrer only the host is noted, of the address only its network.
  */
 export class VisitReader {

@@ -28,7 +28,7 @@ interface Known {
 
 const journals = new Map<string, Known>();
 
-/** What taking in needs of its surroundings: a worker thread, or the command-line tool. */
+/** What ingesting needs of its surroundings: a worker thread, or the command-line tool. */
 export type IngestContext = Pick<WorkerThread, 'pool' | 'config' | 'counters' | 'log'>;
 
 /** Ingests what a journal has, up to the largest batch. */
@@ -126,7 +126,7 @@ async function step(thread: IngestContext, known: Known, job: IngestJob): Promis
       hasMore: piece.isFull || job.written === undefined,
     };
   }
-  // Somebody else is taking in the same journal, and faster.
+  // Somebody else is ingesting the same journal, and faster.
   return { ...nothingIngested, pendingBytes: reader.pendingBytes(job.written), hasMore: true };
 }
 

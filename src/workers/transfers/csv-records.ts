@@ -28,7 +28,7 @@ export async function* recordBatches(file: FilePart): AsyncGenerator<string[][]>
   // Not the parser's on_record, for which it describes each record at a fifth of the whole cost.
   parser.on('data', (record: string[]) => batch.push(record));
   const isDone = finished(parser);
-  // Whoever waits for a write or the end is told; nobody may be waiting yet.
+  // Whoever waits for a write or the end hears it; nobody may be waiting yet.
   isDone.catch(() => undefined);
   for await (const text of decoded(file)) {
     await new Promise<void>((resolve, reject) => {

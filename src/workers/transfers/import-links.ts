@@ -61,7 +61,7 @@ class Tally {
 }
 
 /**
- * Takes in links, in batches that are committed as they come: what was taken in before an import breaks off
+ * Imports links, in batches that are committed as they come: what was imported before an import breaks off
  * stays. @param onProgress Called after each batch. @returns the answer.
  */
 export async function importLinkRows(

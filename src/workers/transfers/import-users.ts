@@ -10,7 +10,7 @@ import type { Upload } from './upload.js';
 
 const CHUNK_CHARACTERS = 64 * 1024;
 
-/** Takes in users: COPY of what is usable, then one upsert. @returns the answer. */
+/** Imports users: COPY of what is usable, then one upsert. @returns the answer. */
 export async function importUserRows(
   thread: WorkerThread,
   requestId: string,
@@ -37,7 +37,7 @@ export async function importUserRows(
   );
 }
 
-/** Usable rows in COPY's text form; the others are told by their line. */
+/** Usable rows in COPY's text form; the others are reported by their line. */
 async function* copyRows(batches: AsyncIterable<string[][]>, skipped: RowLog): AsyncGenerator<string> {
   let columns: Columns | undefined;
   let position = 0;

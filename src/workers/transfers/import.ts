@@ -17,7 +17,7 @@ export interface ImportJob {
 const SIGN_OF_LIFE_MS = 1000;
 
 /**
- * Takes in a multipart upload as it arrives: parts, text, records, rows of the database, each waiting for the
+ * Imports a multipart upload as it arrives: parts, text, records, rows of the database, each waiting for the
  * next, so that memory does not grow with the file. Answers over the port.
  */
 export async function importFromPort(thread: WorkerThread, { request, port }: ImportJob): Promise<void> {
