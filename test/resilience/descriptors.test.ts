@@ -57,7 +57,7 @@ describe.runIf(process.platform === 'linux')('a limit of descriptors', () => {
     );
     const id = Number(link?.id);
     const { journal, journalId } = openJournal(dead, { segmentBytes: 4096 });
-    for (let turn = 0; turn < 300; turn += 1) {
+    for (let turn = 0; turn < 60; turn += 1) {
       for (let count = 0; count < 50; count += 1) journal.record(makeLink(id));
       journal.flush();
     }
@@ -78,15 +78,20 @@ describe.runIf(process.platform === 'linux')('a limit of descriptors', () => {
     await eventually(async () => (await clicks()) > 200);
     const limit = (soft: number): unknown =>
       execFileSync('prlimit', ['--pid', String(server.pid), `--nofile=${soft}:`]);
+    // The ingest waits in its middle, however fast the machine is, until the limit is set.
+    await database.client.query('BEGIN');
+    await database.query('SELECT FROM journal_checkpoints WHERE journal_id = $1 FOR UPDATE', [journalId]);
     // Those that are free below the limit are taken, so that the next one is refused.
     crowd(server.port, 64);
     limit(64);
+    await database.client.query('COMMIT');
+    expect(await clicks()).toBeLessThan(3000);
     await eventually(() => server.logs.some(({ message }) => message.includes('EMFILE')));
     const checkpoint = 'SELECT clicks FROM journal_checkpoints WHERE journal_id = $1';
     expect(await database.query(checkpoint, [journalId])).toHaveLength(1);
     limit(1024);
-    await eventually(async () => (await clicks()) >= 15_000);
-    expect(await clicks()).toBe(15_000);
+    await eventually(async () => (await clicks()) >= 3000, 50_000);
+    expect(await clicks()).toBe(3000);
     await eventually(() => !existsSync(dead));
     expect(await database.query(checkpoint, [journalId])).toEqual([]);
     expect(await metric(server, 'switchyard_ingest_failures_total')).toBeGreaterThan(0);
