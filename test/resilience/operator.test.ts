@@ -1,5 +1,5 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { closeSync, constants, existsSync, openSync, writeFileSync } from 'node:fs';
+import { closeSync, constants, existsSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
@@ -191,7 +191,13 @@ describe('two servers that are started together on one port', () => {
   );
 });
 
-describe('log lines', () => {
+/** The process that a chain of processes with one child each ends in. */
+function lastDescendant(pid: number): number {
+  const [child] = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean);
+  return child === undefined ? pid : lastDescendant(Number(child));
+}
+
+describe.runIf(process.platform === 'linux')('log lines', () => {
   /** Starts a server whose output is a terminal, or a pipe, and gives what both its streams say until it has started. */
   async function firstLines(isTerminal: boolean, environment: Record<string, string> = {}): Promise<string> {
     const folder = makeFolder('operator');
@@ -219,8 +225,10 @@ describe('log lines', () => {
       });
     await eventually(() => said.includes('listening on') && said.includes('before their redirects'));
     const lines = said.slice(0, said.lastIndexOf('\n')).replaceAll('\r', '');
-    child.kill('SIGTERM');
-    await new Promise((resolve) => child.once('exit', resolve));
+    const ended = new Promise((resolve) => child.once('exit', resolve));
+    // `script` would leave behind what runs in its terminal.
+    process.kill(lastDescendant(child.pid as number), 'SIGTERM');
+    await ended;
     return lines;
   }
 
