@@ -140,13 +140,19 @@ describe.runIf(process.platform === 'linux')('a limit of descriptors', () => {
       for (const socket of sockets.splice(0)) socket.destroy();
       await eventually(async () => (await server.fetch('/health').catch(() => undefined))?.status === 200);
     }
-    await eventually(async () => {
-      const [row] = await database.query<{ n: string }>(
-        `SELECT count(*) AS n FROM events WHERE url_id = $1 AND event_type = 'click'`,
-        [url.id],
-      );
-      return Number(row?.n) === 100;
-    });
+    let counted = 0;
+    await eventually(
+      async () => {
+        const [row] = await database.query<{ n: string }>(
+          `SELECT count(*) AS n FROM events WHERE url_id = $1 AND event_type = 'click'`,
+          [url.id],
+        );
+        counted = Number(row?.n);
+        return counted === 100;
+      },
+      40_000,
+      () => `100 clicks in the database (there are ${counted})`,
+    );
     expect(await metric(server, 'switchyard_connections')).toBeLessThanOrEqual(max);
     expect(await metric(server, 'switchyard_clicks_lost_total')).toBe(0);
     expect(await metric(server, 'switchyard_ingest_failures_total')).toBe(0);
