@@ -3,6 +3,7 @@ import { importUsers } from './import.js';
 import { ingest } from './ingest.js';
 import { list } from './list.js';
 import { memory } from './memory.js';
+import { redirectCounted } from './redirect-counted.js';
 import { redirectHit, redirectPipelined, redirectServers } from './redirect-hit.js';
 import { redirectMiss } from './redirect-miss.js';
 import { redirectRate } from './redirect-rate.js';
@@ -19,6 +20,7 @@ export const scenarios: readonly Scenario[] = [
   redirectServers,
   redirectRate,
   redirectMiss,
+  redirectCounted,
   ingest,
   redirectSustained,
   shorten,

@@ -19,11 +19,19 @@ const CLICKS = 2_000_000;
 const QUICK_CLICKS = 300_000;
 const DEADLINE_MS = 300_000;
 
-/** What a click, and a link, take on the disk, bytes. */
+/** What a click takes on the disk, bytes, a figure a turn. */
 interface Sizes {
-  table: number[];
-  indexes: number[];
-  wal: number[];
+  readonly table: number[];
+  readonly indexes: number[];
+  readonly wal: number[];
+}
+
+function factsOf(name: string, { table, indexes, wal }: Sizes): Fact[] {
+  return [
+    { label: `${name}: events table`, value: median(table), unit: 'bytes a click' },
+    { label: `${name}: indexes of events`, value: median(indexes), unit: 'bytes a click' },
+    { label: `${name}: WAL`, value: median(wal), unit: 'bytes a click' },
+  ];
 }
 
 export const ingest: Scenario = {
@@ -38,14 +46,17 @@ export const ingest: Scenario = {
     progress.begin(ingest.name, stepsOf(subjects.length + (hasBaseline ? 2 : 0), rounds) + 1);
     progress.step('writing the journal');
     const journal = writeJournal(path.join(bench.folder, 'written'), clicks, LINKS);
-    const sizes: Sizes = { table: [], indexes: [], wal: [] };
+    const measured = subjects.map((subject) => {
+      const sizes: Sizes = { table: [], indexes: [], wal: [] };
+      return { subject, sizes };
+    });
     const baselines = [
       copyArm(bench, 'copy', `COPY and counters, ${batch} rows a transaction`, clicks, batch),
       copyArm(bench, 'copy at once', 'COPY and counters, all rows in one transaction', clicks, clicks),
     ];
     const arms = [
       ...(hasBaseline ? baselines : []),
-      ...subjects.map((subject) => switchyardArm(bench, subject, journal.folder, clicks, sizes)),
+      ...measured.map(({ subject, sizes }) => switchyardArm(bench, subject, journal.folder, clicks, sizes)),
     ];
     const results = await runRounds(arms, { rounds, onStep: (what) => progress.step(what) });
     const head = subjects[0]?.name ?? '';
@@ -55,9 +66,7 @@ export const ingest: Scenario = {
     await postgres.drop(sample);
     const bytes: Fact[] = [
       { label: 'journal', value: journal.bytes / clicks, unit: 'bytes a click' },
-      { label: 'events table', value: median(sizes.table), unit: 'bytes a click' },
-      { label: 'indexes of events', value: median(sizes.indexes), unit: 'bytes a click' },
-      { label: 'WAL', value: median(sizes.wal), unit: 'bytes a click' },
+      ...measured.flatMap(({ subject, sizes }) => factsOf(subject.name, sizes)),
       { label: 'short_urls with its indexes', value: linkBytes, unit: 'bytes a link' },
     ];
     return {
@@ -85,9 +94,9 @@ export const ingest: Scenario = {
               ingestDatabaseMicros: medianOf(own, ({ databaseMicros }) => databaseMicros),
               clicksIngestedPerConnection: medianOf(own, ({ perSecond }) => perSecond),
               journalBytes: journal.bytes / clicks,
-              eventTableBytes: median(sizes.table),
-              eventIndexBytes: median(sizes.indexes),
-              walBytes: median(sizes.wal),
+              eventTableBytes: median(measured[0]?.sizes.table ?? []),
+              eventIndexBytes: median(measured[0]?.sizes.indexes ?? []),
+              walBytes: median(measured[0]?.sizes.wal ?? []),
               linkBytes,
             },
     };

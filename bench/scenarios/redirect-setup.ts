@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { requireIdentical } from '../arms/identical.js';
 import { holdIngest } from '../arms/ingest-hold.js';
-import { loadArm } from '../arms/load-arm.js';
+import { type LoadArmOptions, loadArm } from '../arms/load-arm.js';
 import type { ServerHandle } from '../arms/process.js';
 import { startSwitchyard } from '../arms/switchyard.js';
 import { codeOf, writePopularPaths } from '../data/links.js';
@@ -39,15 +39,21 @@ export function popularPaths(bench: Bench): string {
   return file;
 }
 
+export interface RedirectOptions {
+  /** Measures an arm's load in place of `loadArm`. Then the ingest is at work; else it is held. */
+  readonly arm?: (options: LoadArmOptions) => Arm;
+}
+
 /**
- * Starts baselines and Switchyards, two of each, with all links in Switchyard's cache and its ingest
- * held; lets `use` measure, and ends them all.
+ * Starts baselines and Switchyards, two of each, with all links in Switchyard's cache; lets `use` measure, and
+ * ends them all.
  */
 export async function withRedirectServers<T>(
   bench: Bench,
   baselines: readonly Baseline[],
   load: Omit<Load, 'port' | 'offset'> & { readonly rate?: number },
   use: (setup: RedirectSetup) => Promise<T>,
+  { arm }: RedirectOptions = {},
 ): Promise<T> {
   const ends: (() => Promise<void>)[] = [];
   let current = load;
@@ -72,8 +78,9 @@ export async function withRedirectServers<T>(
         await warmUp(bench, server, load);
       }
       servers.set(name, [first, twin]);
+      const makeArm = arm ?? loadArm;
       arms.push(
-        loadArm({
+        makeArm({
           name,
           about,
           first,
@@ -97,10 +104,10 @@ export async function withRedirectServers<T>(
           profiles: bench.profiles,
         });
         await fillCache(server);
-        ends.push(await holdIngest(database));
+        if (arm === undefined) ends.push(await holdIngest(database));
         return server;
       };
-      const about = 'the real server: cache warm, click journalled, metrics on, ingest held by a lock';
+      const about = `the real server: cache warm, click journalled, metrics on, ${arm === undefined ? 'ingest held by a lock' : 'ingest at work'}`;
       await add({ name: subject.name, about, start }, async () => undefined, checkClicks);
     }
     const named = [...servers].flatMap(([name, pair]) => pair.map((server) => [name, server] as const));

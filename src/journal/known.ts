@@ -29,6 +29,11 @@ export interface JournalledClick {
   readonly visit: JournalledVisit | undefined;
 }
 
+/** Texts of a segment that are numbered below this can be told by a part of a number; more it has not. */
+const NUMBERS = 2 ** 17;
+/** Visits that are kept, some 150 bytes each. */
+const MOST_VISITS = 10_000;
+
 /** The links and texts of one segment as far as it has been read. */
 export class Known {
   readonly segment: number;
@@ -41,6 +46,9 @@ export class Known {
   #timeMs: number;
   readonly #links: JournalledLink[] = [];
   readonly #texts: string[] = [''];
+  /** Visits of the same facts are one object, so that whoever makes something of them does it once. */
+  readonly #visits = new Map<number, Map<number, JournalledVisit>>();
+  #visitsKept = 0;
   readonly #time = new Uint32Array(2);
   readonly #timeValue = new Float64Array(this.#time.buffer);
 
@@ -128,13 +136,36 @@ export class Known {
     return lost;
   }
 
-  #visit(words: Uint32Array, texts: number, kind: VisitKind): JournalledVisit {
-    const textAt = (index: number): string => this.#texts[words[texts + index] ?? 0] ?? '';
+  #visit(words: Uint32Array, at: number, kind: VisitKind): JournalledVisit {
+    const one = words[at] ?? 0;
+    const two = words[at + 1] ?? 0;
+    const three = words[at + 2] ?? 0;
+    const four = words[at + 3] ?? 0;
+    const isKeepable = one < NUMBERS && two < NUMBERS && three < NUMBERS && four < NUMBERS;
+    if (!isKeepable) return this.#newVisit(one, two, three, four, kind);
+    const key = (one * NUMBERS + two) * NUMBERS + three;
+    const rest = four * 4 + kind;
+    const known = this.#visits.get(key)?.get(rest);
+    if (known !== undefined) return known;
+    const visit = this.#newVisit(one, two, three, four, kind);
+    if (this.#visitsKept === MOST_VISITS) {
+      this.#visits.clear();
+      this.#visitsKept = 0;
+    }
+    const alike = this.#visits.get(key) ?? new Map<number, JournalledVisit>();
+    alike.set(rest, visit);
+    this.#visits.set(key, alike);
+    this.#visitsKept += 1;
+    return visit;
+  }
+
+  #newVisit(one: number, two: number, three: number, four: number, kind: VisitKind): JournalledVisit {
+    const texts = this.#texts;
     return {
-      referrer: textAt(0),
-      userAgent: textAt(1),
-      country: textAt(2),
-      address: textAt(3),
+      referrer: texts[one] ?? '',
+      userAgent: texts[two] ?? '',
+      country: texts[three] ?? '',
+      address: texts[four] ?? '',
       kind,
     };
   }

@@ -3,27 +3,19 @@ import { comparePositions, type JournalPosition } from '../journal/position.js';
 import { copyInto } from '../postgres/copy.js';
 import { retryDecisionOf } from '../postgres/failures.js';
 import { type Connection, rowsOf, type Statement } from '../postgres/pool.js';
-import { createdMs } from './link-table.js';
+import { ClickTallies, type LinkIdentity } from './click-counts.js';
 
-/** How far a journal has been taken in, with what became of its clicks. */
+/** How far a journal has been ingested, with what became of its clicks. */
 export interface CheckpointRow extends JournalPosition {
   readonly totals: ClickTotals;
   /** Of the database that says so. */
   readonly databaseId: string;
 }
 
-/** What tells a link from every other, in one database: another one may get its id, or its code, later. */
-export interface LinkIdentity {
-  readonly urlId: string;
-  readonly shortCode: string;
-  /** ms since 1970; `undefined` where it was not noted. */
-  readonly createdMs: number | undefined;
-}
-
 /** Clicks of one journal, `Click` being whatever the caller has of each. */
 export interface ClickBatch<Click> {
   readonly journalId: string;
-  /** Where the batch begins: it goes in only if the journal has been taken in exactly so far. */
+  /** Where the batch begins: it goes in only if the journal has been ingested exactly so far. */
   readonly from: JournalPosition;
   readonly to: JournalPosition;
   /** The only database that they may go to; `undefined` where that was not noted. */
@@ -35,8 +27,8 @@ export interface ClickBatch<Click> {
   readonly linkOf: (click: Click) => LinkIdentity;
   /** Whether it is a visit, to be added to its link's counter. */
   readonly isCounted: (click: Click) => boolean;
-  /** Their events in COPY's text form: url_id, user_id, event_type, timestamp, details. */
-  readonly rows: (clicks: readonly Click[]) => Iterable<string>;
+  /** Their events as rows of a binary COPY: url_id, user_id, event_type, timestamp, details. */
+  readonly rows: (clicks: readonly Click[]) => Iterable<Buffer>;
 }
 
 /** A click that PostgreSQL will not take, whatever is done. */
@@ -74,22 +66,6 @@ const lockStatement: Statement = {
          RETURNING ${checkpointColumns}, ${databaseColumn}`,
 };
 
-const shareLinksStatement: Statement = {
-  name: 'clicks_share_links',
-  text: `SELECT id, short_code, ${createdMs} FROM short_urls WHERE id = ANY ($1::bigint[]) ORDER BY id FOR KEY SHARE`,
-};
-
-const lockCountersStatement: Statement = {
-  name: 'clicks_lock_counters',
-  text: 'SELECT FROM short_urls WHERE id = ANY ($1::bigint[]) ORDER BY id FOR NO KEY UPDATE',
-};
-
-const countStatement: Statement = {
-  name: 'clicks_count',
-  text: `UPDATE short_urls SET click_count = click_count + clicks.n
-         FROM unnest($1::bigint[], $2::bigint[]) AS clicks (url_id, n) WHERE id = clicks.url_id`,
-};
-
 const moveStatement: Statement = {
   name: 'checkpoint_move',
   text: `UPDATE journal_checkpoints
@@ -112,18 +88,23 @@ function toCheckpoint(values: CheckpointValues): CheckpointRow {
   return { segment, offset, totals: { clicks, dropped, rejected, unreadable }, databaseId: values[6] ?? '' };
 }
 
-/** How far a journal has been taken in; the start for one that nobody has begun. */
+/** How far a journal has been ingested; the start for one that nobody has begun. */
 export async function readCheckpoint(connection: Connection, journalId: string): Promise<CheckpointRow> {
   const [row] = await rowsOf<CheckpointValues>(connection, readStatement, [journalId]);
   return toCheckpoint(row ?? NOTHING_YET);
 }
 
+/** Clicks of a batch that are in the database, and those that it will not take; the others were dropped. */
+interface Stored<Click> {
+  readonly kept: number;
+  readonly rejected: readonly RejectedClick<Click>[];
+}
+
 /**
- * Takes in a batch of clicks: events, counters and checkpoint in one transaction, so that it counts
- * once however often it is tried. Call it within a transaction. Locks are taken in the order that all
- * of the store keeps: checkpoint, links by id (shared, so that none is deleted before the events are
- * there), counters by id. Clicks on links that no longer exist are dropped, and those
- * whose id is another link's by now.
+ * Ingests a batch of clicks: events, counters and checkpoint in one transaction, so that it counts once however
+ * often it is tried. Call it within a transaction. Locks are taken in the order that all of the store keeps:
+ * checkpoint, then links by id. Clicks on links that no longer exist are dropped, and those whose id is another
+ * link's by now.
  * @param isCareful Finds the clicks that make PostgreSQL reject a batch, and leaves only those out. It
  *   costs a savepoint a try, so it is for the second attempt.
  */
@@ -144,47 +125,48 @@ export async function ingestClicks<Click>(
   if (isElsewhere || comparePositions(checkpoint, from) !== 0) {
     return { done: false, checkpoint };
   }
-  const kept = await onExistingLinks(connection, batch);
-  const rejected: RejectedClick<Click>[] = [];
-  if (kept.length > 0) {
-    if (isCareful) await copyCarefully(connection, batch, kept, rejected);
-    else await copyEvents(connection, batch, kept);
-    const refused = new Set(rejected.map(({ click }) => click));
-    await addCounters(
-      connection,
-      batch,
-      refused.size === 0 ? kept : kept.filter((click) => !refused.has(click)),
-    );
-  }
+  const { kept, rejected } = await storeClicks(connection, batch, isCareful);
   const [moved] = await rowsOf<CheckpointValues>(connection, moveStatement, [
     batch.journalId,
     batch.to.segment,
     batch.to.offset,
-    kept.length - rejected.length,
-    batch.clicks.length - kept.length,
+    kept,
+    batch.clicks.length - kept - rejected.length,
     rejected.length,
     batch.unreadable,
   ]);
   return { done: true, totals: toCheckpoint(moved ?? NOTHING_YET).totals, rejected };
 }
 
-async function onExistingLinks<Click>(
+/**
+ * Stores events, and counts them. Mostly all links are there: their events go in first, and the links are locked,
+ * compared and counted at once behind them, so that nobody waits for a link while events are stored. A link that
+ * is not there shows then; what was stored is undone, and goes in again, without its clicks and after the others
+ * were locked. Until the commit nobody sees an event, so none outlives a link that is deleted meanwhile.
+ */
+async function storeClicks<Click>(
   connection: Connection,
   batch: ClickBatch<Click>,
-): Promise<readonly Click[]> {
-  const links = new Set(batch.clicks.map(batch.linkOf));
-  if (links.size === 0) return [];
-  const ids = [...new Set([...links].map(({ urlId }) => urlId))];
-  type Found = readonly [id: string, shortCode: string, createdMs: string];
-  const rows = await rowsOf<Found>(connection, shareLinksStatement, [ids]);
-  const found = new Map(rows.map((row) => [row[0], row]));
-  const gone = new Set([...links].filter((link) => !isSame(link, found.get(link.urlId))));
-  return gone.size === 0 ? batch.clicks : batch.clicks.filter((click) => !gone.has(batch.linkOf(click)));
-}
-
-function isSame(link: LinkIdentity, row: readonly [string, string, string] | undefined): boolean {
-  if (row === undefined || row[1] !== link.shortCode) return false;
-  return link.createdMs === undefined || link.createdMs === Number(row[2]);
+  isCareful: boolean,
+): Promise<Stored<Click>> {
+  const { clicks, linkOf, isCounted } = batch;
+  if (clicks.length === 0) return { kept: 0, rejected: [] };
+  const tallies = new ClickTallies();
+  for (const click of clicks) tallies.add(linkOf(click), isCounted(click));
+  if (!isCareful) {
+    await connection.query('SAVEPOINT clicks');
+    await copyEvents(connection, batch, clicks);
+    if (await tallies.count(connection)) return { kept: clicks.length, rejected: [] };
+    await connection.query('ROLLBACK TO SAVEPOINT clicks');
+  }
+  await tallies.count(connection);
+  const kept = clicks.filter((click) => !tallies.isMissing(linkOf(click)));
+  const rejected: RejectedClick<Click>[] = [];
+  if (isCareful && kept.length > 0) await copyCarefully(connection, batch, kept, rejected);
+  else await copyEvents(connection, batch, kept);
+  const refused = rejected.map(({ click }) => click).filter(isCounted);
+  await tallies.takeOff(connection, refused.map(linkOf));
+  return { kept: kept.length - rejected.length, rejected };
 }
 
 async function copyEvents<Click>(
@@ -192,8 +174,9 @@ async function copyEvents<Click>(
   batch: ClickBatch<Click>,
   clicks: readonly Click[],
 ): Promise<void> {
+  if (clicks.length === 0) return;
   const columns = 'url_id, user_id, event_type, "timestamp", details';
-  await copyInto(connection, `events (${columns})`, batch.rows(clicks));
+  await copyInto(connection, `events (${columns})`, batch.rows(clicks), 'binary');
 }
 
 /**
@@ -231,23 +214,6 @@ async function requireEventsAccepted(connection: Connection): Promise<void> {
   await connection.query('SAVEPOINT probe');
   await connection.query(`INSERT INTO events (event_type, details) VALUES ('click', '{}')`);
   await connection.query('ROLLBACK TO SAVEPOINT probe');
-}
-
-async function addCounters<Click>(
-  connection: Connection,
-  batch: ClickBatch<Click>,
-  clicks: readonly Click[],
-): Promise<void> {
-  const counts = new Map<string, number>();
-  for (const click of clicks) {
-    if (!batch.isCounted(click)) continue;
-    const { urlId } = batch.linkOf(click);
-    counts.set(urlId, (counts.get(urlId) ?? 0) + 1);
-  }
-  if (counts.size === 0) return;
-  const ids = [...counts.keys()];
-  await rowsOf(connection, lockCountersStatement, [ids]);
-  await rowsOf(connection, countStatement, [ids, [...counts.values()]]);
 }
 
 /** Forgets a journal whose files are gone. */

@@ -110,35 +110,44 @@ async function deleteEvent(
   return row?.[0] === '1' ? nothingToShow : failed('EVENT_NOT_FOUND');
 }
 
-function eventFilters({ url_id, user_id, event_type, owner }: Listed<InputFor<'listEvents'>>): Condition[] {
+/** Nearly all events are of this type. */
+const COMMON_TYPE = 'click';
+
+/** The conditions of a list: those with an index in its order, the narrowest first, and the others. */
+function eventFilters({ url_id, user_id, event_type, owner }: Listed<InputFor<'listEvents'>>): {
+  readonly indexed: readonly Condition[];
+  readonly others: readonly Condition[];
+} {
+  const ofType = equals('event_type', event_type);
   const onOwnLinks: Condition = {
     value: owner,
     sql: (placeholder) => `url_id IN (SELECT id FROM short_urls WHERE user_id = ${placeholder})`,
   };
-  return [
-    ...equals('url_id', url_id),
-    ...equals('user_id', user_id),
-    ...equals('event_type', event_type),
-    ...(owner === undefined ? [] : [onOwnLinks]),
-  ];
+  const isCommon = event_type === COMMON_TYPE;
+  return {
+    indexed: [...equals('url_id', url_id), ...equals('user_id', user_id), ...(isCommon ? [] : ofType)],
+    others: [...(isCommon ? ofType : []), ...(owner === undefined ? [] : [onOwnLinks])],
+  };
 }
 
 const listEvents: ListOperation<Listed<InputFor<'listEvents'>>> = {
   kind: 'list',
   json: (row) => events.json(row),
   csv: csvOf(events),
-  select: (input, limit) =>
-    selectList(events.columns, events.name, '"timestamp" DESC, id DESC', input, limit, eventFilters(input)),
+  select: (input, limit) => {
+    const { indexed, others } = eventFilters(input);
+    const order = '"timestamp" DESC, id DESC';
+    return selectList(events.columns, events.name, order, input, limit, [...indexed, ...others]);
+  },
   page: (input) => {
-    // Each filter has an index in this order; of several the narrowest leads.
-    const filters = eventFilters(input);
-    const leading = filters.find(({ value }) => value !== input.owner);
-    const rest = filters.filter((filter) => filter !== leading);
+    const { indexed, others } = eventFilters(input);
+    const [leading, ...further] = indexed;
     return pageQuery('listEvents', input, {
       columns: events.columns,
       source: events.name,
       order: { key: '"timestamp"', type: 'timestamp', direction: 'DESC', isPartitioned: true },
-      ...(leading === undefined ? {} : { leading, rest }),
+      rest: [...further, ...others],
+      ...(leading === undefined ? {} : { leading }),
     });
   },
 };

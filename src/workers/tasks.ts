@@ -3,6 +3,7 @@ import type { IngestJob, IngestOutcome } from '../messages/ingest.js';
 import { buildMissingIndexes, missingIndexes } from '../store/background-indexes.js';
 import { keepClickOrder } from '../store/click-order.js';
 import { maintainDatabase } from '../store/migrate.js';
+import { dropRetiredIndexes } from '../store/retired-indexes.js';
 import { CallServer } from './calls/server.js';
 import { takeInJournal } from './ingest/ingest.js';
 import { startWorkerThread, type WorkerData, type WorkerThread } from './thread.js';
@@ -64,6 +65,8 @@ export async function buildIndexes(): Promise<void> {
       });
       counters.set('indexesMissing', (await missingIndexes(connection)).length);
       if (!isComplete) log.info('another server builds the missing indexes');
+      else if (!(await dropRetiredIndexes(connection)))
+        log.info('indexes that are needed no more are dropped later: their table was never free');
     } finally {
       await connection.query('RESET statement_timeout');
     }

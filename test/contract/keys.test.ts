@@ -431,6 +431,10 @@ describe('a key of a user', () => {
     expect(ids).toContain(noted.id);
     expect(ids).not.toContain(hidden.id);
     expect((await client.json('/events?page=1&per_page=5000')).body).toEqual(listed);
+    expect((await client.json('/events?limit=1000')).body).toEqual(listed);
+    const ofOwner = `/events?user_id=${owner.id}&limit=1000`;
+    expect((await client.json(ofOwner)).body).toEqual(listed.filter(({ user_id }) => user_id === owner.id));
+    expect((await client.json('/events?event_type=click&limit=1000')).body).toEqual([]);
     expect((await client.json(`/events?url_id=${foreign.id}`)).body).toEqual([]);
     expect((await client.json(`/events/${noted.id}`)).body).toEqual(noted);
     expect(await client.json(`/events/${hidden.id}`)).toEqual(notFound);

@@ -9,6 +9,7 @@ import {
   missingIndexes,
 } from '../../src/store/background-indexes.js';
 import { prepareDatabase } from '../../src/store/migrate.js';
+import { dropRetiredIndexes } from '../../src/store/retired-indexes.js';
 import { createDatabase, createEmptyDatabase, type TestDatabase } from '../support/database.js';
 import { startServer } from '../support/server.js';
 import { eventually } from '../support/wait.js';
@@ -154,5 +155,111 @@ describe('the migration of a database with many links', () => {
     expect(
       await database.query(`SELECT redirect_status, tags, forward_query FROM short_urls WHERE id = 100`),
     ).toEqual([{ redirect_status: 302, tags: [], forward_query: false }]);
+  });
+});
+
+describe('an index of all partitions of events', () => {
+  const OLD = 'events_by_type';
+  const NEW = 'events_by_rare_type';
+  const EVENTS = 30_000;
+
+  /** As the release before left it, with events in several months. */
+  async function createEarlier(): Promise<void> {
+    database = await createDatabase();
+    await database.query(
+      `DROP INDEX ${NEW}; CREATE INDEX ${OLD} ON events (event_type, "timestamp" DESC, id DESC);
+       SELECT make_event_partitions((now() - interval '3 months')::date, now()::date);
+       INSERT INTO events (event_type, "timestamp")
+         SELECT CASE WHEN n % 50 = 0 THEN 'created' ELSE 'click' END, now() - n * interval '4 minutes'
+         FROM generate_series(1, ${EVENTS}) AS n`,
+    );
+  }
+
+  async function indexesOfPartitions(): Promise<{ valid: number; partitions: number }> {
+    const [row] = await database.query<{ valid: string; partitions: string }>(
+      `SELECT count(*) AS partitions, count(*) FILTER (WHERE indisvalid) AS valid
+       FROM pg_inherits AS part
+         LEFT JOIN (pg_index JOIN pg_inherits AS own ON own.inhrelid = indexrelid AND own.inhparent = to_regclass('${NEW}'))
+           ON indrelid = part.inhrelid
+       WHERE part.inhparent = 'events'::regclass`,
+    );
+    return { valid: Number(row?.valid), partitions: Number(row?.partitions) };
+  }
+
+  async function exists(index: string): Promise<boolean> {
+    const [row] = await database.query<{ there: boolean }>(`SELECT to_regclass($1) IS NOT NULL AS there`, [
+      index,
+    ]);
+    return row?.there === true;
+  }
+
+  it('is built, and the one it stands in for dropped, by a server that serves', {
+    timeout: 120_000,
+  }, async () => {
+    await createEarlier();
+    const server = await startServer({ DATABASE_URL: database.url });
+    await eventually(async () => !(await exists(OLD)));
+    const { valid, partitions } = await indexesOfPartitions();
+    expect(valid).toBe(partitions);
+    const listed = (await server.json('/events?event_type=created&limit=3')).body as { event_type: string }[];
+    expect(listed.map(({ event_type }) => event_type)).toEqual(['created', 'created', 'created']);
+    expect(await server.stop()).toBe(0);
+    // A partition of later has it too.
+    await database.query(`SELECT make_event_partitions('2031-01-01', '2031-01-01')`);
+    const later = await indexesOfPartitions();
+    expect([later.valid, later.partitions]).toEqual([partitions + 1, partitions + 1]);
+  });
+
+  it('goes on where a kill left it', async () => {
+    await createEarlier();
+    const writer = await connect();
+    await writer.query('BEGIN');
+    await writer.query(`INSERT INTO events (event_type) VALUES ('held')`);
+    const builder = await connect();
+    const building = buildMissingIndexes(builder, () => undefined).catch((error: unknown) => error);
+    // It waits for the writer, either for the first step's lock or for a partition's transactions.
+    await eventually(
+      async () =>
+        (
+          await database.query(
+            `SELECT FROM pg_stat_activity WHERE query LIKE 'CREATE INDEX%' AND datname = current_database() AND pid <> pg_backend_pid()`,
+          )
+        ).length > 0,
+    );
+    await builder.end();
+    expect(await building).toBeInstanceOf(Error);
+    expect(await dropRetiredIndexes(await connect())).toBe(true);
+    expect(await exists(OLD)).toBe(true);
+    await writer.query('COMMIT');
+    const next = await connect();
+    expect(await buildMissingIndexes(next, () => undefined)).toBe(true);
+    expect(await missingIndexes(next)).toEqual([]);
+    expect(await dropRetiredIndexes(next)).toBe(true);
+    expect([await exists(OLD), await exists(NEW)]).toEqual([false, true]);
+  });
+
+  it('changes nothing, and holds nobody up, while somebody needs the table', {
+    timeout: 60_000,
+  }, async () => {
+    await createEarlier();
+    const builder = await connect();
+    expect(await buildMissingIndexes(builder, () => undefined)).toBe(true);
+    const reader = await connect();
+    await reader.query('BEGIN');
+    await reader.query('SELECT count(*) FROM events');
+    const dropping = dropRetiredIndexes(builder);
+    const asker = await connect();
+    let longestMs = 0;
+    for (let asked = 0; asked < 20; asked += 1) {
+      const startMs = performance.now();
+      await asker.query(`INSERT INTO events (event_type) VALUES ('asked')`);
+      longestMs = Math.max(longestMs, performance.now() - startMs);
+      await sleep(50);
+    }
+    expect(longestMs).toBeLessThan(1000);
+    expect(await exists(OLD)).toBe(true);
+    await reader.query('COMMIT');
+    expect(await dropping).toBe(true);
+    expect(await exists(OLD)).toBe(false);
   });
 });

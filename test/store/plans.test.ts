@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Position } from '../../src/api/cursors.js';
 import type { InputFor } from '../../src/api/registry.js';
 import { clientOptions } from '../../src/postgres/pool.js';
+import { countSettings, countStatement } from '../../src/store/click-counts.js';
 import { eventOperations } from '../../src/store/events.js';
 import { linkOperations } from '../../src/store/links.js';
 import {
@@ -181,7 +182,6 @@ const orderedPages: [name: string, index: string, query: PageQuery][] = [
   ['urls by title', 'short_urls_by_title', linkPage({ sort: 'title' })],
   ['urls by title, descending', 'short_urls_by_title', linkPage({ sort: '-title' })],
   ['events', 'timestamp_id', eventPage({})],
-  ['events of a type', 'timestamp_id', eventPage({ event_type: 'click' })],
 ];
 
 describe(`pages by cursor on ${ROWS} rows`, () => {
@@ -221,10 +221,21 @@ describe(`pages by cursor on ${ROWS} rows`, () => {
     ['urls of a user and state', 'short_urls_by_user', linkPage({ user_id: '7', is_active: false })],
     ['urls of a tag, by title', 'short_urls_by_title', linkPage({ tag: ['rare'], sort: 'title' })],
     ['urls of a tag, by clicks', 'link_clicks_order', linkPage({ tag: ['rare'], sort: '-click_count' })],
+    ['clicks', 'timestamp_id', eventPage({ event_type: 'click' })],
+    ['clicks of a user', 'user_id_timestamp', eventPage({ event_type: 'click', user_id: '7' })],
   ])('%s: rows are looked at by the index of the order', async (_, index, query) => {
     const plan = await planOf(walkStatement(query, 1000));
-    expect(scannedWhole(plan)).toEqual([]);
+    expect(scannedWhole(plan).filter((table) => !table.startsWith('events'))).toEqual([]);
     expect(shapeOf(plan).join()).toContain(index);
+  });
+
+  it('events of a rare type are found by their index, the last page as the first', async () => {
+    const query = eventPage({ event_type: 'created', limit: 20 });
+    const late = { ...query, after: await lateIn(query, 100) };
+    for (const one of [query, late]) {
+      expect(shapeOf(await planOf(orderedStatement(one))).join()).toContain('event_type_timestamp');
+      expect(await buffersOf(one)).toBeLessThan(200);
+    }
   });
 
   it('a text is found by the trigrams of the search', async () => {
@@ -311,6 +322,26 @@ describe(`on ${ROWS} rows`, () => {
     for (const table of scannedWhole((row as { 'QUERY PLAN': [{ Plan: Plan }] })['QUERY PLAN'][0].Plan)) {
       expect([table, await rowsIn(table)]).toEqual([table, 0]);
     }
+  });
+
+  it('links are locked for their clicks in the order of their ids, by the index of ids', async () => {
+    const ids = Array.from({ length: 30_000 }, (_, n) => n * 3 + 1);
+    const values = [ids, ids.map((id) => `c${id}`), ids.map(() => null), ids.map(() => 1)];
+    await database.query('BEGIN');
+    await database.query(countSettings);
+    const plan = await planOf({ text: countStatement.text, values });
+    await database.query('ROLLBACK');
+    const steps = shapeOf(plan);
+    const join = steps.findIndex((step) => step.startsWith('Nested Loop'));
+    expect(steps.slice(join - 1)).toEqual([
+      'ModifyTable',
+      'Nested Loop',
+      'Subquery Scan',
+      'Sort',
+      'Function Scan',
+      'Index Scan short_urls_pkey',
+      ...steps.slice(join + 5),
+    ]);
   });
 
   it('counters are updated in their pages, without touching an index', async () => {

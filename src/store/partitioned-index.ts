@@ -1,0 +1,84 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { sqlStateOf } from '../postgres/failures.js';
+import type { Connection } from '../postgres/pool.js';
+
+/** An index of a table with partitions. */
+export interface PartitionedIndex {
+  readonly name: string;
+  readonly table: string;
+  /** What follows `CREATE INDEX … ON <table>`. */
+  readonly definition: string;
+}
+
+/** How long a short change of the schema waits for its locks: whoever comes after it waits as long. */
+const LOCK_WAIT = '200ms';
+const ATTEMPTS = 50;
+const PAUSE_MS = 200;
+const LOCK_NOT_AVAILABLE = '55P03';
+
+/**
+ * Makes a short change of the schema that locks out others for a moment. While somebody holds what it needs, it
+ * steps back and tries again, so that nobody waits behind it for longer than that moment.
+ * @returns whether it was made; `false` where there was no such moment for a while.
+ */
+export async function changeBriefly(connection: Connection, sql: string): Promise<boolean> {
+  await connection.query(`SET lock_timeout = '${LOCK_WAIT}'`);
+  try {
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        await connection.query(sql);
+        return true;
+      } catch (error) {
+        if (sqlStateOf(error) !== LOCK_NOT_AVAILABLE) throw error;
+        if (attempt === ATTEMPTS) return false;
+        await sleep(PAUSE_MS);
+      }
+    }
+  } finally {
+    await connection.query('RESET lock_timeout');
+  }
+}
+
+/**
+ * Builds an index of a partitioned table without locking anyone out, which CREATE INDEX CONCURRENTLY does for
+ * plain tables only: one partition after the other, and the table's is valid with the last of them. Partitions
+ * that are made meanwhile bring theirs along. After a kill it goes on where it was.
+ */
+export async function buildPartitionedIndex(
+  connection: Connection,
+  { name, table, definition }: PartitionedIndex,
+): Promise<void> {
+  const isBegun = await changeBriefly(
+    connection,
+    `CREATE INDEX IF NOT EXISTS ${name} ON ONLY ${table} ${definition}`,
+  );
+  if (!isBegun) return;
+  for (const partition of await partitionsWithout(connection, name, table)) {
+    const own = `${partition}_${name}`;
+    if (!(await isValid(connection, own))) {
+      await connection.query(`DROP INDEX CONCURRENTLY IF EXISTS ${own}`);
+      await connection.query(`CREATE INDEX CONCURRENTLY ${own} ON ${partition} ${definition}`);
+    }
+    await changeBriefly(connection, `ALTER INDEX ${name} ATTACH PARTITION ${own}`);
+  }
+}
+
+async function partitionsWithout(connection: Connection, index: string, table: string): Promise<string[]> {
+  const { rows } = await connection.query<{ partition: string }>(
+    `SELECT inhrelid::regclass::text AS partition FROM pg_inherits
+     WHERE inhparent = $2::regclass AND inhrelid NOT IN (
+       SELECT indrelid FROM pg_index JOIN pg_inherits AS attached ON attached.inhrelid = indexrelid
+       WHERE attached.inhparent = $1::regclass)
+     ORDER BY 1`,
+    [index, table],
+  );
+  return rows.map(({ partition }) => partition);
+}
+
+async function isValid(connection: Connection, index: string): Promise<boolean> {
+  const { rows } = await connection.query<{ valid: string }>(
+    'SELECT indisvalid AS valid FROM pg_index WHERE indexrelid = to_regclass($1)',
+    [index],
+  );
+  return rows[0]?.valid === 't';
+}
