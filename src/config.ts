@@ -13,6 +13,7 @@ import {
   integer,
   logLevel,
   networks,
+  origins,
   syncPolicy,
 } from './setting-values.js';
 
@@ -143,6 +144,9 @@ export const settings = z.object({
   ADMIN_KEY_FILE: z.string().optional().describe('Instead of ADMIN_KEY: file that holds it'),
   OPS_KEY: apiKey().describe('A key with scope `ops`, for what reads /metrics and /logs'),
   OPS_KEY_FILE: z.string().optional().describe('Instead of OPS_KEY: file that holds it'),
+  CORS_ORIGINS: origins().describe(
+    'Pages whose scripts may use the API: origins, separated by commas, or `*` for all. Redirects never say so',
+  ),
   API_RATE_PER_MINUTE: integer(0, 0, 1_000_000).describe(
     'Requests to the API a minute by one key, else from one client address (IPv6: one /64), over all threads of the server; beyond it 429; 0: no limit. Redirects and public routes are never limited',
   ),

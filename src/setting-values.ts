@@ -113,6 +113,28 @@ function isNetwork(text: string): boolean {
   return isIP(address) !== 0 && Number(bits) <= (isIP(address) === 4 ? 32 : 128);
 }
 
+/** `*` for all, or origins as browsers write them. */
+export function origins() {
+  return z
+    .string()
+    .optional()
+    .transform((text, context): readonly string[] => {
+      const given = text === undefined ? [] : text.split(',').map((one) => one.trim());
+      const found = given.map((one) => (one === '*' ? one : originOf(one)));
+      const known = found.filter((one) => one !== undefined);
+      const isMixed = known.includes('*') && known.length > 1;
+      if (known.length === found.length && !isMixed) return known;
+      const message = 'must be * or origins such as https://app.example.com, separated by commas';
+      context.addIssue({ code: 'custom', message });
+      return z.NEVER;
+    });
+}
+
+function originOf(text: string): string | undefined {
+  const isOrigin = /^https?:\/\/[^/?#@]+$/i.test(text) && URL.canParse(text);
+  return isOrigin ? new URL(text).origin : undefined;
+}
+
 export function headerName() {
   return z
     .string()

@@ -55,6 +55,25 @@ describe('settings', () => {
     expect(() => parseConfig({ [name]: value })).toThrow(new ConfigError(message));
   });
 
+  it.each(['app.example.com', 'https://a.example/', 'https://a.example,*', 'https://a@b.example', ','])(
+    'CORS_ORIGINS=%s is refused',
+    (value) => {
+      const rule = 'must be * or origins such as https://app.example.com, separated by commas';
+      const error = new ConfigError(`CORS_ORIGINS ${rule}, not "${value}"`);
+      expect(() => parseConfig({ CORS_ORIGINS: value })).toThrow(error);
+    },
+  );
+
+  it('write origins as browsers do', () => {
+    const origins = (value: string) => parseConfig({ CORS_ORIGINS: value }).CORS_ORIGINS;
+    expect(origins('')).toEqual([]);
+    expect(origins('*')).toEqual(['*']);
+    expect(origins('https://A.example:443 , http://localhost:5173')).toEqual([
+      'https://a.example',
+      'http://localhost:5173',
+    ]);
+  });
+
   it('read what they are given', () => {
     const config = parseConfig({
       SEED_ON_BOOT: 'No',

@@ -14,7 +14,7 @@ import type { BodyClass, BodyClasses } from './http/body-limits.js';
 import { EarlyUpload } from './http/early-upload.js';
 import type { Exchange, Headers } from './http/exchange.js';
 import { answerFile } from './http/files.js';
-import { idempotentRequest, isUsableKey } from './http/idempotency-key.js';
+import { idempotentRequest, keyFault } from './http/idempotency-key.js';
 import { parseJsonObject } from './http/json.js';
 import type { RateLimit } from './http/rate-limit.js';
 import type { Operations } from './operations.js';
@@ -59,15 +59,12 @@ export class Api {
 
   /** The request headers that are needed for a route. */
   headersOf(route: ApiRoute): readonly RequestHeader[] {
-    return this.#options.access.guards(route) ? [...route.headers, ...keyHeaders] : route.headers;
+    const needed: readonly RequestHeader[] = this.#options.access.guards(route) ? keyHeaders : [];
+    return [...new Set<RequestHeader>([...route.headers, 'idempotency-key', ...needed])];
   }
 
   /** To be called in the request's handler, before anything is awaited. */
   async answer(route: ApiRoute, exchange: Exchange): Promise<void> {
-    if (takesKey(route) && !isUsableKey(exchange.header('idempotency-key'))) {
-      exchange.fail('INVALID_IDEMPOTENCY_KEY');
-      return;
-    }
     const access = this.#options.access.check(route, exchange);
     if (route.performs === 'import') {
       await this.#import(route, exchange, access);
@@ -85,17 +82,22 @@ export class Api {
     }
   }
 
-  /** Counts a request that is limited. @returns `undefined` when it has been answered why it may not go on. */
-  #admit({ scope }: ApiRoute, exchange: Exchange, access: Access): Grant | undefined {
+  /** Counts a request that is limited, and looks at what all routes look at first. @returns `undefined` when it has been answered why it may not go on. */
+  #admit(route: ApiRoute, exchange: Exchange, access: Access): Grant | undefined {
     const { rateLimit } = this.#options;
-    if (rateLimit !== undefined && scope !== 'public') {
+    if (rateLimit !== undefined && route.scope !== 'public') {
       // Whoever is gone has no address any more.
       if (exchange.isOver) return undefined;
       const keyId = access.ok ? access.grant.keyId : access.keyId;
       if (!rateLimit.admit(exchange, keyId)) return undefined;
     }
-    if (access.ok) return access.grant;
-    refuseAccess(exchange, access.error);
+    if (!access.ok) {
+      refuseAccess(exchange, access.error);
+      return undefined;
+    }
+    const fault = keyFault(exchange.header('idempotency-key'), takesKey(route));
+    if (fault === undefined) return access.grant;
+    exchange.fail(fault);
     return undefined;
   }
 
@@ -275,7 +277,7 @@ function refuse(exchange: Exchange, refusal: Checked): void {
 }
 
 /** Whether a route takes an Idempotency-Key; others refuse it. */
-export function takesKey(route: ApiRoute): boolean {
+function takesKey(route: ApiRoute): boolean {
   return 'isIdempotent' in route;
 }
 

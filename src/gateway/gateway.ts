@@ -21,6 +21,7 @@ import { Calls } from './call-client.js';
 import { Bodies } from './http/bodies.js';
 import { bodyClasses } from './http/body-limits.js';
 import { ClientAddresses } from './http/client-address.js';
+import { Cors } from './http/cors.js';
 import type { Exchange } from './http/exchange.js';
 import type { ExchangeHost } from './http/exchange-host.js';
 import { originOf } from './http/origin.js';
@@ -113,6 +114,7 @@ class Gateway {
       counters,
       requestLog: new RequestLog(this.#log, counters, config.LOG_REQUESTS_PER_SECOND),
       addresses: new ClientAddresses(config.TRUSTED_PROXIES),
+      cors: config.CORS_ORIGINS.length === 0 ? undefined : new Cors(config.CORS_ORIGINS),
       open: 0,
       unprovedBytes: 0,
       isDraining: false,

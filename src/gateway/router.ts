@@ -4,7 +4,7 @@ import { UNMATCHED } from '../api/http-series.js';
 import { allowedMethods, routes } from '../api/registry.js';
 import type { Method } from '../api/route.js';
 import { isIdText } from '../api/values.js';
-import { type Api, type ApiRoute, takesKey } from './api.js';
+import type { Api, ApiRoute } from './api.js';
 import { Exchange, type Headers } from './http/exchange.js';
 import type { ExchangeHost, ExchangeRoute } from './http/exchange-host.js';
 import { wantsPage } from './redirect/pages.js';
@@ -39,17 +39,23 @@ export function registerRoutes(app: TemplatedApp, targets: RouteTargets): void {
   for (const route of apiRoutes) registerApi(app, route, targets);
   registerRedirects(app, targets);
   if (hasConsole) registerLanding(app, host);
-  const unmatched: ExchangeRoute = { template: UNMATCHED, headers: [] };
+  const unmatched: ExchangeRoute = { template: UNMATCHED, headers: [], isApi: true };
   app.any('/*', (res, req) => new Exchange(res, req, unmatched, host).fail('NOT_FOUND'));
 }
 
 /** Answers the methods that a path does not have; those that it has are registered over this. */
 function registerRefusal(app: TemplatedApp, path: ApiRoute['path'], host: ExchangeHost): void {
   const methods = allowedMethods(path);
-  const allow = methods.join(', ');
-  const route: ExchangeRoute = { template: path, headers: [] };
+  const allow = (host.cors === undefined ? methods : [...methods, 'OPTIONS']).join(', ');
+  const route: ExchangeRoute = { template: path, headers: [], isApi: true };
   const refuse = (res: HttpResponse, req: HttpRequest): void => {
     const exchange = new Exchange(res, req, route, host);
+    if (exchange.isOver) return;
+    if (host.cors !== undefined && exchange.method === 'OPTIONS') {
+      exchange.addHeaders(host.cors.optionsHeadersFor(path, req.getHeader('origin')));
+      exchange.noContent();
+      return;
+    }
     // An id that is no integer names no route, whatever the method.
     if (path.includes('/:id') && !isIdText(exchange.parameter)) exchange.fail('NOT_FOUND');
     else exchange.fail('METHOD_NOT_ALLOWED', undefined, [['Allow', allow]]);
@@ -66,15 +72,12 @@ function registerApi(app: TemplatedApp, route: ApiRoute, { api, host, onFault }:
   const exchangeRoute: ExchangeRoute = {
     ...route,
     template: route.path,
+    isApi: true,
     headers: api.headersOf(route),
   };
   const handle = (res: HttpResponse, req: HttpRequest): void => {
     const exchange = new Exchange(res, req, exchangeRoute, host);
     if (exchange.isOver) return;
-    if (!takesKey(route) && req.getHeader('idempotency-key') !== '') {
-      exchange.fail('IDEMPOTENCY_UNSUPPORTED');
-      return;
-    }
     api.answer(route, exchange).catch((error: unknown) => {
       onFault(error, exchange);
       exchange.fail('INTERNAL');

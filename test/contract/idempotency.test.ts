@@ -7,7 +7,7 @@ import { startServer, type TestServer } from '../support/server.js';
 import { createUser, uniqueName, useServer } from '../support/suite.js';
 import { eventually } from '../support/wait.js';
 
-const suite = useServer({ CALL_DEADLINE_MS: '10000' });
+const suite = useServer({ CALL_DEADLINE_MS: '10000', ADMIN_KEY });
 
 interface Answer {
   readonly status: number;
@@ -156,7 +156,8 @@ describe('the key', () => {
   it.each(others.map(({ method, path }) => [method, path.replace(/:\w+/, '1')]))(
     'is not supported at %s %s',
     async (method, path) => {
-      const response = await suite.server.fetch(path, { method, headers: { 'idempotency-key': 'x' } });
+      const headers = { 'idempotency-key': 'x', 'x-api-key': ADMIN_KEY };
+      const response = await suite.server.fetch(path, { method, headers });
       expect([response.status, await response.json()]).toEqual([
         400,
         { error: "'Idempotency-Key' is not supported here" },

@@ -104,6 +104,35 @@ describe('API_RATE_PER_MINUTE', () => {
     expect([json.status, upload.status]).toEqual([429, 429]);
   });
 
+  it('says the same as the document, and counts what is refused for its Idempotency-Key', async () => {
+    const { paths } = (await suite.server.json('/openapi.json')).body as {
+      paths: Record<
+        string,
+        Record<
+          string,
+          { responses: Record<string, { headers: Record<string, { schema: { pattern: string } }> }> }
+        >
+      >;
+    };
+    const { key } = await makeKey(suite.server, { scopes: ['links:read'] });
+    const headers = { authorization: `Bearer ${key}` };
+    for (const [status, more] of [
+      [200, {}],
+      [400, { 'idempotency-key': 'x' }],
+      ...times(200, LIMIT - 2).map((one) => [one, {}] as const),
+      [429, {}],
+    ] as const) {
+      const response = await from('203.0.113.9', '/urls', { ...headers, ...more });
+      expect(response.status).toBe(status);
+      const described = paths['/urls']?.get?.responses[status]?.headers ?? {};
+      for (const name of ['RateLimit', 'RateLimit-Policy'])
+        expect(response.headers.get(name)).toMatch(new RegExp(described[name]?.schema.pattern ?? '-'));
+    }
+    expect(paths['/health']?.get?.responses[200]?.headers).not.toHaveProperty('RateLimit');
+    const guess = await from('203.0.113.10', '/urls', { 'idempotency-key': 'x' });
+    expect([guess.status, guess.headers.has('ratelimit')]).toEqual([401, true]);
+  });
+
   it('never limits redirects and public routes', async () => {
     const { short_code } = await createUrl(asKey(suite.server, ADMIN_KEY));
     await statuses(LIMIT + 1, () => from('203.0.113.6'));

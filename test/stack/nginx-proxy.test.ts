@@ -21,7 +21,7 @@ describeWith('nginx')('Nginx in front of a gateway', () => {
 
   beforeAll(async () => {
     database = await createDatabase();
-    server = await startServer({ DATABASE_URL: database.url });
+    server = await startServer({ DATABASE_URL: database.url, CORS_ORIGINS: 'https://app.example' });
     nginx = await Nginx.start([server.port], { NGINX_TRUSTED_PROXY: '127.0.0.1/32' });
   });
 
@@ -60,6 +60,15 @@ describeWith('nginx')('Nginx in front of a gateway', () => {
     const [first = 0, , third = 0] = listener.times;
     // Held back, they would come together.
     expect(third - first).toBeGreaterThan(1000);
+  });
+
+  it('passes a preflight on, and what is said of it', async () => {
+    const headers = { origin: 'https://app.example', 'access-control-request-method': 'PATCH' };
+    const asked = await nginx.fetch('/urls/1', { method: 'OPTIONS', headers });
+    expect([asked.status, asked.headers.get('access-control-allow-origin')]).toEqual([204, headers.origin]);
+    expect(asked.headers.get('access-control-allow-methods')).toContain('PATCH');
+    const answer = await nginx.fetch('/urls/999999999', { headers });
+    expect([answer.status, answer.headers.get('access-control-allow-origin')]).toEqual([404, headers.origin]);
   });
 
   it('passes QR codes on, which differ by the host name that the visitor used', async () => {

@@ -50,6 +50,7 @@ function successes(route: RouteDeclaration): Record<string, Json> {
         description: reasonPhrases[status],
         headers: {
           ...requestIdHeader,
+          ...rateHeaders(route),
           ...Object.fromEntries(Object.entries(headers).map(([name, note]) => [name, header(note)])),
           ...Object.fromEntries(
             Object.entries(optionalHeaders).map(([name, note]) => [
@@ -106,6 +107,7 @@ function failure(route: RouteDeclaration, status: Status, codes: readonly ErrorC
     description: codes.map((code) => errorRegistry[code].text).join('; '),
     headers: {
       ...requestIdHeader,
+      ...rateHeaders(route),
       ...(status === 503 || status === 429 ? { 'Retry-After': header('seconds', 'integer') } : {}),
       ...(status === 405 ? { Allow: header(allowedMethods(route.path).join(', ')) } : {}),
     },
@@ -123,6 +125,29 @@ function refusalOf(route: RouteDeclaration, status: Status): Json {
 }
 
 const requestIdHeader = { 'X-Request-ID': header('the same as in the log') };
+
+/** Of routes that are limited; there on every answer where API_RATE_PER_MINUTE is set. */
+function rateHeaders({ scope }: RouteDeclaration): Json {
+  if (scope === 'public') return {};
+  const field = (description: string, pattern: string, example: string): Json => ({
+    description,
+    required: false,
+    schema: { type: 'string', pattern },
+    example,
+  });
+  return {
+    RateLimit: field(
+      'with `API_RATE_PER_MINUTE`: requests that are left, and seconds until there are all of them again',
+      '^"default";r=\\d+;t=\\d+$',
+      '"default";r=599;t=42',
+    ),
+    'RateLimit-Policy': field(
+      'with `API_RATE_PER_MINUTE`: requests that a minute has',
+      '^"default";q=\\d+;w=60$',
+      '"default";q=600;w=60',
+    ),
+  };
+}
 
 const replayedHeader: Json = {
   description: 'there if this is the first answer to the same request, given again',

@@ -2,6 +2,7 @@ import type { Route } from '../../api/http-series.js';
 import type { RequestHeader } from '../../api/route.js';
 import type { ThreadCounters } from '../../memory/counters.js';
 import type { ClientAddresses } from './client-address.js';
+import type { Cors } from './cors.js';
 import type { RequestLog } from './request-log.js';
 
 /** What every exchange of a gateway shares. */
@@ -9,6 +10,8 @@ export interface ExchangeHost {
   readonly counters: ThreadCounters;
   readonly requestLog: RequestLog;
   readonly addresses: ClientAddresses;
+  /** Where pages of other origins may use the API. */
+  readonly cors: Cors | undefined;
   /** Exchanges that have begun and not ended; a drain waits for them. */
   open: number;
   /** Set when the server stops: connections are closed after their answer. */
@@ -24,4 +27,6 @@ export interface ExchangeRoute {
   readonly headers: readonly RequestHeader[];
   readonly usesOrigin?: boolean;
   readonly isQuiet?: boolean;
+  /** Whether pages of other origins may use it, where any may. */
+  readonly isApi?: boolean;
 }

@@ -64,6 +64,8 @@ export class Exchange {
     this.#forwardedFor = req.getHeader('x-forwarded-for');
     this.#wantsProblems = accepts(req.getHeader('accept'), PROBLEM_TYPE);
     this.parameter = route.template.includes(':') ? (req.getParameter(0) ?? '') : '';
+    if (route.isApi && shared.cors !== undefined)
+      this.#added = shared.cors.headersFor(req.getHeader('origin'));
     shared.open += 1;
     // Without this the process would be ended by a client that goes away.
     res.onAborted(() => this.#onAborted());

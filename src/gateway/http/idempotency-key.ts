@@ -1,12 +1,18 @@
 import { createHash } from 'node:crypto';
+import type { ErrorCode } from '../../errors.js';
 import type { Caller } from '../../messages/calls.js';
 import type { Exchange } from './exchange.js';
 
 const keyForm = /^[\x20-\x7e]{1,255}$/;
 
-/** @returns false for a key that nobody may use; a request without one has none to refuse. */
-export function isUsableKey(key: string): boolean {
-  return key === '' || keyForm.test(key);
+/**
+ * Why a request may not have its key; one without a key has none to refuse.
+ * @param isTaken Whether the route takes any.
+ */
+export function keyFault(key: string, isTaken: boolean): ErrorCode | undefined {
+  if (key === '') return undefined;
+  if (!isTaken) return 'IDEMPOTENCY_UNSUPPORTED';
+  return keyForm.test(key) ? undefined : 'INVALID_IDEMPOTENCY_KEY';
 }
 
 /**
