@@ -82,6 +82,28 @@ export const errorRegistry = {
   NARROW_SEARCH: { status: 400, text: 'Narrow the search' },
   INVALID_WITH_TOTAL: { status: 400, text: "'with_total' must be true or false" },
   INVALID_TAG_MODE: { status: 400, text: "'tags' must be 'all' or 'any'" },
+  INVALID_FROM: { status: 400, text: "'from' must be an ISO 8601 time" },
+  INVALID_TO: { status: 400, text: "'to' must be an ISO 8601 time" },
+  FROM_NOT_BEFORE_TO: { status: 400, text: "'from' must be before 'to'" },
+  INVALID_INTERVAL: { status: 400, text: "'interval' must be minute, hour, day, week or month" },
+  TOO_MANY_INTERVALS: {
+    status: 400,
+    text: "'interval' must be longer: there are more than 2000 intervals between 'from' and 'to'",
+  },
+  MINUTES_TOO_OLD: {
+    status: 400,
+    text: "'interval' must not be minute where 'from' is more than 24 hours ago",
+  },
+  INVALID_TIMEZONE: {
+    status: 400,
+    text: "'timezone' must be a name of the IANA time zone database",
+  },
+  INVALID_BY: { status: 400, text: "'by' must be a list of country, referrer, browser, os or device" },
+  INVALID_BY_OF_ALL: {
+    status: 400,
+    text: "'by' must be a list of country, referrer, browser, os, device or code",
+  },
+  INVALID_VALUES_LIMIT: { status: 400, text: "'limit' must be an integer from 1 to 100" },
   NO_FILE: { status: 400, text: 'No file provided' },
   INVALID_MULTIPART: { status: 400, text: 'Invalid multipart body' },
   INVALID_CSV: { status: 400, text: 'Invalid CSV' },
@@ -152,6 +174,7 @@ export const errorRegistry = {
     text: 'Searching needs the extension pg_trgm, which the database refused',
   },
   TOO_MANY_LISTENERS: { status: 503, text: 'Too many listeners' },
+  STATISTICS_UNDER_WAY: { status: 503, text: 'Statistics are being built' },
   UNAVAILABLE: { status: 503, text: 'Service unavailable', global: true },
 } as const satisfies Record<string, { status: number; text: string; global?: true }>;
 

@@ -17,6 +17,7 @@ import {
   type RouteDeclaration,
   requestHeaders,
 } from './route.js';
+import { statsRoutes } from './stats.js';
 import { userRoutes } from './users.js';
 
 /**
@@ -28,6 +29,7 @@ export const routes = [
   ...linkRoutes,
   ...bulkLinkRoutes,
   ...qrRoutes,
+  ...statsRoutes,
   ...userRoutes,
   ...eventRoutes,
   ...keyRoutes,

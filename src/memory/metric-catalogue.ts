@@ -91,6 +91,10 @@ export const threadMetrics = {
   ),
   ingestBytes: counter('switchyard_ingest_bytes_total', 'Bytes of journal ingested'),
   ingestSeconds: counter('switchyard_ingest_seconds_total', 'Time spent in ingest transactions'),
+  statsFailures: counter(
+    'switchyard_stats_failures_total',
+    'Steps of the statistics that failed, to be tried again',
+  ),
   poolCheckouts: counter(
     'switchyard_pool_checkouts_total',
     'Connections checked out of a pool; one checkout may run many statements',
@@ -149,6 +153,12 @@ export const threadMetrics = {
     'switchyard_background_indexes_missing',
     'Indexes that an upgrade left to be built while the server serves, and that are not there yet',
   ),
+  statsQueued: gauge(
+    'switchyard_stats_queue_rows',
+    'Changes of clicks and previews that wait to be added to the statistics, a row a statement',
+  ),
+  statsBehind: gauge('switchyard_stats_behind_seconds', 'How long the oldest of them has waited'),
+  statsBuilding: gauge('switchyard_stats_building', 'Whether the statistics of older events are being built'),
   transfersActive: gauge('switchyard_transfers_active', 'Imports and streamed lists under way'),
   poolSize: gauge(
     'switchyard_pool_connections',

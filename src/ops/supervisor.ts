@@ -6,7 +6,7 @@ import { ConnectionBudget } from '../memory/connection-budget.js';
 import { Counters } from '../memory/counters.js';
 import { JournalSlots } from '../memory/journal-slots.js';
 import { MinuteTable } from '../memory/minute-table.js';
-import { ServerState } from '../memory/server-state.js';
+import { Database, ServerState } from '../memory/server-state.js';
 import { EmbeddedPostgres } from '../postgres/embedded.js';
 import { givenDatabase } from '../postgres/given-database.js';
 import { describeError } from '../runtime/describe-error.js';
@@ -27,6 +27,7 @@ import type { LogHub } from './log-hub.js';
 import { Metrics } from './metrics.js';
 import { Questions } from './questions.js';
 import { readingsOf } from './server-readings.js';
+import { StatisticsJob } from './statistics-job.js';
 import { Surroundings } from './surroundings.js';
 import { Workers } from './worker-threads.js';
 
@@ -213,6 +214,7 @@ export class Supervisor {
     ingest.start();
     keepUp(workers, teardown, log);
     keepOrder(workers, teardown, log);
+    startStatistics(workers, state, teardown, log);
     return new Supervisor(embedded, watch, contact, journalMode);
   }
 }
@@ -291,6 +293,17 @@ function keepOrder(workers: Workers, teardown: Teardown, log: Logger): void {
   void keep();
   const timer = setInterval(() => void keep(), ORDER_MS).unref();
   teardown.add({ end: async () => clearInterval(timer) as undefined });
+}
+
+function startStatistics(workers: Workers, state: ServerState, teardown: Teardown, log: Logger): void {
+  const job = new StatisticsJob({
+    log,
+    isUp: () => state.database === Database.UP,
+    add: () => workers.addStatistics(),
+    build: () => workers.buildStatistics(),
+  });
+  job.start();
+  teardown.add({ end: async () => job.stop() as undefined });
 }
 
 function logChange(log: Logger, change: DatabaseChange): void {

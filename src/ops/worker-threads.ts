@@ -4,6 +4,7 @@ import type { MessagePort } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import type { Config, DatabaseAddress } from '../config.js';
 import type { IngestJob, IngestOutcome } from '../messages/ingest.js';
+import type { StatisticsOutcome } from '../messages/statistics.js';
 import type { TransferRequest } from '../messages/transfers.js';
 import { Backoff } from '../runtime/backoff.js';
 import type { WorkerData, WorkerRole } from '../workers/thread.js';
@@ -141,6 +142,15 @@ export class Workers {
 
   async keepOrder(): Promise<void> {
     await this.#bulkPools().transfer.run(undefined, { name: 'keepOrder' });
+  }
+
+  async addStatistics(): Promise<StatisticsOutcome> {
+    return (await this.#bulkPools().ingest.run(undefined, { name: 'addStatistics' })) as StatisticsOutcome;
+  }
+
+  /** Takes as long as there are events. */
+  async buildStatistics(): Promise<void> {
+    await this.#bulkPools().transfer.run(undefined, { name: 'buildStatistics' });
   }
 
   /** Ends all threads; what still runs is cut off. */

@@ -173,7 +173,10 @@ export async function restoreDatabase(
   await requireUnused(connection);
   const leftOut: string[] = [];
   await prepareRestored(connection, description.migrations, async () => {
-    await connection.query(`SET LOCAL statement_timeout = 0; SET LOCAL datestyle = 'ISO'`);
+    // The sums of the events come with them.
+    await connection.query(
+      `SET LOCAL statement_timeout = 0; SET LOCAL datestyle = 'ISO'; SET LOCAL switchyard.unsummed = 'on'`,
+    );
     const ours = await tableNames(connection);
     if (!options.mayReplace) await requireEmpty(connection);
     // The database's own id among them: it is the backup's from now on.

@@ -93,7 +93,7 @@ async function store(
   return changed;
 }
 
-/** Deletes many links, then their events. */
+/** Deletes many links with their events. */
 export async function deleteLinks(
   connection: Connection,
   { ids, atomic: isAtomic = false }: InputFor<'deleteLinks'>,
@@ -109,10 +109,10 @@ export async function deleteLinks(
     const known = new Map(rows.map(([id, code]) => [Number(id), code]));
     const judged = ids.map((id) => (known.has(id) ? nothingToShow : failed('URL_NOT_FOUND')));
     if (known.size === 0 || (isAtomic && known.size < ids.length)) return judged;
-    await connection.query('DELETE FROM short_urls WHERE id = ANY ($1::bigint[])', [[...known.keys()]]);
     // A new snapshot: clicks that an ingest committed while we waited for the links are seen, and none can
-    // be added any more.
+    // be added any more. Events go first: while their links are there, the statistics know whose they were.
     await connection.query('DELETE FROM events WHERE url_id = ANY ($1::bigint[])', [[...known.keys()]]);
+    await connection.query('DELETE FROM short_urls WHERE id = ANY ($1::bigint[])', [[...known.keys()]]);
     gone.push(...known.values());
     return judged;
   });

@@ -54,7 +54,7 @@ const deleteStatement: Statement = {
   text: `
     WITH doomed AS (SELECT url_id, event_type FROM events WHERE id = $1 AND ${onOwnLink('$2')}),
          link AS (SELECT id FROM short_urls
-                  WHERE id = (SELECT url_id FROM doomed WHERE event_type = 'click') FOR NO KEY UPDATE),
+                  WHERE id = (SELECT url_id FROM doomed WHERE event_type IN ('click', 'preview')) FOR NO KEY UPDATE),
          gone AS (DELETE FROM events WHERE id = $1 AND EXISTS (SELECT FROM doomed) AND (SELECT count(*) FROM link) >= 0
                   RETURNING url_id, event_type),
          counted AS (UPDATE short_urls SET click_count = click_count - 1 FROM gone

@@ -24,7 +24,10 @@ async function getLink(
   return row === undefined ? failed('URL_NOT_FOUND') : { ok: true, body: linkJson(row, origin) };
 }
 
-/** Deletes a link, then its events. */
+/**
+ * Deletes a link's events, then the link: while it is there, the statistics know whose the events were. It is
+ * locked before, and nobody adds one meanwhile.
+ */
 async function deleteLink(
   connection: Connection,
   { id }: InputFor<'deleteLink'>,
@@ -32,15 +35,16 @@ async function deleteLink(
 ): Promise<OperationResult> {
   const code = await inTransaction(connection, async () => {
     await connection.query(`SET LOCAL statement_timeout = ${Math.ceil(deadlineMs)}`);
-    const gone = await connection.query<{ short_code: string }>(
-      `DELETE FROM short_urls WHERE id = $1 AND ($2::bigint IS NULL OR user_id = $2) RETURNING short_code`,
+    const locked = await connection.query<{ short_code: string }>(
+      `SELECT short_code FROM short_urls WHERE id = $1 AND ($2::bigint IS NULL OR user_id = $2) FOR UPDATE`,
       [id, owner ?? null],
     );
-    const [row] = gone.rows;
+    const [row] = locked.rows;
     if (row === undefined) return undefined;
     // A new snapshot: clicks that an ingest committed while we waited for the link are seen, and
     // none can be added any more.
     await connection.query('DELETE FROM events WHERE url_id = $1', [id]);
+    await connection.query('DELETE FROM short_urls WHERE id = $1', [id]);
     return row.short_code;
   });
   if (code === undefined) return failed('URL_NOT_FOUND');

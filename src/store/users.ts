@@ -88,14 +88,15 @@ async function deleteUser(
     await connection.query(`SET LOCAL statement_timeout = ${Math.ceil(deadlineMs)}`);
     const locked = await connection.query('SELECT FROM users WHERE id = $1 FOR UPDATE', [id]);
     if (locked.rowCount === 0) return undefined;
-    await connection.query('SELECT FROM short_urls WHERE user_id = $1 ORDER BY id FOR UPDATE', [id]);
     const links = await connection.query<{ id: string; short_code: string }>(
-      'DELETE FROM short_urls WHERE user_id = $1 RETURNING id, short_code',
+      'SELECT id, short_code FROM short_urls WHERE user_id = $1 ORDER BY id FOR UPDATE',
       [id],
     );
     const linkIds = links.rows.map((row) => row.id);
     if (linkIds.length > 0) {
+      // Events go first: while their links are there, the statistics know whose they were.
       await connection.query('DELETE FROM events WHERE url_id = ANY ($1::bigint[])', [linkIds]);
+      await connection.query('DELETE FROM short_urls WHERE id = ANY ($1::bigint[])', [linkIds]);
     }
     await deleteOwnEvents(connection, id);
     await connection.query('DELETE FROM users WHERE id = $1', [id]);
@@ -111,7 +112,7 @@ async function deleteOwnEvents(connection: Connection, userId: string): Promise<
   // Links are locked before their events are touched, in id order, as everywhere.
   await connection.query(
     `SELECT FROM short_urls
-     WHERE id IN (SELECT url_id FROM events WHERE user_id = $1 AND event_type = 'click')
+     WHERE id IN (SELECT url_id FROM events WHERE user_id = $1 AND event_type IN ('click', 'preview'))
      ORDER BY id FOR NO KEY UPDATE`,
     [userId],
   );

@@ -1,11 +1,14 @@
 import { isMainThread, type MessagePort, workerData } from 'node:worker_threads';
 import type { IngestJob, IngestOutcome } from '../messages/ingest.js';
+import type { StatisticsOutcome } from '../messages/statistics.js';
 import { buildMissingIndexes, missingIndexes } from '../store/background-indexes.js';
 import { keepClickOrder } from '../store/click-order.js';
 import { maintainDatabase } from '../store/migrate.js';
 import { dropRetiredIndexes } from '../store/retired-indexes.js';
+import { buildSums } from '../store/stats-sums.js';
 import { CallServer } from './calls/server.js';
 import { takeInJournal } from './ingest/ingest.js';
+import { stepStatistics } from './statistics.js';
 import { startWorkerThread, type WorkerData, type WorkerThread } from './thread.js';
 import { type ImportJob, importFromPort as importUsersFromPort } from './transfers/import.js';
 import { type ListJob, listToPort as streamListToPort } from './transfers/list.js';
@@ -47,13 +50,13 @@ export async function maintain(): Promise<void> {
   await pool.run(config.DELETE_DEADLINE_MS, maintainDatabase);
 }
 
-/** An index of a table with a hundred million rows takes less. */
-const INDEX_DEADLINE_MS = 86_400_000;
+/** An index of a table with a hundred million rows takes less, and so do the sums of them. */
+const BUILD_DEADLINE_MS = 86_400_000;
 
 /** Builds the indexes that an upgrade left to be built while the server serves. */
 export async function buildIndexes(): Promise<void> {
   const { pool, counters, log } = own();
-  await pool.runOnce(INDEX_DEADLINE_MS, async (connection) => {
+  await pool.runOnce(BUILD_DEADLINE_MS, async (connection) => {
     await connection.query('SET statement_timeout = 0');
     try {
       const isComplete = await buildMissingIndexes(connection, ({ name, missing }) => {
@@ -80,6 +83,19 @@ const ORDER_DEADLINE_MS = 3_600_000;
 export async function keepOrder(): Promise<void> {
   const { pool } = own();
   await pool.runOnce(ORDER_DEADLINE_MS, keepClickOrder);
+}
+
+/** Adds to the statistics' sums what the queue holds. */
+export function addStatistics(): Promise<StatisticsOutcome> {
+  return stepStatistics(own());
+}
+
+/** Makes the statistics' sums of events from before there were any. */
+export async function buildStatistics(): Promise<void> {
+  const { pool, log } = own();
+  log.info('the statistics are being built; links are served meanwhile');
+  const isBuilt = await pool.runOnce(BUILD_DEADLINE_MS, buildSums);
+  log.info(isBuilt ? 'the statistics are built' : 'another server builds the statistics');
 }
 
 /** Says that the thread is there. */

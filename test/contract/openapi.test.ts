@@ -179,7 +179,7 @@ async function ask({ method, path }: RouteDeclaration): Promise<Response> {
   };
   const [, script = ''] = /src="\/ui\/([^"]+\.js)"/.exec(await (await server.fetch('/ui/')).text()) ?? [];
   const pathname = path
-    .replace(':id', String(ids[path]))
+    .replace(':id', String(ids[path.replace(/(:id)\/.*/, '$1')]))
     .replace(':short_code', url.short_code)
     .replace(':file', script);
   const init: RequestInit = { method, headers: { 'x-chaos-token': 'let me in', 'x-api-key': ADMIN_KEY } };

@@ -47,6 +47,8 @@ export const answers: Readonly<Record<string, Answer>> = {
   updateLinks: { one: 'BulkUpdate', refusals: 'BulkUpdate' },
   deleteLinks: { one: 'BulkDelete', refusals: 'BulkDelete' },
   'POST /urls/import': { one: 'LinkImport', statuses: [200] },
+  getLinkStats: { one: 'Statistics' },
+  getStats: { one: 'Statistics' },
   createUser: { one: 'User' },
   listUsers: { listOf: 'User' },
   getUser: { one: 'User' },

@@ -122,6 +122,27 @@ export const resources = {
       ...counted(z, 'imported', 'updated', 'skipped', 'failed'),
       errors: z.array(z.strictObject({ line: int64(z), error: z.string() })),
     }),
+  Statistics: (z: Z) =>
+    z.strictObject({
+      from: time(z),
+      to: time(z),
+      interval: z.enum(['minute', 'hour', 'day', 'week', 'month']),
+      timezone: z.string().meta({ examples: ['Europe/Berlin'] }),
+      as_of: time(z).meta({ description: 'what was answered before is in' }),
+      ...counted(z, 'clicks', 'previews'),
+      series: z.array(z.strictObject({ start: time(z), ...counted(z, 'clicks', 'previews') })),
+      by: z
+        .record(
+          z.string(),
+          z.array(z.strictObject({ value: z.string().nullable(), ...counted(z, 'clicks', 'previews') })),
+        )
+        .meta({ description: 'most clicks first, then by value; unknown is null' })
+        .optional(),
+      other: z
+        .record(z.string(), z.strictObject(counted(z, 'clicks', 'previews')))
+        .meta({ description: 'what is not listed' })
+        .optional(),
+    }),
   Health: (z: Z) => z.strictObject({ status: z.literal('ok') }),
   Readiness: (z: Z) => z.looseObject({ status: z.string(), database: z.unknown(), journal: z.unknown() }),
   Logs: (z: Z) => z.strictObject({ count: int64(z), logs: z.array(z.looseObject({})) }),

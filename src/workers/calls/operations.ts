@@ -14,6 +14,7 @@ import type {
   ReadOperation,
   WriteOperation,
 } from '../../store/operation.js';
+import { statsOperations } from '../../store/stats.js';
 import { userOperations } from '../../store/users.js';
 import { checkPassword, previewLink } from '../../store/visits.js';
 
@@ -33,6 +34,7 @@ const operations: { readonly [Name in OperationName]: OperationOf<Name> } = {
   ...userOperations,
   ...eventOperations,
   ...keyOperations,
+  ...statsOperations,
 };
 
 const visitOperations: { readonly [Name in VisitOperation]: Operation<VisitInputs[Name]> } = {

@@ -1,0 +1,308 @@
+import { type IntervalName, intervalsOf } from '../api/intervals.js';
+import type { InputFor } from '../api/registry.js';
+import type { OperationResult } from '../api/results.js';
+import type { StatsField } from '../api/stats.js';
+import type { ErrorCode } from '../errors.js';
+import { type Connection, inTransaction, rowsOf, type Statement } from '../postgres/pool.js';
+import { failed, type OperationContext } from './operation.js';
+
+const DAY_MS = 86_400_000;
+const MAX_INTERVALS = 2000;
+/** What an interval that nobody chose gives at most. */
+const MAX_POINTS = 200;
+const DEFAULT_DAYS = 30;
+
+/** Fields as the sums' table has them. */
+const letters: Readonly<Record<StatsField, string>> = {
+  country: 'c',
+  referrer: 'r',
+  browser: 'b',
+  os: 'o',
+  device: 'd',
+  code: 'l',
+};
+
+type Input = InputFor<'getStats'>;
+
+/** What is counted: bounds of intervals in ms since 1970, the last one being where the last interval ends. */
+interface Range {
+  readonly interval: IntervalName;
+  readonly bounds: readonly number[];
+}
+
+interface Counts {
+  clicks: number;
+  previews: number;
+}
+
+interface Value extends Counts {
+  readonly value: string | null;
+}
+
+/** Where the counts come from: the sums, or a link's events. */
+interface Source {
+  readonly asOfMs: number;
+  /** Counts by the place of their interval, from 1 on. */
+  series(range: Range): Promise<Map<number, Counts>>;
+  /** The values with most clicks of each field. */
+  values(range: Range, by: readonly StatsField[], limit: number): Promise<Map<StatsField, Value[]>>;
+}
+
+/** The bounds as times; `$1` are they in ms. */
+const BOUNDS = `(SELECT array_agg(timestamp 'epoch' + ms * interval '1 millisecond' ORDER BY ms)
+                 FROM unnest($1::bigint[]) AS ms)`;
+
+const stateStatement: Statement = {
+  name: 'stats_state',
+  // The queue being empty, all that was committed before the transaction began is in the sums.
+  text: `SELECT (extract(epoch FROM now()) * 1000)::bigint, is_built,
+                (extract(epoch FROM CASE WHEN EXISTS (SELECT FROM stats_queue) THEN as_of ELSE now() END)
+                 * 1000)::bigint
+         FROM stats_state`,
+};
+
+const ownLinkStatement: Statement = {
+  name: 'stats_link',
+  text: 'SELECT id FROM short_urls WHERE id = $1 AND ($2::bigint IS NULL OR user_id = $2)',
+};
+
+const seriesStatement: Statement = {
+  name: 'stats_series',
+  text: `WITH given AS MATERIALIZED (SELECT ${BOUNDS} AS bounds)
+         SELECT width_bucket(slot, bounds) AS place, sum(clicks), sum(previews)
+         FROM given, stats_sums
+         WHERE owner = $2 AND field = 't' AND step = $3::"char"
+           AND slot >= bounds[1] AND slot < bounds[array_upper(bounds, 1)]
+         GROUP BY 1`,
+};
+
+/** Whole days of UTC are read by the day; what is before and after them by the finer step. */
+const valuesStatement: Statement = {
+  name: 'stats_values',
+  text: `WITH given AS (
+           SELECT timestamp 'epoch' + $1::bigint * interval '1 millisecond' AS first,
+                  timestamp 'epoch' + $2::bigint * interval '1 millisecond' AS first_day,
+                  timestamp 'epoch' + $3::bigint * interval '1 millisecond' AS last_day,
+                  timestamp 'epoch' + $4::bigint * interval '1 millisecond' AS last
+         ), slots AS (
+           SELECT field, value, clicks, previews FROM given, stats_sums
+           WHERE owner = $5 AND field = ANY ($6::"char"[]) AND step = 'd' AND slot >= first_day AND slot < last_day
+           UNION ALL
+           SELECT field, value, clicks, previews FROM given, stats_sums
+           WHERE owner = $5 AND field = ANY ($6::"char"[]) AND step = $7::"char" AND slot >= first AND slot < first_day
+           UNION ALL
+           SELECT field, value, clicks, previews FROM given, stats_sums
+           WHERE owner = $5 AND field = ANY ($6::"char"[]) AND step = $7::"char" AND slot >= last_day AND slot < last
+         ), added AS (
+           SELECT field, value, sum(clicks) AS clicks, sum(previews) AS previews FROM slots GROUP BY field, value
+         ), named AS (
+           SELECT field, value, clicks, previews FROM added WHERE field <> 'l'
+           UNION ALL
+           SELECT field, short_code, sum(clicks), sum(previews)
+           FROM added LEFT JOIN short_urls ON id = value::bigint WHERE field = 'l' GROUP BY field, short_code
+         ), ranked AS (
+           SELECT *, row_number() OVER (PARTITION BY field ORDER BY clicks DESC, value COLLATE "C") AS place
+           FROM named WHERE clicks <> 0 OR previews <> 0
+         )
+         SELECT field, value, clicks, previews FROM ranked WHERE place <= $8 ORDER BY field, place`,
+};
+
+const linkSeriesStatement: Statement = {
+  name: 'stats_link_series',
+  text: `WITH given AS MATERIALIZED (SELECT ${BOUNDS} AS bounds)
+         SELECT width_bucket("timestamp", bounds) AS place,
+                count(*) FILTER (WHERE event_type = 'click'), count(*) FILTER (WHERE event_type = 'preview')
+         FROM given, events
+         WHERE url_id = $2 AND event_type IN ('click', 'preview')
+           AND "timestamp" >= bounds[1] AND "timestamp" < bounds[array_upper(bounds, 1)]
+         GROUP BY 1`,
+};
+
+const linkValuesStatement: Statement = {
+  name: 'stats_link_values',
+  text: `WITH counted AS (
+           SELECT facts.field, facts.value,
+                  count(*) FILTER (WHERE event_type = 'click') AS clicks,
+                  count(*) FILTER (WHERE event_type = 'preview') AS previews
+           FROM events CROSS JOIN LATERAL (
+             SELECT field, stats_fact(details, field) AS value FROM unnest($4::text[]) AS field
+           ) AS facts
+           WHERE url_id = $3 AND event_type IN ('click', 'preview')
+             AND "timestamp" >= timestamp 'epoch' + $1::bigint * interval '1 millisecond'
+             AND "timestamp" < timestamp 'epoch' + $2::bigint * interval '1 millisecond'
+           GROUP BY facts.field, facts.value
+         ), ranked AS (
+           SELECT *, row_number() OVER (PARTITION BY field ORDER BY clicks DESC, value COLLATE "C") AS place
+           FROM counted
+         )
+         SELECT field, value, clicks, previews FROM ranked WHERE place <= $5 ORDER BY field, place`,
+};
+
+type SeriesRow = readonly [place: string, clicks: string, previews: string];
+type ValueRow = readonly [field: string, value: string | null, clicks: string, previews: string];
+
+/** The sums of all links, or of one owner's. */
+function sumsOf(connection: Connection, owner: string, asOfMs: number): Source {
+  const stepOf = ({ interval }: Range): string => (interval === 'minute' ? 'm' : 'q');
+  return {
+    asOfMs,
+    series: async (range) =>
+      seriesOf(await rowsOf<SeriesRow>(connection, seriesStatement, [range.bounds, owner, stepOf(range)])),
+    values: async (range, by, limit) => {
+      const [first, last] = endsOf(range);
+      const firstDay = Math.min(Math.ceil(first / DAY_MS) * DAY_MS, last);
+      const lastDay = Math.max(Math.floor(last / DAY_MS) * DAY_MS, firstDay);
+      const rows = await rowsOf<ValueRow>(connection, valuesStatement, [
+        ...[first, firstDay, lastDay, last],
+        owner,
+        by.map((field) => letters[field]),
+        stepOf(range),
+        limit,
+      ]);
+      return valuesOf(rows, by, (field) => letters[field]);
+    },
+  };
+}
+
+/** The events of one link, counted. */
+function eventsOf(connection: Connection, id: string, asOfMs: number): Source {
+  return {
+    asOfMs,
+    series: async (range) =>
+      seriesOf(await rowsOf<SeriesRow>(connection, linkSeriesStatement, [range.bounds, id])),
+    values: async (range, by, limit) => {
+      const rows = await rowsOf<ValueRow>(connection, linkValuesStatement, [...endsOf(range), id, by, limit]);
+      return valuesOf(rows, by, (field) => field);
+    },
+  };
+}
+
+function endsOf({ bounds }: Range): readonly [first: number, last: number] {
+  return [bounds[0] ?? 0, bounds.at(-1) ?? 0];
+}
+
+function seriesOf(rows: readonly SeriesRow[]): Map<number, Counts> {
+  return new Map(
+    rows.map(([place, clicks, previews]) => [
+      Number(place),
+      { clicks: Number(clicks), previews: Number(previews) },
+    ]),
+  );
+}
+
+function valuesOf(
+  rows: readonly ValueRow[],
+  by: readonly StatsField[],
+  nameOf: (field: StatsField) => string,
+): Map<StatsField, Value[]> {
+  const valuesIn = (name: string): Value[] =>
+    rows
+      .filter(([field]) => field === name)
+      .map(([, value, clicks, previews]) => ({ value, clicks: Number(clicks), previews: Number(previews) }));
+  return new Map(by.map((field) => [field, valuesIn(nameOf(field))]));
+}
+
+/** The intervals that were asked for, or why there are none. */
+function rangeOf({ from, to, interval, timezone }: Input, nowMs: number): Range | ErrorCode {
+  const toMs = to ?? nowMs;
+  const fromMs = from ?? toMs - DEFAULT_DAYS * DAY_MS;
+  if (fromMs >= toMs) return 'FROM_NOT_BEFORE_TO';
+  const hasMinutes = fromMs >= nowMs - DAY_MS;
+  if (interval === 'minute' && !hasMinutes) return 'MINUTES_TOO_OLD';
+  const bounds = (name: IntervalName, max: number): Range | undefined => {
+    const found = intervalsOf(name, timezone, fromMs, toMs, max);
+    return found === undefined ? undefined : { interval: name, bounds: found };
+  };
+  if (interval !== undefined) return bounds(interval, MAX_INTERVALS) ?? 'TOO_MANY_INTERVALS';
+  return (
+    (hasMinutes ? bounds('minute', MAX_POINTS) : undefined) ??
+    bounds('hour', MAX_POINTS) ??
+    bounds('day', MAX_POINTS) ??
+    bounds('week', MAX_POINTS) ??
+    bounds('month', MAX_INTERVALS) ??
+    'TOO_MANY_INTERVALS'
+  );
+}
+
+/** Answers from one moment of the database. */
+async function answer(
+  connection: Connection,
+  input: Input,
+  sourceAt: (state: { nowMs: number; isBuilt: boolean; asOfMs: number }) => Promise<Source | ErrorCode>,
+): Promise<OperationResult> {
+  return inTransaction(connection, async () => {
+    await connection.query('SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY');
+    const [state] = await rowsOf<[now: string, isBuilt: string, asOf: string]>(connection, stateStatement);
+    const nowMs = Number(state?.[0]);
+    const range = rangeOf(input, nowMs);
+    if (typeof range === 'string') return failed(range);
+    const source = await sourceAt({ nowMs, isBuilt: state?.[1] === 't', asOfMs: Number(state?.[2]) });
+    if (typeof source === 'string') return failed(source);
+    return { ok: true, body: JSON.stringify(await statisticsOf(source, range, input)) };
+  });
+}
+
+async function statisticsOf(source: Source, range: Range, input: Input): Promise<object> {
+  const { by, limit, timezone } = input;
+  const found = await source.series(range);
+  const series = range.bounds.slice(0, -1).map((start, index) => {
+    const { clicks, previews } = found.get(index + 1) ?? { clicks: 0, previews: 0 };
+    return { start: timeOf(start), clicks, previews };
+  });
+  const all = total(series);
+  const [first, last] = endsOf(range);
+  const answered = {
+    from: timeOf(first),
+    to: timeOf(last),
+    interval: range.interval,
+    timezone,
+    as_of: timeOf(source.asOfMs),
+    ...all,
+    series,
+  };
+  if (by === undefined) return answered;
+  const values = await source.values(range, by, limit);
+  const others = [...values].map(([field, listed]): [StatsField, Counts] => {
+    const { clicks, previews } = total(listed);
+    return [field, { clicks: all.clicks - clicks, previews: all.previews - previews }];
+  });
+  return { ...answered, by: Object.fromEntries(values), other: Object.fromEntries(others) };
+}
+
+function total(counts: readonly Readonly<Counts>[]): Counts {
+  return {
+    clicks: counts.reduce((sum, one) => sum + one.clicks, 0),
+    previews: counts.reduce((sum, one) => sum + one.previews, 0),
+  };
+}
+
+/** As the API shows times. */
+function timeOf(ms: number): string {
+  return new Date(ms).toISOString().slice(0, -5);
+}
+
+function getLinkStats(
+  connection: Connection,
+  input: InputFor<'getLinkStats'>,
+  { owner }: OperationContext,
+): Promise<OperationResult> {
+  return answer(connection, input, async ({ nowMs }) => {
+    const rows = await rowsOf(connection, ownLinkStatement, [input.id, owner ?? null]);
+    return rows.length === 0 ? 'URL_NOT_FOUND' : eventsOf(connection, input.id, nowMs);
+  });
+}
+
+function getStats(
+  connection: Connection,
+  input: InputFor<'getStats'>,
+  { owner }: OperationContext,
+): Promise<OperationResult> {
+  return answer(connection, input, async ({ isBuilt, asOfMs }) =>
+    isBuilt ? sumsOf(connection, owner ?? '0', asOfMs) : 'STATISTICS_UNDER_WAY',
+  );
+}
+
+export const statsOperations = {
+  getLinkStats: { kind: 'read', run: getLinkStats },
+  getStats: { kind: 'read', run: getStats },
+} as const;
