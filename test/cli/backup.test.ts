@@ -66,7 +66,7 @@ const restore = (...options: string[]): Promise<Ended> =>
 async function contentOf(database: TestDatabase): Promise<unknown> {
   const tables = await database.query<{ name: string }>(
     `SELECT relname AS name FROM pg_class WHERE relnamespace = 'public'::regnamespace
-     AND relkind IN ('r', 'p') AND relname <> 'schema_migrations' ORDER BY 1`,
+     AND relkind IN ('r', 'p') AND relname <> 'schema_migrations' AND relname NOT LIKE 'link_click%' ORDER BY 1`,
   );
   const content: Record<string, unknown> = {};
   for (const { name } of tables)
