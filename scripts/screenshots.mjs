@@ -2,7 +2,7 @@
 // the longest there is, with errors and offline; light, dark and on a phone. Needs dist/ and Chromium.
 //   node scripts/screenshots.mjs <folder> [part of a name …]
 import { spawn } from 'node:child_process';
-import { accessSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { accessSync, chmodSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
@@ -32,6 +32,8 @@ const executablePath = programs.find((file) => {
 /** A server of its own on an embedded PostgreSQL. */
 async function startServer(environment) {
   const dataDir = mkdtempSync(path.join(tmpdir(), 'switchyard-pictures-'));
+  // The embedded PostgreSQL has a user of its own where this one is root.
+  chmodSync(dataDir, 0o755);
   const child = spawn(process.execPath, [path.join(root, 'dist/src/main.js')], {
     cwd: dataDir,
     env: {
@@ -98,7 +100,7 @@ async function picture(name, url, address, act = async () => undefined) {
     const page = await context.newPage();
     page.on('pageerror', (error) => console.error(`${name} ${view}: ${error.message}`));
     page.on('console', (message) => {
-      if (message.type() === 'error' && !/status of 40[134]/.test(message.text()))
+      if (message.type() === 'error' && !/status of (40\d|503)/.test(message.text()))
         console.error(`${name} ${view}: ${message.text()}`);
     });
     await page.goto(`${url}/ui/${address}`);
@@ -201,7 +203,7 @@ try {
     await page.getByRole('button', { name: 'Many at once' }).click();
     await page
       .getByRole('textbox', { name: 'One target a line' })
-      .fill('https://example.com/1\nhttps://example.com/2 second\nnot a target');
+      .fill('https://example.com/1\nhttps://example.com/2\nnot a target');
     await page.getByRole('button', { name: 'Shorten 3' }).click();
     await page.getByText('2 made').waitFor({ timeout: 5000 });
   });

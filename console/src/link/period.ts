@@ -8,12 +8,12 @@ export interface Period {
 }
 
 export const ranges = [
-  ['24h', 'Last 24 h'],
+  ['24h', '24 h'],
   ['7d', '7 d'],
   ['30d', '30 d'],
   ['90d', '90 d'],
   ['all', 'All'],
-  ['custom', 'From … to …'],
+  ['custom', 'Dates'],
 ] as const;
 
 export const ownZone = Intl.DateTimeFormat().resolvedOptions().timeZone;

@@ -182,7 +182,9 @@ export function BadRows({
       <table class="plain">
         <thead>
           <tr>
-            <th scope="col">Line</th>
+            <th scope="col" class="number">
+              Line
+            </th>
             <th scope="col">What is wrong</th>
           </tr>
         </thead>

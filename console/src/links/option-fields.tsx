@@ -10,6 +10,8 @@ interface OptionFieldsProps {
   readonly hasPassword?: boolean;
   readonly onClearPassword?: () => void;
   readonly tags: readonly string[];
+  /** A link that is to be made has more to choose. */
+  readonly isNew?: boolean;
 }
 
 const statuses = [
@@ -30,6 +32,7 @@ export function OptionFields({
   hasPassword = false,
   onClearPassword,
   tags,
+  isNew = false,
 }: OptionFieldsProps) {
   const text = (name: keyof Options) => ({
     name,
@@ -64,6 +67,12 @@ export function OptionFields({
         hint="Browsers repeat the redirect unseen"
         {...text('cache_seconds')}
       />
+      {isNew ? (
+        <>
+          <Field label="Owner" inputMode="numeric" hint="A user’s id" {...text('user_id')} />
+          <Field label="Length of a made code" inputMode="numeric" {...text('code_length')} />
+        </>
+      ) : null}
       <div class="checks">
         <Check
           label="Pass the visitor’s query on"
@@ -75,6 +84,13 @@ export function OptionFields({
           isOn={options.is_active}
           onChange={(isOn) => onChange({ ...options, is_active: isOn })}
         />
+        {isNew ? (
+          <Check
+            label="Use a link that is there already"
+            isOn={options.find_if_exists}
+            onChange={(isOn) => onChange({ ...options, find_if_exists: isOn })}
+          />
+        ) : null}
       </div>
     </div>
   );

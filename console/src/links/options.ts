@@ -14,6 +14,10 @@ export interface Options {
   readonly cache_seconds: string;
   readonly forward_query: boolean;
   readonly is_active: boolean;
+  /** The rest is of a new link only. */
+  readonly user_id: string;
+  readonly code_length: string;
+  readonly find_if_exists: boolean;
 }
 
 export const noOptions: Options = {
@@ -28,6 +32,9 @@ export const noOptions: Options = {
   cache_seconds: '',
   forward_query: false,
   is_active: true,
+  user_id: '',
+  code_length: '',
+  find_if_exists: false,
 };
 
 export function optionsOf(link: Link): Options {
@@ -43,6 +50,9 @@ export function optionsOf(link: Link): Options {
     cache_seconds: link.cache_seconds === null ? '' : String(link.cache_seconds),
     forward_query: link.forward_query,
     is_active: link.is_active,
+    user_id: '',
+    code_length: '',
+    find_if_exists: false,
   };
 }
 
@@ -71,6 +81,9 @@ function wordsOf(options: Options) {
     cache_seconds: numberOf(options.cache_seconds),
     forward_query: options.forward_query,
     is_active: options.is_active,
+    find_if_exists: options.find_if_exists,
+    ...(options.user_id.trim() === '' ? {} : { user_id: numberOf(options.user_id) }),
+    ...(options.code_length.trim() === '' ? {} : { code_length: numberOf(options.code_length) }),
     ...(options.redirect_status === '' ? {} : { redirect_status: Number(options.redirect_status) }),
     ...(options.password === '' ? {} : { password: options.password }),
   };

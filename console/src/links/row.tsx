@@ -21,7 +21,7 @@ interface RowProps extends RowActions {
   readonly isCurrent: boolean;
 }
 
-const TAGS_SHOWN = 3;
+const TAGS_SHOWN = 2;
 
 export function Row({ link, isSelected, isCurrent, ...actions }: RowProps) {
   const address = addressOf(`links/${link.id}`);
@@ -45,7 +45,8 @@ export function Row({ link, isSelected, isCurrent, ...actions }: RowProps) {
       </td>
       <td class="cell-short">
         <a class="short" href={address} dir="ltr">
-          {spoken(link.short_url)}
+          <span class="short-host">{hostOf(link)}</span>
+          <span>{link.short_code}</span>
         </a>
         <Copy text={link.short_url} of={link.short_code} isIcon />
       </td>
@@ -83,6 +84,9 @@ export function Row({ link, isSelected, isCurrent, ...actions }: RowProps) {
     </tr>
   );
 }
+
+/** What stands before the code; the code is what tells links apart, and stays where there is little room. */
+const hostOf = (link: Link): string => spoken(link.short_url).slice(0, -link.short_code.length);
 
 /** What can be done with one link, under one button. */
 function Menu({ link, onEdit, onQr, onPause, onDelete }: RowProps | (RowActions & { readonly link: Link })) {

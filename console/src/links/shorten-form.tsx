@@ -99,7 +99,9 @@ export function ShortenForm({ onMade, onMany, tags }: ShortenFormProps) {
           </button>
         </div>
         {errors[''] === undefined ? null : <Fault>{errors['']}</Fault>}
-        {isOpen ? <OptionFields options={options} onChange={setOptions} errors={errors} tags={tags} /> : null}
+        {isOpen ? (
+          <OptionFields options={options} onChange={setOptions} errors={errors} tags={tags} isNew />
+        ) : null}
       </form>
       {made === undefined ? null : <Made key={made.id} link={made} onClose={() => setMade(undefined)} />}
     </section>

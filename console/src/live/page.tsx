@@ -13,13 +13,13 @@ const milliseconds = new Intl.NumberFormat(undefined, { maximumFractionDigits: 2
 /** Of the visits of a second, the share whose code had not to be looked up. */
 const hitRatio = ({ redirects, not_found: unknown, misses }: Reading): number | null => {
   const visits = redirects + unknown;
-  return visits === 0 ? null : Math.max(0, visits - misses) / visits;
+  return visits === 0 ? null : (100 * Math.max(0, visits - misses)) / visits;
 };
 
 const measures = [
   ['Redirects a second', ({ redirects }) => redirects, count],
   ['p99', ({ p99_ms: p99 }) => p99, (value) => `${milliseconds.format(value)} ms`],
-  ['Hit ratio', hitRatio, (value) => `${milliseconds.format(value * 100)} %`],
+  ['Hit ratio', hitRatio, (value) => `${milliseconds.format(value)} %`],
   ['Clicks pending', ({ clicks_pending: pending }) => pending, count],
 ] as const satisfies readonly (readonly [
   label: string,
@@ -104,6 +104,7 @@ function Measure({ label, readings, of, text, isStale }: MeasureProps) {
           times={times}
           series={series}
           height={120}
+          top={label === 'Hit ratio' ? 100 : 1}
           kind="line"
           label={`${label}, the last five minutes`}
         />

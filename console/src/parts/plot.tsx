@@ -23,6 +23,8 @@ interface PlotProps {
   readonly hasAxes?: boolean;
   /** A thin rule. */
   readonly limit?: number | undefined;
+  /** The least that the top of the plot stands for. */
+  readonly top?: number;
 }
 
 /** uPlot is loaded with the first plot: the list does without it. */
@@ -146,11 +148,17 @@ function optionsOf(
       : { tzDate: (seconds: number) => Library.tzDate(new Date(seconds * 1000), timezone) }),
     scales: {
       x: { time: true, range: (_plot, min, max) => [min, kind === 'bars' ? max + stepOf(props.times) : max] },
-      y: { range: (_plot, _min, max) => [0, Math.max(1, max * 1.1)] },
+      y: { range: (_plot, _min, max) => [0, Math.max(props.top ?? 1, max * 1.1)] },
     },
     axes: hasAxes
       ? [
-          { ...axis, grid: { show: false }, space: 64 },
+          {
+            ...axis,
+            grid: { show: false },
+            space: 84,
+            size: 28,
+            values: (_plot, splits) => splits.map(timeFormat(props)),
+          },
           {
             ...axis,
             size: 48,
@@ -180,6 +188,22 @@ function optionsOf(
     ],
     hooks: { setCursor: [(plot) => tell(plot.cursor.idx)] },
   };
+}
+
+/** A moment below the plot, as fine as the plot is. */
+function timeFormat({ times, timezone }: PlotProps): (seconds: number) => string {
+  const step = stepOf(times);
+  const zone = timezone === undefined ? {} : { timeZone: timezone };
+  const options: Intl.DateTimeFormatOptions =
+    step < 60
+      ? { hour: '2-digit', minute: '2-digit', second: '2-digit' }
+      : step < 86_400 * 0.9
+        ? { hour: '2-digit', minute: '2-digit' }
+        : step < 86_400 * 20
+          ? { day: 'numeric', month: 'short' }
+          : { month: 'short', year: 'numeric' };
+  const format = new Intl.DateTimeFormat(undefined, { ...options, ...zone });
+  return (seconds) => format.format(new Date(seconds * 1000));
 }
 
 function stepOf(times: readonly number[]): number {
