@@ -185,15 +185,17 @@ export class Counters {
   }
 
   /**
-   * Calls back for every HTTP series of every gateway there ever was.
+   * Calls back for every HTTP series with a request, of every gateway there ever was.
    * @param visit Gets the series' number, and where its latency buckets begin in the gateway's cells.
    */
   forEachSeries(visit: (series: number, cells: Float64Array, start: number) => void): void {
     for (const { kind, counters } of this.slots()) {
       if (kind !== 'gateway') continue;
       const { cells } = counters;
-      for (let start = SERIES_START, series = 0; start < cells.length; start += SERIES_CELLS, series += 1)
-        visit(series, cells, start);
+      for (let start = SERIES_START, series = 0; start < cells.length; start += SERIES_CELLS, series += 1) {
+        // Most of them never have a request, and no request takes no time: one cell tells.
+        if (cells[start + SUM_CELL] !== 0) visit(series, cells, start);
+      }
     }
   }
 

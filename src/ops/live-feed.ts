@@ -22,7 +22,7 @@ const LONG_MS = 1500;
 
 /**
  * What happened in each second. It looks at the counters whether anybody listens or not, so that whoever begins
- * to listen has true figures within a second; that takes some tenths of a millisecond for each gateway.
+ * to listen has true figures within a second; that takes less than a tenth of a millisecond for each gateway.
  */
 export class LiveFeed {
   readonly #options: LiveFeedOptions;

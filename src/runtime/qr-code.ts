@@ -1,5 +1,5 @@
 import { promisify } from 'node:util';
-import { crc32, deflate } from 'node:zlib';
+import { constants, crc32, deflate, type ZlibOptions } from 'node:zlib';
 import { type ErrorCorrection, encodeQR } from 'qr';
 
 /** Rows of modules, dark ones true; without a margin. */
@@ -8,7 +8,9 @@ export type Modules = readonly (readonly boolean[])[];
 const strengths: readonly ErrorCorrection[] = ['low', 'medium', 'quartile', 'high'];
 const levels = { L: 0, M: 1, Q: 2, H: 3 } as const;
 
-const compress = promisify(deflate);
+const compress = promisify<Buffer, ZlibOptions, Buffer>(deflate);
+/** Lines of a QR code are runs of the same: looking for nothing else takes a tenth of the time, and is smaller. */
+const RUNS: ZlibOptions = { strategy: constants.Z_RLE };
 
 /**
  * The smallest QR code of a text with at least this level of error correction, and with a higher one where
@@ -90,7 +92,7 @@ export async function qrPng(modules: Modules, size: number, margin: number): Pro
   return Buffer.concat([
     SIGNATURE,
     chunk('IHDR', header),
-    chunk('IDAT', await compress(lines)),
+    chunk('IDAT', await compress(lines, RUNS)),
     chunk('IEND', Buffer.alloc(0)),
   ]);
 }
