@@ -94,10 +94,8 @@ const addStatement = upsertFrom(
 const buildStatement = upsertFrom(
   'counted',
   `WITH counted AS MATERIALIZED (
-     SELECT true AS is_of_all, user_id AS owner, grouped.*,
-            stats_fact(details::json, 'country') AS country, stats_fact(details::json, 'referrer') AS referrer,
-            stats_fact(details::json, 'browser') AS browser, stats_fact(details::json, 'os') AS system,
-            stats_fact(details::json, 'device') AS device
+     SELECT true AS is_of_all, user_id AS owner, url_id, minute, clicks, previews,
+            country, referrer, browser, os AS system, device
      FROM (
        SELECT url_id, details::text AS details,
               CASE WHEN "timestamp" >= ${OLDEST_MINUTE} THEN date_trunc('minute', "timestamp")
@@ -106,7 +104,7 @@ const buildStatement = upsertFrom(
               count(*) FILTER (WHERE event_type = 'preview') AS previews
        FROM events WHERE url_id IS NOT NULL AND event_type IN ('click', 'preview')
        GROUP BY 1, 2, 3
-     ) AS grouped LEFT JOIN short_urls ON short_urls.id = url_id
+     ) AS grouped LEFT JOIN short_urls ON short_urls.id = url_id LEFT JOIN LATERAL stats_facts(details) ON true
    )`,
 );
 

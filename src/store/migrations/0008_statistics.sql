@@ -75,6 +75,22 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN left(CASE WHEN strpos(details::text, '\u') = 0 THEN details ->> name
                  ELSE stats_odd_fact(details, name) END, 255);
 
+-- All facts of an event's details, which are parsed once for them.
+CREATE FUNCTION stats_facts(details text, OUT country text, OUT referrer text, OUT browser text, OUT os text,
+                            OUT device text)
+RETURNS SETOF record LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+  SELECT left(facts.country, 255), left(facts.referrer, 255), left(facts.browser, 255), left(facts.os, 255),
+         left(facts.device, 255)
+  FROM json_to_record(CASE WHEN strpos(details, '\u') = 0 AND left(ltrim(details, E' \t\n\r'), 1) = '{'
+                           THEN details::json END)
+    AS facts (country text, referrer text, browser text, os text, device text)
+  WHERE strpos(details, '\u') = 0
+  UNION ALL
+  SELECT stats_fact(details::json, 'country'), stats_fact(details::json, 'referrer'),
+         stats_fact(details::json, 'browser'), stats_fact(details::json, 'os'), stats_fact(details::json, 'device')
+  WHERE strpos(details, '\u') > 0
+$$;
+
 -- Notes what a statement changed; the argument is 1 for rows that are there now, -1 for rows that were. Rows alike
 -- but for their time are grouped by the text of their details first: to parse it costs more than all else.
 -- A link's owner is looked up under the lock that an ingest holds anyway: who gives a link to another owner, or
@@ -94,9 +110,8 @@ BEGIN
   INSERT INTO stats_queue
     (kind, is_less, url_ids, owners, minutes, countries, referrers, browsers, systems, devices, clicks, previews)
   SELECT 'events', sign < 0, array_agg(url_id), array_agg(owner), array_agg(minute),
-         array_agg(stats_fact(details::json, 'country')), array_agg(stats_fact(details::json, 'referrer')),
-         array_agg(stats_fact(details::json, 'browser')), array_agg(stats_fact(details::json, 'os')),
-         array_agg(stats_fact(details::json, 'device')), array_agg(clicks), array_agg(previews)
+         array_agg(country), array_agg(referrer), array_agg(browser), array_agg(os), array_agg(device),
+         array_agg(clicks), array_agg(previews)
   FROM (
     SELECT url_id, date_trunc('minute', "timestamp") AS minute, details::text AS details,
            sign * count(*) FILTER (WHERE event_type = 'click') AS clicks,
@@ -105,7 +120,8 @@ BEGIN
     WHERE url_id IS NOT NULL AND event_type IN ('click', 'preview')
     GROUP BY url_id, date_trunc('minute', "timestamp"), details::text
   ) AS grouped
-  LEFT JOIN LATERAL (SELECT user_id AS owner FROM short_urls WHERE id = url_id FOR KEY SHARE) AS link ON true;
+  LEFT JOIN LATERAL (SELECT user_id AS owner FROM short_urls WHERE id = url_id FOR KEY SHARE) AS link ON true
+  LEFT JOIN LATERAL stats_facts(details) ON true;
   RETURN NULL;
 END $$;
 
@@ -125,9 +141,8 @@ LANGUAGE sql AS $$
   INSERT INTO stats_queue
     (kind, is_less, url_ids, owners, minutes, countries, referrers, browsers, systems, devices, clicks, previews)
   SELECT 'owners', sign < 0, array_agg(link_id), array_agg(owner), array_agg(minute),
-         array_agg(stats_fact(details::json, 'country')), array_agg(stats_fact(details::json, 'referrer')),
-         array_agg(stats_fact(details::json, 'browser')), array_agg(stats_fact(details::json, 'os')),
-         array_agg(stats_fact(details::json, 'device')), array_agg(clicks), array_agg(previews)
+         array_agg(country), array_agg(referrer), array_agg(browser), array_agg(os), array_agg(device),
+         array_agg(clicks), array_agg(previews)
   FROM (
     SELECT date_trunc('minute', "timestamp") AS minute, details::text AS details,
            sign * count(*) FILTER (WHERE event_type = 'click') AS clicks,
@@ -136,6 +151,7 @@ LANGUAGE sql AS $$
     WHERE url_id = link_id AND event_type IN ('click', 'preview')
     GROUP BY date_trunc('minute', "timestamp"), details::text
   ) AS grouped
+  LEFT JOIN LATERAL stats_facts(details) ON true
   HAVING count(*) > 0;
 $$;
 
