@@ -98,6 +98,15 @@ export const settings = z.object({
   ),
   TRANSFER_WAIT_MS: integer(10_000, 50, 600_000).describe('How long an import or list waits for its turn'),
   TRANSFER_WAITING_MAX: integer(1000, 1, 100_000).describe('Imports and lists that may wait; beyond it 503'),
+  TRANSFER_PER_ADDRESS: integer(8, 1, 1000).describe(
+    'Lists, and imports, of one client address (IPv6: one /64) under way at one time, of 16 each; more have to wait',
+  ),
+  TRANSFER_MIN_BYTES_PER_SECOND: integer(65_536, 0, 1024 * MEBIBYTE).describe(
+    'While others wait for their turn, the slowest client below this is ended; 0: none is',
+  ),
+  TRANSFER_SPOOL_BYTES: integer(4096 * MEBIBYTE, 0, 1_048_576 * MEBIBYTE).describe(
+    'Files under `DATA_DIR` that keep uploads until they are complete, and lists for slow readers; beyond it an upload is 503, and a list waits in the database for its reader',
+  ),
   TRANSFER_STALL_MS: integer(30_000, 50, 3_600_000).describe('A transfer without progress for so long ends'),
   TRANSFER_DEADLINE_MS: integer(900_000, 50, 86_400_000).describe('Deadline of a whole import or list'),
 

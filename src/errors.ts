@@ -175,6 +175,7 @@ export const errorRegistry = {
   },
   TOO_MANY_LISTENERS: { status: 503, text: 'Too many listeners' },
   STATISTICS_UNDER_WAY: { status: 503, text: 'Statistics are being built' },
+  NO_SPACE: { status: 503, text: 'No space to keep the upload', global: true },
   UNAVAILABLE: { status: 503, text: 'Service unavailable', global: true },
 } as const satisfies Record<string, { status: number; text: string; global?: true }>;
 

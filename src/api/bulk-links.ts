@@ -158,6 +158,7 @@ export const bulkLinkRoutes = [
       'INVALID_CSV',
       'CSV_NOT_UTF8',
       'CSV_TARGET_COLUMN',
+      'NO_SPACE',
     ],
   }),
 ] as const;

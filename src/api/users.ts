@@ -71,7 +71,7 @@ export const userRoutes = [
     headers: ['content-type'],
     barrier: 'none',
     status: 201,
-    errors: ['NO_FILE', 'INVALID_MULTIPART', 'INVALID_CSV', 'CSV_NOT_UTF8', 'CSV_HEADER'],
+    errors: ['NO_FILE', 'INVALID_MULTIPART', 'INVALID_CSV', 'CSV_NOT_UTF8', 'CSV_HEADER', 'NO_SPACE'],
   }),
   route({
     method: 'GET',

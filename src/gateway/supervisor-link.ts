@@ -1,7 +1,7 @@
 import type { MessagePort } from 'node:worker_threads';
 import { JournalSlots } from '../memory/journal-slots.js';
 import type { BarrierTarget, FromGateway, Question, ToGateway } from '../messages/supervisor.js';
-import type { TransferRequest } from '../messages/transfers.js';
+import type { TransferJob, TransferRequest } from '../messages/transfers.js';
 
 /** How long the supervisor may take for metrics or logs. */
 const ASK_DEADLINE_MS = 2000;
@@ -28,8 +28,8 @@ export class SupervisorLink {
   }
 
   /** Hands one end of a channel on to a worker. */
-  requestTransfer(request: TransferRequest, port: MessagePort): void {
-    this.#port.postMessage({ kind: 'transfer', request, port } satisfies FromGateway, [port]);
+  requestTransfer(job: TransferJob<TransferRequest>): void {
+    this.#port.postMessage({ kind: 'transfer', job } satisfies FromGateway, [job.port]);
   }
 
   /**

@@ -7,6 +7,7 @@ import type {
   ToTransfer,
   TransferRequest,
 } from '../messages/transfers.js';
+import { limitKey } from './http/client-address.js';
 import type { EarlyUpload } from './http/early-upload.js';
 import { type Exchange, type Headers, JSON_TYPE } from './http/exchange.js';
 import { BlockJoiner } from './http/pieces.js';
@@ -29,6 +30,8 @@ export interface TransfersOptions {
 const LIST_CREDITS = 4;
 /** Bytes of an import that may be on their way to its worker before the client is paused. */
 const IMPORT_WINDOW_BYTES = 1024 * 1024;
+/** The same while it waits for its turn, as very many may. */
+const WAITING_WINDOW_BYTES = 64 * 1024;
 const SWEEP_MS = 100;
 /** Pieces are joined to blocks of so many bytes; what is left when a turn ends is a smaller one. */
 const IMPORT_BLOCK_BYTES = 64 * 1024;
@@ -37,6 +40,7 @@ const NUDGE_MS = 4000;
 
 /** A transfer under way, as the deadlines see it. */
 interface Watched {
+  readonly client: string;
   hasBegun: boolean;
   progressMs: number;
   readonly startMs: number;
@@ -123,6 +127,12 @@ export class Transfers {
       willFlush = false;
       if (!exchange.isOver) blocks.flush();
     };
+    const hasRoom = (): boolean => underWay < (watched.hasBegun ? IMPORT_WINDOW_BYTES : WAITING_WINDOW_BYTES);
+    // Once the body is there, it is the answer that ends the pause: to resume is to expect more of
+    // the client, for which the library has a time-out of its own.
+    const resumeIfRoom = (): void => {
+      if (!isComplete && hasRoom()) exchange.resume();
+    };
     port.on('message', (message: FromTransfer) => {
       if (exchange.isOver) return;
       watched.hasBegun = true;
@@ -130,9 +140,10 @@ export class Transfers {
       switch (message.kind) {
         case 'credit':
           underWay -= message.amount;
-          // Once the body is there, it is the answer that ends the pause: to resume is to expect more of
-          // the client, for which the library has a time-out of its own.
-          if (!isComplete && underWay < IMPORT_WINDOW_BYTES) exchange.resume();
+          resumeIfRoom();
+          break;
+        case 'begun':
+          resumeIfRoom();
           break;
         case 'done':
           exchange.json(status, message.body);
@@ -165,13 +176,13 @@ export class Transfers {
         isComplete = true;
         blocks.flush();
         port.postMessage({ kind: 'end' } satisfies ToTransfer);
-      } else if (underWay >= IMPORT_WINDOW_BYTES) {
+      } else if (!hasRoom()) {
         exchange.pause();
       }
     };
     exchange.res.onData(take);
     early?.passTo(take);
-    if (early?.isComplete === false && underWay < IMPORT_WINDOW_BYTES) exchange.resume();
+    if (early?.isComplete === false) resumeIfRoom();
   }
 
   close(): void {
@@ -182,8 +193,8 @@ export class Transfers {
     exchange: Exchange,
     request: TransferRequest,
   ): { port: MessagePort; watched: Watched; end: () => void } | undefined {
-    const waiting = [...this.#watched].filter(({ hasBegun }) => !hasBegun).length;
-    if (this.#options.state.database !== Database.UP || waiting >= this.#options.waitingMax) {
+    const client = limitKey(exchange.clientAddress);
+    if (this.#options.state.database !== Database.UP || this.#isCrowded(client)) {
       exchange.fail('UNAVAILABLE');
       return undefined;
     }
@@ -199,6 +210,7 @@ export class Transfers {
       end();
     };
     const watched: Watched = {
+      client,
       hasBegun: false,
       progressMs: now,
       startMs: now,
@@ -216,8 +228,20 @@ export class Transfers {
     port.on('close', () => {
       if (this.#watched.has(watched) && !exchange.isOver) fail();
     });
-    this.#options.supervisor.requestTransfer(request, port2);
+    this.#options.supervisor.requestTransfer({ request, client, port: port2 });
     return { port, watched, end };
+  }
+
+  /** Of those who may wait, one address may be a half. */
+  #isCrowded(client: string): boolean {
+    const { waitingMax } = this.#options;
+    let [waiting, ofClient] = [0, 0];
+    for (const watched of this.#watched) {
+      if (watched.hasBegun) continue;
+      waiting += 1;
+      if (watched.client === client) ofClient += 1;
+    }
+    return waiting >= waitingMax || ofClient >= Math.ceil(waitingMax / 2);
   }
 
   #sweep(): void {

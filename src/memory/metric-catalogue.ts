@@ -132,6 +132,10 @@ export const threadMetrics = {
     'Listeners of /stats/live that were dropped: they did not read',
   ),
   liveListeners: gauge('switchyard_live_listeners', 'Listeners of /stats/live'),
+  transfersTooSlow: counter(
+    'switchyard_transfers_too_slow_total',
+    'Imports and lists ended because their clients were slow while others waited',
+  ),
   connections: gauge('switchyard_connections', 'Open connections of clients'),
   cachedLinks: gauge(
     'switchyard_cache_links',
@@ -160,6 +164,7 @@ export const threadMetrics = {
   statsBehind: gauge('switchyard_stats_behind_seconds', 'How long the oldest of them has waited'),
   statsBuilding: gauge('switchyard_stats_building', 'Whether the statistics of older events are being built'),
   transfersActive: gauge('switchyard_transfers_active', 'Imports and streamed lists under way'),
+  spoolBytes: gauge('switchyard_spool_bytes', 'Files that keep uploads, and lists for slow readers'),
   poolSize: gauge(
     'switchyard_pool_connections',
     'Open pooled connections to PostgreSQL, not including LISTEN',

@@ -4,7 +4,7 @@
  */
 import type { MessagePort } from 'node:worker_threads';
 import type { SegmentReply, SegmentRequest } from '../journal/supply.js';
-import type { TransferRequest } from './transfers.js';
+import type { TransferJob, TransferRequest } from './transfers.js';
 
 /** From a gateway to the supervisor. */
 export type FromGateway =
@@ -12,7 +12,7 @@ export type FromGateway =
   | { readonly kind: 'failed'; readonly message: string }
   /** The journal has grown while the ingest slept. */
   | { readonly kind: 'journalled' }
-  | { readonly kind: 'transfer'; readonly request: TransferRequest; readonly port: MessagePort }
+  | { readonly kind: 'transfer'; readonly job: TransferJob<TransferRequest> }
   | { readonly kind: 'barrier'; readonly id: number; readonly targets: readonly BarrierTarget[] }
   | { readonly kind: 'ask'; readonly id: number; readonly question: Question }
   /** The server is to end itself. */

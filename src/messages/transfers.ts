@@ -2,6 +2,7 @@
  * Transfers: imports and long lists, each over a port of its own between a gateway and a worker.
  * Plain data only: it crosses threads by structured clone. Ids are decimal text.
  */
+import type { MessagePort } from 'node:worker_threads';
 import type { ImportName, InputFor, ListName } from '../api/registry.js';
 import type { ErrorCode } from '../errors.js';
 
@@ -35,6 +36,14 @@ export type ImportRequest = {
   };
 }[ImportName];
 
+/** A transfer as a worker gets it. */
+export interface TransferJob<Request extends TransferRequest> {
+  readonly request: Request;
+  /** The client's address, as limits go by. */
+  readonly client: string;
+  readonly port: MessagePort;
+}
+
 /** From the gateway: bytes of an import, their end, or leave to send that many more list chunks. */
 export type ToTransfer =
   | { readonly kind: 'chunk'; readonly bytes: ArrayBuffer }
@@ -49,6 +58,8 @@ export interface RowError {
 
 /** From the worker; an import's credit is in bytes. */
 export type FromTransfer =
+  /** It waits no longer. */
+  | { readonly kind: 'begun' }
   | { readonly kind: 'chunk'; readonly bytes: ArrayBuffer }
   | { readonly kind: 'end' }
   | { readonly kind: 'credit'; readonly amount: number }

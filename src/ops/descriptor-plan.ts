@@ -7,8 +7,10 @@ const MAIN = 24;
 const PER_THREAD = 6;
 /** Of a gateway: its listener, the open segment and one that is being closed or synced. */
 const PER_GATEWAY = 3;
-/** For what comes and goes: segments that are read, folders, uploads, a PostgreSQL that is started again. */
+/** For what comes and goes: segments that are read, folders, a PostgreSQL that is started again. */
 const WORKING = 32;
+/** A file of each transfer that may be under way. */
+const SPOOLS = 32;
 /** With fewer a server is of no use. */
 const MIN_CONNECTIONS = 16;
 
@@ -21,7 +23,8 @@ export function planClientConnections(config: Config, limit: number): number {
   const { GATEWAY_THREADS, WORKER_THREADS, DATABASE_POOL_MAX } = config;
   const workers = planConnections(DATABASE_POOL_MAX, WORKER_THREADS).interactive.length + 2;
   const threads = GATEWAY_THREADS + workers;
-  const reserve = MAIN + PER_THREAD * threads + PER_GATEWAY * GATEWAY_THREADS + DATABASE_POOL_MAX + WORKING;
+  const reserve =
+    MAIN + PER_THREAD * threads + PER_GATEWAY * GATEWAY_THREADS + DATABASE_POOL_MAX + WORKING + SPOOLS;
   if (limit - reserve >= MIN_CONNECTIONS) return limit - reserve;
   throw new ConfigError(
     `the process may open ${limit} files (ulimit -n): with these settings it needs at least ${reserve + MIN_CONNECTIONS}`,

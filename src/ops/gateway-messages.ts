@@ -39,7 +39,7 @@ export class GatewayMessages {
         break;
       case 'transfer':
         // A port closes with its thread, which the gateway notices.
-        workers.transfer(message.request, message.port).catch(() => undefined);
+        workers.transfer(message.job).catch(() => undefined);
         break;
       case 'ask':
         questions.ask(message.question, (body) => gateway.send({ kind: 'answer', id: message.id, body }));

@@ -5,7 +5,7 @@ import { Piscina } from 'piscina';
 import type { Config, DatabaseAddress } from '../config.js';
 import type { IngestJob, IngestOutcome } from '../messages/ingest.js';
 import type { StatisticsOutcome } from '../messages/statistics.js';
-import type { TransferRequest } from '../messages/transfers.js';
+import type { TransferJob, TransferRequest } from '../messages/transfers.js';
 import { Backoff } from '../runtime/backoff.js';
 import type { WorkerData, WorkerRole } from '../workers/thread.js';
 import { type ConnectionPlan, planConnections } from './connection-plan.js';
@@ -68,16 +68,16 @@ export class Workers {
   #bulkPools(): { readonly transfer: Piscina; readonly ingest: Piscina } {
     if (this.#bulk === undefined) {
       if (this.#isClosing) throw new Error('the workers are being closed');
-      const transfer = this.#start('transfer', this.#plan.transfer, this.#plan.transfer);
+      const transfer = this.#start('transfer', this.#plan.transfer);
       const ingest = this.#plan.ingest === 0 ? transfer : this.#start('ingest', this.#plan.ingest);
       this.#bulk = { transfer, ingest };
     }
     return this.#bulk;
   }
 
-  #start(role: WorkerRole, connections: number, tasks?: number): Piscina {
+  #start(role: WorkerRole, connections: number): Piscina {
     const options = this.#options;
-    const pool = startPool(options, role, connections, tasks);
+    const pool = startPool(options, role, connections);
     const onLost = (error?: Error): void => {
       if (!this.#isClosing) options.onThreadLost(role, error);
     };
@@ -126,9 +126,9 @@ export class Workers {
     await this.#interactive[thread]?.run({ port }, { name: 'serveCalls', transferList: [port] });
   }
 
-  async transfer(request: TransferRequest, port: MessagePort): Promise<void> {
-    const name = request.kind === 'import' ? 'importFromPort' : 'listToPort';
-    await this.#bulkPools().transfer.run({ request, port }, { name, transferList: [port] });
+  async transfer(job: TransferJob<TransferRequest>): Promise<void> {
+    const name = job.request.kind === 'import' ? 'importFromPort' : 'listToPort';
+    await this.#bulkPools().transfer.run(job, { name, transferList: [job.port] });
   }
 
   async ingest(job: IngestJob): Promise<IngestOutcome> {
@@ -165,19 +165,14 @@ export class Workers {
   }
 }
 
-function startPool(
-  options: WorkersOptions,
-  role: WorkerRole,
-  connections: number,
-  tasks: number = TASKS_A_THREAD,
-): Piscina {
+function startPool(options: WorkersOptions, role: WorkerRole, connections: number): Piscina {
   const { config, address, coherence, counters } = options;
   const data: WorkerData = { config, role, address, connections, coherence, counters };
   return new Piscina({
     filename,
     minThreads: 1,
     maxThreads: 1,
-    concurrentTasksPerWorker: tasks,
+    concurrentTasksPerWorker: TASKS_A_THREAD,
     // The default stops a worker's event loop between tasks, and with it its sockets and timers.
     atomics: 'disabled',
     workerData: data,

@@ -1,6 +1,7 @@
 import { isMainThread, type MessagePort, workerData } from 'node:worker_threads';
 import type { IngestJob, IngestOutcome } from '../messages/ingest.js';
 import type { StatisticsOutcome } from '../messages/statistics.js';
+import type { ImportRequest, ListRequest, TransferJob } from '../messages/transfers.js';
 import { buildMissingIndexes, missingIndexes } from '../store/background-indexes.js';
 import { keepClickOrder } from '../store/click-order.js';
 import { maintainDatabase } from '../store/migrate.js';
@@ -10,8 +11,8 @@ import { CallServer } from './calls/server.js';
 import { takeInJournal } from './ingest/ingest.js';
 import { stepStatistics } from './statistics.js';
 import { startWorkerThread, type WorkerData, type WorkerThread } from './thread.js';
-import { type ImportJob, importFromPort as importUsersFromPort } from './transfers/import.js';
-import { type ListJob, listToPort as streamListToPort } from './transfers/list.js';
+import { importFromPort as importUsersFromPort } from './transfers/import.js';
+import { listToPort as streamListToPort } from './transfers/list.js';
 
 /**
  * The entry of every worker thread: each export is a task that Piscina runs by its name. What the thread
@@ -26,15 +27,24 @@ function own(): WorkerThread {
   return thread;
 }
 
+/** A turn comes when the transfers before it are over, which have deadlines of their own. */
+const TURN_DEADLINE_MS = 86_400_000;
+
 export function ingestJournal(job: IngestJob): Promise<IngestOutcome> {
-  return takeInJournal(own(), job);
+  return inTurn(() => takeInJournal(own(), job));
 }
 
-export function importFromPort(job: ImportJob): Promise<void> {
+/** Where there are few connections, the ingest and upkeep take turns with transfers. */
+function inTurn<T>(work: () => Promise<T>): Promise<T> {
+  const { role, admission } = own();
+  return role === 'transfer' ? admission.withConnection(TURN_DEADLINE_MS, work) : work();
+}
+
+export function importFromPort(job: TransferJob<ImportRequest>): Promise<void> {
   return importUsersFromPort(own(), job);
 }
 
-export function listToPort(job: ListJob): Promise<void> {
+export function listToPort(job: TransferJob<ListRequest>): Promise<void> {
   return streamListToPort(own(), job);
 }
 
@@ -47,14 +57,18 @@ export async function serveCalls({ port }: { port: MessagePort }): Promise<void>
 /** The database's upkeep, now and then. */
 export async function maintain(): Promise<void> {
   const { pool, config } = own();
-  await pool.run(config.DELETE_DEADLINE_MS, maintainDatabase);
+  await inTurn(() => pool.run(config.DELETE_DEADLINE_MS, maintainDatabase));
 }
 
 /** An index of a table with a hundred million rows takes less, and so do the sums of them. */
 const BUILD_DEADLINE_MS = 86_400_000;
 
 /** Builds the indexes that an upgrade left to be built while the server serves. */
-export async function buildIndexes(): Promise<void> {
+export function buildIndexes(): Promise<void> {
+  return inTurn(build);
+}
+
+async function build(): Promise<void> {
   const { pool, counters, log } = own();
   await pool.runOnce(BUILD_DEADLINE_MS, async (connection) => {
     await connection.query('SET statement_timeout = 0');

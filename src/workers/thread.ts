@@ -1,11 +1,15 @@
+import path from 'node:path';
 import type { Config, DatabaseAddress } from '../config.js';
 import { Coherence } from '../memory/coherence.js';
 import { Counters, type ThreadCounters } from '../memory/counters.js';
 import { Pool } from '../postgres/pool.js';
 import { BlockedHosts } from '../runtime/blocked-hosts.js';
+import { describeError } from '../runtime/describe-error.js';
 import { createThreadLogger, type Logger } from '../runtime/logger.js';
 import { watchThread } from '../runtime/thread-health.js';
 import type { LinkSettings } from '../store/operation.js';
+import { Admission } from './transfers/admission.js';
+import { SpoolSpace } from './transfers/spool.js';
 
 /** What a worker thread is for; each has connections of its own, so that none waits for another. */
 export type WorkerRole = 'interactive' | 'transfer' | 'ingest';
@@ -30,6 +34,9 @@ export interface WorkerThread {
   readonly counters: ThreadCounters;
   readonly log: Logger;
   readonly linkSettings: LinkSettings;
+  /** Who may use the connections of a transfer thread. */
+  readonly admission: Admission;
+  readonly spools: SpoolSpace;
 }
 
 /** Transactions of an ingest or an import take as long as their rows need. */
@@ -55,7 +62,43 @@ export function startWorkerThread(data: WorkerData): WorkerThread {
     onConnectionError: (error) => log.debug({ error }, 'a connection to PostgreSQL broke'),
   });
   const coherence = new Coherence(data.coherence);
-  return { config, role, pool, coherence, counters, log, linkSettings: linkSettingsOf(config) };
+  const spools = spoolsOf(config, counters, log);
+  if (role === 'transfer') spools.clean();
+  return {
+    config,
+    role,
+    pool,
+    coherence,
+    counters,
+    log,
+    linkSettings: linkSettingsOf(config),
+    admission: admissionOf(data, counters, log),
+    spools,
+  };
+}
+
+function admissionOf({ config, connections }: WorkerData, counters: ThreadCounters, log: Logger): Admission {
+  return new Admission({
+    connections,
+    perAddress: config.TRANSFER_PER_ADDRESS,
+    leastRate: config.TRANSFER_MIN_BYTES_PER_SECOND,
+    onEnded: (kind, rate) => {
+      counters.add('transfersTooSlow');
+      log.info(
+        { kind, bytes_per_second: Math.round(rate) },
+        `a client was too slow while others waited: its ${kind} was ended`,
+      );
+    },
+  });
+}
+
+function spoolsOf(config: Config, counters: ThreadCounters, log: Logger): SpoolSpace {
+  return new SpoolSpace({
+    folder: path.resolve(config.DATA_DIR, 'spool'),
+    maxBytes: config.TRANSFER_SPOOL_BYTES,
+    onBytes: (bytes) => counters.set('spoolBytes', bytes),
+    onTrouble: (error) => log.warn({ error }, `no room to spool: ${describeError(error)}`),
+  });
 }
 
 function linkSettingsOf(config: Config): LinkSettings {

@@ -38,7 +38,7 @@ describe('pages deep in a list', () => {
       const [row] = await database.query<{ n: string }>(
         `SELECT count(*) AS n FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`,
       );
-      return Number(row?.n) >= 3;
+      return Number(row?.n) >= 2;
     });
     const answers = await Promise.all([
       ...links.map((link) => click(server, link.short_code)),
@@ -50,8 +50,8 @@ describe('pages deep in a list', () => {
     );
     await holder.drop();
     expect(new Set(answers)).toEqual(new Set([links[0]?.original_url, 201, 200]));
-    // All of that while the deep pages waited, on connections of their own.
-    expect(waiting).toEqual({ n: '3' });
+    // All of that while the deep pages waited, on connections of their own; the third is left to imports.
+    expect(waiting).toEqual({ n: '2' });
     for (const answer of await Promise.all(deep)) expect(answer).toEqual({ status: 200, body: [] });
   });
 

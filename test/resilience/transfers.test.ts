@@ -98,7 +98,13 @@ async function cutConnection(): Promise<void> {
 }
 
 describe('a transfer that finds no connection free', () => {
-  useTransfers({ TRANSFER_WAIT_MS: '2000', TRANSFER_WAITING_MAX: '2' });
+  useTransfers({
+    TRANSFER_WAIT_MS: '2000',
+    TRANSFER_WAITING_MAX: '2',
+    // Nothing but its reader moves the one that has the connection.
+    TRANSFER_SPOOL_BYTES: '0',
+    TRANSFER_MIN_BYTES_PER_SECOND: '0',
+  });
 
   it('waits so long and no longer; the one before it is not disturbed, nor are calls', async () => {
     const first = await openList();
@@ -131,9 +137,20 @@ describe('a transfer that breaks', () => {
     ['its thread', async () => server.fault({ thread: 'transfer', action: 'exit' })],
   ])('is a 503 when it is an import and loses %s, and nothing of it is kept', async (_, fault) => {
     const name = uniqueName('broken');
-    const { answer } = await openUpload(name);
+    // Whoever holds the table makes the import wait for it, with all of its file there.
+    const holder = await connectDatabase(database.address);
+    await holder.query('BEGIN; LOCK TABLE users IN EXCLUSIVE MODE');
+    const { answer, finish } = await openUpload(name);
+    finish();
+    await eventually(async () => {
+      const waiting = await database.query(
+        `SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`,
+      );
+      return waiting.length === 1;
+    });
     await fault();
     await expectUnavailable(answer);
+    await holder.drop();
     expect(await usersLike(name)).toBe(0);
     // The same file again.
     await eventually(async () => {

@@ -8,19 +8,9 @@ import { makeFolder } from '../support/folders.js';
 import { startLoad } from '../support/load.js';
 import { startServer, type TestServer } from '../support/server.js';
 import { click, createUrl } from '../support/suite.js';
+import { canMount, mountTmpfs, unmount } from '../support/tmpfs.js';
 import { eventually } from '../support/wait.js';
 import { report, Seen, seed, settled, totalOf } from './torture.js';
-
-/** A small file system of our own takes root; elsewhere these tests can't be run. */
-const canMount = process.getuid?.() === 0 && process.platform === 'linux' && canMountTmpfs();
-
-function canMountTmpfs(): boolean {
-  const folder = makeFolder('mount');
-  const isMounted = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'tmpfs', folder]).status === 0;
-  if (isMounted) execFileSync('umount', [folder]);
-  rmSync(folder, { recursive: true });
-  return isMounted;
-}
 
 if (!canMount) console.warn('tests of a full disk are left out: they need root, and a mount of their own');
 
@@ -39,11 +29,11 @@ describe.runIf(canMount)(`a disk that refuses (seed ${seed})`, () => {
     dataDir = makeFolder('disk');
     disk = path.join(dataDir, 'journal');
     mkdirSync(disk);
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', disk]);
+    mountTmpfs(disk, '1m');
   });
 
   afterEach(async () => {
-    execFileSync('umount', ['-l', disk]);
+    unmount(disk);
     rmSync(dataDir, { recursive: true, force: true });
     await database.drop();
   });

@@ -16,8 +16,8 @@ import {
 import { targetRefusal } from '../../store/target-rules.js';
 import type { WorkerThread } from '../thread.js';
 import { linesOf, recordBatches } from './csv-records.js';
+import type { ImportWork } from './import-work.js';
 import { RowLog } from './row-log.js';
-import type { Upload } from './upload.js';
 
 type LinksRequest = Extract<ImportRequest, { operation: 'importLinks' }>;
 
@@ -62,21 +62,17 @@ class Tally {
 
 /**
  * Imports links, in batches that are committed as they come: what was imported before an import breaks off
- * stays. @param onProgress Called after each batch. @returns the answer.
+ * stays. @returns the answer.
  */
-export async function importLinkRows(
-  thread: WorkerThread,
-  request: LinksRequest,
-  upload: Upload,
-  onProgress: () => void,
-): Promise<string> {
+export async function importLinkRows(work: ImportWork, request: LinksRequest): Promise<string> {
+  const { thread, upload } = work;
   const { dry_run: isDry = false } = request.input;
   const tally = new Tally();
-  const importer = new LinkImporter(thread, request, tally, onProgress);
+  const importer = new LinkImporter(thread, request, tally);
   await importer.load();
   const records = recordBatches(await upload.file);
-  if (isDry) await withoutTrace(thread, (take) => importer.run(records, upload.complete, take));
-  else await importer.run(records, upload.complete, committed(thread));
+  if (isDry) await withoutTrace(work, (take) => importer.run(records, upload.complete, take));
+  else await importer.run(records, upload.complete, committed(work));
   const left = tally.skipped + tally.said.count + tally.failed.count;
   if (!isDry) thread.counters.add('importedRows', tally.imported + tally.updated);
   thread.counters.add('importSkippedRows', left);
@@ -88,11 +84,13 @@ export async function importLinkRows(
 }
 
 /** Each batch in a transaction of its own; caches forget what was changed once it is committed. */
-function committed({ pool, coherence, config, counters }: WorkerThread): TakeBatch {
+function committed({ thread: { pool, coherence, config, counters }, transfer }: ImportWork): TakeBatch {
   const endMs = Date.now() + config.TRANSFER_DEADLINE_MS;
   return async (rows, rules) => {
-    const outcomes = await pool.run(endMs - Date.now(), (connection) =>
-      inTransaction(connection, () => importBatch(connection, rows, rules)),
+    const outcomes = await transfer.withConnection(endMs - Date.now(), () =>
+      pool.run(endMs - Date.now(), (connection) =>
+        inTransaction(connection, () => importBatch(connection, rows, rules)),
+      ),
     );
     counters.add('linksCreated', outcomes.filter((outcome) => outcome.is === 'imported').length);
     for (const outcome of outcomes) {
@@ -105,7 +103,7 @@ function committed({ pool, coherence, config, counters }: WorkerThread): TakeBat
 
 /** Each batch is undone, and its codes are remembered, so that one that comes again is found. */
 async function withoutTrace(
-  { pool, config }: WorkerThread,
+  { thread: { pool, config }, transfer }: ImportWork,
   run: (take: TakeBatch) => Promise<void>,
 ): Promise<void> {
   const undone = async (
@@ -133,11 +131,15 @@ async function withoutTrace(
       return rules.onConflict === 'skip' ? { is: 'skipped' } : { is: 'failed', error: 'SHORT_CODE_TAKEN' };
     });
   };
-  await pool.runOnce(config.TRANSFER_DEADLINE_MS, (connection) =>
-    inTransaction(connection, async () => {
-      await connection.query('CREATE TEMPORARY TABLE imported_codes (code text PRIMARY KEY) ON COMMIT DROP');
-      await run((rows, rules) => undone(connection, rows, rules));
-    }),
+  await transfer.withConnection(config.TRANSFER_WAIT_MS, () =>
+    pool.runOnce(config.TRANSFER_DEADLINE_MS, (connection) =>
+      inTransaction(connection, async () => {
+        await connection.query(
+          'CREATE TEMPORARY TABLE imported_codes (code text PRIMARY KEY) ON COMMIT DROP',
+        );
+        await run((rows, rules) => undone(connection, rows, rules));
+      }),
+    ),
   );
 }
 
@@ -145,17 +147,15 @@ class LinkImporter {
   readonly #thread: WorkerThread;
   readonly #request: LinksRequest;
   readonly #tally: Tally;
-  readonly #onProgress: () => void;
   #check: (fields: unknown) => Checked<ImportedLink> = () => ({ ok: false, error: 'INTERNAL' });
   #batch: WaitingRow[] = [];
   #characters = 0;
   readonly #codes = new Set<string>();
 
-  constructor(thread: WorkerThread, request: LinksRequest, tally: Tally, onProgress: () => void) {
+  constructor(thread: WorkerThread, request: LinksRequest, tally: Tally) {
     this.#thread = thread;
     this.#request = request;
     this.#tally = tally;
-    this.#onProgress = onProgress;
   }
 
   /** The schema library, which takes a moment and which only imports need in this thread. */
@@ -229,8 +229,6 @@ class LinkImporter {
 
   async #hashOf({ password }: ImportedLink): Promise<string | undefined> {
     if (typeof password !== 'string') return undefined;
-    // It takes a while, and is no progress that the gateway would see.
-    this.#onProgress();
     return this.#request.input.dry_run === true ? '-' : hashPassword(password);
   }
 
@@ -242,7 +240,6 @@ class LinkImporter {
     this.#codes.clear();
     const outcomes = await take(batch, rules);
     for (const [index, outcome] of outcomes.entries()) this.#tally.add(outcome, batch[index]?.line ?? 0);
-    this.#onProgress();
   }
 
   #ownHost(): string {

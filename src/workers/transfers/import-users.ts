@@ -3,27 +3,24 @@ import { Longest, usableEmail, usableName } from '../../api/values.js';
 import { CodedError } from '../../errors.js';
 import { COPY_NULL, copyText } from '../../postgres/copy.js';
 import { importUsers } from '../../store/imports.js';
-import type { WorkerThread } from '../thread.js';
 import { linesOf, recordBatches } from './csv-records.js';
+import type { ImportWork } from './import-work.js';
 import { RowLog } from './row-log.js';
-import type { Upload } from './upload.js';
 
 const CHUNK_CHARACTERS = 64 * 1024;
 
 /** Imports users: COPY of what is usable, then one upsert. @returns the answer. */
-export async function importUserRows(
-  thread: WorkerThread,
-  requestId: string,
-  upload: Upload,
-): Promise<string> {
+export async function importUserRows({ thread, transfer, requestId, upload }: ImportWork): Promise<string> {
   const file = await upload.file;
   const skipped = new RowLog();
-  const deadlineMs = thread.config.TRANSFER_DEADLINE_MS;
-  const imported = await thread.pool.runOnce(deadlineMs, (connection) =>
-    importUsers(connection, copyRows(recordBatches(file), skipped), {
-      statementMs: deadlineMs,
-      complete: upload.complete,
-    }),
+  const { TRANSFER_WAIT_MS: waitMs, TRANSFER_DEADLINE_MS: deadlineMs } = thread.config;
+  const imported = await transfer.withConnection(waitMs, () =>
+    thread.pool.runOnce(deadlineMs, (connection) =>
+      importUsers(connection, copyRows(recordBatches(file), skipped), {
+        statementMs: deadlineMs,
+        complete: upload.complete,
+      }),
+    ),
   );
   thread.counters.add('importedRows', imported);
   thread.counters.add('importSkippedRows', skipped.count);

@@ -1,63 +1,73 @@
-import type { MessagePort } from 'node:worker_threads';
 import { CsvError } from 'csv-parse';
 import { CodedError } from '../../errors.js';
-import type { FromTransfer, ImportRequest } from '../../messages/transfers.js';
+import type { FromTransfer, ImportRequest, TransferJob } from '../../messages/transfers.js';
 import { errorCodeOf } from '../../postgres/failures.js';
 import { describeError } from '../../runtime/describe-error.js';
 import type { WorkerThread } from '../thread.js';
+import type { Transfer } from './admission.js';
+import { Arrivals } from './arrivals.js';
 import { importLinkRows } from './import-links.js';
 import { importUserRows } from './import-users.js';
+import type { ImportWork } from './import-work.js';
+import { Peer } from './peer.js';
+import type { Spool } from './spool.js';
 import { Upload } from './upload.js';
-
-export interface ImportJob {
-  readonly request: ImportRequest;
-  readonly port: MessagePort;
-}
 
 const SIGN_OF_LIFE_MS = 1000;
 
 /**
- * Imports a multipart upload as it arrives: parts, text, records, rows of the database, each waiting for the
- * next, so that memory does not grow with the file. Answers over the port.
+ * Imports a multipart upload. What is imported in one transaction is spooled first, so that no transaction waits
+ * for a client; other uploads are imported in batches as they arrive. Answers over the port.
  */
-export async function importFromPort(thread: WorkerThread, { request, port }: ImportJob): Promise<void> {
-  const send = (message: FromTransfer): void => port.postMessage(message);
-  thread.counters.add('transfersActive');
-  let isReceived = false;
-  // The gateway ends a transfer that shows no sign of life. What comes in does; what the database is asked for
-  // is silent work.
-  const timer = setInterval(() => {
-    if (isReceived) send({ kind: 'credit', amount: 0 });
-  }, SIGN_OF_LIFE_MS);
+export async function importFromPort(thread: WorkerThread, job: TransferJob<ImportRequest>): Promise<void> {
+  const { admission, spools, counters, config } = thread;
+  const { request, client, port } = job;
+  const peer = new Peer(port);
+  const arrivals = new Arrivals(peer);
+  const spool = spools.open();
+  let transfer: Transfer | undefined;
+  let timer: NodeJS.Timeout | undefined;
   try {
-    const upload = new Upload(request.contentType, port);
-    upload.complete.then(
-      () => {
-        isReceived = true;
-      },
-      () => undefined,
-    );
-    send({ kind: 'done', body: await perform(thread, request, upload, send) });
+    const { TRANSFER_WAIT_MS: waitMs } = config;
+    transfer = await admission.enter({ kind: 'import', client, waitMs, peer });
+    counters.add('transfersActive');
+    peer.send({ kind: 'begun' });
+    // The gateway ends a transfer that shows no sign of life. What comes in does; what the database is asked for
+    // is silent work.
+    timer = setInterval(() => {
+      if (!peer.pace.isWaiting) peer.send({ kind: 'credit', amount: 0 });
+    }, SIGN_OF_LIFE_MS);
+    const isWhole = request.operation === 'importUsers' || request.input.dry_run === true;
+    const blocks = isWhole ? throughSpool(arrivals, spool) : arrivals.blocks();
+    const upload = new Upload(request.contentType, blocks);
+    const work = { thread, transfer, requestId: request.requestId, upload };
+    peer.send({ kind: 'done', body: await perform(work, request) });
   } catch (error) {
-    send(failureOf(thread, request.requestId, error));
+    peer.send(failureOf(thread, request.requestId, error));
   } finally {
     clearInterval(timer);
-    thread.counters.add('transfersActive', -1);
+    if (transfer !== undefined) counters.add('transfersActive', -1);
+    transfer?.leave();
     port.close();
+    await spool.close();
   }
 }
 
-function perform(
-  thread: WorkerThread,
-  request: ImportRequest,
-  upload: Upload,
-  send: (message: FromTransfer) => void,
-): Promise<string> {
+/** The same blocks, the first of them when the last is there. */
+async function* throughSpool(arrivals: Arrivals, spool: Spool): AsyncGenerator<Buffer> {
+  for await (const block of arrivals.blocks()) {
+    if (!(await spool.write(block))) throw new CodedError('NO_SPACE');
+  }
+  for (let block = await spool.read(); block !== undefined; block = await spool.read())
+    yield Buffer.from(block.buffer);
+}
+
+function perform(work: ImportWork, request: ImportRequest): Promise<string> {
   switch (request.operation) {
     case 'importUsers':
-      return importUserRows(thread, request.requestId, upload);
+      return importUserRows(work);
     case 'importLinks':
-      return importLinkRows(thread, request, upload, () => send({ kind: 'credit', amount: 0 }));
+      return importLinkRows(work, request);
     default:
       throw new Error(`no such import: ${JSON.stringify(request satisfies never)}`);
   }

@@ -1,6 +1,6 @@
-import type { MessagePort } from 'node:worker_threads';
 import Cursor from 'pg-cursor';
-import type { FromTransfer, ListRequest, ToTransfer } from '../../messages/transfers.js';
+import { CodedError } from '../../errors.js';
+import type { FromTransfer, ListRequest, TransferJob } from '../../messages/transfers.js';
 import { errorCodeOf } from '../../postgres/failures.js';
 import { type Connection, inTransaction, textTypes } from '../../postgres/pool.js';
 import { describeError } from '../../runtime/describe-error.js';
@@ -8,58 +8,74 @@ import { listText } from '../../store/list-text.js';
 import { findByConditions } from '../../store/search.js';
 import { listOf } from '../calls/operations.js';
 import type { WorkerThread } from '../thread.js';
-
-export interface ListJob {
-  readonly request: ListRequest;
-  readonly port: MessagePort;
-}
+import type { Transfer } from './admission.js';
+import { Outlet } from './outlet.js';
+import { Peer } from './peer.js';
 
 const ROWS_A_READ = 500;
 const CHUNK_CHARACTERS = 64 * 1024;
-
-/** The reader is gone: there is nobody to tell. */
-class ReaderGone extends Error {
-  override readonly name = 'ReaderGone';
-}
+/** A transaction waits for its reader no longer than this in all, or a quarter of what a stall may last. */
+const PATIENCE_MS = 5000;
 
 /**
- * Streams a list over the port in pieces, read off a cursor no faster than the
- * reader grants credits.
+ * Streams a list over the port in pieces. The transaction is over when the database has given all rows, however
+ * slow the reader is.
  */
-export async function listToPort(
-  { pool, config, counters, log }: WorkerThread,
-  { request, port }: ListJob,
-): Promise<void> {
-  const credits = new Credits(port);
-  const send = (message: FromTransfer): void => port.postMessage(message);
-  counters.add('transfersActive');
+export async function listToPort(thread: WorkerThread, job: TransferJob<ListRequest>): Promise<void> {
+  const { admission, spools, counters, log, config } = thread;
+  const { request, client, port } = job;
+  const peer = new Peer(port);
+  const spool = spools.open();
+  let transfer: Transfer | undefined;
   try {
-    await pool.runOnce(config.TRANSFER_DEADLINE_MS, (connection) =>
-      inTransaction(connection, async () => {
-        await connection.query('SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY');
-        for await (const piece of pieces(connection, request, (rows) => counters.add('listedRows', rows))) {
-          await credits.take();
-          const bytes = new TextEncoder().encode(piece).buffer;
-          port.postMessage({ kind: 'chunk', bytes } satisfies FromTransfer, [bytes]);
-        }
-      }),
-    );
-    send({ kind: 'end' });
+    const { TRANSFER_WAIT_MS: waitMs, TRANSFER_STALL_MS: stallMs } = config;
+    const outlet = new Outlet(peer, spool, Math.min(PATIENCE_MS, stallMs / 4));
+    transfer = await admission.enter({ kind: 'list', client, waitMs, peer });
+    counters.add('transfersActive');
+    await readInto(thread, transfer, request, outlet);
+    await outlet.drain();
+    peer.send({ kind: 'end' });
   } catch (error) {
-    if (!(error instanceof ReaderGone)) {
+    if (!peer.isGone) {
       log.warn({ error, request_id: request.requestId }, `a list broke off: ${describeError(error)}`);
-      send({ kind: 'failed', error: errorCodeOf(error) });
+      peer.send(failedBy(error));
     }
   } finally {
-    counters.add('transfersActive', -1);
+    if (transfer !== undefined) counters.add('transfersActive', -1);
+    transfer?.leave();
     port.close();
+    await spool.close();
   }
+}
+
+async function readInto(
+  { pool, config, counters }: WorkerThread,
+  transfer: Transfer,
+  request: ListRequest,
+  outlet: Outlet,
+): Promise<void> {
+  await transfer.withConnection(config.TRANSFER_WAIT_MS, () => {
+    transfer.peer.send({ kind: 'begun' });
+    return pool.runOnce(config.TRANSFER_DEADLINE_MS, (connection) =>
+      inTransaction(connection, async () => {
+        await connection.query('SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY');
+        for await (const piece of pieces(connection, request, (rows) => counters.add('listedRows', rows)))
+          await outlet.put(new TextEncoder().encode(piece), () => transfer.isPressed);
+      }),
+    );
+  });
+}
+
+function failedBy(error: unknown): FromTransfer {
+  if (!(error instanceof CodedError)) return { kind: 'failed', error: errorCodeOf(error) };
+  const { code, detail } = error;
+  return detail === undefined ? { kind: 'failed', error: code } : { kind: 'failed', error: code, detail };
 }
 
 /** The list in pieces of some 64 KiB. */
 async function* pieces(
   connection: Connection,
-  request: ListJob['request'],
+  request: ListRequest,
   onRows: (rows: number) => void,
 ): AsyncGenerator<string> {
   const operation = listOf(request.operation);
@@ -87,33 +103,4 @@ async function* pieces(
     await cursor.close();
   }
   yield piece + form.tail;
-}
-
-/** Leave to send, granted by the reader. */
-class Credits {
-  #amount = 0;
-  #isGone = false;
-  #wake: (() => void) | undefined;
-
-  constructor(port: MessagePort) {
-    port.on('message', (message: ToTransfer) => {
-      if (message.kind === 'credit') this.#amount += message.amount;
-      this.#wake?.();
-    });
-    port.on('close', () => {
-      this.#isGone = true;
-      this.#wake?.();
-    });
-  }
-
-  /** @throws ReaderGone */
-  async take(): Promise<void> {
-    while (this.#amount === 0 && !this.#isGone) {
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve;
-      });
-    }
-    if (this.#isGone) throw new ReaderGone();
-    this.#amount -= 1;
-  }
 }

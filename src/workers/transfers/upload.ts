@@ -1,9 +1,7 @@
 import type { Readable } from 'node:stream';
 import { finished } from 'node:stream/promises';
-import type { MessagePort } from 'node:worker_threads';
 import { Busboy } from '@fastify/busboy';
 import { CodedError } from '../../errors.js';
-import type { FromTransfer, ToTransfer } from '../../messages/transfers.js';
 
 type Parser = InstanceType<typeof Busboy>;
 
@@ -13,14 +11,14 @@ export interface FilePart {
   readonly isUnnamed: boolean;
 }
 
-/** The multipart body that comes over the port, and the file in it. */
+/** A multipart body, and the file in it. */
 export class Upload {
   /** The part named `file`. */
   readonly file: Promise<FilePart>;
   /** Settles when the whole body was there, and was one. */
   readonly complete: Promise<void>;
 
-  constructor(contentType: string, port: MessagePort) {
+  constructor(contentType: string, blocks: AsyncIterable<Buffer>) {
     let parser: Parser;
     try {
       parser = new Busboy({ headers: { 'content-type': contentType } });
@@ -49,22 +47,21 @@ export class Upload {
       this.complete.then(() => reject(new CodedError('NO_FILE')), fail);
     });
     this.file.catch(() => undefined);
-    feed(parser, port);
+    void feed(parser, blocks);
   }
 }
 
-/** Passes bytes on; each chunk earns its credit when the parser, and all behind it, has taken it. */
-function feed(parser: Parser, port: MessagePort): void {
-  port.on('message', (message: ToTransfer) => {
-    if (parser.destroyed) return;
-    if (message.kind === 'end') parser.end();
-    if (message.kind !== 'chunk') return;
-    const bytes = Buffer.from(message.bytes);
-    parser.write(bytes, () => {
-      port.postMessage({ kind: 'credit', amount: bytes.length } satisfies FromTransfer);
-    });
-  });
-  port.on('close', () => {
-    if (!parser.writableFinished) parser.destroy(new CodedError('UNAVAILABLE', 'the client went away'));
-  });
+/** Passes bytes on; the next are asked for when the parser, and all behind it, has taken these. */
+async function feed(parser: Parser, blocks: AsyncIterable<Buffer>): Promise<void> {
+  try {
+    for await (const block of blocks) {
+      if (parser.destroyed) return;
+      await new Promise((resolve) => {
+        parser.write(block, resolve);
+      });
+    }
+    if (!parser.destroyed) parser.end();
+  } catch (error) {
+    parser.destroy(error as Error);
+  }
 }
