@@ -1,4 +1,5 @@
 import type { Checked } from '../api/check.js';
+import { checkJsonBody } from '../api/json-body.js';
 import { formatOf, listHeaders } from '../api/list-format.js';
 import type { AnyRoute } from '../api/registry.js';
 import { MAX_TOTAL, type OperationResult } from '../api/results.js';
@@ -8,6 +9,7 @@ import type { CallAnswer, Caller, CallRequest } from '../messages/calls.js';
 import type { ImportRequest, ListRequest } from '../messages/transfers.js';
 import type { Access, AccessControl, Grant } from './access/access.js';
 import type { Barriers } from './barriers.js';
+import { type BodyChecks, PARSED_HERE_BYTES } from './body-checks.js';
 import type { Calls } from './call-client.js';
 import type { Bodies, Body } from './http/bodies.js';
 import type { BodyClass, BodyClasses } from './http/body-limits.js';
@@ -15,7 +17,6 @@ import { EarlyUpload } from './http/early-upload.js';
 import type { Exchange, Headers } from './http/exchange.js';
 import { answerFile } from './http/files.js';
 import { idempotentRequest, keyFault } from './http/idempotency-key.js';
-import { parseJsonObject } from './http/json.js';
 import type { RateLimit } from './http/rate-limit.js';
 import type { Operations } from './operations.js';
 import type { Flight } from './redirect/code-resolver.js';
@@ -33,6 +34,7 @@ export interface ApiOptions {
   readonly calls: Calls<Flight>;
   readonly bodies: Bodies;
   readonly bodyClasses: BodyClasses;
+  readonly bodyChecks: BodyChecks;
   readonly transfers: Transfers;
   readonly barriers: Barriers;
   readonly operations: Operations;
@@ -118,8 +120,10 @@ export class Api {
     let idempotent: Caller['idempotent'];
     if (route.bodyLimit !== 'none') {
       const read = await (early ?? this.#readBody(route, exchange));
-      if (takesKey(route) && read.ok) idempotent = idempotentRequest(exchange, grant.keyId, read.bytes);
-      body = this.#checkBody(route, exchange, schemas, read);
+      if (takesKey(route) && read.ok) {
+        idempotent = await idempotentRequest(exchange, grant.keyId, read.bytes);
+      }
+      body = await this.#checkBody(route, exchange, schemas, read);
       if (!body.ok && idempotent !== undefined) {
         await this.#refuseOnce(exchange, body, { owner: grant.owner, idempotent });
         return;
@@ -163,22 +167,13 @@ export class Api {
     return this.#options.bodies.read(exchange, this.#bodyClass(route).maxBytes);
   }
 
-  #checkBody(route: ApiRoute, exchange: Exchange, schemas: Schemas, body: Body): Checked {
+  async #checkBody(route: ApiRoute, exchange: Exchange, schemas: Schemas, body: Body): Promise<Checked> {
     // Nobody is there any more where there is no error.
     if (!body.ok) return { ok: false, error: body.error ?? 'BODY_DEADLINE' };
-    const json = parseJsonObject(exchange.header('content-type'), body.bytes, this.#bodyClass(route).json);
-    const { noObject = 'INVALID_JSON', exactMembers = [] } = route as {
-      noObject?: 'MISSING_URL';
-      exactMembers?: readonly string[];
-    };
-    if (!json.ok) return { ok: false, error: json.error ?? noObject };
-    const checked = schemas.body(route, json.members);
-    if (!checked.ok || exactMembers.length === 0) return checked;
-    const exact = exactMembers.flatMap((name) => {
-      const text = json.exactTextOf(name);
-      return text === undefined ? [] : [[name, text]];
-    });
-    return { ok: true, value: { ...checked.value, ...Object.fromEntries(exact) } };
+    const { bytes } = body;
+    const sent = { contentType: exchange.header('content-type'), bytes, limits: this.#bodyClass(route).json };
+    if (bytes.length > PARSED_HERE_BYTES) return this.#options.bodyChecks.check(route, sent);
+    return checkJsonBody(route, sent, (members) => schemas.body(route, members));
   }
 
   async #perform(

@@ -17,6 +17,7 @@ import { watchThread } from '../runtime/thread-health.js';
 import { openAccess } from './access/open.js';
 import { Api } from './api.js';
 import { Barriers } from './barriers.js';
+import { BodyChecks } from './body-checks.js';
 import { Calls } from './call-client.js';
 import { Bodies } from './http/bodies.js';
 import { bodyClasses } from './http/body-limits.js';
@@ -192,6 +193,7 @@ class Gateway {
         calls: this.#calls,
         bodies: this.#bodies,
         bodyClasses: bodyClasses(config.BODY_MAX_BYTES),
+        bodyChecks: new BodyChecks(this.#supervisor, counters, config.DELETE_DEADLINE_MS),
         transfers: this.#transfers,
         barriers: new Barriers(this.#supervisor, config.READ_BARRIER_MS),
         operations: new Operations({

@@ -1,5 +1,6 @@
 import type { MessagePort } from 'node:worker_threads';
 import { JournalSlots } from '../memory/journal-slots.js';
+import type { BodyCheck } from '../messages/body-checks.js';
 import type { BarrierTarget, FromGateway, Question, ToGateway } from '../messages/supervisor.js';
 import type { TransferJob, TransferRequest } from '../messages/transfers.js';
 
@@ -23,13 +24,17 @@ export class SupervisorLink {
     this.#journals = journals;
   }
 
-  tell(message: Exclude<FromGateway, { kind: 'transfer' }>): void {
+  tell(message: Exclude<FromGateway, { kind: 'transfer' | 'check' }>): void {
     this.#port.postMessage(message);
   }
 
   /** Hands one end of a channel on to a worker. */
   requestTransfer(job: TransferJob<TransferRequest>): void {
     this.#port.postMessage({ kind: 'transfer', job } satisfies FromGateway, [job.port]);
+  }
+
+  checkBody(job: BodyCheck): void {
+    this.#port.postMessage({ kind: 'check', job } satisfies FromGateway, [job.bytes, job.port]);
   }
 
   /**

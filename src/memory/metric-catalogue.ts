@@ -132,6 +132,7 @@ export const threadMetrics = {
     'Listeners of /stats/live that were dropped: they did not read',
   ),
   liveListeners: gauge('switchyard_live_listeners', 'Listeners of /stats/live'),
+  largeBodies: counter('switchyard_large_bodies_total', 'Large JSON bodies, which a worker parses'),
   transfersTooSlow: counter(
     'switchyard_transfers_too_slow_total',
     'Imports and lists ended because their clients were slow while others waited',

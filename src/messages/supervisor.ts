@@ -4,6 +4,7 @@
  */
 import type { MessagePort } from 'node:worker_threads';
 import type { SegmentReply, SegmentRequest } from '../journal/supply.js';
+import type { BodyCheck } from './body-checks.js';
 import type { TransferJob, TransferRequest } from './transfers.js';
 
 /** From a gateway to the supervisor. */
@@ -13,6 +14,7 @@ export type FromGateway =
   /** The journal has grown while the ingest slept. */
   | { readonly kind: 'journalled' }
   | { readonly kind: 'transfer'; readonly job: TransferJob<TransferRequest> }
+  | { readonly kind: 'check'; readonly job: BodyCheck }
   | { readonly kind: 'barrier'; readonly id: number; readonly targets: readonly BarrierTarget[] }
   | { readonly kind: 'ask'; readonly id: number; readonly question: Question }
   /** The server is to end itself. */

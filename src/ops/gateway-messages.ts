@@ -41,6 +41,9 @@ export class GatewayMessages {
         // A port closes with its thread, which the gateway notices.
         workers.transfer(message.job).catch(() => undefined);
         break;
+      case 'check':
+        workers.checkBody(message.job).catch(() => undefined);
+        break;
       case 'ask':
         questions.ask(message.question, (body) => gateway.send({ kind: 'answer', id: message.id, body }));
         break;

@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url';
 import type { MessagePort } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import type { Config, DatabaseAddress } from '../config.js';
+import type { BodyCheck } from '../messages/body-checks.js';
 import type { IngestJob, IngestOutcome } from '../messages/ingest.js';
 import type { StatisticsOutcome } from '../messages/statistics.js';
 import type { TransferJob, TransferRequest } from '../messages/transfers.js';
@@ -129,6 +130,11 @@ export class Workers {
   async transfer(job: TransferJob<TransferRequest>): Promise<void> {
     const name = job.request.kind === 'import' ? 'importFromPort' : 'listToPort';
     await this.#bulkPools().transfer.run(job, { name, transferList: [job.port] });
+  }
+
+  /** By the thread of transfers: those who wait for the interactive ones wait for short work only. */
+  async checkBody(job: BodyCheck): Promise<void> {
+    await this.#bulkPools().transfer.run(job, { name: 'checkBody', transferList: [job.bytes, job.port] });
   }
 
   async ingest(job: IngestJob): Promise<IngestOutcome> {

@@ -1,4 +1,5 @@
 import { isMainThread, type MessagePort, workerData } from 'node:worker_threads';
+import type { BodyCheck } from '../messages/body-checks.js';
 import type { IngestJob, IngestOutcome } from '../messages/ingest.js';
 import type { StatisticsOutcome } from '../messages/statistics.js';
 import type { ImportRequest, ListRequest, TransferJob } from '../messages/transfers.js';
@@ -8,6 +9,7 @@ import { maintainDatabase } from '../store/migrate.js';
 import { dropRetiredIndexes } from '../store/retired-indexes.js';
 import { buildSums } from '../store/stats-sums.js';
 import { CallServer } from './calls/server.js';
+import { checkBodyOf } from './check-body.js';
 import { takeInJournal } from './ingest/ingest.js';
 import { stepStatistics } from './statistics.js';
 import { startWorkerThread, type WorkerData, type WorkerThread } from './thread.js';
@@ -46,6 +48,10 @@ export function importFromPort(job: TransferJob<ImportRequest>): Promise<void> {
 
 export function listToPort(job: TransferJob<ListRequest>): Promise<void> {
   return streamListToPort(own(), job);
+}
+
+export function checkBody(job: BodyCheck): Promise<void> {
+  return checkBodyOf(own(), job);
 }
 
 /** Serves one gateway's calls until it closes the port. */
@@ -96,19 +102,19 @@ const ORDER_DEADLINE_MS = 3_600_000;
 /** Brings the order of links by clicks up to date, where nobody asks for it. */
 export async function keepOrder(): Promise<void> {
   const { pool } = own();
-  await pool.runOnce(ORDER_DEADLINE_MS, keepClickOrder);
+  await inTurn(() => pool.runOnce(ORDER_DEADLINE_MS, keepClickOrder));
 }
 
 /** Adds to the statistics' sums what the queue holds. */
 export function addStatistics(): Promise<StatisticsOutcome> {
-  return stepStatistics(own());
+  return inTurn(() => stepStatistics(own()));
 }
 
 /** Makes the statistics' sums of events from before there were any. */
 export async function buildStatistics(): Promise<void> {
   const { pool, log } = own();
   log.info('the statistics are being built; links are served meanwhile');
-  const isBuilt = await pool.runOnce(BUILD_DEADLINE_MS, buildSums);
+  const isBuilt = await inTurn(() => pool.runOnce(BUILD_DEADLINE_MS, buildSums));
   log.info(isBuilt ? 'the statistics are built' : 'another server builds the statistics');
 }
 

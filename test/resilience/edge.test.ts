@@ -1,7 +1,7 @@
 import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib';
-import { describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { connectDatabase } from '../support/database.js';
 import { createUrl, useServer } from '../support/suite.js';
 import { eventually } from '../support/wait.js';
@@ -69,6 +69,17 @@ const get = (...headers: string[]): string => head(['GET /health HTTP/1.1', 'Hos
 const event = '{"event_type":"x"}';
 const post = (...headers: string[]): string =>
   head(['POST /events HTTP/1.1', 'Host: a', 'Content-Type: application/json', ...headers]);
+
+/** Begun first, since it takes the whole of an idle time-out. */
+let afterEmptyLine: Promise<Talk & { readonly seconds: number }>;
+
+beforeAll(() => {
+  const startMs = performance.now();
+  afterEmptyLine = talk([`\r\n${get()}`]).then((answer) => ({
+    ...answer,
+    seconds: (performance.now() - startMs) / 1000,
+  }));
+});
 
 describe('a request', () => {
   it('may come in two packets, cut anywhere', async () => {
@@ -258,6 +269,31 @@ describe('JSON', () => {
     expect(await send(many(300_000))).toEqual([400, 'JSON has too many values']);
   });
 
+  it('that is large is parsed by a worker, and refused alike', async () => {
+    const parsedElsewhere = async (): Promise<number> => {
+      const text = await (await suite.server.fetch('/metrics')).text();
+      return Number(/^switchyard_large_bodies_total (\d+)$/m.exec(text)?.[1]);
+    };
+    const before = await parsedElsewhere();
+    const large = `"text":"${'y'.repeat(200_000)}"`;
+    const exact = '{"n":12345678901234567890,"m":[1.10,1e400]}';
+    const created = await suite.server.fetch('/events', {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: `{"event_type":"x","details":${exact},${large}}`,
+    });
+    expect([created.status, (await created.text()).includes(exact)]).toEqual([201, true]);
+    expect(await send(`{"event_type":5,${large}}`)).toEqual([400, "Missing or invalid 'event_type'"]);
+    expect(await send(`[{${large}}]`)).toEqual([400, 'Invalid JSON']);
+    expect(await send(`{"event_type":"x",${large}`)).toEqual([400, 'Invalid JSON']);
+    const urls = Array.from({ length: 1000 }, () => ({
+      original_url: `https://example.com/${'x'.repeat(1000)}`,
+    }));
+    const bulk = await suite.server.post('/urls/bulk', { urls });
+    expect([bulk.status, (bulk.body as { created: number }).created]).toEqual([200, 1000]);
+    expect((await parsedElsewhere()) - before).toBe(5);
+  });
+
   it.each([
     '{"event_type":"x","details":{"a":1,"a":1234567890123456789}}',
     '{"event_type":"x","details":{"a":1},"details":{"a":1234567890123456789}}',
@@ -338,6 +374,16 @@ describe('what only a proxy may say', () => {
     });
     expect(answer.headers.get('x-request-id')).toBe('from-the-proxy');
     expect(((await answer.json()) as { short_url: string }).short_url).toMatch(/^https:/);
+  });
+});
+
+describe('a request', () => {
+  it('after an empty line is not waited for longer than for any other', async () => {
+    const { text, isClosed, seconds } = await afterEmptyLine;
+    expect([text, isClosed]).toEqual(['', true]);
+    // The library's clock ticks every 4 s.
+    expect(seconds).toBeGreaterThan(8);
+    expect(seconds).toBeLessThan(40);
   });
 });
 

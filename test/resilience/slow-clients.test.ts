@@ -7,7 +7,7 @@ import { type Url, uniqueName } from '../support/suite.js';
 import { eventually } from '../support/wait.js';
 
 /** A list far larger than what sockets hold, so that it stops when its reader does. */
-const ROWS = 40_000;
+const ROWS = 30_000;
 
 let database: TestDatabase;
 let server: TestServer;
@@ -26,6 +26,8 @@ afterAll(() => database?.drop());
 function useTransfers(environment: ServerEnvironment): void {
   beforeAll(async () => {
     server = await startServer({ DATABASE_URL: database.url, GATEWAY_THREADS: '1', ...environment });
+    // The thread of transfers is the last to be there.
+    await eventually(async () => (await quickImport('192.0.2.20')) === 201);
   });
   // Whoever is left from a test would be a slow client of the next.
   afterEach(async () => {
@@ -133,7 +135,7 @@ function spoolFiles(): string[] {
 }
 
 describe('slow clients', () => {
-  useTransfers({ TRANSFER_STALL_MS: '20000' });
+  useTransfers({ TRANSFER_STALL_MS: '20000', TRANSFER_WAIT_MS: '60000' });
 
   it('three that read and three that upload hold up nobody, and get all that is theirs', async () => {
     const lists = [await openList(), await openList(), await openList()];

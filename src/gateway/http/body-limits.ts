@@ -1,5 +1,5 @@
+import type { JsonLimits } from '../../api/json-text.js';
 import type { BodyLimit } from '../../api/route.js';
-import type { JsonLimits } from './json-text.js';
 
 /** What a body of a class may be. */
 export interface BodyClass {

@@ -1,9 +1,11 @@
-import { createHash } from 'node:crypto';
+import { createHash, webcrypto } from 'node:crypto';
 import type { ErrorCode } from '../../errors.js';
 import type { Caller } from '../../messages/calls.js';
 import type { Exchange } from './exchange.js';
 
 const keyForm = /^[\x20-\x7e]{1,255}$/;
+
+const HASHED_HERE_BYTES = 128 * 1024;
 
 /**
  * Why a request may not have its key; one without a key has none to refuse.
@@ -19,12 +21,23 @@ export function keyFault(key: string, isTaken: boolean): ErrorCode | undefined {
  * What the worker needs to do a request once; `undefined` for a request without an Idempotency-Key.
  * @param scope The id of the API key, within which the idempotency key counts.
  */
-export function idempotentRequest(exchange: Exchange, scope: string, body: Buffer): Caller['idempotent'] {
+export async function idempotentRequest(
+  exchange: Exchange,
+  scope: string,
+  body: Buffer,
+): Promise<Caller['idempotent']> {
   const key = exchange.header('idempotency-key');
   if (key === '') return undefined;
-  const request = createHash('sha256').update(`${exchange.method} ${exchange.path}?${exchange.query}\n`);
+  const head = `${exchange.method} ${exchange.path}?${exchange.query}\n`;
   return {
     keyHash: createHash('sha256').update(`${scope}\n${key}`).digest('hex'),
-    requestHash: request.update(body).digest('hex'),
+    requestHash: await sha256(head, body),
   };
+}
+
+/** Of a large body in another thread. */
+async function sha256(head: string, body: Buffer): Promise<string> {
+  if (body.length <= HASHED_HERE_BYTES) return createHash('sha256').update(head).update(body).digest('hex');
+  const digest = await webcrypto.subtle.digest('SHA-256', Buffer.concat([Buffer.from(head), body]));
+  return Buffer.from(digest).toString('hex');
 }

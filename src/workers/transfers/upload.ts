@@ -1,5 +1,6 @@
 import type { Readable } from 'node:stream';
 import { finished } from 'node:stream/promises';
+import { setImmediate as immediately } from 'node:timers/promises';
 import { Busboy } from '@fastify/busboy';
 import { CodedError } from '../../errors.js';
 
@@ -59,6 +60,8 @@ async function feed(parser: Parser, blocks: AsyncIterable<Buffer>): Promise<void
       await new Promise((resolve) => {
         parser.write(block, resolve);
       });
+      // Blocks that are there already would keep the thread from all others.
+      await immediately();
     }
     if (!parser.destroyed) parser.end();
   } catch (error) {

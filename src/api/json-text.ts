@@ -15,6 +15,10 @@ const Byte = {
   OPEN_OBJECT: 0x7b,
   CLOSE_OBJECT: 0x7d,
   SPACE: 0x20,
+  ZERO: 0x30,
+  NINE: 0x39,
+  A: 0x61,
+  U: 0x75,
 } as const;
 
 /**
@@ -51,18 +55,18 @@ export function jsonExcess(bytes: Uint8Array, limits: JsonLimits): 'depth' | 'va
 /**
  * The text of an object's last member of that name, as it was sent.
  * @param bytes Known to be JSON, and an object, in UTF-8.
+ * @param name In ASCII.
  */
 export function memberText(bytes: Uint8Array, name: string): Uint8Array | undefined {
+  const plain = Buffer.from(`"${name}"`);
   let found: Uint8Array | undefined;
   let at = skipSpace(bytes, bytes.indexOf(Byte.OPEN_OBJECT) + 1);
   while (bytes[at] === Byte.QUOTE) {
     const nameEnd = endOfString(bytes, at);
-    // A name may be written with escapes.
-    const isWanted = JSON.parse(textOf(bytes.subarray(at, nameEnd))) === name;
     // Behind the colon.
     const start = skipSpace(bytes, skipSpace(bytes, nameEnd) + 1);
     const end = endOfValue(bytes, start);
-    if (isWanted) found = bytes.subarray(start, end);
+    if (isName(bytes.subarray(at, nameEnd), plain)) found = bytes.subarray(start, end);
     at = skipSpace(bytes, end);
     if (bytes[at] !== Byte.COMMA) break;
     at = skipSpace(bytes, at + 1);
@@ -70,20 +74,48 @@ export function memberText(bytes: Uint8Array, name: string): Uint8Array | undefi
   return found;
 }
 
-/** Whether a JSON text, with the members that a parser would drop, holds what no text in the database can. */
+/** Of an escape such as a unicode one, the most bytes that a character can be written in. */
+const ESCAPED_BYTES = 6;
+
+/** Whether a member's name, in its quotes, is `plain`: it may be written with escapes. */
+function isName(text: Uint8Array, plain: Buffer): boolean {
+  if (text.length < plain.length || text.length > plain.length * ESCAPED_BYTES) return false;
+  if (!text.includes(Byte.BACKSLASH)) return plain.equals(text);
+  return JSON.parse(textOf(text)) === plain.toString('latin1', 1, plain.length - 1);
+}
+
+/**
+ * Whether a JSON text, with the members that a parser would drop, holds what no text in the database can: a NUL
+ * or half a surrogate pair. Raw ones are no JSON, or no UTF-8: they are written with escapes.
+ */
 export function hasUnstorableText(bytes: Uint8Array): boolean {
-  for (let at = 0; at < bytes.length; at += 1) {
-    if (bytes[at] !== Byte.QUOTE) continue;
-    const end = endOfString(bytes, at);
-    const text = bytes.subarray(at, end);
-    // Without an escape there is nothing: raw control characters are no JSON, raw surrogates no UTF-8.
-    if (text.includes(Byte.BACKSLASH)) {
-      const value = JSON.parse(textOf(text)) as string;
-      if (value.includes('\0') || !value.isWellFormed()) return true;
+  let at = bytes.indexOf(Byte.BACKSLASH);
+  while (at !== -1) {
+    const unit = escapedUnit(bytes, at);
+    let end = at + (unit === undefined ? 2 : ESCAPED_BYTES);
+    if (unit === 0) return true;
+    if (unit !== undefined && unit >= Unit.HIGH && unit < Unit.END) {
+      const low = escapedUnit(bytes, end);
+      if (unit >= Unit.LOW || low === undefined || low < Unit.LOW || low >= Unit.END) return true;
+      end += ESCAPED_BYTES;
     }
-    at = end - 1;
+    at = bytes.indexOf(Byte.BACKSLASH, end);
   }
   return false;
+}
+
+/** Of UTF-16: the first of the high surrogates, of the low ones, and behind those. */
+const Unit = { HIGH: 0xd800, LOW: 0xdc00, END: 0xe000 } as const;
+
+/** The code unit that an escape of the form `\uXXXX` stands for, if there is one. */
+function escapedUnit(bytes: Uint8Array, at: number): number | undefined {
+  if (bytes[at] !== Byte.BACKSLASH || bytes[at + 1] !== Byte.U) return undefined;
+  let unit = 0;
+  for (let next = at + 2; next < at + ESCAPED_BYTES; next += 1) {
+    const byte = bytes[next] as number;
+    unit = unit * 16 + (byte <= Byte.NINE ? byte - Byte.ZERO : (byte | 0x20) - Byte.A + 10);
+  }
+  return unit;
 }
 
 export function textOf(bytes: Uint8Array): string {
