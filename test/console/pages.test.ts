@@ -168,6 +168,38 @@ describeWith('chromium')('the console', () => {
   });
 
   describe('the page of one link', () => {
+    it('shows clicks over time, previews apart, and by what is known of visitors, in any time zone', async () => {
+      const url = await createUrl(suite.server);
+      const firefox = {
+        'user-agent': 'Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0',
+      };
+      const from = (headers: Record<string, string>) =>
+        suite.server.fetch(`/${url.short_code}`, { headers: { ...firefox, ...headers } });
+      for (let visits = 0; visits < 3; visits += 1) await from({ referer: 'https://news.example/today' });
+      await from({ 'sec-purpose': 'prefetch' });
+      await open(`#/links/${url.id}`, async ({ page }) => {
+        const statistics = page.getByRole('region', { name: 'Statistics' });
+        await statistics.getByText('3 clicks', { exact: true }).waitFor({ timeout: 20_000 });
+        await statistics.getByText('1 preview', { exact: true }).waitFor();
+        await statistics.locator('canvas').waitFor();
+        await statistics.getByRole('row', { name: 'news.example 3' }).waitFor();
+        await statistics.getByRole('row', { name: /^Firefox 3/ }).waitFor();
+        expect(await statistics.getByRole('combobox', { name: 'Time zone' }).inputValue()).toBe(
+          'Europe/Berlin',
+        );
+        await statistics.getByRole('combobox', { name: 'Time zone' }).selectOption('Asia/Tokyo');
+        await statistics.getByRole('button', { name: '24 h' }).click();
+        await eventually(() => Promise.resolve(/range=24h.*tz=Asia/.test(page.url())));
+        await statistics.getByRole('img', { name: /by hours, Asia\/Tokyo: 3 in all/ }).waitFor();
+        // The arrow keys read what a mouse would point at.
+        await statistics.getByRole('img').first().press('End');
+        await statistics.getByText(/: 3 clicks, 1 preview/).waitFor();
+        await statistics.getByRole('button', { name: 'Table' }).click();
+        await statistics.getByRole('row', { name: / 3 1$/ }).waitFor();
+        expect(await seriousFaults(page)).toEqual([]);
+      });
+    });
+
     it('shows a new click within ten seconds, what changed, and the QR code as SVG and PNG', async () => {
       const url = await createUrl(suite.server, { title: '<img src=x onerror=alert(1)>' });
       await open(`#/links/${url.id}`, async ({ page }) => {

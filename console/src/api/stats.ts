@@ -1,26 +1,14 @@
 import { call } from './call.js';
-import { linkPath } from './links.js';
+import { routes, type Statistics } from './types.js';
 
-export interface Counts {
-  readonly clicks: number;
-  readonly previews: number;
-}
+export type Counts = Pick<Statistics, 'clicks' | 'previews'>;
 
-export type Fact = 'country' | 'referrer' | 'browser' | 'os' | 'device' | 'code';
-
-export interface Statistics extends Counts {
-  readonly from: string;
-  readonly to: string;
-  readonly interval: 'minute' | 'hour' | 'day' | 'week' | 'month';
-  readonly timezone: string;
-  readonly as_of: string;
-  readonly series: readonly (Counts & { readonly start: string })[];
-  readonly by?: Readonly<Partial<Record<Fact, readonly (Counts & { readonly value: string | null })[]>>>;
-  readonly other?: Readonly<Partial<Record<Fact, Counts>>>;
-}
+/** What a link's clicks are counted by here. */
+export const facts = ['country', 'referrer', 'browser', 'device'] as const;
+export type Fact = (typeof facts)[number];
 
 export const readStatistics = (
   id: string,
   query: Readonly<Record<string, string>>,
   signal?: AbortSignal,
-): Promise<Statistics> => call<Statistics>(`${linkPath(id)}/stats`, { query, signal });
+): Promise<Statistics> => call<Statistics>(routes.linkStats.replace(':id', id), { query, signal });

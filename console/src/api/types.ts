@@ -22,6 +22,7 @@ export type BulkCreate = Resource<'BulkCreate'>;
 export type BulkUpdate = Resource<'BulkUpdate'>;
 export type BulkDelete = Resource<'BulkDelete'>;
 export type LinkImport = Resource<'LinkImport'>;
+export type Statistics = Resource<'Statistics'>;
 export type Reading = LiveFigures;
 export type Readiness = Resource<'Readiness'>;
 
@@ -35,6 +36,7 @@ export const routes = {
   links: '/urls',
   link: '/urls/:id',
   qr: '/urls/:id/qr',
+  linkStats: '/urls/:id/stats',
   live: '/stats/live',
   bulk: '/urls/bulk',
   importLinks: '/urls/import',

@@ -1,13 +1,12 @@
-import type { Fact, Statistics } from '../api/stats.js';
+import type { Fact } from '../api/stats.js';
+import type { Statistics } from '../api/types.js';
 import { count } from '../parts/time.js';
 
 const titles = {
   country: 'Countries',
   referrer: 'Referrers',
   browser: 'Browsers',
-  os: 'Systems',
   device: 'Devices',
-  code: 'Links',
 } as const satisfies Record<Fact, string>;
 
 const countries = new Intl.DisplayNames(undefined, { type: 'region' });

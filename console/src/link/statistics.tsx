@@ -1,7 +1,7 @@
 import { useMemo, useState } from 'preact/hooks';
 import { Refused, sentenceOf } from '../api/call.js';
-import { type Statistics as Answer, type Counts, type Fact, readStatistics } from '../api/stats.js';
-import type { Link } from '../api/types.js';
+import { type Counts, facts, readStatistics } from '../api/stats.js';
+import type { Statistics as Answer, Link } from '../api/types.js';
 import { Choice, Field } from '../parts/field.js';
 import { useLoad, usePolling } from '../parts/load.js';
 import { Plot } from '../parts/plot.js';
@@ -12,7 +12,6 @@ import { addressOf, go } from '../place.js';
 import { Breakdown } from './breakdown.js';
 import { ownZone, type Period, periodOf, queryBefore, queryOf, ranges } from './period.js';
 
-const facts = ['country', 'referrer', 'browser', 'device'] as const satisfies readonly Fact[];
 const REFRESH_MS = 10_000;
 
 export function Statistics({ link, query }: { readonly link: Link; readonly query: URLSearchParams }) {
@@ -62,9 +61,16 @@ export function Statistics({ link, query }: { readonly link: Link; readonly quer
             </button>
           </div>
           {value.clicks + value.previews === 0 ? <NoClicks link={link} /> : <Chart stats={value} />}
-          <div class={isTable ? 'chart-table' : 'chart-table unseen'}>
-            <Numbered stats={value} />
-          </div>
+          {isTable ? (
+            // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls has to be reached by keys
+            <section class="chart-table" aria-label="Numbers" tabIndex={0}>
+              <Numbered stats={value} />
+            </section>
+          ) : (
+            <div class="unseen">
+              <Numbered stats={value} />
+            </div>
+          )}
           <div class="breakdowns">
             {facts.map((fact) => (
               <Breakdown key={fact} fact={fact} stats={value} />
@@ -88,8 +94,7 @@ function Missing({
 }) {
   if (error === undefined)
     return isSlow ? <div class="plot-empty" aria-hidden="true" /> : <div class="plot-empty" />;
-  const isAbsent = error instanceof Refused && (error.message === 'Not found' || error.status === 503);
-  const isBuilt = error instanceof Refused && error.message.startsWith('Statistics');
+  const isAbsent = error instanceof Refused && error.message === 'Not found';
   return (
     <>
       <div class="numbers">
@@ -97,7 +102,7 @@ function Missing({
           <strong>{count(clicks)}</strong> clicks in all
         </p>
       </div>
-      <p class="notice">{isAbsent && !isBuilt ? 'Statistics are not available yet' : sentenceOf(error)}</p>
+      <p class="notice">{isAbsent ? 'Statistics are not available yet' : sentenceOf(error)}</p>
     </>
   );
 }
@@ -127,7 +132,10 @@ function PeriodBar({
     const { timezone, ...rest } = { ...period, ...change };
     go(addressOf(`links/${id}`, { ...rest, tz: timezone === ownZone ? '' : timezone }), 'replace');
   };
-  const zones = useMemo(() => [...new Set([ownZone, 'UTC', ...Intl.supportedValuesOf('timeZone')])], []);
+  const zones = useMemo(
+    () => [...new Set([ownZone, period.timezone, 'UTC', ...Intl.supportedValuesOf('timeZone')])],
+    [period.timezone],
+  );
   return (
     <div class="period">
       {/* biome-ignore lint/a11y/useSemanticElements: a fieldset is no row in every browser */}
@@ -168,6 +176,9 @@ function PeriodBar({
     </div>
   );
 }
+
+const countsOf = ({ clicks, previews }: Counts): string =>
+  `${count(clicks)} ${clicks === 1 ? 'click' : 'clicks'}, ${count(previews)} ${previews === 1 ? 'preview' : 'previews'}`;
 
 const names = { minute: 'minutes', hour: 'hours', day: 'days', week: 'weeks', month: 'months' } as const;
 
@@ -217,9 +228,7 @@ function Chart({ stats }: { readonly stats: Answer }) {
   const isLine = stats.interval === 'minute' || stats.interval === 'hour';
   const say = (index: number): string => {
     const at = stats.series[index];
-    return at === undefined
-      ? ''
-      : `${label(at.start)}: ${count(at.clicks)} clicks, ${count(at.previews)} previews`;
+    return at === undefined ? '' : `${label(at.start)}: ${countsOf(at)}`;
   };
   return (
     <Plot
