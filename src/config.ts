@@ -126,7 +126,7 @@ export const settings = z.object({
   CLICK_JOURNAL_SYNC: syncPolicy('1000').describe(
     'fdatasync of the journal: `never`, `turn` (each event-loop turn) or every so many milliseconds',
   ),
-  CLICK_INGEST_BATCH: integer(100_000, 1, 1_000_000).describe('Most clicks in one ingest transaction'),
+  CLICK_INGEST_BATCH: integer(20_000, 1, 1_000_000).describe('Most clicks in one ingest transaction'),
   CLICK_INGEST_LINGER_MS: integer(500, 0, 1000).describe('Pause between ingests while nobody waits for them'),
 
   CLICK_DETAILS: choice(['off', 'basic', 'full'], 'off').describe(

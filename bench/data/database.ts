@@ -5,9 +5,11 @@ import pg from 'pg';
 import type { EmbeddedAddress } from '../../src/postgres/answer.js';
 import { EmbeddedPostgres } from '../../src/postgres/embedded.js';
 import { clientOptions } from '../../src/postgres/pool.js';
-import { prepareDatabase } from '../../src/store/migrate.js';
 import { withChildren } from '../measure/process-usage.js';
+import { root as ownRoot } from '../root.js';
 import { fillLinksSql, fillUsersSql } from './links.js';
+
+type Migrations = typeof import('../../src/store/migrate.js');
 
 /** A fresh folder that any user may enter, as a PostgreSQL started by root needs it. */
 export function makeFolder(purpose: string): string {
@@ -52,10 +54,13 @@ export class BenchPostgres {
     return withChildren(Number(readFileSync(file, 'utf8').split('\n')[0]));
   }
 
-  /** A database with the schema, the bench's users and so many links; further SQL makes what else is needed. */
-  async database(links: number, further: readonly string[] = []): Promise<Database> {
-    const key = JSON.stringify([links, further]);
-    const template = this.#templates.get(key) ?? this.#makeTemplate(links, further);
+  /**
+   * A database with the bench's users and so many links; further SQL makes what else is needed.
+   * @param root Of the checkout whose schema it has.
+   */
+  async database(links: number, further: readonly string[] = [], root = ownRoot): Promise<Database> {
+    const key = JSON.stringify([links, further, root]);
+    const template = this.#templates.get(key) ?? this.#makeTemplate(links, further, root);
     this.#templates.set(key, template);
     const name = `bench_${++this.#made}`;
     await this.#admin(`CREATE DATABASE ${name} TEMPLATE ${await template} STRATEGY file_copy`);
@@ -87,7 +92,8 @@ export class BenchPostgres {
     }
   }
 
-  async #makeTemplate(links: number, further: readonly string[]): Promise<string> {
+  async #makeTemplate(links: number, further: readonly string[], root: string): Promise<string> {
+    const { prepareDatabase } = (await import(path.join(root, 'dist/src/store/migrate.js'))) as Migrations;
     const name = `template_${this.#templates.size}`;
     await this.#admin(`CREATE DATABASE ${name}`);
     const { address } = this.#embedded;

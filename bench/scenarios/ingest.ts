@@ -16,7 +16,7 @@ import { armOf, ratioTarget } from './targets.js';
 
 const LINKS = 100_000;
 const CLICKS = 2_000_000;
-const QUICK_CLICKS = 300_000;
+const QUICK_CLICKS = 200_000;
 const DEADLINE_MS = 300_000;
 
 /** What a click takes on the disk, bytes, a figure a turn. */
@@ -141,7 +141,7 @@ function switchyardArm(bench: Bench, subject: Subject, journal: string, clicks: 
     about: 'the real server adopting a journal',
     measure: async () => {
       const { postgres } = bench;
-      const database = await postgres.database(LINKS);
+      const database = await postgres.database(LINKS, [], subject.root);
       const dataDir = makeFolder('data');
       cpSync(journal, path.join(dataDir, 'journal'), { recursive: true });
       const release = await holdIngest(database);

@@ -95,7 +95,7 @@ export async function withRedirectServers<T>(
       for (const baseline of baselines) await add(baseline, async () => undefined);
     for (const subject of bench.subjects) {
       const start = async (): Promise<ServerHandle> => {
-        const database = await bench.postgres.database(LINKS);
+        const database = await bench.postgres.database(LINKS, [], subject.root);
         ends.push(() => bench.postgres.drop(database));
         const server = await startSwitchyard({
           root: subject.root,

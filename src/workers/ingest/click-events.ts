@@ -1,6 +1,5 @@
 import type { JournalledLink } from '../../journal/format.js';
 import type { JournalledClick, JournalledVisit } from '../../journal/known.js';
-import { sortByLink } from './click-order.js';
 import { isVisit, visitFacts } from './visit-details.js';
 
 const CHUNK_BYTES = 128 * 1024;
@@ -34,24 +33,29 @@ interface RowStart {
   readonly detailsBytes: number;
 }
 
+/** What rows of one link begin with. */
+interface LinkStarts {
+  plain: RowStart | undefined;
+  click: RowStart | undefined;
+  preview: RowStart | undefined;
+}
+
 /**
- * The events of clicks as rows of a binary COPY: url_id, user_id, event_type, timestamp, details. Those of a link
- * come one after the other, in the order of their times, so that neighbours in the database's indexes are stored
- * together. What rows have in common is made once and copied: of a plain click all but its time is.
+ * The events of clicks as rows of a binary COPY: url_id, user_id, event_type, timestamp, details. What rows have in
+ * common is made once and copied: of a plain click all but its time is.
  */
 export function* copyRows(clicks: readonly JournalledClick[]): Generator<Buffer> {
   const latestMs = Date.now() + CLOCK_SKEW_MS;
+  const links = new Map<JournalledLink, LinkStarts>();
   const ends = new Map<JournalledVisit, Buffer>();
-  let link: JournalledLink | undefined;
-  let starts: Partial<Record<'plain' | typeof CLICK | typeof PREVIEW, RowStart>> = {};
   let chunk = Buffer.allocUnsafeSlow(CHUNK_BYTES);
   let used = 0;
-  for (const click of sortByLink(clicks)) {
-    if (click.link !== link) {
-      link = click.link;
-      starts = {};
+  for (const { link, visit, timeMs } of clicks) {
+    let starts = links.get(link);
+    if (starts === undefined) {
+      starts = { plain: undefined, click: undefined, preview: undefined };
+      links.set(link, starts);
     }
-    const { visit } = click;
     let start: RowStart;
     let end: Buffer | undefined;
     if (visit === undefined) {
@@ -74,7 +78,7 @@ export function* copyRows(clicks: readonly JournalledClick[]): Generator<Buffer>
       used = 0;
     }
     chunk.set(start.bytes, used);
-    writeTime(chunk, used + start.timeAt, Math.min(click.timeMs, latestMs));
+    writeTime(chunk, used + start.timeAt, Math.min(timeMs, latestMs));
     if (end !== undefined) {
       chunk.writeInt32BE(start.detailsBytes + endBytes, used + start.timeAt + 8);
       chunk.set(end, used + start.bytes.length);
@@ -84,38 +88,29 @@ export function* copyRows(clicks: readonly JournalledClick[]): Generator<Buffer>
   if (used > 0) yield chunk.subarray(0, used);
 }
 
+/** A row but for its details: the number of columns, two ids, a type of up to 7 letters, the time, and lengths. */
+const MOST_BEFORE_DETAILS = 2 + 12 + 12 + 4 + 7 + 12 + 4;
+
 /** @param detailsEnd What closes the details, if nothing follows. */
-function rowStart(link: JournalledLink, type: string, detailsEnd: '}' | ''): RowStart {
+function rowStart(link: JournalledLink, type: typeof CLICK | typeof PREVIEW, detailsEnd: '}' | ''): RowStart {
   const known = JSON.stringify({ short_code: link.shortCode, original_url: link.target });
-  const details = Buffer.from(known.slice(0, -1) + detailsEnd);
-  const columns = Buffer.alloc(2);
-  columns.writeInt16BE(COLUMNS);
-  const beforeTime = Buffer.concat([
-    columns,
-    idField(link.urlId),
-    link.userId === null ? lengthOf(NULL_LENGTH) : idField(link.userId),
-    lengthOf(type.length),
-    Buffer.from(type),
-    lengthOf(8),
-  ]);
-  return {
-    bytes: Buffer.concat([beforeTime, Buffer.alloc(8), lengthOf(details.length), details]),
-    timeAt: beforeTime.length,
-    detailsBytes: details.length,
-  };
+  const details = known.slice(0, -1) + detailsEnd;
+  const detailsBytes = Buffer.byteLength(details);
+  const bytes = Buffer.allocUnsafe(MOST_BEFORE_DETAILS + detailsBytes);
+  let at = bytes.writeInt16BE(COLUMNS);
+  at = writeId(bytes, at, link.urlId);
+  at = link.userId === null ? bytes.writeInt32BE(NULL_LENGTH, at) : writeId(bytes, at, link.userId);
+  at = bytes.writeInt32BE(type.length, at);
+  at += bytes.write(type, at, 'latin1');
+  at = bytes.writeInt32BE(8, at);
+  const timeAt = at;
+  at = bytes.writeInt32BE(detailsBytes, timeAt + 8);
+  at += bytes.write(details, at);
+  return { bytes: bytes.subarray(0, at), timeAt, detailsBytes };
 }
 
-function idField(id: string): Buffer {
-  const field = Buffer.alloc(12);
-  field.writeInt32BE(8);
-  field.writeBigInt64BE(BigInt(id), 4);
-  return field;
-}
-
-function lengthOf(bytes: number): Buffer {
-  const field = Buffer.alloc(4);
-  field.writeInt32BE(bytes);
-  return field;
+function writeId(into: Buffer, at: number, id: string): number {
+  return into.writeBigInt64BE(BigInt(id), into.writeInt32BE(8, at));
 }
 
 /** The details that come from the visit, and their closing brace. */
