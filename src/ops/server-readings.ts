@@ -26,41 +26,30 @@ export interface ReadParts {
 }
 
 /** How each metric of the server as a whole is read; the catalogue says what there is. */
-export function readingsOf({
-  config,
-  state,
-  clients,
-  watch,
-  ingest,
-  journalMode,
-  gateways,
-  workers,
-  logs,
-  surroundings,
-}: ReadParts): ServerReadings {
+export function readingsOf(parts: ReadParts): ServerReadings {
   return {
     buildInfo: () => [{ labels: { version: packageVersion(), node: process.version }, value: 1 }],
-    databaseUp: () => (state.database === Database.UP ? 1 : 0),
-    cacheCoherent: () => (state.coherent ? 1 : 0),
+    databaseUp: () => (parts.state.database === Database.UP ? 1 : 0),
+    cacheCoherent: () => (parts.state.coherent ? 1 : 0),
     // All connections but the first followed the loss of one.
-    listenLosses: () => Math.max(0, watch.connections - 1),
-    connectionsMax: () => clients.max,
-    poolMax: () => config.DATABASE_POOL_MAX,
-    journalPendingBytes: () => ingest.pendingBytes,
-    clicksPending: () => ingest.pendingClicks,
-    clicksElsewhere: () => ingest.clicksElsewhere,
-    journalMapped: () => (journalMode.kind === 'mapped' ? 1 : 0),
-    ingestBehind: () => ingest.secondsBehind,
-    threads: () => byThreadKind(gateways.alive, workers.threads.alive),
-    threadsWanted: () => byThreadKind(config.GATEWAY_THREADS, workers.threads.wanted),
-    threadRestarts: () => byThreadKind(gateways.restarts, workers.restarts),
-    logLinesDropped: () => logs.droppedLines,
+    listenLosses: () => Math.max(0, parts.watch.connections - 1),
+    connectionsMax: () => parts.clients.max,
+    poolMax: () => parts.config.DATABASE_POOL_MAX,
+    journalPendingBytes: () => parts.ingest.pendingBytes,
+    clicksPending: () => parts.ingest.pendingClicks,
+    clicksElsewhere: () => parts.ingest.clicksElsewhere,
+    journalMapped: () => (parts.journalMode.kind === 'mapped' ? 1 : 0),
+    ingestBehind: () => parts.ingest.secondsBehind,
+    threads: () => byThreadKind(parts.gateways.alive, parts.workers.threads.alive),
+    threadsWanted: () => byThreadKind(parts.config.GATEWAY_THREADS, parts.workers.threads.wanted),
+    threadRestarts: () => byThreadKind(parts.gateways.restarts, parts.workers.restarts),
+    logLinesDropped: () => parts.logs.droppedLines,
     memoryLimit,
     diskFree: () =>
-      surroundings.disks.map(({ folder, freeBytes }) => ({ labels: { folder }, value: freeBytes })),
+      parts.surroundings.disks.map(({ folder, freeBytes }) => ({ labels: { folder }, value: freeBytes })),
     diskSize: () =>
-      surroundings.disks.map(({ folder, sizeBytes }) => ({ labels: { folder }, value: sizeBytes })),
-    certificateExpires: () => surroundings.certificateExpires,
-    lastBackup: () => surroundings.lastBackup,
+      parts.surroundings.disks.map(({ folder, sizeBytes }) => ({ labels: { folder }, value: sizeBytes })),
+    certificateExpires: () => parts.surroundings.certificateExpires,
+    lastBackup: () => parts.surroundings.lastBackup,
   };
 }

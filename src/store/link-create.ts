@@ -5,6 +5,7 @@ import { formatTimestamp } from '../api/values.js';
 import { errorCodeOf } from '../postgres/failures.js';
 import { type Connection, inTransaction, type Statement } from '../postgres/pool.js';
 import { hashPassword } from '../runtime/password-hash.js';
+import { insertFrom, storedOptions } from './link-columns.js';
 import { findKey, findLink } from './link-find.js';
 import { type LinkRow, linkJson, links, shortUrlOf } from './link-table.js';
 import { type BatchItem, type BatchOperation, failed } from './operation.js';
@@ -24,9 +25,8 @@ export const CODE_ATTEMPTS = 5;
 
 /**
  * Many links and their `created` events in one statement and one commit. Owners are share-locked first, so that
- * none can be deleted meanwhile, and codes are inserted in their order, so that two statements never wait for
- * each other. A link whose owner is missing or whose code is taken is left out, and the caller learns which it
- * was. Options are JSON, for most links have none.
+ * none can be deleted meanwhile. A link whose owner is missing or whose code is taken is left out, and the caller
+ * learns which it was. Options are JSON, for most links have none.
  */
 const createStatement: Statement = {
   name: 'links_create',
@@ -38,19 +38,7 @@ const createStatement: Statement = {
     ), owners AS (
       SELECT id FROM users WHERE id = ANY ($1::bigint[]) ORDER BY id FOR KEY SHARE
     ), made AS (
-      INSERT INTO short_urls (user_id, original_url, title, is_active, short_code, is_chosen, created_at, updated_at,
-        redirect_status, cache_seconds, valid_since, expires_at, expired_url, max_clicks, password_hash,
-        forward_query, tags)
-      SELECT user_id, original_url, title, is_active, short_code, is_chosen, created_at, created_at,
-        coalesce((options->>'redirect_status')::smallint, 302), (options->>'cache_seconds')::integer,
-        (options->>'valid_since')::timestamp, (options->>'expires_at')::timestamp, options->>'expired_url',
-        (options->>'max_clicks')::bigint, options->>'password_hash',
-        coalesce((options->>'forward_query')::boolean, false),
-        CASE WHEN options IS NULL THEN '{}'
-             ELSE ARRAY(SELECT json_array_elements_text(coalesce(options->'tags', '[]'))) END
-      FROM input WHERE user_id IS NULL OR user_id IN (SELECT id FROM owners)
-      ORDER BY short_code
-      ON CONFLICT (short_code) DO NOTHING
+      ${insertFrom('input WHERE user_id IS NULL OR user_id IN (SELECT id FROM owners)', 'created_at')}
       RETURNING ${links.columns}
     ), logged AS (
       INSERT INTO events (url_id, user_id, event_type, "timestamp", details)
@@ -185,46 +173,11 @@ function codesFor(items: readonly Item[]): (string | undefined)[] {
   });
 }
 
-/** The options that differ from a plain link's, as JSON; `null` for a plain link. */
+/** As `storedOptions`, with the password's hash. */
 async function optionsOf({ input, passwordHash }: Item, defaultStatus: number): Promise<string | null> {
   const hash =
     passwordHash ?? (typeof input.password === 'string' ? await hashPassword(input.password) : undefined);
   return storedOptions(input, hash, defaultStatus);
-}
-
-type LinkOptions = Pick<
-  NewLink,
-  | 'redirect_status'
-  | 'cache_seconds'
-  | 'valid_since'
-  | 'expires_at'
-  | 'expired_url'
-  | 'max_clicks'
-  | 'forward_query'
-  | 'tags'
->;
-
-/** As `optionsOf`, of a link whose password was hashed. */
-export function storedOptions(
-  options: LinkOptions,
-  passwordHash: string | undefined,
-  defaultStatus: number,
-): string | null {
-  const { redirect_status: status = defaultStatus, cache_seconds, valid_since, expires_at } = options;
-  const { expired_url, max_clicks, forward_query, tags } = options;
-  const given = {
-    redirect_status: status === 302 ? undefined : status,
-    cache_seconds: cache_seconds ?? undefined,
-    valid_since: valid_since ?? undefined,
-    expires_at: expires_at ?? undefined,
-    expired_url: expired_url ?? undefined,
-    max_clicks: max_clicks ?? undefined,
-    password_hash: passwordHash,
-    forward_query: forward_query === true ? true : undefined,
-    tags: tags === undefined || tags.length === 0 ? undefined : tags,
-  };
-  const text = JSON.stringify(given);
-  return text === '{}' ? null : text;
 }
 
 function created(row: LinkRow, { input, context }: Item): OperationResult {

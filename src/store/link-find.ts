@@ -1,20 +1,10 @@
 import type { InputFor } from '../api/registry.js';
 import type { Connection, Statement } from '../postgres/pool.js';
+import { optionIn, optionNames } from './link-columns.js';
 import { type LinkRow, links } from './link-table.js';
 
 /** Columns that a link must have as they were given. */
-const comparedColumns = [
-  'title',
-  'short_code',
-  'redirect_status',
-  'cache_seconds',
-  'valid_since',
-  'expires_at',
-  'expired_url',
-  'max_clicks',
-  'forward_query',
-  'tags',
-] as const satisfies readonly (keyof InputFor<'createLink'>)[];
+const comparedColumns = ['title', 'short_code', ...optionNames] as const;
 
 /**
  * The oldest link of the same owner and target in which every given field has the given value. Links that are
@@ -51,6 +41,13 @@ export function findKey({ user_id: owner, original_url: target }: Wanted): strin
   return `find_if_exists ${owner ?? ''} ${target}`;
 }
 
+/** That a link has what `given` says of a column, if it says anything; null is a value. */
+function isAsGiven(column: (typeof comparedColumns)[number]): string {
+  const value =
+    column === 'title' || column === 'short_code' ? `given->>'${column}'` : optionIn('given', column);
+  return `(given->'${column}' IS NULL OR ${column} IS NOT DISTINCT FROM ${value})`;
+}
+
 const findManyStatement: Statement = {
   name: 'links_find',
   text: `
@@ -60,17 +57,7 @@ const findManyStatement: Statement = {
       SELECT ${links.columns} FROM short_urls
       WHERE original_url = target AND user_id IS NOT DISTINCT FROM owner AND is_active
         AND password_hash IS NULL AND (expires_at IS NULL OR expires_at > now() AT TIME ZONE 'utc')
-        AND (given->'title' IS NULL OR title = given->>'title')
-        AND (given->'short_code' IS NULL OR short_code = given->>'short_code')
-        AND (given->'redirect_status' IS NULL OR redirect_status = (given->>'redirect_status')::smallint)
-        AND (given->'cache_seconds' IS NULL
-          OR cache_seconds IS NOT DISTINCT FROM (given->>'cache_seconds')::integer)
-        AND (given->'valid_since' IS NULL OR valid_since IS NOT DISTINCT FROM (given->>'valid_since')::timestamp)
-        AND (given->'expires_at' IS NULL OR expires_at IS NOT DISTINCT FROM (given->>'expires_at')::timestamp)
-        AND (given->'expired_url' IS NULL OR expired_url IS NOT DISTINCT FROM given->>'expired_url')
-        AND (given->'max_clicks' IS NULL OR max_clicks IS NOT DISTINCT FROM (given->>'max_clicks')::bigint)
-        AND (given->'forward_query' IS NULL OR forward_query = (given->>'forward_query')::boolean)
-        AND (given->'tags' IS NULL OR tags = ARRAY(SELECT json_array_elements_text(given->'tags')))
+        AND ${comparedColumns.map(isAsGiven).join('\n        AND ')}
       ORDER BY id LIMIT 1
     ) AS found`,
 };

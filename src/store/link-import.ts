@@ -3,7 +3,8 @@ import { isReserved } from '../api/registry.js';
 import { formatTimestamp } from '../api/values.js';
 import type { ErrorCode } from '../errors.js';
 import { type Connection, rowsOf, type Statement } from '../postgres/pool.js';
-import { CODE_ATTEMPTS, storedOptions } from './link-create.js';
+import { insertFrom, optionIn, optionNames, storedOptions } from './link-columns.js';
+import { CODE_ATTEMPTS } from './link-create.js';
 import { type LinkRow, links } from './link-table.js';
 import { changeRefusal, updateDetails } from './link-update.js';
 import type { LinkSettings } from './operation.js';
@@ -42,18 +43,7 @@ const insertStatement: Statement = {
                            $7::timestamp[], $8::timestamp[], $9::json[])
         AS input (user_id, original_url, title, is_active, short_code, is_chosen, created_at, updated_at, options)
     ), made AS (
-      INSERT INTO short_urls (user_id, original_url, title, is_active, short_code, is_chosen, created_at, updated_at,
-        redirect_status, cache_seconds, valid_since, expires_at, expired_url, max_clicks, password_hash,
-        forward_query, tags)
-      SELECT user_id, original_url, title, is_active, short_code, is_chosen, created_at, updated_at,
-        coalesce((options->>'redirect_status')::smallint, 302), (options->>'cache_seconds')::integer,
-        (options->>'valid_since')::timestamp, (options->>'expires_at')::timestamp, options->>'expired_url',
-        (options->>'max_clicks')::bigint, options->>'password_hash',
-        coalesce((options->>'forward_query')::boolean, false),
-        CASE WHEN options IS NULL THEN '{}'
-             ELSE ARRAY(SELECT json_array_elements_text(coalesce(options->'tags', '[]'))) END
-      FROM input ORDER BY short_code
-      ON CONFLICT (short_code) DO NOTHING
+      ${insertFrom('input', 'updated_at')}
       RETURNING id, user_id, short_code, original_url
     ), logged AS (
       INSERT INTO events (url_id, user_id, event_type, "timestamp", details)
@@ -76,13 +66,9 @@ const updateStatement: Statement = {
     UPDATE short_urls SET user_id = (new->>'user_id')::bigint, original_url = new->>'original_url',
       title = new->>'title', is_active = (new->>'is_active')::boolean,
       created_at = (new->>'created_at')::timestamp, updated_at = (new->>'updated_at')::timestamp,
-      redirect_status = (new->>'redirect_status')::smallint, cache_seconds = (new->>'cache_seconds')::integer,
-      valid_since = (new->>'valid_since')::timestamp, expires_at = (new->>'expires_at')::timestamp,
-      expired_url = new->>'expired_url', max_clicks = (new->>'max_clicks')::bigint,
+      ${optionNames.map((name) => `${name} = ${optionIn('new', name)}`).join(', ')},
       claimed_clicks = CASE WHEN max_clicks IS NULL AND new->>'max_clicks' IS NOT NULL THEN 0 ELSE claimed_clicks END,
-      password_hash = coalesce(new->>'password_hash', password_hash),
-      forward_query = (new->>'forward_query')::boolean,
-      tags = ARRAY(SELECT json_array_elements_text(new->'tags'))
+      password_hash = coalesce(new->>'password_hash', password_hash)
     FROM unnest($1::bigint[], $2::json[]) AS changed (changed_id, new) WHERE id = changed_id
     RETURNING ${links.columns}, password_hash`,
 };
@@ -281,13 +267,7 @@ function storedValues(row: LinkRow, now: string): Readonly<Record<string, unknow
     is_active: links.value(row, 'is_active'),
     created_at: links.value(row, 'created_at'),
     updated_at: updatedAt > now ? updatedAt : now,
-    redirect_status: links.value(row, 'redirect_status'),
-    cache_seconds: links.value(row, 'cache_seconds'),
-    valid_since: links.value(row, 'valid_since'),
-    expires_at: links.value(row, 'expires_at'),
-    expired_url: links.value(row, 'expired_url'),
-    max_clicks: links.value(row, 'max_clicks'),
-    forward_query: links.value(row, 'forward_query'),
+    ...Object.fromEntries(optionNames.map((name) => [name, links.value(row, name)])),
     tags: JSON.parse(links.value(row, 'tags')),
   };
 }

@@ -4,6 +4,7 @@ import { formatTimestamp } from '../api/values.js';
 import type { ErrorCode } from '../errors.js';
 import { type Connection, inTransaction, type Statement } from '../postgres/pool.js';
 import { hashPassword } from '../runtime/password-hash.js';
+import { optionNames } from './link-columns.js';
 import { type LinkRow, linkJson, links } from './link-table.js';
 import { failed, type OperationContext } from './operation.js';
 import { targetRefusal } from './target-rules.js';
@@ -13,19 +14,7 @@ type Change = InputFor<'updateLink'>;
 export type LinkChange = Omit<Change, 'id'>;
 
 /** Columns that are stored as they are given. */
-const givenColumns = [
-  'title',
-  'is_active',
-  'original_url',
-  'redirect_status',
-  'cache_seconds',
-  'valid_since',
-  'expires_at',
-  'expired_url',
-  'max_clicks',
-  'forward_query',
-  'tags',
-] as const satisfies readonly (keyof Change)[];
+const givenColumns = ['title', 'is_active', 'original_url', ...optionNames] as const;
 
 const lockStatement: Statement = {
   name: 'link_lock',
@@ -124,22 +113,10 @@ async function store(
   return row;
 }
 
-/** Fields that an event names when they changed, in the order of the API. */
-const namedFields = [
-  'redirect_status',
-  'cache_seconds',
-  'valid_since',
-  'expires_at',
-  'expired_url',
-  'max_clicks',
-  'forward_query',
-  'tags',
-] as const;
-
 /** What an `updated` event says. Both rows have the password's hash after their columns. */
 export function updateDetails(before: LinkRow, after: LinkRow): Record<string, unknown> {
-  const changed: string[] = namedFields.filter(
-    (field) => links.value(before, field) !== links.value(after, field),
+  const changed: string[] = optionNames.filter(
+    (name) => links.value(before, name) !== links.value(after, name),
   );
   if (links.extra(before, 0) !== links.extra(after, 0)) changed.push('password');
   const target = links.value(after, 'original_url');
