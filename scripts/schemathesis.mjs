@@ -10,6 +10,8 @@ import { fileURLToPath } from 'node:url';
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
 const LEAST_CASES = 3000;
+/** Fuzzing ends then, however many cases there were. */
+const MAX_SECONDS = 180;
 /** Of each operation, besides those that its schemas suggest. */
 const EXAMPLES = 30;
 const program = process.env.SCHEMATHESIS ?? 'schemathesis';
@@ -53,6 +55,7 @@ try {
     '--no-color',
     '--phases=examples,coverage,fuzzing',
     `--max-examples=${EXAMPLES}`,
+    `--max-time=${MAX_SECONDS}`,
     '--warnings=off',
     // Live figures have no end, for which it would wait.
     '--exclude-path=/stats/live',

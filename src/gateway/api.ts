@@ -97,7 +97,7 @@ export class Api {
       refuseAccess(exchange, access.error);
       return undefined;
     }
-    const fault = keyFault(exchange.header('idempotency-key'), takesKey(route));
+    const fault = keyFault(exchange, takesKey(route));
     if (fault === undefined) return access.grant;
     exchange.fail(fault);
     return undefined;

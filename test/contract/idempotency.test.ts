@@ -142,6 +142,8 @@ describe('the key', () => {
     ['256 characters', 'k'.repeat(256)],
     ['a tab in it', 'a\tb'],
     ['bytes', 'schl\u00fcssel'],
+    ['nothing in it', ''],
+    ['blanks alone', '  '],
   ])('with %s is 400', async (_, key) => {
     expect(await post('/urls', key, bodies['/urls']())).toMatchObject({ status: 400, body: { error } });
   });

@@ -107,9 +107,13 @@ function operationOf(z: Z, route: RouteDeclaration): Json {
   const path = route.path.replaceAll(/:(\w+)/g, '{$1}');
   const parameters = [
     ...pathParameters(z, route),
-    ...parametersOf('query', route.query && jsonSchemaOf(z, route.query(z), 'input')),
-    ...route.headers.filter((name) => !otherwiseSaid.includes(name)).map(headerParameter),
-    { ...headerParameter('x-request-id'), description: 'given back, and written to the log' },
+    ...queryParameters(z, route),
+    ...route.headers
+      .filter((name) => !otherwiseSaid.includes(name))
+      .map((name) =>
+        headerParameter(name, name === 'idempotency-key' ? `${operationId(route)}-1` : undefined),
+      ),
+    { ...headerParameter('x-request-id', 'import-17'), description: 'given back, and written to the log' },
   ];
   return {
     operationId: operationId(route),
@@ -161,10 +165,15 @@ function pathParameters(z: Z, route: RouteDeclaration): Json[] {
   );
 }
 
-function parametersOf(where: 'query', schema: JsonSchema | undefined): Json[] {
-  return Object.entries(schema?.properties ?? {}).map(([name, one]) =>
-    parameterOf(where, name, one, schema?.required?.includes(name) ?? false),
-  );
+function queryParameters(z: Z, route: RouteDeclaration): Json[] {
+  const query = route.query?.(z);
+  if (query === undefined) return [];
+  const schema = jsonSchemaOf(z, query, 'input');
+  return Object.entries(schema.properties ?? {}).map(([name, one]) => ({
+    ...parameterOf('query', name, one, schema.required?.includes(name) ?? false),
+    // Most count as absent then.
+    ...(query.safeParse({ [name]: '' }).success ? { allowEmptyValue: true } : {}),
+  }));
 }
 
 function parameterOf(where: string, name: string, schema: JsonSchema, isRequired: boolean): Json {
@@ -179,7 +188,7 @@ function parameterOf(where: string, name: string, schema: JsonSchema, isRequired
   };
 }
 
-function headerParameter(name: string): Json {
+function headerParameter(name: string, example = 'text'): Json {
   const description = headerNotes[name];
   return {
     name: name.replaceAll(/(^|-)[a-z]/g, (letters) => letters.toUpperCase()),
@@ -187,7 +196,7 @@ function headerParameter(name: string): Json {
     required: false,
     ...(description === undefined ? {} : { description }),
     schema: name === 'idempotency-key' ? { type: 'string', pattern: '^[ -~]{1,255}$' } : { type: 'string' },
-    example: name === 'x-request-id' ? 'import-17' : 'text',
+    example,
   };
 }
 

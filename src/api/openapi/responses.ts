@@ -49,7 +49,7 @@ function successes(route: RouteDeclaration): Record<string, Json> {
       {
         description: reasonPhrases[status],
         headers: {
-          ...requestIdHeader,
+          ...(route.performs === 'redirect' ? requestIdOfMisses : requestIdHeader),
           ...rateHeaders(route),
           ...Object.fromEntries(Object.entries(headers).map(([name, note]) => [name, header(note)])),
           ...Object.fromEntries(
@@ -148,6 +148,14 @@ function rateHeaders({ scope }: RouteDeclaration): Json {
     ),
   };
 }
+
+/** A redirect of a link that is in the cache says nothing more than it must. */
+const requestIdOfMisses = {
+  'X-Request-ID': {
+    ...header('the same as in the log; not where the link is in the cache'),
+    required: false,
+  },
+};
 
 const replayedHeader: Json = {
   description: 'there if this is the first answer to the same request, given again',

@@ -5,7 +5,7 @@ import type { RequestHeader } from '../../api/route.js';
 import type { Status } from '../../api/statuses.js';
 import { type ErrorCode, errorBody, errorRegistry, PROBLEM_TYPE, problemBody } from '../../errors.js';
 import type { ExchangeHost, ExchangeRoute } from './exchange-host.js';
-import { accepts, isAmbiguous, methodOf } from './request-head.js';
+import { accepts, headFault, methodOf } from './request-head.js';
 import { statusLines } from './status-lines.js';
 import { BLANK, HEAD_BYTES, PROOF_BYTES } from './unread.js';
 
@@ -40,6 +40,8 @@ export class Exchange {
   /** How the body is packed; empty for not at all. */
   readonly contentCoding: string;
   readonly isChunked: boolean;
+  /** Whether an Idempotency-Key came without a value. */
+  readonly hasEmptyKey: boolean;
   #mustClose = false;
   #isOver = false;
   #hasStarted = false;
@@ -74,7 +76,9 @@ export class Exchange {
     this.isChunked = coding !== '';
     this.#hasBody = (length !== '' && length !== '0') || coding !== '';
     this.contentCoding = this.#hasBody ? req.getHeader('content-encoding').trim().toLowerCase() : '';
-    if ((length !== '' || coding !== '') && isAmbiguous(req, coding)) {
+    const fault = length !== '' || coding !== '' ? headFault(req, coding) : undefined;
+    this.hasEmptyKey = fault === 'empty-key';
+    if (fault === 'ambiguous') {
       this.#mustClose = true;
       this.fail('BAD_REQUEST');
     }

@@ -11,8 +11,9 @@ const HASHED_HERE_BYTES = 128 * 1024;
  * Why a request may not have its key; one without a key has none to refuse.
  * @param isTaken Whether the route takes any.
  */
-export function keyFault(key: string, isTaken: boolean): ErrorCode | undefined {
-  if (key === '') return undefined;
+export function keyFault(exchange: Exchange, isTaken: boolean): ErrorCode | undefined {
+  const key = exchange.header('idempotency-key');
+  if (key === '') return exchange.hasEmptyKey && isTaken ? 'INVALID_IDEMPOTENCY_KEY' : undefined;
   if (!isTaken) return 'IDEMPOTENCY_UNSUPPORTED';
   return keyForm.test(key) ? undefined : 'INVALID_IDEMPOTENCY_KEY';
 }

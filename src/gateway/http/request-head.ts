@@ -15,12 +15,19 @@ export function methodOf(name: string): Method {
   return methods.find((method) => method === upper) ?? 'OTHER';
 }
 
-/** Where one could take the body's end to be elsewhere: two lengths, or a coding that is not ours. */
-export function isAmbiguous(req: HttpRequest, coding: string): boolean {
-  if (coding !== '' && coding.trim().toLowerCase() !== 'chunked') return true;
+/**
+ * What only a look at every header shows of a request with a body. `ambiguous`: one could take the body's end to be
+ * elsewhere, by two lengths or a coding that is not ours. `empty-key`: an Idempotency-Key without a value, which the
+ * library gives as if there were none.
+ */
+export function headFault(req: HttpRequest, coding: string): 'ambiguous' | 'empty-key' | undefined {
+  if (coding !== '' && coding.trim().toLowerCase() !== 'chunked') return 'ambiguous';
   let framings = 0;
-  req.forEach((name) => {
+  let isKeyEmpty = false;
+  req.forEach((name, value) => {
     if (name === 'content-length' || name === 'transfer-encoding') framings += 1;
+    else if (name === 'idempotency-key' && value === '') isKeyEmpty = true;
   });
-  return framings > 1;
+  if (framings > 1) return 'ambiguous';
+  return isKeyEmpty ? 'empty-key' : undefined;
 }
