@@ -36,9 +36,10 @@ FROM (SELECT EXISTS (SELECT FROM short_urls) AS is_any) AS links;
 CREATE FUNCTION note_link_clicks(ids bigint[]) RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN
-  INSERT INTO link_click_changes (amount, link_ids)
-    SELECT count(*), array_agg(id)
-    FROM unnest(ids) WITH ORDINALITY AS given (id, place) GROUP BY place / 10000;
+  FOR part IN 1 .. cardinality(ids) BY 10000 LOOP
+    INSERT INTO link_click_changes (amount, link_ids)
+      VALUES (least(10000, cardinality(ids) - part + 1), ids[part : part + 9999]);
+  END LOOP;
   PERFORM set_config('switchyard.noted_clicks', 'all', true);
 END $$;
 
@@ -49,7 +50,7 @@ LANGUAGE plpgsql AS $$
 DECLARE
   noted text := coalesce(nullif(current_setting('switchyard.noted_clicks', true), ''), '0');
 BEGIN
-  IF noted = 'all' THEN
+  IF noted = 'all' OR (OLD.id, OLD.click_count) IS NOT DISTINCT FROM (NEW.id, NEW.click_count) THEN
     RETURN NULL;
   END IF;
   IF NEW.id <> OLD.id OR noted::integer >= 1000 THEN
@@ -62,11 +63,11 @@ BEGIN
   RETURN NULL;
 END $$;
 
+-- The condition looks at no column: where an ingest has said 'all', it is all that a row costs.
 CREATE TRIGGER short_urls_counted
   AFTER UPDATE OF id, click_count ON short_urls
   FOR EACH ROW
-  WHEN (current_setting('switchyard.noted_clicks', true) IS DISTINCT FROM 'all'
-        AND (OLD.id, OLD.click_count) IS DISTINCT FROM (NEW.id, NEW.click_count))
+  WHEN (current_setting('switchyard.noted_clicks', true) IS DISTINCT FROM 'all')
   EXECUTE FUNCTION short_urls_counted();
 
 -- A new link is in the order at once.
