@@ -260,6 +260,41 @@ describe('what is counted', () => {
     await database.query('DELETE FROM events WHERE "timestamp" = $1', [at]);
   });
 
+  it('1,000 values a day of a fact are kept; what has others is in other', async () => {
+    const { server, database } = suite;
+    const note = (from: number, to: number, type: string): Promise<unknown[]> =>
+      database.query(
+        `INSERT INTO events (url_id, event_type, "timestamp", details)
+         SELECT $1, $2, '2024-04-04 12:00:00', json_build_object('referrer', 'r' || n) FROM generate_series($3::integer, $4::integer) AS n`,
+        [link.id, type, from, to],
+      );
+    await note(1, 900, 'click');
+    await settled(database);
+    await note(851, 1100, 'preview');
+    await settled(database);
+    const range = { from: '2024-04-04', to: '2024-04-05', by: 'referrer,country', limit: '2' };
+    const [kept] = await database.query(
+      `SELECT count(*)::integer AS n, sum(clicks)::integer AS clicks, sum(previews)::integer AS previews
+       FROM stats_sums WHERE owner = 0 AND field = 'r' AND step = 'd' AND slot = '2024-04-04'`,
+    );
+    expect(kept).toEqual({ n: 1000, clicks: 900, previews: 150 });
+    const found = await statisticsOf(server, '/stats', range);
+    expect(found).toMatchObject({ clicks: 900, previews: 250 });
+    expect(found.by?.referrer?.map(({ value, clicks }) => [value, clicks])).toEqual([
+      ['r1', 1],
+      ['r10', 1],
+    ]);
+    expect(found.other?.referrer).toEqual({ clicks: 898, previews: 250 });
+    expect(found.by?.country).toEqual([{ value: null, clicks: 900, previews: 250 }]);
+    // What was never kept is taken off of no value.
+    await database.query(`DELETE FROM events WHERE "timestamp" = '2024-04-04 12:00:00'`);
+    await settled(database);
+    const [left] = await database.query(
+      `SELECT count(*)::integer AS n FROM stats_sums WHERE slot::date = '2024-04-04' AND (clicks <> 0 OR previews <> 0)`,
+    );
+    expect(left).toEqual({ n: 0 });
+  });
+
   it('as_of goes on while nothing happens, and what was answered before it is in', async () => {
     const { server, database } = suite;
     const { clicks: before } = await statisticsOf(server, '/stats', { from: '2026-01-01' });
