@@ -305,6 +305,11 @@ describeWith('chromium')('the console', () => {
         await page.getByRole('link', { name: 'Users' }).click();
         await page.getByRole('link', { name: /^listed/ }).waitFor();
         expect(await seriousFaults(page)).toEqual([]);
+        await page.setViewportSize({ width: 360, height: 740 });
+        expect(await overflow(page)).toBeLessThanOrEqual(0);
+        await page.getByRole('link', { name: 'Keys' }).click();
+        await page.getByRole('button', { name: 'New key' }).waitFor();
+        expect(await overflow(page)).toBeLessThanOrEqual(0);
       },
       guarded,
     );
