@@ -98,7 +98,7 @@ describe('an import', () => {
 });
 
 describe('an unpaged list', () => {
-  const ROWS = 300_000;
+  const ROWS = 40_000;
 
   /** Reads on until the other side has no more. @returns bytes, and how often the text came. */
   async function readToEnd(
@@ -119,12 +119,13 @@ describe('an unpaged list', () => {
     const { server, database } = suite;
     const { pid } = server;
     await database.query(
-      `INSERT INTO short_urls (original_url, short_code, title)
-       SELECT 'https://example.com/' || repeat('a-long-path/', 20) || n, 'c' || n, 'row-of-the-list'
+      // Most of a row is where no index makes it slow to insert.
+      `INSERT INTO short_urls (original_url, short_code, title, expired_url)
+       SELECT 'https://example.com/' || n, 'c' || n, 'row-of-the-list', 'https://example.com/' || repeat('a-long-path/', 330)
        FROM generate_series(1, ${ROWS}) AS n`,
     );
     // A short one first, so that all that is needed for lists is there.
-    expect((await server.json('/urls?page=1&per_page=20000')).body).toHaveLength(20_000);
+    expect((await server.json('/urls?page=1&per_page=2000')).body).toHaveLength(2000);
     const before = residentBytes(pid);
     const visitsBefore = visits;
     const socket = connect(server.port, '127.0.0.1');
