@@ -26,7 +26,8 @@ export interface SumsStep {
 }
 
 /**
- * Groups of `source` by all that there are sums of. `source` has owner, url_id, minute, the facts, clicks and
+ * Groups of `source` by all that there are sums of. A link's clicks are in one step alone, for links are many: in
+ * minutes while those are kept, then in quarters. `source` has owner, url_id, minute, the facts, clicks and
  * previews; an owner of null is nobody's.
  */
 function upsertFrom(source: string, before: string): string {
@@ -70,7 +71,8 @@ function upsertFrom(source: string, before: string): string {
     FROM grouped CROSS JOIN LATERAL (VALUES
       ('m'::"char", minute), ('q'::"char", date_bin('15 minutes', minute, timestamp '2000-01-01')),
       ('d'::"char", date_trunc('day', minute))) AS steps (step, slot)
-    WHERE (steps.step <> 'm' OR steps.slot >= ${OLDEST_MINUTE})
+    WHERE CASE WHEN field = 'l' THEN steps.step = (CASE WHEN minute >= ${OLDEST_MINUTE} THEN 'm' ELSE 'q' END)::"char"
+               ELSE steps.step <> 'm' OR steps.slot >= ${OLDEST_MINUTE} END
       AND (value IS NULL
            OR (owner, field, date_trunc('day', minute), value) NOT IN (SELECT owner, field, day, value FROM refused))
     GROUP BY owner, field, steps.step, steps.slot, value
@@ -202,11 +204,18 @@ export async function buildSums(connection: Connection): Promise<boolean> {
   }
 }
 
-/** Removes minutes that are too old, and what has become zero. */
+/** Removes minutes that are too old, those of links into quarters, and what has become zero. */
 export async function tidySums(connection: Connection): Promise<void> {
   await inTransaction(connection, async () => {
     if (!(await hasLock(connection))) return;
-    await connection.query(`DELETE FROM stats_sums WHERE step = 'm' AND slot < ${OLDEST_MINUTE}`);
+    await connection.query(`
+      WITH old AS (DELETE FROM stats_sums WHERE step = 'm' AND slot < ${OLDEST_MINUTE} RETURNING *)
+      INSERT INTO stats_sums (owner, field, step, slot, value, clicks, previews)
+      SELECT owner, field, 'q', date_bin('15 minutes', slot, timestamp '2000-01-01') AS slot, value,
+             sum(clicks), sum(previews)
+      FROM old WHERE field = 'l' GROUP BY 1, 2, 4, 5
+      ON CONFLICT (owner, field, step, slot, value)
+      DO UPDATE SET clicks = stats_sums.clicks + excluded.clicks, previews = stats_sums.previews + excluded.previews`);
     const { rows } = await connection.query(
       'UPDATE stats_state SET has_zeros = false WHERE has_zeros RETURNING true',
     );

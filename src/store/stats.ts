@@ -76,7 +76,10 @@ const seriesStatement: Statement = {
          GROUP BY 1`,
 };
 
-/** Whole days of UTC are read by the day; what is before and after them by the finer step. */
+/**
+ * Whole days of UTC are read by the day; what is before and after them by the finer step. Links have no days: each
+ * of their clicks is in a minute or a quarter, whichever is there.
+ */
 const valuesStatement: Statement = {
   name: 'stats_values',
   text: `WITH given AS (
@@ -86,13 +89,17 @@ const valuesStatement: Statement = {
                   timestamp 'epoch' + $4::bigint * interval '1 millisecond' AS last
          ), slots AS (
            SELECT field, value, clicks, previews FROM given, stats_sums
-           WHERE owner = $5 AND field = ANY ($6::"char"[]) AND step = 'd' AND slot >= first_day AND slot < last_day
+           WHERE owner = $5 AND field = ANY ($6::"char"[]) AND field <> 'l' AND step = 'd' AND slot >= first_day AND slot < last_day
            UNION ALL
            SELECT field, value, clicks, previews FROM given, stats_sums
-           WHERE owner = $5 AND field = ANY ($6::"char"[]) AND step = $7::"char" AND slot >= first AND slot < first_day
+           WHERE owner = $5 AND field = ANY ($6::"char"[]) AND field <> 'l' AND step = $7::"char" AND slot >= first AND slot < first_day
            UNION ALL
            SELECT field, value, clicks, previews FROM given, stats_sums
-           WHERE owner = $5 AND field = ANY ($6::"char"[]) AND step = $7::"char" AND slot >= last_day AND slot < last
+           WHERE owner = $5 AND field = ANY ($6::"char"[]) AND field <> 'l' AND step = $7::"char" AND slot >= last_day AND slot < last
+           UNION ALL
+           SELECT field, value, clicks, previews FROM given, stats_sums
+           WHERE owner = $5 AND 'l' = ANY ($6::"char"[]) AND field = 'l' AND step IN ('m', 'q')
+             AND slot >= first AND slot < last
          ), added AS (
            SELECT field, value, sum(clicks) AS clicks, sum(previews) AS previews FROM slots GROUP BY field, value
          ), named AS (

@@ -37,7 +37,8 @@ CREATE TABLE stats_sums (
   owner    bigint NOT NULL,
   -- t: all clicks; l: of one link, its id as value; else by a fact: c country, r referrer, b browser, o os, d device.
   field    "char" NOT NULL,
-  -- m: a minute, kept for a day and an hour; q: a quarter of an hour; d: a day of UTC.
+  -- m: a minute, kept for a day and an hour; q: a quarter of an hour; d: a day of UTC. What is in a minute of one
+  -- link is in no quarter yet, and links have no days.
   step     "char" NOT NULL,
   slot     timestamp NOT NULL,
   -- Null where it is unknown.
