@@ -133,6 +133,7 @@ export class Pool {
 
   async #once<T>(deadlineMs: number, work: (connection: Connection) => Promise<T>): Promise<T> {
     const client = await this.#checkOut();
+    deadlines.set(client, Date.now() + deadlineMs);
     this.#publish();
     this.#counters.add('poolCheckouts');
     let onEnd: () => void = () => undefined;
@@ -202,12 +203,15 @@ function sessionSettings({ statementMs, idleInTransactionMs }: PoolOptions): str
   return `SET statement_timeout = ${statementMs}; SET idle_in_transaction_session_timeout = ${idleInTransactionMs}`;
 }
 
+/** When the work on a connection is to be over, ms since 1970: behind it, nobody waits for what it changes. */
+const deadlines = new WeakMap<Connection, number>();
+
 /** Connections between a BEGIN and its end. */
 const inside = new WeakSet<Connection>();
 
 /**
- * Runs `work` between BEGIN and COMMIT; ROLLBACK when it throws. Within another transaction of the connection it
- * is a part of that one, of which only the part is undone.
+ * Runs `work` between BEGIN and COMMIT; ROLLBACK when it throws, or when its time is over before. Within another
+ * transaction of the connection it is a part of that one, of which only the part is undone.
  */
 export async function inTransaction<T>(connection: Connection, work: () => Promise<T>): Promise<T> {
   if (inside.has(connection)) return inSavepoint(connection, work);
@@ -215,6 +219,9 @@ export async function inTransaction<T>(connection: Connection, work: () => Promi
   inside.add(connection);
   try {
     const result = await work();
+    // A cancellation that arrives between two statements cancels nothing, and a busy thread's timer comes late.
+    if (Date.now() >= (deadlines.get(connection) ?? Number.POSITIVE_INFINITY))
+      throw new DeadlineError('too late to commit');
     await connection.query('COMMIT');
     return result;
   } catch (error) {

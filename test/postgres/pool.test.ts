@@ -1,8 +1,10 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Counters } from '../../src/memory/counters.js';
-import { errorCodeOf, sqlStateOf } from '../../src/postgres/failures.js';
+import { DeadlineError, errorCodeOf, sqlStateOf } from '../../src/postgres/failures.js';
 import { type Connection, inTransaction, Pool, rowsOf } from '../../src/postgres/pool.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
+import { eventually } from '../support/wait.js';
 
 const CONNECTIONS = 3;
 const readAll = { name: 'users_all', text: 'SELECT * FROM users ORDER BY id' };
@@ -111,5 +113,32 @@ describe('a pool', () => {
       }),
     );
     expect(row).toEqual(['5s', '4s']);
+  });
+});
+
+describe('a transaction whose time is over', () => {
+  it('changes nothing, though no statement was running that could be canceled', async () => {
+    let settled = (): void => undefined;
+    const isSettled = new Promise<void>((resolve) => {
+      settled = resolve;
+    });
+    const answer = pool.run(300, (connection) =>
+      inTransaction(connection, async () => {
+        await rowsOf(connection, insert, ['late']);
+        // Longer than the cancellation needs to arrive, and to find nothing to cancel.
+        await sleep(800);
+      }).finally(settled),
+    );
+    await expect(answer).rejects.toThrow(DeadlineError);
+    await isSettled;
+    await eventually(async () => (await backends()) < CONNECTIONS || undefined);
+    expect(await database.query(`SELECT FROM users WHERE username = 'late'`)).toEqual([]);
+    // The next one on any connection has a time of its own.
+    for (let round = 0; round < CONNECTIONS; round += 1) {
+      await pool.run(5000, (connection) =>
+        inTransaction(connection, () => rowsOf(connection, insert, [`next ${round}`])),
+      );
+    }
+    expect(await database.query(`SELECT FROM users WHERE username LIKE 'next %'`)).toHaveLength(CONNECTIONS);
   });
 });

@@ -94,8 +94,8 @@ $$;
 
 -- Notes what a statement changed; the argument is 1 for rows that are there now, -1 for rows that were. Rows alike
 -- but for their time are grouped by the text of their details first: to parse it costs more than all else.
--- A link's owner is looked up under the lock that an ingest holds anyway: who gives a link to another owner, or
--- deletes it, waits until the difference is committed.
+-- A link's owner is read under a lock: who gives a link to another owner, or deletes it, waits until the difference
+-- is committed.
 CREATE FUNCTION stats_note_events() RETURNS trigger
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -108,6 +108,11 @@ BEGIN
   IF NOT EXISTS (SELECT FROM changed WHERE url_id IS NOT NULL AND event_type IN ('click', 'preview')) THEN
     RETURN NULL;
   END IF;
+  -- The owner is read after the lock is there, by a statement of its own: one that locks reads the row as it was when
+  -- it began, and may have waited for somebody who gave the link away.
+  PERFORM FROM short_urls
+  WHERE id IN (SELECT url_id FROM changed WHERE url_id IS NOT NULL AND event_type IN ('click', 'preview'))
+  ORDER BY id FOR KEY SHARE;
   INSERT INTO stats_queue
     (kind, is_less, url_ids, owners, minutes, countries, referrers, browsers, systems, devices, clicks, previews)
   SELECT 'events', sign < 0, array_agg(url_id), array_agg(owner), array_agg(minute),
@@ -121,7 +126,7 @@ BEGIN
     WHERE url_id IS NOT NULL AND event_type IN ('click', 'preview')
     GROUP BY url_id, date_trunc('minute', "timestamp"), details::text
   ) AS grouped
-  LEFT JOIN LATERAL (SELECT user_id AS owner FROM short_urls WHERE id = url_id FOR KEY SHARE) AS link ON true
+  LEFT JOIN (SELECT id, user_id AS owner FROM short_urls) AS link ON id = url_id
   LEFT JOIN LATERAL stats_facts(details) ON true;
   RETURN NULL;
 END $$;
