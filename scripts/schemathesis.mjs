@@ -11,7 +11,7 @@ import { fileURLToPath } from 'node:url';
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
 const LEAST_CASES = 3000;
 /** Fuzzing ends then, however many cases there were. */
-const MAX_SECONDS = 180;
+const MAX_SECONDS = 75;
 /** Of each operation, besides those that its schemas suggest. */
 const EXAMPLES = 30;
 const program = process.env.SCHEMATHESIS ?? 'schemathesis';
