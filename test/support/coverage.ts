@@ -1,5 +1,10 @@
 import { takeCoverage } from 'node:v8';
-import { afterAll } from 'vitest';
+import { afterAll, expect } from 'vitest';
+
+// To count every branch costs a server a third more. These tests run long under load, and what they run of src/
+// other tests run too.
+if (/\/test\/(torture|stack|console)\//.test(expect.getState().testPath ?? ''))
+  delete process.env.NODE_V8_COVERAGE;
 
 // A test process is ended by its pool, without the exit at which Node would write its coverage.
 afterAll(() => {
