@@ -13,6 +13,6 @@ export async function eventually<T>(
     if (Date.now() > deadline) {
       throw new Error(`${typeof what === 'string' ? what : what()} was not reached within ${deadlineMs} ms`);
     }
-    await sleep(20);
+    await sleep(50);
   }
 }

@@ -32,7 +32,7 @@ function segments(): string[] {
 }
 
 describe(`a journal that was damaged while no server ran (seed ${seed})`, () => {
-  const times = rounds(4, 40);
+  const times = rounds(2, 40);
 
   it(
     `${times} times: the server says what it can’t read, invents nothing, and ingests the rest`,

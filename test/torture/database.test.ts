@@ -47,7 +47,7 @@ async function account(
 }
 
 describe(`PostgreSQL away during ingest (seed ${seed})`, () => {
-  const outages = rounds(3, 20);
+  const outages = rounds(2, 20);
 
   it(`stopped or killed ${outages} times: nothing lost, nothing twice`, timeout(outages, 20), async () => {
     const random = new Random('outage');
@@ -119,7 +119,7 @@ describe(`a network that misbehaves (seed ${seed})`, () => {
     return Number(row?.n ?? 0);
   }
 
-  const cuts = rounds(40, 400);
+  const cuts = rounds(20, 400);
 
   it(`${cuts} commits without an answer: nothing twice, nothing lost`, timeout(cuts, 6), async () => {
     const random = new Random('commits');

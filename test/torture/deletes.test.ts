@@ -8,7 +8,7 @@ import { Random, report, rounds, seed, timeout } from './torture.js';
 const suite = useServer({ GATEWAY_THREADS: '2' });
 
 describe(`deletes while clicks come in (seed ${seed})`, () => {
-  const deletes = rounds(60, 1000);
+  const deletes = rounds(30, 1000);
 
   it(`${deletes} users and links: no orphan, no deadlock, counters right`, timeout(deletes, 1), async () => {
     const random = new Random('deletes');

@@ -33,7 +33,7 @@ async function makeCodes(environment: Record<string, string>): Promise<string[]>
 }
 
 describe(`the server killed with -9 (seed ${seed})`, () => {
-  const kills = rounds(5, 50);
+  const kills = rounds(3, 50);
 
   it(
     `${kills} times under load: clicks are between the bounds, link by link, and counters agree`,
@@ -124,7 +124,7 @@ describe(`the server killed with -9 (seed ${seed})`, () => {
 });
 
 describe(`threads that end at random (seed ${seed})`, () => {
-  const faults = rounds(10, 100);
+  const faults = rounds(6, 100);
 
   it(`${faults} times: nothing is lost, nothing counted twice`, timeout(faults, 5), async () => {
     const random = new Random('threads');

@@ -41,7 +41,7 @@ function expectExact(
 }
 
 describe(`several servers on one database (seed ${seed})`, () => {
-  const kills = rounds(4, 40);
+  const kills = rounds(3, 40);
 
   it.each([
     ['one data folder', 0],

@@ -47,7 +47,7 @@ async function work(isOver: () => boolean): Promise<number> {
 }
 
 describe('a server at work', () => {
-  const seconds = rounds(15, 1800);
+  const seconds = rounds(10, 1800);
   /** A short run is still warm from its start in its second half. */
   const mayGrow = rounds(0.25, 0.02);
 
