@@ -105,10 +105,10 @@ describe('prepareDatabase', () => {
     );
   });
 
-  it('lets ten servers start at once on an empty database, seeded once', { timeout: 120_000 }, async () => {
+  it('lets six servers start at once on an empty database, seeded once', { timeout: 120_000 }, async () => {
     database = await createEmptyDatabase();
     const servers = await Promise.all(
-      Array.from({ length: 10 }, () =>
+      Array.from({ length: 6 }, () =>
         startServer({
           DATABASE_URL: database.url,
           DATABASE_POOL_MAX: '4',
@@ -121,7 +121,7 @@ describe('prepareDatabase', () => {
       'SELECT (SELECT count(*) FROM users) AS users, (SELECT count(*) FROM short_urls) AS urls, (SELECT count(*) FROM events) AS events',
     );
     expect(counts).toEqual([{ users: '400', urls: '2000', events: '3422' }]);
-    expect(await Promise.all(servers.map((server) => server.stop()))).toEqual(Array(10).fill(0));
+    expect(await Promise.all(servers.map((server) => server.stop()))).toEqual(Array(6).fill(0));
   });
 });
 
