@@ -1,5 +1,5 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -219,12 +219,22 @@ describe(`answers of a server that is killed (seed ${seed})`, () => {
         const sums = new Sums();
         const filler = path.join(disk, 'filler');
         for (let kill = 0; kill < each; kill += 1) {
+          const earlier = new Set(allocated(disk).keys());
+          const gateways = random.between(1, 4);
           await killUnderLoad(
             codes,
             random,
-            { CLICK_JOURNAL_SEGMENT_BYTES: '1048576', CLICK_JOURNAL_MODE: 'mapped' },
+            {
+              CLICK_JOURNAL_SEGMENT_BYTES: '1048576',
+              CLICK_JOURNAL_MODE: 'mapped',
+              GATEWAY_THREADS: String(gateways),
+            },
             async (server) => {
-              // The segment that is in use and the one that is ready have their space.
+              // The segment that is in use and the one that is ready have their space, of each gateway.
+              await eventually(() => {
+                const own = [...allocated(disk)].filter(([journal]) => !earlier.has(journal));
+                return own.filter(([, segments]) => segments >= 2).length === gateways;
+              });
               fill(filler);
               await sleep(random.between(20, 200));
               await server.kill();
@@ -240,6 +250,19 @@ describe(`answers of a server that is killed (seed ${seed})`, () => {
     },
   );
 });
+
+/** How many segments with all their space each journal has. */
+function allocated(disk: string): Map<string, number> {
+  const counts = new Map<string, number>();
+  for (const name of readdirSync(disk, { recursive: true, encoding: 'utf8' })) {
+    const [journal = ''] = path.basename(name).split('.');
+    const size = name.endsWith('.clicks')
+      ? (statSync(path.join(disk, name), { throwIfNoEntry: false })?.size ?? 0)
+      : 0;
+    if (size >= 1_048_576) counts.set(journal, (counts.get(journal) ?? 0) + 1);
+  }
+  return counts;
+}
 
 /** Takes all the space that is left. */
 function fill(file: string): void {
