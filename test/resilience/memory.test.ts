@@ -37,7 +37,7 @@ afterEach(async () => {
 });
 
 function rowOf(index: number): string {
-  return `name-${String(index).padStart(9, '0')},${'a-rather-long-mailbox.'.repeat(2)}${index}@mail.example.com\n`;
+  return `name-${String(index).padStart(9, '0')},${'a-rather-long-mailbox.'.repeat(2)}${index}@${'mail.'.repeat(36)}example.com\n`;
 }
 
 /** A multipart upload of so many users, made as it is sent. */
@@ -77,23 +77,23 @@ async function importUsers(rows: number): Promise<number> {
 }
 
 describe('an import', () => {
-  it('of a million rows takes no more memory than one of a hundred thousand', {
+  it('of 300,000 rows takes no more memory than one of 30,000', {
     timeout: 180_000,
   }, async () => {
     const { pid } = suite.server;
     let bytes = 0;
     const small = await peakWhile(pid, async () => {
-      bytes -= await importUsers(100_000);
+      bytes -= await importUsers(30_000);
     });
     const visitsBefore = visits;
     const large = await peakWhile(pid, async () => {
-      bytes += await importUsers(1_000_000);
+      bytes += await importUsers(300_000);
     });
     // The rows that only the large one has would be noticed.
     expect(bytes).toBeGreaterThan(1.5 * NOISE_BYTES);
     expect(large - small).toBeLessThan(NOISE_BYTES);
     expect(visits).toBeGreaterThan(visitsBefore + 100);
-    expect(await suite.database.query('SELECT count(*) AS n FROM users')).toEqual([{ n: '1000000' }]);
+    expect(await suite.database.query('SELECT count(*) AS n FROM users')).toEqual([{ n: '300000' }]);
   });
 });
 
@@ -108,10 +108,16 @@ describe('an unpaged list', () => {
     let [bytes, times, tail] = [0, 0, ''];
     for await (const chunk of socket) {
       bytes += (chunk as Buffer).length;
-      const piece = tail + (chunk as Buffer).toString('latin1');
-      times += piece.split(text).length - 1;
-      tail = piece.slice(-text.length + 1);
+      // JSON has no line breaks: these are between chunks, one of which may end within the text.
+      const piece = (tail + (chunk as Buffer).toString('latin1')).replaceAll(
+        /\r\n[0-9a-f]+\r\n(?!\r\n)/g,
+        '',
+      );
+      const done = Math.max(0, piece.length - text.length - 20);
+      for (let at = piece.indexOf(text); at !== -1 && at < done; at = piece.indexOf(text, at + 1)) times += 1;
+      tail = piece.slice(done);
     }
+    times += tail.split(text).length - 1;
     return { bytes, times, tail };
   }
 
