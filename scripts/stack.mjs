@@ -120,7 +120,9 @@ function serverEnvironment() {
   const settings = Object.entries(readCompose(process.env).services.app.environment ?? {});
   const wanted = settings
     .map(([name, value]) => [name, value ?? process.env[name]])
-    .filter(([name, value]) => value !== undefined && !name.startsWith('DATABASE_'));
+    .filter(([name, value]) => value !== undefined && !name.startsWith('DATABASE_'))
+    // Made at the first start of the containers, into their volumes.
+    .filter(([, value]) => !String(value).startsWith('/secrets/'));
   const pool = process.env.DATABASE_POOL_MAX;
   return {
     PATH,
