@@ -1,4 +1,4 @@
-import uWS, { type HttpResponse, type us_listen_socket } from 'uWebSockets.js';
+import uWS, { type us_listen_socket } from 'uWebSockets.js';
 import { parentPort, workerData } from 'node:worker_threads';
 import type { Config } from '../config.js';
 import { loadKoffi, viewMemory } from '../journal/native.js';
@@ -19,6 +19,7 @@ import { Api } from './api.js';
 import { Barriers } from './barriers.js';
 import { BodyChecks } from './body-checks.js';
 import { Calls } from './call-client.js';
+import { Connections } from './connections.js';
 import { Bodies } from './http/bodies.js';
 import { bodyClasses } from './http/body-limits.js';
 import { ClientAddresses } from './http/client-address.js';
@@ -66,8 +67,6 @@ export interface GatewayData {
 const DRAIN_CHECK_MS = 20;
 /** A listener that does not take what is sent to it is dropped. */
 const LISTENER_STALL_MS = 5000;
-/** One line for all connections that are refused meanwhile. */
-const REFUSAL_LOG_MS = 10_000;
 
 /**
  * A gateway thread: one uWebSockets.js App with its own link cache and click journal.
@@ -92,9 +91,7 @@ class Gateway {
   readonly #stopWatching: () => void;
   readonly #releaseCounters: () => void;
   #listenSocket: us_listen_socket | undefined;
-  readonly #budget: ConnectionBudget;
-  #connections = 0;
-  #refusedSinceMs = Number.NEGATIVE_INFINITY;
+  readonly #connections: Connections;
   #isClosed = false;
 
   constructor(data: GatewayData, port: NonNullable<typeof parentPort>) {
@@ -108,7 +105,7 @@ class Gateway {
     this.#releaseCounters = claimed.release;
     this.#stopWatching = watchThread(counters);
     const state = new ServerState(data.state);
-    this.#budget = new ConnectionBudget(data.connections);
+    this.#connections = new Connections(new ConnectionBudget(data.connections), counters, this.#log);
     const journals = new JournalSlots(data.journals);
     this.#supervisor = new SupervisorLink(port, journals);
     this.#host = {
@@ -182,8 +179,8 @@ class Gateway {
     setTimeouts(this.#app, config.TRANSFER_STALL_MS);
     // biome-ignore lint/suspicious/useIterableCallbackReturn: not an array's filter, but uWebSockets.js's hook
     this.#app.filter((response, change) => {
-      if (Number(change) > 0) this.#connected(response);
-      else this.#disconnected();
+      if (Number(change) > 0) this.#connections.connected(response);
+      else this.#connections.disconnected();
     });
     registerRoutes(this.#app, {
       redirect: this.#redirect,
@@ -280,7 +277,7 @@ class Gateway {
     const lingerUntilMs = performance.now() + this.#data.config.DRAIN_LINGER_MS;
     const timer = setInterval(() => {
       if (this.#host.open > 0) return;
-      if (this.#connections > 0 && performance.now() < lingerUntilMs) return;
+      if (this.#connections.open > 0 && performance.now() < lingerUntilMs) return;
       clearInterval(timer);
       this.#supervisor.tell({ kind: 'drained' });
     }, DRAIN_CHECK_MS);
@@ -314,25 +311,6 @@ class Gateway {
     this.#log.fatal({ error }, `the gateway ends: ${describeError(error)}`);
     this.close();
     process.exit(1);
-  }
-
-  #connected(response: HttpResponse): void {
-    this.#connections += 1;
-    this.#host.counters.set('connections', this.#connections);
-    if (this.#budget.enter()) return;
-    this.#host.counters.add('connectionsRefused');
-    response.close();
-    const nowMs = performance.now();
-    if (nowMs - this.#refusedSinceMs < REFUSAL_LOG_MS) return;
-    this.#refusedSinceMs = nowMs;
-    const { max } = this.#budget;
-    this.#log.warn({ connections: max }, `connections are refused: ${max} are open, and no more may be`);
-  }
-
-  #disconnected(): void {
-    this.#connections -= 1;
-    this.#host.counters.set('connections', this.#connections);
-    this.#budget.leave();
   }
 
   #closeListener(): void {

@@ -107,7 +107,7 @@ export const threadMetrics = {
   resolveBatches: counter('switchyard_resolve_batches_total', 'SELECTs that resolved short codes'),
   resolvedCodes: counter('switchyard_resolved_codes_total', 'Short codes looked up in the database'),
   createBatches: counter('switchyard_create_batches_total', 'INSERTs that created links'),
-  createdLinks: counter('switchyard_created_links_total', 'Links asked to be created'),
+  linksAskedFor: counter('switchyard_created_links_total', 'Links asked to be created'),
   linksCreated: counter(
     'switchyard_links_created_total',
     'Links that were made: one by one, in bulk and by imports',

@@ -2,7 +2,7 @@ import { useState } from 'preact/hooks';
 import { call, Refused, sentenceOf } from '../api/call.js';
 import { type Key, type NewKey, routes } from '../api/types.js';
 import { Copy } from '../parts/copy.js';
-import { Dialog } from '../parts/dialog.js';
+import { ConfirmDialog, Dialog } from '../parts/dialog.js';
 import { Check, Fault, Field } from '../parts/field.js';
 import { useLoad } from '../parts/load.js';
 import { fromLocalField, parseTime, Time } from '../parts/time.js';
@@ -246,16 +246,8 @@ function RevokeDialog({ of: key, onClose, onDone }: RevokeDialogProps) {
     onClose();
   };
   return (
-    <Dialog title={`Revoke ${key.name}`} onClose={onClose}>
-      <p>Whoever uses it is refused within a second. It can’t be undone.</p>
-      <div class="dialog-end">
-        <button type="button" data-first onClick={onClose}>
-          Cancel
-        </button>
-        <button type="button" class="danger" onClick={() => void revoke()}>
-          Revoke
-        </button>
-      </div>
-    </Dialog>
+    <ConfirmDialog title={`Revoke ${key.name}`} action="Revoke" onConfirm={revoke} onClose={onClose}>
+      Whoever uses it is refused within a second. It can’t be undone.
+    </ConfirmDialog>
   );
 }

@@ -43,3 +43,26 @@ export function Dialog({ title, onClose, children }: DialogProps) {
     </dialog>
   );
 }
+
+interface ConfirmDialogProps extends DialogProps {
+  /** What the button says that does it. */
+  readonly action: string;
+  readonly onConfirm: () => Promise<void>;
+}
+
+/** Asks before what can't be undone. The harmless button has the focus. */
+export function ConfirmDialog({ title, action, onConfirm, onClose, children }: ConfirmDialogProps) {
+  return (
+    <Dialog title={title} onClose={onClose}>
+      <p>{children}</p>
+      <div class="dialog-end">
+        <button type="button" data-first onClick={onClose}>
+          Cancel
+        </button>
+        <button type="button" class="danger" onClick={() => void onConfirm()}>
+          {action}
+        </button>
+      </div>
+    </Dialog>
+  );
+}

@@ -2,7 +2,7 @@ import { useState } from 'preact/hooks';
 import { call, Refused, send, sentenceOf } from '../api/call.js';
 import { nextOf } from '../api/links.js';
 import { routes, type User } from '../api/types.js';
-import { Dialog } from '../parts/dialog.js';
+import { ConfirmDialog, Dialog } from '../parts/dialog.js';
 import { Fault, Field } from '../parts/field.js';
 import { useLoad } from '../parts/load.js';
 import { Time } from '../parts/time.js';
@@ -175,16 +175,8 @@ function DeleteDialog({ of: user, onClose, onDone }: Required<UserDialogProps>) 
     onClose();
   };
   return (
-    <Dialog title={`Delete ${user.username}`} onClose={onClose}>
-      <p>The user’s links, their clicks and the user’s keys go too. It can’t be undone.</p>
-      <div class="dialog-end">
-        <button type="button" data-first onClick={onClose}>
-          Cancel
-        </button>
-        <button type="button" class="danger" onClick={() => void remove()}>
-          Delete
-        </button>
-      </div>
-    </Dialog>
+    <ConfirmDialog title={`Delete ${user.username}`} action="Delete" onConfirm={remove} onClose={onClose}>
+      The user’s links, their clicks and the user’s keys go too. It can’t be undone.
+    </ConfirmDialog>
   );
 }

@@ -229,7 +229,7 @@ export class CallServer {
       const results = await pool.run(deadlineMs, (connection) => operation.runAll(connection, items));
       if (batch[0]?.call.request.operation === 'createLink') {
         counters.add('createBatches');
-        counters.add('createdLinks', batch.length);
+        counters.add('linksAskedFor', batch.length);
       }
       for (const [index, { call, replies }] of batch.entries()) {
         const answer = results[index] ?? failed('INTERNAL');
@@ -262,7 +262,7 @@ export class CallServer {
         ? await pool.runReadOnly(context.deadlineMs, work)
         : await pool.run(context.deadlineMs, work);
       if (call.request.operation === 'createLink' && answer.ok && !('isReplayed' in answer))
-        this.#thread.counters.add('createdLinks');
+        this.#thread.counters.add('linksAskedFor');
       this.#thread.counters.add('linksCreated', linksMadeBy(answer));
       // Not awaited: the connection is free for others.
       if (operation.kind === 'read' && operation.finish !== undefined && answer.ok)
