@@ -218,7 +218,7 @@ describe(`statistics through random histories (seed ${seed})`, () => {
     await database.query('DELETE FROM events');
     await settled(database);
     const [row] = await database.query(
-      'SELECT sum(abs(clicks)) AS n, sum(abs(previews)) AS p FROM stats_sums',
+      'SELECT coalesce(sum(abs(clicks)), 0) AS n, coalesce(sum(abs(previews)), 0) AS p FROM stats_sums',
     );
     expect(row).toEqual({ n: '0', p: '0' });
   });
