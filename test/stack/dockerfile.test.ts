@@ -48,7 +48,9 @@ describe('the image', () => {
       .filter((name) => name.endsWith('.ts'))
       .map((name) => readFileSync(path.join(root, 'src', name), 'utf8'));
     const imported = sources.flatMap((text) =>
-      [...text.matchAll(/(?:^(?:import|export|\}) .*from |^import |\bimport\()'([^.'][^']*)'/gm)].map(([, name = '']) => name),
+      [...text.matchAll(/(?:^(?:import|export|\}) .*from |^import |\bimport\()'([^.'][^']*)'/gm)].map(
+        ([, name = '']) => name,
+      ),
     );
     const packages = new Set(
       imported
