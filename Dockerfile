@@ -5,7 +5,7 @@ WORKDIR /app
 COPY package.json package-lock.json ./
 RUN --mount=type=cache,target=/root/.npm npm ci --ignore-scripts --no-audit --no-fund
 COPY tsconfig.json tsconfig.build.json ./
-COPY scripts/build.mjs scripts/build-console.mjs scripts/freshness.mjs scripts/adapt-library.mjs scripts/
+COPY scripts/build.mjs scripts/build-console.mjs scripts/bundle.mjs scripts/freshness.mjs scripts/adapt-library.mjs scripts/
 COPY src src
 COPY console console
 RUN npm run build
@@ -42,6 +42,7 @@ COPY package.json LICENSE ./
 COPY csv csv
 COPY --from=dependencies /app/node_modules node_modules
 COPY --from=build /app/dist/src dist/src
+COPY --from=build /app/dist/server dist/server
 USER node
 VOLUME /data
 EXPOSE 5000
@@ -49,4 +50,4 @@ STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=5s --timeout=3s --start-period=60s --retries=3 \
     CMD ["node", "--eval", "require('node:http').get({ host: '127.0.0.1', port: process.env.PORT || 5000, path: '/health' }, (answer) => process.exit(answer.statusCode === 200 ? 0 : 1)).on('error', () => process.exit(1))"]
 # In this form Node itself is process 1, and is sent the SIGTERM that it drains at.
-CMD ["node", "--enable-source-maps", "dist/src/main.js"]
+CMD ["node", "--enable-source-maps", "dist/server/main.js"]

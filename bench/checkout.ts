@@ -43,3 +43,9 @@ function run(command: string, args: readonly string[], cwd: string): void {
   const { status, stderr, stdout } = spawnSync(command, args, { cwd, encoding: 'utf8' });
   if (status !== 0) throw new Error(`${command} ${args.join(' ')} ended with ${status}: ${stderr}${stdout}`);
 }
+
+/** The server's entry point in a checkout: bundled, or in releases before that as it was compiled. */
+export function mainOf(checkout: string): string {
+  const bundled = path.join(checkout, 'dist/server/main.js');
+  return existsSync(bundled) ? bundled : path.join(checkout, 'dist/src/main.js');
+}

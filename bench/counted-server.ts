@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { rmSync } from 'node:fs';
-import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { mainOf } from './checkout.js';
 import type { ProbeAnswer, ProbeRequest } from './counted-probe.js';
 import { makeFolder } from './data/database.js';
 import { root } from './root.js';
@@ -40,7 +40,7 @@ export class CountedServer {
         ...nodeArgs,
         '--import',
         fileURLToPath(new URL('./counted-probe.js', import.meta.url)),
-        path.join(checkout, 'dist/src/main.js'),
+        mainOf(checkout),
       ],
       {
         cwd: dataDir,

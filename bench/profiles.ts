@@ -57,10 +57,9 @@ function nameOf({ functionName, url, lineNumber }: CpuProfile['nodes'][number]['
 function threadOf({ nodes }: CpuProfile): string {
   const urls = nodes.map(({ callFrame }) => callFrame.url);
   const known = [
-    ['gateway/server.js', 'gateway'],
-    ['journal-reader.js', 'ingest'],
-    ['workers/tasks.js', 'calls or transfers'],
-    ['src/main.js', 'supervisor'],
+    ['server/gateway.js', 'gateway'],
+    ['server/tasks.js', 'calls, transfers or ingest'],
+    ['server/main.js', 'supervisor'],
   ] as const;
   return known.find(([file]) => urls.some((url) => url.endsWith(file)))?.[1] ?? 'unknown';
 }

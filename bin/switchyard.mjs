@@ -11,4 +11,4 @@ if (!isFresh()) {
   const { status } = spawnSync(process.execPath, [build], { stdio: 'inherit' });
   if (status !== 0) process.exit(status ?? 1);
 }
-await import('../dist/src/cli/main.js');
+await import('../dist/server/cli.js');

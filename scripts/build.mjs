@@ -8,6 +8,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { adaptLibrary } from './adapt-library.mjs';
 import { buildConsole } from './build-console.mjs';
+import { bundle } from './bundle.mjs';
 import { isFresh, stamp } from './freshness.mjs';
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
@@ -41,5 +42,6 @@ const { openapiDocument } = await import('../dist/src/api/openapi/document.js');
 const { z } = await import('zod');
 const { version } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8'));
 writeFileSync(path.join(page, 'openapi.json'), JSON.stringify(openapiDocument(z, version)));
+await bundle();
 await buildConsole();
 writeFileSync(stamp, '');

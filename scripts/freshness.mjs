@@ -12,6 +12,7 @@ const sources = [
   'console',
   'scripts/build.mjs',
   'scripts/build-console.mjs',
+  'scripts/bundle.mjs',
   'tsconfig.json',
   'tsconfig.build.json',
 ];

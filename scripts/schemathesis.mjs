@@ -18,7 +18,7 @@ const program = process.env.SCHEMATHESIS ?? 'schemathesis';
 const folder = mkdtempSync(path.join(os.tmpdir(), 'switchyard-schemathesis-'));
 
 const { PATH, HOME } = process.env;
-const server = spawn(process.execPath, [path.join(root, 'dist/src/main.js')], {
+const server = spawn(process.execPath, [path.join(root, 'dist/server/main.js')], {
   cwd: folder,
   env: {
     PATH,
@@ -83,6 +83,6 @@ try {
   rmSync(folder, { recursive: true, force: true });
   // Run as root, the database lies elsewhere; its data folder is gone now.
   if (cluster !== undefined)
-    spawnSync(process.execPath, [path.join(root, 'dist/src/cli/main.js'), 'clusters', 'remove', cluster]);
+    spawnSync(process.execPath, [path.join(root, 'dist/server/cli.js'), 'clusters', 'remove', cluster]);
 }
 process.exitCode = status;

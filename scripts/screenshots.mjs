@@ -34,7 +34,7 @@ async function startServer(environment) {
   const dataDir = mkdtempSync(path.join(tmpdir(), 'switchyard-pictures-'));
   // The embedded PostgreSQL has a user of its own where this one is root.
   chmodSync(dataDir, 0o755);
-  const child = spawn(process.execPath, [path.join(root, 'dist/src/main.js')], {
+  const child = spawn(process.execPath, [path.join(root, 'dist/server/main.js')], {
     cwd: dataDir,
     env: {
       PATH: process.env.PATH,

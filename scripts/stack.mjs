@@ -79,7 +79,7 @@ class Replica {
 
   start() {
     const output = openSync(this.log, 'a');
-    this.child = spawn(process.execPath, ['--enable-source-maps', path.join(root, 'dist/src/main.js')], {
+    this.child = spawn(process.execPath, ['--enable-source-maps', path.join(root, 'dist/server/main.js')], {
       cwd: folder,
       env: this.environment,
       stdio: ['ignore', output, output],

@@ -10,4 +10,4 @@ if (!isFresh()) {
   const { status } = spawnSync(process.execPath, [build], { stdio: 'inherit' });
   if (status !== 0) process.exit(status ?? 1);
 }
-await import('../dist/src/main.js');
+await import('../dist/server/main.js');

@@ -11,7 +11,7 @@ import { Supervisor } from './ops/supervisor.js';
 import { EmbeddedPostgresError } from './postgres/binaries.js';
 import { sqlStateOf } from './postgres/failures.js';
 import { createLogger } from './runtime/logger.js';
-import { packageVersion } from './runtime/package-version.js';
+import { packageVersion } from './runtime/package.js';
 import { Teardown } from './runtime/teardown.js';
 import { UnusableDatabaseError } from './store/migrate.js';
 import { SeedError } from './store/seed.js';

@@ -1,5 +1,5 @@
 import { mkdirSync, rmSync } from 'node:fs';
-import path from 'node:path';
+import { mainOf } from '../checkout.js';
 import { makeFolder } from '../data/database.js';
 import { launch, type Placement, type ServerHandle } from './process.js';
 
@@ -27,12 +27,7 @@ export async function startSwitchyard(options: SwitchyardOptions): Promise<Serve
   }
   const handle = await launch({
     command: process.execPath,
-    args: [
-      '--enable-source-maps',
-      ...profiling,
-      ...(options.nodeArgs ?? []),
-      path.join(options.root, 'dist/src/main.js'),
-    ],
+    args: ['--enable-source-maps', ...profiling, ...(options.nodeArgs ?? []), mainOf(options.root)],
     placement: options.placement,
     // A folder without a .env file.
     cwd: dataDir,

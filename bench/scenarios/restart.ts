@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { rmSync } from 'node:fs';
-import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { mainOf } from '../checkout.js';
 import { makeFolder } from '../data/database.js';
 import { ask } from '../load/ask.js';
 import { requestText } from '../load/connection.js';
@@ -100,7 +100,7 @@ class Life {
   /** In order, for the embedded PostgreSQL to end too: npm does not pass signals on everywhere. */
   async end(): Promise<void> {
     this.#signal('SIGKILL');
-    this.#child = this.#launch(process.execPath, [path.join(this.#root, 'dist/src/main.js')]);
+    this.#child = this.#launch(process.execPath, [mainOf(this.#root)]);
     const exit = new Promise((resolve) => this.#child.once('exit', resolve));
     await this.#answers(302);
     this.#child.kill('SIGTERM');

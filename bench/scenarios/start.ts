@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { rmSync } from 'node:fs';
-import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { mainOf } from '../checkout.js';
 import { makeFolder } from '../data/database.js';
 import { codeOf } from '../data/links.js';
 import { ask } from '../load/ask.js';
@@ -71,7 +71,7 @@ async function timeStart({ root }: Subject, databaseUrl: string, code: string): 
   const dataDir = makeFolder('data');
   const { PATH, HOME } = process.env;
   const startMs = performance.now();
-  const child = spawn(process.execPath, ['--enable-source-maps', path.join(root, 'dist/src/main.js')], {
+  const child = spawn(process.execPath, ['--enable-source-maps', mainOf(root)], {
     cwd: dataDir,
     env: {
       PATH,

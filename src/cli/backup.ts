@@ -1,6 +1,7 @@
 import { existsSync, rmSync, statSync } from 'node:fs';
 import type { Config } from '../config.js';
-import { packageVersion } from '../runtime/package-version.js';
+import { sqlStateOf } from '../postgres/failures.js';
+import { packageVersion } from '../runtime/package.js';
 import { type BackupTable, restoreDatabase, rowsOfTable, withSnapshot } from '../store/backup.js';
 import { BackupFileError, BackupReader, UNFINISHED, writeBackup } from './backup-file.js';
 import { openDatabase } from './database.js';
@@ -59,12 +60,23 @@ export async function restore(config: Config, file: string, mayReplace: boolean)
       progress.stop();
       for (const name of leftOut) process.stderr.write(`left out, no table of ours: ${name}\n`);
       process.stdout.write(`restored what was there at ${head.createdAt}: ${summaryOf(head.tables)}\n`);
+    } catch (error) {
+      throw isOfRows(error)
+        ? new BackupFileError(
+            `${file} is damaged: the database refuses its rows: ${(error as Error).message}`,
+          )
+        : error;
     } finally {
       await close();
     }
   } finally {
     progress.stop();
   }
+}
+
+/** Whether the database refuses what it is given: wrong data (22), what breaks a constraint (23), unknown names (42). */
+function isOfRows(error: unknown): boolean {
+  return /^(2[23]|42)/.test(sqlStateOf(error) ?? '');
 }
 
 const SHOWN: Readonly<Record<string, string>> = { users: 'users', short_urls: 'links', events: 'events' };

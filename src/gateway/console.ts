@@ -1,6 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises';
-import { extname } from 'node:path';
+import path from 'node:path';
 import { CONSOLE_PATH } from '../api/console.js';
+import { packagedFolder } from '../runtime/package.js';
 import type { Exchange, Headers } from './http/exchange.js';
 import { accepts } from './http/request-head.js';
 
@@ -38,12 +39,8 @@ interface ConsoleFile {
 
 /** The console, as the build has packed it: read at the first request, and kept. */
 export class ConsoleFiles {
-  readonly #folder: URL;
+  readonly #folder = packagedFolder('gateway/console');
   #files: Promise<ReadonlyMap<string, ConsoleFile>> | undefined;
-
-  constructor(folder = new URL('./console/', import.meta.url)) {
-    this.#folder = folder;
-  }
 
   entry(exchange: Exchange): void {
     exchange.redirect(302, CONSOLE_PATH, [['Cache-Control', 'no-cache']]);
@@ -86,11 +83,11 @@ export class ConsoleFiles {
   }
 }
 
-async function readFiles(folder: URL): Promise<ReadonlyMap<string, ConsoleFile>> {
+async function readFiles(folder: string): Promise<ReadonlyMap<string, ConsoleFile>> {
   const names = new Set(await readdir(folder));
-  const content = (name: string): Promise<Buffer> => readFile(new URL(name, folder));
+  const content = (name: string): Promise<Buffer> => readFile(path.join(folder, name));
   const files = [...names].flatMap((name) => {
-    const type = types[extname(name)];
+    const type = types[path.extname(name)];
     return type === undefined ? [] : [{ name, type }];
   });
   return new Map(

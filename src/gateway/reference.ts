@@ -1,4 +1,6 @@
 import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { packagedFolder } from '../runtime/package.js';
 import type { Exchange, Headers } from './http/exchange.js';
 
 /** What the reference page may load and ask: this server alone; its library sets styles of elements. */
@@ -23,7 +25,7 @@ const files = {
 
 export type ReferenceFile = keyof typeof files;
 
-const folder = new URL('./docs/', import.meta.url);
+const folder = packagedFolder('gateway/docs');
 const headers: Headers = [
   ['Content-Security-Policy', POLICY],
   ['X-Content-Type-Options', 'nosniff'],
@@ -38,7 +40,7 @@ export class Reference {
     const [file, type] = files[name];
     let content = this.#read.get(name);
     if (content === undefined) {
-      content = readFile(new URL(file, folder));
+      content = readFile(path.join(folder, file));
       this.#read.set(name, content);
       // Asked for again, it is read again.
       content.catch(() => this.#read.delete(name));

@@ -1,5 +1,4 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import type { Config } from '../config.js';
 import type { GatewayData } from '../gateway/gateway.js';
@@ -7,6 +6,7 @@ import type { FromGateway, ToGateway } from '../messages/supervisor.js';
 import { Backoff } from '../runtime/backoff.js';
 import { describeError } from '../runtime/describe-error.js';
 import type { Logger } from '../runtime/logger.js';
+import { entryPoint } from '../runtime/package.js';
 
 export interface GatewayThreadsOptions {
   readonly config: Config;
@@ -54,7 +54,7 @@ export class GatewayThread {
   }
 }
 
-const filename = fileURLToPath(new URL('../gateway/gateway.js', import.meta.url));
+const filename = entryPoint('gateway/gateway');
 
 /** A gateway that dies again at once is started again no faster than this. */
 const BACKOFF = { firstMs: 100, maxMs: 5000 };

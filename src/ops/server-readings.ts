@@ -2,7 +2,7 @@ import type { Config } from '../config.js';
 import type { JournalMode } from '../journal/mode.js';
 import type { ConnectionBudget } from '../memory/connection-budget.js';
 import { Database, type ServerState } from '../memory/server-state.js';
-import { packageVersion } from '../runtime/package-version.js';
+import { packageVersion } from '../runtime/package.js';
 import type { DatabaseWatch } from './database-watch.js';
 import type { GatewayThreads } from './gateway-threads.js';
 import type { IngestScheduler } from './ingest-scheduler.js';

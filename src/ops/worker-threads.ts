@@ -1,5 +1,4 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import type { MessagePort } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import type { Config, DatabaseAddress } from '../config.js';
@@ -8,6 +7,7 @@ import type { IngestJob, IngestOutcome } from '../messages/ingest.js';
 import type { StatisticsOutcome } from '../messages/statistics.js';
 import type { TransferJob, TransferRequest } from '../messages/transfers.js';
 import { Backoff } from '../runtime/backoff.js';
+import { entryPoint } from '../runtime/package.js';
 import type { WorkerData, WorkerRole } from '../workers/thread.js';
 import { type ConnectionPlan, planConnections } from './connection-plan.js';
 
@@ -20,7 +20,7 @@ export interface WorkersOptions {
   readonly onThreadLost: (role: WorkerRole, error: Error | undefined) => void;
 }
 
-const filename = fileURLToPath(new URL('../workers/tasks.js', import.meta.url));
+const filename = entryPoint('workers/tasks');
 
 /** Tasks that only wait for PostgreSQL share a thread; this is no limit, connections are. */
 const TASKS_A_THREAD = 10_000;

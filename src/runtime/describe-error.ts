@@ -1,5 +1,4 @@
-import path from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { packageRoot } from './package.js';
 
 /**
  * Errors as they may be shown to whoever reads logs. What PostgreSQL says of one quotes rows, and so
@@ -14,7 +13,6 @@ export interface DescribedError {
   readonly stack?: string;
 }
 
-const packageRoot = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../../..');
 const CAUSES_MAX = 4;
 const MESSAGE_MAX = 500;
 

@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { BroadcastChannel } from 'node:worker_threads';
 import pino from 'pino';
 import { errorFields } from './describe-error.js';
+import { packageRoot } from './package.js';
 
 /**
  * Logging from any thread. A thread's lines go to the supervisor over a broadcast channel; the
@@ -20,8 +21,6 @@ export const LOG_CHANNEL = 'switchyard-logs';
 export const LOG_LEVEL_CHANNEL = 'switchyard-log-level';
 /** Lines of JSON, oldest first. */
 export type LogMessage = readonly string[];
-
-const packageRoot = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../../..');
 
 const levelNames: Readonly<Record<string, string>> = {
   trace: 'DEBUG',
@@ -43,10 +42,13 @@ export function createLogger(name: string, level: LogLevel, write: (line: string
       serializers: { error: errorFields },
       timestamp: () => `,"asctime":"${asctime(new Date())}"`,
       formatters: { level: (label) => ({ levelname: levelNames[label] ?? 'INFO' }) },
-      mixin: (fields) => ('pathname' in fields ? { name } : { name, ...callSite() }),
+      mixin,
     },
     { write },
   );
+  function mixin(fields: object): object {
+    return 'pathname' in fields ? { name } : { name, ...callerOf(mixin) };
+  }
 }
 
 /** A logger for a thread other than the supervisor's; the lines of a turn travel as one message. */
@@ -82,28 +84,29 @@ export interface CallSite {
 }
 
 const sites = new Map<string, CallSite>();
-const ownFile = fileURLToPath(import.meta.url);
 
 /**
  * Where this is called, for a line that is written so often that looking for its place each time would
  * cost more than the line: to be found once, and given with the line's fields.
  */
 export function thisPlace(): CallSite {
-  return callSite();
+  return callerOf(thisPlace);
 }
 
-/** Where the line was logged: the first frame outside this file, the logging library and Node. */
-function callSite(): CallSite {
+/** Where a function was called: the first frame below it that is neither the logging library's nor Node's. */
+function callerOf(called: (...parameters: never[]) => unknown): CallSite {
   const previous = Error.prepareStackTrace;
   const previousLimit = Error.stackTraceLimit;
   Error.stackTraceLimit = 12;
   Error.prepareStackTrace = (_error, frames) => frames;
-  const frames = new Error().stack as unknown as NodeJS.CallSite[];
+  const place = {} as { stack: NodeJS.CallSite[] };
+  Error.captureStackTrace(place, called);
+  const frames = place.stack;
   Error.prepareStackTrace = previous;
   Error.stackTraceLimit = previousLimit;
   for (const frame of frames) {
     const file = toPath(frame.getFileName());
-    if (file === undefined || file === ownFile || file.includes('node_modules')) continue;
+    if (file === undefined || file.includes('node_modules')) continue;
     const line = frame.getLineNumber() ?? 0;
     const key = `${file}:${line}`;
     const known = sites.get(key) ?? originalSite(file, line, frame.getColumnNumber() ?? 1);

@@ -1,12 +1,14 @@
 import { readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { sqlStateOf } from '../postgres/failures.js';
 import { type Connection, inTransaction } from '../postgres/pool.js';
+import { packagedFolder } from '../runtime/package.js';
 import { buildSmallIndexes } from './background-indexes.js';
 import { forgetOldAnswers } from './idempotency.js';
 import { type RaisedSequence, raiseSequences } from './sequences.js';
 
-const folder = new URL('./migrations/', import.meta.url);
+const folder = packagedFolder('store/migrations');
 
 /** All servers on a database take this advisory lock to change its schema or fill it. */
 export const SCHEMA_LOCK = 0x5357_0001;
@@ -42,7 +44,7 @@ function migrations(): Migration[] {
     .map((file) => ({
       number: Number(file.slice(0, 4)),
       name: file.slice(0, -'.sql'.length),
-      sql: readFileSync(new URL(file, folder), 'utf8'),
+      sql: readFileSync(path.join(folder, file), 'utf8'),
     }));
 }
 

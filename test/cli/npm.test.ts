@@ -72,7 +72,7 @@ it('.env with a byte-order mark sets its first line; an unreadable one is named'
   const cwd = makeFolder('env');
   const start = () => {
     const { PATH } = process.env;
-    const run = spawnSync(process.execPath, [path.join(root, 'dist/src/main.js')], { cwd, env: { PATH } });
+    const run = spawnSync(process.execPath, [path.join(root, 'dist/server/main.js')], { cwd, env: { PATH } });
     return [run.status, run.stderr.toString()];
   };
   writeFileSync(path.join(cwd, '.env'), '\uFEFFPORT=first\n');

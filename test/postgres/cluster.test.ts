@@ -295,7 +295,7 @@ describe.runIf(process.getuid?.() === 0)('a cluster outside of its data folder',
     rmSync(moved, { recursive: true });
     expect(listed()?.isUsed).toBe(false);
     const tool = (...args: string[]) =>
-      spawnSync(process.execPath, ['dist/src/cli/main.js', 'clusters', ...args]);
+      spawnSync(process.execPath, ['dist/server/cli.js', 'clusters', ...args]);
     expect(tool().stdout.toString()).toContain(
       `${first.folder} (data folder: ${moved}, which is gone or has another one)\n`,
     );

@@ -9,7 +9,7 @@ import { freePort } from '../support/program.js';
 import { startServer } from '../support/server.js';
 import { eventually } from '../support/wait.js';
 
-const main = fileURLToPath(new URL('../../dist/src/main.js', import.meta.url));
+const main = fileURLToPath(new URL('../../dist/server/main.js', import.meta.url));
 let database: TestDatabase;
 const children = new Set<ChildProcess>();
 

@@ -38,7 +38,7 @@ describe('the image', () => {
     expect(last('USER')).toBe('node');
     expect(last('STOPSIGNAL')).toBe('SIGTERM');
     expect((JSON.parse(last('CMD')) as string[]).slice(0, 1)).toEqual(['node']);
-    expect((JSON.parse(last('CMD')) as string[]).at(-1)).toBe('dist/src/main.js');
+    expect((JSON.parse(last('CMD')) as string[]).at(-1)).toBe('dist/server/main.js');
     expect(all('ENTRYPOINT')).toEqual([]);
   });
 

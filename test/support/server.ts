@@ -167,7 +167,9 @@ function launch(environment: ServerEnvironment): Started {
     ...(environment.TEST_PACKAGES === undefined ? [] : ['packages.mjs']),
   ];
   const preload = preloads.flatMap((file) => ['--import', path.join(root, 'test/support', file)]);
-  const args = ['--enable-source-maps', ...preload, path.join(root, 'dist/src/main.js')];
+  // As it is shipped; where coverage is counted, as it was compiled, for it is counted file by file.
+  const main = NODE_V8_COVERAGE === undefined ? 'dist/server/main.js' : 'dist/src/main.js';
+  const args = ['--enable-source-maps', ...preload, path.join(root, main)];
   const descriptors = environment.TEST_DESCRIPTORS;
   const [program, ...programArgs] =
     descriptors === undefined

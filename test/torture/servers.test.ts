@@ -11,7 +11,7 @@ import { click, createUrl } from '../support/suite.js';
 import { eventually } from '../support/wait.js';
 import { Random, report, rounds, Seen, seed, settled, timeout, totalOf, turnsAreOver } from './torture.js';
 
-const cli = path.resolve(import.meta.dirname, '../../dist/src/cli/main.js');
+const cli = path.resolve(import.meta.dirname, '../../dist/server/cli.js');
 let database: TestDatabase;
 let folders: string[];
 

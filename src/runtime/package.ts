@@ -1,0 +1,35 @@
+import { existsSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+
+/**
+ * Where this package lies. The code that asks runs as it was compiled, a file a module (dist/src/), or bundled, a file
+ * an entry point (dist/server/): nothing may be found by its place beside the code that needs it.
+ */
+export const packageRoot = rootOf(import.meta.dirname);
+
+const isBundled = path.dirname(import.meta.dirname) === path.join(packageRoot, 'dist');
+
+const { version } = JSON.parse(readFileSync(path.join(packageRoot, 'package.json'), 'utf8')) as {
+  version: string;
+};
+
+/** From the package's own manifest; read once, before anything is served. */
+export function packageVersion(): string {
+  return version;
+}
+
+/** What the build has put beside the compiled code. @param name From `src/`, such as `store/migrations`. */
+export function packagedFolder(name: string): string {
+  return path.join(packageRoot, 'dist/src', name);
+}
+
+/** The file that a thread begins with. @param module From `src/`, such as `gateway/gateway`. */
+export function entryPoint(module: 'gateway/gateway' | 'workers/tasks'): string {
+  return isBundled
+    ? path.join(import.meta.dirname, `${path.basename(module)}.js`)
+    : packagedFolder(`${module}.js`);
+}
+
+function rootOf(folder: string): string {
+  return existsSync(path.join(folder, 'package.json')) ? folder : rootOf(path.dirname(folder));
+}
