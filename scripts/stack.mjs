@@ -185,7 +185,12 @@ try {
   const discord = keep(await DiscordStandIn.start());
   const alertmanager = keep(await Alertmanager.start('alertmanager-discord.yml', discord.url));
   const prometheus = keep(
-    await Prometheus.start({ switchyard: ports, nginx: [exporterPort], alertmanager: [alertmanager.port] }),
+    await Prometheus.start({
+      switchyard: ports,
+      nginx: [exporterPort],
+      alertmanager: [alertmanager.port],
+      runbookUrl: readCompose(process.env).services.prometheus.environment.RUNBOOK_URL,
+    }),
   );
 
   let told = 0;

@@ -23,7 +23,7 @@ describe('every alert', () => {
     (name, { labels, annotations }) => {
       expect(['critical', 'warning']).toContain(labels?.severity);
       expect(Object.keys(annotations ?? {}).sort()).toEqual(['description', 'runbook', 'summary']);
-      expect(annotations?.runbook).toBe(`Docs/OPERATIONAL_RUNBOOK.md#${name.toLowerCase()}`);
+      expect(annotations?.runbook).toBe(`{{ $externalLabels.runbook }}#${name.toLowerCase()}`);
     },
   );
 

@@ -27,6 +27,7 @@ describeWith('prometheus', 'prometheus-alertmanager', 'amtool')(
       withWebhook = await Alertmanager.start('alertmanager-discord.yml', discord.url);
       withoutWebhook = await Alertmanager.start('alertmanager.yml');
       prometheus = await Prometheus.start({
+        runbookUrl: 'https://git.example.org/Docs/OPERATIONAL_RUNBOOK.md',
         switchyard: [port],
         alertmanager: [withWebhook.port, withoutWebhook.port],
       });
@@ -48,7 +49,10 @@ describeWith('prometheus', 'prometheus-alertmanager', 'amtool')(
       const firing = await eventually(() => discord.find('FIRING', 'ServiceDown'), 90_000, 'the alert');
       expect(firing.title).toContain('(critical)');
       expect(firing.text).toContain(`Switchyard does not answer at 127.0.0.1:${port}`);
-      expect(firing.text).toContain('Runbook: Docs/OPERATIONAL_RUNBOOK.md#servicedown');
+      expect(firing.text).toContain(
+        'Runbook: https://git.example.org/Docs/OPERATIONAL_RUNBOOK.md#servicedown',
+      );
+      expect(await withoutWebhook.labelNames()).not.toContain('runbook');
       // Ten seconds are the rule's own; a message before that would be a false alarm.
       expect(firing.atMs - stoppedMs).toBeGreaterThan(10_000);
       // Without a webhook, the alert is there to be seen.

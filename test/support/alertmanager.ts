@@ -56,10 +56,17 @@ export class Alertmanager {
 
   /** Names of the alerts that it shows as active. */
   async active(): Promise<string[]> {
+    return (await this.#labels()).map(({ alertname = '' }) => alertname);
+  }
+
+  /** Names of the labels that any of them has. */
+  async labelNames(): Promise<string[]> {
+    return [...new Set((await this.#labels()).flatMap((labels) => Object.keys(labels)))];
+  }
+
+  async #labels(): Promise<Record<string, string>[]> {
     const response = await fetch(`http://127.0.0.1:${this.port}/api/v2/alerts?active=true`);
-    return ((await response.json()) as { labels: { alertname: string } }[]).map(
-      ({ labels }) => labels.alertname,
-    );
+    return ((await response.json()) as { labels: Record<string, string> }[]).map(({ labels }) => labels);
   }
 
   async stop(): Promise<void> {

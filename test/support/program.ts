@@ -21,7 +21,11 @@ export class Program {
   readonly exit: Promise<number | NodeJS.Signals>;
   #output = '';
 
-  constructor(command: string, args: readonly string[], options: { cwd?: string } = {}) {
+  constructor(
+    command: string,
+    args: readonly string[],
+    options: { cwd?: string; env?: NodeJS.ProcessEnv } = {},
+  ) {
     this.#name = command;
     this.#child = spawn(command, args, { ...options, stdio: ['ignore', 'pipe', 'pipe'] });
     for (const stream of [this.#child.stdout, this.#child.stderr]) {

@@ -1,7 +1,7 @@
 import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { parse, stringify } from 'yaml';
-import { root } from './compose.js';
+import { environmentOf, root } from './compose.js';
 import { makeFolder } from './folders.js';
 import { freePort, Program } from './program.js';
 import { toolPath } from './tools.js';
@@ -15,6 +15,8 @@ export interface PrometheusTargets {
   readonly alertmanager?: readonly number[];
   /** The key that the servers' /metrics are asked with. */
   readonly opsKey?: string;
+  /** Where the runbook can be read; as the stack has it by default otherwise. */
+  readonly runbookUrl?: string;
 }
 
 export interface Sample {
@@ -58,12 +60,19 @@ export class Prometheus {
     const port = await freePort();
     cpSync(path.join(source, 'rules'), path.join(folder, 'rules'), { recursive: true });
     writeFileSync(path.join(folder, 'prometheus.yml'), render(targets, port, folder));
-    const program = new Program(toolPath('prometheus'), [
-      `--config.file=${folder}/prometheus.yml`,
-      `--storage.tsdb.path=${folder}/data`,
-      `--web.listen-address=127.0.0.1:${port}`,
-      '--log.level=warn',
-    ]);
+    const runbookUrl = targets.runbookUrl ?? environmentOf('prometheus').RUNBOOK_URL;
+    const program = new Program(
+      toolPath('prometheus'),
+      [
+        `--config.file=${folder}/prometheus.yml`,
+        `--storage.tsdb.path=${folder}/data`,
+        `--web.listen-address=127.0.0.1:${port}`,
+        '--log.level=warn',
+        // Version 3 does it unasked.
+        '--enable-feature=expand-external-labels',
+      ],
+      { env: { ...process.env, RUNBOOK_URL: runbookUrl } },
+    );
     const prometheus = new Prometheus(`http://127.0.0.1:${port}`, folder, program);
     await program.answers(`${prometheus.url}/-/ready`);
     return prometheus;
@@ -103,15 +112,21 @@ export class Prometheus {
   }
 }
 
-function render({ opsKey = 'none', ...targets }: PrometheusTargets, ownPort: number, folder: string): string {
+function render(targets: PrometheusTargets, ownPort: number, folder: string): string {
+  const { switchyard, nginx = [], alertmanager = [], opsKey = 'none' } = targets;
   const config = parse(prometheusConfig(folder, opsKey)) as PrometheusConfig;
-  const ports: Readonly<Record<string, readonly number[]>> = { prometheus: [ownPort], ...targets };
+  const ports: Readonly<Record<string, readonly number[]>> = {
+    prometheus: [ownPort],
+    switchyard,
+    nginx,
+    alertmanager,
+  };
   for (const job of config.scrape_configs) {
     delete job.dns_sd_configs;
     job.static_configs = [{ targets: (ports[job.job_name] ?? []).map(addressOf) }];
   }
   for (const { static_configs } of config.alerting.alertmanagers) {
-    for (const entry of static_configs) entry.targets = (targets.alertmanager ?? []).map(addressOf);
+    for (const entry of static_configs) entry.targets = alertmanager.map(addressOf);
   }
   return stringify(config);
 }
