@@ -173,9 +173,10 @@ export async function restoreDatabase(
   await requireUnused(connection);
   const leftOut: string[] = [];
   await prepareRestored(connection, description.migrations, async () => {
-    // The sums of the events come with them.
+    // The sums of the events come with them. An older schema asks for the second setting.
     await connection.query(
-      `SET LOCAL statement_timeout = 0; SET LOCAL datestyle = 'ISO'; SET LOCAL switchyard.unsummed = 'on'`,
+      `SET LOCAL statement_timeout = 0; SET LOCAL datestyle = 'ISO';
+       SET LOCAL switchyard.differences = 'none'; SET LOCAL switchyard.unsummed = 'on'`,
     );
     const ours = await tableNames(connection);
     if (!options.mayReplace) await requireEmpty(connection);

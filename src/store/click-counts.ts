@@ -7,33 +7,39 @@ export interface LinkIdentity {
   readonly shortCode: string;
   /** ms since 1970; `undefined` where it was not noted. */
   readonly createdMs: number | undefined;
+  /** Whose it was, as far as is known; it may have another owner by now. */
+  readonly userId: string | null;
 }
 
 /** Clicks on one link. */
 interface Tally {
   readonly link: LinkIdentity;
+  /** Whose the link is; known for sure once it is counted, which locks it. */
+  owner: string | null;
   /** What its counter is to be raised by; 0 where none of its clicks counts. */
   counted: number;
 }
 
 /**
- * Raises counters, links being locked in the order of their ids, and gives the places of those that are not there.
- * One statement locks a link, compares it with the one that was clicked and counts.
+ * Raises counters, links being locked in the order of their ids. One statement locks a link, compares it with the one
+ * that was clicked and counts. It gives the places of those that are not there, and of those with another owner.
  */
 export const countStatement: Statement = {
   name: 'clicks_count',
   text: `
     WITH clicked AS (
-      SELECT * FROM unnest($1::bigint[], $2::text[], $3::float8[], $4::bigint[])
-        WITH ORDINALITY AS clicked (url_id, code, created_ms, n, place)
+      SELECT * FROM unnest($1::bigint[], $2::text[], $3::float8[], $4::bigint[], $5::bigint[])
+        WITH ORDINALITY AS clicked (url_id, code, created_ms, n, owner, place)
       ORDER BY url_id
     ), counted AS (
       UPDATE short_urls SET click_count = click_count + n FROM clicked
       WHERE id = url_id AND short_code = code AND (created_ms IS NULL OR ${createdMs} = created_ms)
-      RETURNING place
+      RETURNING place, user_id, user_id IS DISTINCT FROM owner AS is_others
     )
-    SELECT place FROM generate_series(1, cardinality($1::bigint[])::bigint) AS place
-    WHERE place NOT IN (SELECT place FROM counted)`,
+    SELECT place, NULL, 't' FROM generate_series(1, cardinality($1::bigint[])::bigint) AS place
+    WHERE place NOT IN (SELECT place FROM counted)
+    UNION ALL
+    SELECT place, user_id, 'f' FROM counted WHERE is_others`,
 };
 
 const planSettings = [
@@ -72,6 +78,14 @@ export class ClickTallies {
     return tally !== undefined && this.#missing.has(tally);
   }
 
+  /** Whose a link is that was counted in this transaction: nobody else can give it away before its end. */
+  ownerOf(link: LinkIdentity): string | null {
+    const tally = this.#byLink.get(link);
+    if (tally === undefined || this.#missing.has(tally))
+      throw new Error(`link ${link.urlId} was not counted`);
+    return tally.owner;
+  }
+
   /**
    * Raises the counters, and finds out which links are missing. Call it within a transaction.
    * @returns whether none is.
@@ -80,15 +94,25 @@ export class ClickTallies {
     const tallies = this.#tallies;
     this.#missing.clear();
     await connection.query(countSettings);
-    const rows = await rowsOf<[place: string]>(connection, countStatement, [
-      arrayOf(tallies, ({ link }) => link.urlId),
-      arrayOf(tallies, ({ link }) => quoted(link.shortCode)),
-      arrayOf(tallies, ({ link }) => (link.createdMs === undefined ? 'NULL' : String(link.createdMs))),
-      arrayOf(tallies, ({ counted }) => String(counted)),
-    ]);
+    const rows = await rowsOf<[place: string, owner: string | null, isMissing: string]>(
+      connection,
+      countStatement,
+      [
+        arrayOf(tallies, ({ link }) => link.urlId),
+        arrayOf(tallies, ({ link }) => quoted(link.shortCode)),
+        arrayOf(tallies, ({ link }) => (link.createdMs === undefined ? 'NULL' : String(link.createdMs))),
+        arrayOf(tallies, ({ counted }) => String(counted)),
+        arrayOf(tallies, ({ link }) => link.userId ?? 'NULL'),
+      ],
+    );
     await connection.query(usualSettings);
-    for (const [place] of rows) this.#missing.add(tallies[Number(place) - 1] as Tally);
-    return rows.length === 0;
+    for (const tally of tallies) tally.owner = tally.link.userId;
+    for (const [place, owner, isMissing] of rows) {
+      const tally = tallies[Number(place) - 1] as Tally;
+      if (isMissing === 't') this.#missing.add(tally);
+      else tally.owner = owner;
+    }
+    return this.#missing.size === 0;
   }
 
   /** Takes counts off again that were added in this transaction. */
@@ -103,7 +127,7 @@ export class ClickTallies {
     const key = `${link.urlId} ${link.createdMs} ${link.shortCode}`;
     let tally = this.#byIdentity.get(key);
     if (tally === undefined) {
-      tally = { link, counted: 0 };
+      tally = { link, owner: null, counted: 0 };
       this.#byIdentity.set(key, tally);
       this.#tallies.push(tally);
       const [first] = this.#tallies;

@@ -8,7 +8,7 @@ import { type Connection, inTransaction, rowsOf, type Statement } from '../postg
  */
 
 /** Who renews the copy holds it; the others go on with the copy as it is. */
-const ORDER_LOCK = 0x5357_0003;
+const ORDER_LOCK = 0x5357_0004;
 
 /** A copy is renewed when it is older than that, and is not used when it is older than the limit. */
 const RENEW_AFTER_SECONDS = 5;

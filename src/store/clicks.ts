@@ -29,6 +29,11 @@ export interface ClickBatch<Click> {
   readonly isCounted: (click: Click) => boolean;
   /** Their events as rows of a binary COPY: url_id, user_id, event_type, timestamp, details. */
   readonly rows: (clicks: readonly Click[]) => Iterable<Buffer>;
+  /** What they add to the statistics as rows of a binary COPY: `DIFFERENCE_COLUMNS` of `stats_batches`. */
+  readonly differences: (
+    clicks: readonly Click[],
+    ownerOf: (link: LinkIdentity) => string | null,
+  ) => Iterable<Buffer>;
 }
 
 /** A click that PostgreSQL will not take, whatever is done. */
@@ -45,6 +50,10 @@ export type IngestResult<Click> =
     }
   /** Somebody else, or we ourselves in a commit whose answer was lost, got this far; or it is another database. */
   | { readonly done: false; readonly checkpoint: CheckpointRow };
+
+/** Columns of `stats_batches` that a batch's differences have, in this order. */
+const DIFFERENCE_COLUMNS =
+  'amount, minute, url_ids, owners, facts, clicks, previews, countries, referrers, browsers, systems, devices';
 
 const checkpointColumns = 'segment, byte_offset, clicks, dropped, rejected, unreadable';
 const databaseColumn = '(SELECT id FROM switchyard_database)';
@@ -153,10 +162,15 @@ async function storeClicks<Click>(
   if (clicks.length === 0) return { kept: 0, rejected: [] };
   const tallies = new ClickTallies();
   for (const click of clicks) tallies.add(linkOf(click), isCounted(click));
+  // The triggers on events need not note what this transaction does.
+  await connection.query(`SET LOCAL switchyard.differences = 'none'`);
   if (!isCareful) {
     await connection.query('SAVEPOINT clicks');
     await copyEvents(connection, batch, clicks);
-    if (await tallies.count(connection)) return { kept: clicks.length, rejected: [] };
+    if (await tallies.count(connection)) {
+      await noteDifferences(connection, batch, clicks, tallies);
+      return { kept: clicks.length, rejected: [] };
+    }
     await connection.query('ROLLBACK TO SAVEPOINT clicks');
   }
   await tallies.count(connection);
@@ -164,9 +178,23 @@ async function storeClicks<Click>(
   const rejected: RejectedClick<Click>[] = [];
   if (isCareful && kept.length > 0) await copyCarefully(connection, batch, kept, rejected);
   else await copyEvents(connection, batch, kept);
-  const refused = rejected.map(({ click }) => click).filter(isCounted);
-  await tallies.takeOff(connection, refused.map(linkOf));
+  const refused = new Set(rejected.map(({ click }) => click));
+  await tallies.takeOff(connection, [...refused].filter(isCounted).map(linkOf));
+  const stored = refused.size === 0 ? kept : kept.filter((click) => !refused.has(click));
+  await noteDifferences(connection, batch, stored, tallies);
   return { kept: kept.length - rejected.length, rejected };
+}
+
+/** Notes what the events of the clicks add to the statistics. Their links are counted, and therefore locked. */
+async function noteDifferences<Click>(
+  connection: Connection,
+  batch: ClickBatch<Click>,
+  clicks: readonly Click[],
+  tallies: ClickTallies,
+): Promise<void> {
+  if (clicks.length === 0) return;
+  const rows = batch.differences(clicks, (link) => tallies.ownerOf(link));
+  await copyInto(connection, `stats_batches (${DIFFERENCE_COLUMNS})`, rows, 'binary');
 }
 
 async function copyEvents<Click>(

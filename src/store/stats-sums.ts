@@ -6,6 +6,9 @@ const STATISTICS_LOCK = 0x5357_0003;
 /** Rows of the queue that are added in one transaction; a row may be of a whole batch of an ingest. */
 const ROWS_A_STEP = 50;
 
+/** What waits: differences that triggers have noted, and those of the ingest's batches. */
+const WAITING = `(SELECT id, kind, noted_at FROM stats_queue UNION ALL SELECT id, 'batch', noted_at FROM stats_batches)`;
+
 /** Minutes are kept an hour longer than anybody may ask for them. */
 const OLDEST_MINUTE = `(now() AT TIME ZONE 'utc' - interval '25 hours')`;
 
@@ -85,10 +88,19 @@ function upsertFrom(source: string, before: string): string {
 const addStatement = upsertFrom(
   'differences',
   `WITH taken AS (DELETE FROM stats_queue WHERE id = ANY ($1::bigint[]) RETURNING *),
+   batches AS MATERIALIZED (DELETE FROM stats_batches WHERE id = ANY ($1::bigint[]) RETURNING *),
    differences AS MATERIALIZED (
      SELECT kind = 'events' AS is_of_all, changed.*
      FROM taken, unnest(url_ids, owners, minutes, countries, referrers, browsers, systems, devices, clicks, previews)
        AS changed (url_id, owner, minute, country, referrer, browser, system, device, clicks, previews)
+     UNION ALL
+     SELECT true, url_id, owner, minute, country, referrer, browser, system, device, clicked.clicks, clicked.previews
+     FROM (SELECT batches.id, minute, changed.*
+           FROM batches, unnest(url_ids, owners, facts, clicks, previews)
+             AS changed (url_id, owner, place, clicks, previews)) AS clicked
+     LEFT JOIN (SELECT batches.id, known.*
+                FROM batches, unnest(countries, referrers, browsers, systems, devices) WITH ORDINALITY
+                  AS known (country, referrer, browser, system, device, place)) AS facts USING (id, place)
    )`,
 );
 
@@ -112,9 +124,8 @@ const buildStatement = upsertFrom(
 
 const queueStatement = `
   SELECT (SELECT is_built FROM stats_state) AS is_built,
-         (SELECT count(*) FROM stats_queue) AS queued,
-         (SELECT greatest(extract(epoch FROM clock_timestamp() - noted_at), 0)
-          FROM stats_queue ORDER BY id LIMIT 1) AS behind`;
+         count(*) AS queued, greatest(extract(epoch FROM clock_timestamp() - min(noted_at)), 0) AS behind
+  FROM ${WAITING} AS waiting`;
 
 /** How far the sums are behind, without changing anything. */
 export async function readQueue(connection: Connection): Promise<Omit<SumsStep, 'hasMore'>> {
@@ -140,7 +151,7 @@ export async function addDifferences(connection: Connection): Promise<SumsStep> 
     if (!(await hasLock(connection))) return false;
     // All that was committed before the transaction began, whose time `now()` is, is in what this returns.
     const { rows } = await connection.query<{ id: string; kind: string }>(
-      `SELECT id, kind FROM stats_queue WHERE (SELECT is_built FROM stats_state) ORDER BY id LIMIT ${ROWS_A_STEP + 1}`,
+      `SELECT id, kind FROM ${WAITING} AS waiting WHERE (SELECT is_built FROM stats_state) ORDER BY id LIMIT ${ROWS_A_STEP + 1}`,
     );
     const isAll = rows.length <= ROWS_A_STEP;
     let ids: string[] = [];
@@ -194,6 +205,7 @@ export async function buildSums(connection: Connection): Promise<boolean> {
       await connection.query('DELETE FROM stats_sums');
       await connection.query(buildStatement);
       await connection.query('DELETE FROM stats_queue');
+      await connection.query('DELETE FROM stats_batches');
       await connection.query('UPDATE stats_state SET is_built = true, as_of = now()');
     }
     await connection.query('COMMIT');

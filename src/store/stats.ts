@@ -56,8 +56,8 @@ const stateStatement: Statement = {
   name: 'stats_state',
   // The queue being empty, all that was committed before the transaction began is in the sums.
   text: `SELECT (extract(epoch FROM now()) * 1000)::bigint, is_built,
-                (extract(epoch FROM CASE WHEN EXISTS (SELECT FROM stats_queue) THEN as_of ELSE now() END)
-                 * 1000)::bigint
+                (extract(epoch FROM CASE WHEN EXISTS (SELECT FROM stats_queue) OR EXISTS (SELECT FROM stats_batches)
+                                        THEN as_of ELSE now() END) * 1000)::bigint
          FROM stats_state`,
 };
 

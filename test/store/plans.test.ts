@@ -326,7 +326,13 @@ describe(`on ${ROWS} rows`, () => {
 
   it('links are locked for their clicks in the order of their ids, by the index of ids', async () => {
     const ids = Array.from({ length: 30_000 }, (_, n) => n * 3 + 1);
-    const values = [ids, ids.map((id) => `c${id}`), ids.map(() => null), ids.map(() => 1)];
+    const values = [
+      ids,
+      ids.map((id) => `c${id}`),
+      ids.map(() => null),
+      ids.map(() => 1),
+      ids.map(() => null),
+    ];
     await database.query('BEGIN');
     await database.query(countSettings);
     const plan = await planOf({ text: countStatement.text, values });

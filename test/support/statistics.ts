@@ -23,7 +23,8 @@ export async function settled(database: TestDatabase): Promise<void> {
   await eventually(
     async () => {
       const [row] = await database.query<{ done: boolean }>(
-        'SELECT (SELECT is_built FROM stats_state) AND NOT EXISTS (SELECT FROM stats_queue) AS done',
+        `SELECT (SELECT is_built FROM stats_state) AND NOT EXISTS (SELECT FROM stats_queue)
+           AND NOT EXISTS (SELECT FROM stats_batches) AS done`,
       );
       return row?.done;
     },

@@ -50,7 +50,8 @@ afterAll(async () => {
 
 beforeEach(async () => {
   folder = makeFolder('counts');
-  await database.query('TRUNCATE short_urls, events, journal_checkpoints');
+  await database.query('TRUNCATE users, short_urls, events, journal_checkpoints');
+  await database.query('TRUNCATE stats_queue, stats_batches');
   // They lie in the table in another order than that of their ids.
   await database.query(
     `INSERT INTO short_urls (id, original_url, short_code, created_at)
@@ -68,7 +69,7 @@ function step({ journalId }: TestJournal): ReturnType<typeof takeInJournal> {
   return takeInJournal(context, { folder, journalId, written: undefined });
 }
 
-/** Counters and events by link, which have to agree. */
+/** Counters, events and what the statistics are to add, by link: they have to agree. */
 async function counts(): Promise<Record<string, number>> {
   const rows = await database.query<{ id: string; click_count: string; events: string }>(
     `SELECT coalesce(id, url_id) AS id, coalesce(click_count, 0) AS click_count, coalesce(n, 0) AS events
@@ -77,6 +78,18 @@ async function counts(): Promise<Record<string, number>> {
          ON id = url_id`,
   );
   for (const row of rows) expect(row.click_count).toBe(row.events);
+  const [differences] = await database.query(
+    `SELECT (SELECT coalesce(json_agg(n ORDER BY n::text), '[]') FROM (
+               SELECT url_id, link.user_id AS owner, count(*) FILTER (WHERE event_type = 'click') AS clicks,
+                      count(*) FILTER (WHERE event_type = 'preview') AS previews
+               FROM events JOIN (SELECT id, user_id FROM short_urls) AS link ON link.id = url_id GROUP BY 1, 2) AS n)::text AS events,
+            (SELECT coalesce(json_agg(n ORDER BY n::text), '[]') FROM (
+               SELECT url_id, owner, sum(c) AS clicks, sum(p) AS previews
+               FROM stats_batches, unnest(url_ids, owners, clicks, previews) AS noted (url_id, owner, c, p)
+               GROUP BY 1, 2) AS n)::text AS noted,
+            (SELECT count(*)::integer FROM stats_queue WHERE kind = 'events' AND NOT is_less) AS by_triggers`,
+  );
+  expect(differences).toMatchObject({ noted: differences?.events, by_triggers: 0 });
   return Object.fromEntries(rows.map((row) => [row.id, Number(row.events)]));
 }
 
@@ -135,6 +148,23 @@ describe('clicks of a batch', () => {
     ]);
   });
 
+  it('are noted for the owner that the link has when they are counted', async () => {
+    await database.query(
+      `INSERT INTO users (id, username, email) SELECT n, 'u' || n, n || '@example.com' FROM generate_series(1, 2) AS n`,
+    );
+    await database.query('UPDATE short_urls SET user_id = 1 WHERE id IN (1, 2)');
+    const journal = openJournal(folder);
+    for (const id of [1, 2, 3]) journal.journal.record(makeLink(id, undefined, '1'));
+    journal.journal.close();
+    await other.query('BEGIN');
+    await other.query('UPDATE short_urls SET user_id = 2 WHERE id = 2');
+    const stepped = step(journal);
+    await waitUntilBlocked();
+    await other.query('COMMIT');
+    expect((await stepped).after).toMatchObject({ clicks: 3, dropped: 0 });
+    expect(await counts()).toEqual({ 1: 1, 2: 1, 3: 1 });
+  });
+
   it('that PostgreSQL rejects are counted for no link, nor are previews', async () => {
     await database.query(
       `ALTER TABLE events ADD CONSTRAINT picky CHECK (details->>'referrer' IS DISTINCT FROM 'poison')`,
@@ -173,6 +203,7 @@ describe('counting', () => {
     urlId: String(id),
     shortCode,
     createdMs,
+    userId: null,
   });
 
   it('finds codes with any characters, and refuses what it could not tell apart', async () => {

@@ -14,6 +14,11 @@ const HIGH_WORD = 2 ** 32;
 /** A gateway's clock may be wrong by so much; a click of later than that is one of now, by our own. */
 const CLOCK_SKEW_MS = 300_000;
 
+/** The latest time that a click may have now, ms since 1970. All that is made of one batch is made with the same. */
+export function latestTime(): number {
+  return Date.now() + CLOCK_SKEW_MS;
+}
+
 /** Visits whose details are kept ready, some 200 bytes each: with addresses every visit may be another. */
 const MOST_ENDS = 10_000;
 
@@ -44,8 +49,7 @@ interface LinkStarts {
  * The events of clicks as rows of a binary COPY: url_id, user_id, event_type, timestamp, details. What rows have in
  * common is made once and copied: of a plain click all but its time is.
  */
-export function* copyRows(clicks: readonly JournalledClick[]): Generator<Buffer> {
-  const latestMs = Date.now() + CLOCK_SKEW_MS;
+export function* copyRows(clicks: readonly JournalledClick[], latestMs = latestTime()): Generator<Buffer> {
   const links = new Map<JournalledLink, LinkStarts>();
   const ends = new Map<JournalledVisit, Buffer>();
   let chunk = Buffer.allocUnsafeSlow(CHUNK_BYTES);
@@ -119,7 +123,8 @@ function detailsEnd(visit: JournalledVisit): Buffer {
   return Buffer.from(facts === '}' ? facts : `,${facts}`);
 }
 
-function writeTime(into: Buffer, at: number, timeMs: number): void {
+/** A time as PostgreSQL's binary form has it. */
+export function writeTime(into: Buffer, at: number, timeMs: number): void {
   const micros = (Math.trunc(timeMs) - EPOCH_MS) * 1000;
   const high = Math.floor(micros / HIGH_WORD);
   into.writeInt32BE(high, at);

@@ -6,9 +6,10 @@ import { retryDecisionOf, sqlStateOf } from '../../postgres/failures.js';
 import { inTransaction } from '../../postgres/pool.js';
 import { describeError } from '../../runtime/describe-error.js';
 import { noteCountedLinks } from '../../store/click-order.js';
-import { forgetJournal, ingestClicks, readCheckpoint } from '../../store/clicks.js';
+import { type ClickBatch, forgetJournal, ingestClicks, readCheckpoint } from '../../store/clicks.js';
 import type { WorkerThread } from '../thread.js';
-import { copyRows, isCounted } from './click-events.js';
+import { differenceRows } from './click-differences.js';
+import { copyRows, isCounted, latestTime } from './click-events.js';
 import { keepRejected, type RejectedFile } from './rejected-clicks.js';
 
 const TRANSACTION_DEADLINE_MS = 120_000;
@@ -139,16 +140,18 @@ async function takeIn(
   { folder, journalId }: IngestJob,
   { from, to, databaseId, clicks, unreadable }: JournalPiece,
 ): ReturnType<typeof ingestClicks<JournalledClick>> {
-  const batch = {
+  const latestMs = latestTime();
+  const batch: ClickBatch<JournalledClick> = {
     journalId,
     from,
     to,
     databaseId,
     clicks,
     unreadable,
-    linkOf: (click: JournalledClick) => click.link,
+    linkOf: (click) => click.link,
     isCounted,
-    rows: copyRows,
+    rows: (some) => copyRows(some, latestMs),
+    differences: (some, ownerOf) => differenceRows(some, ownerOf, latestMs),
   };
   const linkIds = [...new Set(clicks.map(({ link }) => link.urlId))];
   const ingest = async (isCareful: boolean): ReturnType<typeof ingestClicks<JournalledClick>> => {
