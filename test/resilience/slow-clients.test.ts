@@ -1,6 +1,6 @@
 import { readdirSync, readlinkSync, statSync } from 'node:fs';
 import path from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { createDatabase, type TestDatabase } from '../support/database.js';
 import { type ServerEnvironment, startServer, type TestServer } from '../support/server.js';
 import { type Url, uniqueName } from '../support/suite.js';
@@ -68,8 +68,20 @@ interface Upload {
   finish(): void;
 }
 
+/** What can be imported: where, and its rows. */
+const users = {
+  path: '/users/bulk',
+  header: 'username,email',
+  row: (name: string, n: number): string => `${name}-${n},a@example.com\n`,
+};
+const links: typeof users = {
+  path: '/urls/import',
+  header: 'original_url,title',
+  row: (name, n) => `https://example.com/${n},${name}\n`,
+};
+
 /** An import whose client has sent one row so far. */
-function openUpload(address = '192.0.2.2', name = uniqueName('slow')): Upload {
+function openUpload(address = '192.0.2.2', name = uniqueName('slow'), { path, header, row } = users): Upload {
   let stream!: ReadableStreamDefaultController;
   let sent = 0;
   const body = new ReadableStream({
@@ -78,14 +90,14 @@ function openUpload(address = '192.0.2.2', name = uniqueName('slow')): Upload {
     },
   });
   const send = (rows: number): void => {
-    const lines = Array.from({ length: rows }, (_, row) => `${name}-${sent + row},a@example.com\n`);
+    const lines = Array.from({ length: rows }, (_, n) => row(name, sent + n));
     sent += rows;
     stream.enqueue(Buffer.from(lines.join('')));
   };
-  const head = 'Content-Disposition: form-data; name="file"; filename="users.csv"';
-  stream.enqueue(Buffer.from(`--b\r\n${head}\r\n\r\nusername,email\n`));
+  const head = 'Content-Disposition: form-data; name="file"; filename="rows.csv"';
+  stream.enqueue(Buffer.from(`--b\r\n${head}\r\n\r\n${header}\n`));
   send(1);
-  const answer = server.fetch('/users/bulk', {
+  const answer = server.fetch(path, {
     method: 'POST',
     headers: { 'content-type': 'multipart/form-data; boundary=b', 'x-forwarded-for': address },
     body,
@@ -158,6 +170,32 @@ describe('slow clients', () => {
     await eventually(async () => (await transactions()) === 0);
     expect(await metric('transfers_active')).toBe(2);
     expect(await rowsOf(list)).toBe(ROWS);
+  });
+
+  it('leave none open with links either, whose batches are committed as they come', async () => {
+    const title = uniqueName('slow');
+    // The lists of the other tests have none of them.
+    onTestFinished(async () => {
+      await database.query('DELETE FROM short_urls WHERE title = $1', [title]);
+    });
+    const upload = openUpload('192.0.2.2', title, links);
+    const imported = async (): Promise<number> => {
+      const sql = 'SELECT count(*) AS n FROM short_urls WHERE title = $1';
+      return Number((await database.query<{ n: string }>(sql, [title]))[0]?.n);
+    };
+    // More than one batch, and less than two: the rest of the second one is what the server waits for.
+    upload.send(4000);
+    await eventually(async () => (await imported()) > 0);
+    await eventually(async () => (await transactions()) === 0);
+    for (let row = 0; row < 10; row += 1) {
+      upload.send(1);
+      expect(await transactions()).toBe(0);
+    }
+    const batch = await imported();
+    expect(batch).toBeLessThan(4000);
+    upload.finish();
+    expect(await (await upload.answer).json()).toMatchObject({ imported: 4011, failed: 0 });
+    expect(await imported()).toBe(4011);
   });
 
   it.runIf(process.platform === 'linux')('have a file for nobody else, and for no longer', async () => {
