@@ -133,6 +133,10 @@ export const threadMetrics = {
   ),
   liveListeners: gauge('switchyard_live_listeners', 'Listeners of /stats/live'),
   largeBodies: counter('switchyard_large_bodies_total', 'Large JSON bodies, which a worker parses'),
+  transfersRefused: counter(
+    'switchyard_transfers_refused_total',
+    'Imports and lists that found no place, or no connection, within TRANSFER_WAIT_MS',
+  ),
   transfersTooSlow: counter(
     'switchyard_transfers_too_slow_total',
     'Imports and lists ended because their clients were slow while others waited',
@@ -165,6 +169,10 @@ export const threadMetrics = {
   statsBehind: gauge('switchyard_stats_behind_seconds', 'How long the oldest of them has waited'),
   statsBuilding: gauge('switchyard_stats_building', 'Whether the statistics of older events are being built'),
   transfersActive: gauge('switchyard_transfers_active', 'Imports and streamed lists under way'),
+  transfersWaiting: gauge(
+    'switchyard_transfers_waiting',
+    'Imports and lists that wait for a place or a connection',
+  ),
   spoolBytes: gauge('switchyard_spool_bytes', 'Files that keep uploads, and lists for slow readers'),
   poolSize: gauge(
     'switchyard_pool_connections',

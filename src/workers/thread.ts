@@ -82,6 +82,8 @@ function admissionOf({ config, connections }: WorkerData, counters: ThreadCounte
     connections,
     perAddress: config.TRANSFER_PER_ADDRESS,
     leastRate: config.TRANSFER_MIN_BYTES_PER_SECOND,
+    onWaiting: (change) => counters.add('transfersWaiting', change),
+    onRefused: () => counters.add('transfersRefused'),
     onEnded: (kind, rate) => {
       counters.add('transfersTooSlow');
       log.info(

@@ -265,10 +265,13 @@ describe('one address', () => {
     await eventually(async () => (await metric('transfers_active')) === 2);
     const startMs = performance.now();
     const third = openUpload('2001:db8::3');
+    await eventually(async () => (await metric('transfers_waiting')) === 1);
     expect(await quickImport('2001:db8:0:1::1')).toBe(201);
     expect(await rowsOf(await openList('2001:db8::3'))).toBe(ROWS);
     await expectUnavailable(third.answer);
     expect(performance.now() - startMs).toBeGreaterThan(1400);
+    await eventually(async () => (await metric('transfers_refused_total')) === 1);
+    expect(await metric('transfers_waiting')).toBe(0);
     // A place that is free again is for who waits.
     const fourth = openUpload('2001:db8::4');
     for (const upload of [...uploads, fourth]) upload.finish();

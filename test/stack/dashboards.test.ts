@@ -3,10 +3,12 @@ import path from 'node:path';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
+import { describeMetrics } from '../../src/ops/metrics.js';
 import { environmentOf, readCompose, root } from '../support/compose.js';
-import { readDashboards } from '../support/dashboards.js';
+import { dashboardExpressions, readDashboards } from '../support/dashboards.js';
 import { createEmptyDatabase, type TestDatabase } from '../support/database.js';
 import { run } from '../support/program.js';
+import { metricsIn } from '../support/rules.js';
 import { startServer, type TestServer } from '../support/server.js';
 import { click, createUrl } from '../support/suite.js';
 
@@ -75,6 +77,15 @@ describe('the dashboards', () => {
     const names = board.templating.list.map(({ name }) => name);
     const used = [...JSON.stringify(board.panels).matchAll(/\$(?!__)\{?(\w+)/g)].map(([, name]) => name);
     for (const name of used) expect(names).toContain(name);
+  });
+
+  it('show every metric of transfers', () => {
+    const shown = new Set(dashboardExpressions().flatMap(([, expression]) => metricsIn(expression)));
+    const metrics = describeMetrics()
+      .map(({ name }) => name)
+      .filter((name) => /^switchyard_(transfers|spool|import|list)_/.test(name));
+    expect(metrics.length).toBeGreaterThanOrEqual(8);
+    expect(metrics.filter((name) => !shown.has(name))).toEqual([]);
   });
 
   it('are found by their provisioning', () => {

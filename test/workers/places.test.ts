@@ -23,6 +23,32 @@ function setUp(): {
 const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 describe('places', () => {
+  it('say who waits for them and who did so in vain', async () => {
+    let waiting = 0;
+    const refused: Kind[] = [];
+    const places = new Places<Kind>({
+      total: 1,
+      most: { list: 1, import: 1 },
+      perClient: 1,
+      onWaiting: (_, change) => {
+        waiting += change;
+      },
+      onRefused: (kind) => refused.push(kind),
+    });
+    const place = await places.take({ kind: 'list', client: 'a', waitMs: 60_000 });
+    expect(waiting).toBe(0);
+    const gone = new AbortController();
+    const left = places.take({ kind: 'list', client: 'b', waitMs: 60_000, signal: gone.signal });
+    const late = places.take({ kind: 'import', client: 'c', waitMs: 1 });
+    expect(waiting).toBe(2);
+    gone.abort(new Error('gone'));
+    await expect(left).rejects.toThrow('gone');
+    await expect(late).rejects.toThrow(CodedError);
+    expect(refused).toEqual(['import']);
+    expect(waiting).toBe(0);
+    place.leave();
+  });
+
   it('are never all of one kind', async () => {
     const { places, begun, ask } = setUp();
     const first = await ask('list', 'a');

@@ -2,7 +2,7 @@ import { dashboard, lines, number, row } from './panel.mjs';
 
 const chosen = '{instance=~"$instance"}';
 const rate = (metric) => `sum by (instance) (rate(${metric}${chosen}[$__rate_interval]))`;
-const bulk = 'route="/users/bulk",instance=~"$instance"';
+const bulk = 'route=~"/users/bulk|/urls/import",instance=~"$instance"';
 
 export const imports = dashboard({
   uid: 'switchyard-imports',
@@ -12,25 +12,46 @@ export const imports = dashboard({
   panels: [
     number('Under way', {
       unit: 'short',
-      description:
-        'Imports and streamed lists that run or wait. Three of them have connections; the others wait for their turn.',
+      description: 'Imports and streamed lists that have a place, of which a server has 16 for each kind.',
       thresholds: [
-        [3, 'orange'],
-        [20, 'red'],
+        [20, 'orange'],
+        [30, 'red'],
       ],
-      width: 8,
       queries: [[`sum(switchyard_transfers_active${chosen})`, '']],
+    }),
+    number('Waiting', {
+      unit: 'short',
+      description:
+        'Imports and lists that wait: for a place, of which each kind and each client address has some, or for a connection.',
+      thresholds: [
+        [1, 'orange'],
+        [10, 'red'],
+      ],
+      queries: [[`sum(switchyard_transfers_waiting${chosen})`, '']],
+    }),
+    number('Refused', {
+      unit: 'short',
+      description:
+        'Imports and lists that found no place within TRANSFER_WAIT_MS, since the servers started.',
+      thresholds: [[1, 'orange']],
+      queries: [[`sum(switchyard_transfers_refused_total${chosen})`, '']],
+    }),
+    number('Ended as too slow', {
+      unit: 'short',
+      description:
+        'Clients that were slower than TRANSFER_MIN_BYTES_PER_SECOND while others waited, since the servers started.',
+      thresholds: [[1, 'orange']],
+      queries: [[`sum(switchyard_transfers_too_slow_total${chosen})`, '']],
     }),
     number('Rows imported', {
       unit: 'short',
       description: 'CSV rows since the servers started.',
-      width: 8,
       queries: [[`sum(switchyard_import_rows_total${chosen})`, '']],
     }),
     number('Rows skipped', {
       unit: 'short',
-      description: 'CSV rows without a usable username or e-mail, since the servers started.',
-      width: 8,
+      description:
+        'CSV rows that were unusable, or that on_conflict=skip left out, since the servers started.',
       queries: [[`sum(switchyard_import_skipped_rows_total${chosen})`, '']],
     }),
 
@@ -59,12 +80,6 @@ export const imports = dashboard({
         ],
       ],
     }),
-    lines('Under way', {
-      unit: 'short',
-      description: 'Imports and streamed lists together.',
-      min: 0,
-      queries: [[`switchyard_transfers_active${chosen}`, '{{instance}}']],
-    }),
 
     row('Lists'),
     lines('Rows', {
@@ -81,6 +96,35 @@ export const imports = dashboard({
           '{{route}}',
         ],
       ],
+    }),
+
+    row('Places and slow clients'),
+    lines('Places', {
+      unit: 'short',
+      description:
+        'Imports and streamed lists that have a place, and those that wait for one or for a connection.',
+      min: 0,
+      queries: [
+        [`switchyard_transfers_active${chosen}`, '{{instance}} under way'],
+        [`switchyard_transfers_waiting${chosen}`, '{{instance}} waiting'],
+      ],
+    }),
+    lines('Refused and ended', {
+      unit: 'ops',
+      description:
+        'Imports and lists a second that found no place within TRANSFER_WAIT_MS, and clients that were ended because they were slow while others waited.',
+      min: 0,
+      queries: [
+        [rate('switchyard_transfers_refused_total'), '{{instance}} refused'],
+        [rate('switchyard_transfers_too_slow_total'), '{{instance}} too slow'],
+      ],
+    }),
+    lines('Spools', {
+      unit: 'bytes',
+      description:
+        'Files that keep uploads, and lists for slow readers, at most TRANSFER_SPOOL_BYTES a server. They are seen by df, not by du.',
+      min: 0,
+      queries: [[`switchyard_spool_bytes${chosen}`, '{{instance}}']],
     }),
 
     row('What they take from the others'),

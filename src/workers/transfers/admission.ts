@@ -17,6 +17,10 @@ export interface AdmissionOptions {
   readonly leastRate: number;
   /** A client was ended because it was the slowest. */
   readonly onEnded: (kind: TransferKind, rate: number) => void;
+  /** A list or an import waits for a place or a connection, or does so no longer. */
+  readonly onWaiting: (change: 1 | -1) => void;
+  /** A list or an import found neither in time. */
+  readonly onRefused: () => void;
 }
 
 export interface Applicant {
@@ -42,15 +46,20 @@ export class Admission {
   constructor(options: AdmissionOptions) {
     this.#options = options;
     const most = Math.max(1, options.connections - 1);
+    const { onRefused } = options;
     this.#clients = new Places({
       total: 2 * PLACES_EACH,
       most: { list: PLACES_EACH, import: PLACES_EACH },
       perClient: options.perAddress,
+      onWaiting: (_, change) => options.onWaiting(change),
+      onRefused,
     });
     this.#connections = new Places({
       total: options.connections,
       most: { list: most, import: most, other: options.connections },
       perClient: options.connections,
+      onWaiting: (use, change) => use === 'other' || options.onWaiting(change),
+      onRefused: (use) => use === 'other' || onRefused(),
     });
   }
 

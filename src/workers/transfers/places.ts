@@ -6,6 +6,10 @@ export interface PlacesOptions<Kind extends string> {
   readonly most: Readonly<Record<Kind, number>>;
   /** Of one kind, for one client. */
   readonly perClient: number;
+  /** One more waits, or one less. */
+  readonly onWaiting?: (kind: Kind, change: 1 | -1) => void;
+  /** There was no place in time. */
+  readonly onRefused?: (kind: Kind) => void;
 }
 
 export interface Claim<Kind extends string> {
@@ -43,17 +47,21 @@ export class Places<Kind extends string> {
 
   /** @throws CodedError UNAVAILABLE when there was none in time; the signal's reason when it is aborted. */
   take(claim: Claim<Kind>): Promise<Place<Kind>> {
-    const { signal } = claim;
+    const { kind, signal } = claim;
+    const { onWaiting, onRefused } = this.#options;
     if (signal?.aborted === true) return Promise.reject(signal.reason);
     return new Promise((resolve, reject) => {
       const settle = (): void => {
         this.#waiting.delete(waiting);
+        onWaiting?.(kind, -1);
         clearTimeout(timer);
         signal?.removeEventListener('abort', giveUp);
       };
       const giveUp = (): void => {
         settle();
-        reject(signal?.aborted === true ? signal.reason : new CodedError('UNAVAILABLE'));
+        const isGone = signal?.aborted === true;
+        if (!isGone) onRefused?.(kind);
+        reject(isGone ? signal.reason : new CodedError('UNAVAILABLE'));
       };
       const begin = (): void => {
         settle();
@@ -63,6 +71,7 @@ export class Places<Kind extends string> {
       const timer = setTimeout(giveUp, claim.waitMs);
       signal?.addEventListener('abort', giveUp);
       this.#waiting.add(waiting);
+      onWaiting?.(kind, 1);
       this.#serve();
     });
   }
