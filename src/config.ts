@@ -132,6 +132,9 @@ export const settings = z.object({
   CLICK_DETAILS: choice(['off', 'basic', 'full'], 'off').describe(
     'What a click event says beside the link. `basic`: referrer host, browser, system, device, country; `full`: the anonymised address too',
   ),
+  EVENTS_RETENTION_DAYS: integer(0, 0, 36_500).describe(
+    'Days that `click` and `preview` events are kept; counters and statistics go on counting them. 0: for ever',
+  ),
   COUNT_BOTS: flag(true).describe(
     'Whether visits of crawlers, previews and tools are clicks; if not, they are `preview` events',
   ),

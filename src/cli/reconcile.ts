@@ -7,7 +7,7 @@ const LINKS_A_STEP = 10_000;
 const DEADLINE_MS = 600_000;
 
 /**
- * Compares each link's counter with its click events, in steps, so that nobody waits for it long.
+ * Compares each link's counter with its click events, dropped ones included, in steps, so that nobody waits for it long.
  * @param repair Sets the counters that are wrong.
  * @returns how many were wrong.
  */
@@ -31,8 +31,11 @@ export async function reconcile(config: Config, repair: boolean): Promise<number
       after = step.last;
     }
     progress.stop();
-    for (const { id, shortCode, counter, events } of wrong) {
-      process.stdout.write(`link ${id} (${shortCode}): counter ${counter}, click events ${events}\n`);
+    for (const { id, shortCode, counter, events, dropped } of wrong) {
+      const removed = dropped === 0 ? '' : `, and ${dropped} that retention removed`;
+      process.stdout.write(
+        `link ${id} (${shortCode}): counter ${counter}, click events ${events}${removed}\n`,
+      );
     }
     for (const { id, shortCode, events } of strangers) {
       process.stdout.write(`link ${id} (${shortCode}): ${events} click events are another link's\n`);

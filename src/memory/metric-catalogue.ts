@@ -95,6 +95,14 @@ export const threadMetrics = {
     'switchyard_stats_failures_total',
     'Steps of the statistics that failed, to be tried again',
   ),
+  retentionRemoved: counter(
+    'switchyard_retention_removed_total',
+    'Clicks and previews removed for being older than EVENTS_RETENTION_DAYS',
+  ),
+  retentionFailures: counter(
+    'switchyard_retention_failures_total',
+    'Pieces of old events that could not be removed, to be tried again in a minute',
+  ),
   poolCheckouts: counter(
     'switchyard_pool_checkouts_total',
     'Connections checked out of a pool; one checkout may run many statements',
@@ -240,6 +248,14 @@ export const serverMetrics = {
   lastBackup: gauge(
     'switchyard_last_backup_timestamp_seconds',
     'Time of the newest file in BACKUP_DIR; 0 without a folder, 1 when there is none in it',
+  ),
+  retentionDays: gauge(
+    'switchyard_retention_days',
+    'EVENTS_RETENTION_DAYS; 0 where events are kept for ever',
+  ),
+  retentionLastRun: gauge(
+    'switchyard_retention_last_run_timestamp_seconds',
+    'When old events were last looked for to the end; the start before the first time',
   ),
   threads: gauge('switchyard_threads', 'Threads that are alive', ofKind),
   threadsWanted: gauge('switchyard_threads_wanted', 'Threads that should be alive', ofKind),

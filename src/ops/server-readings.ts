@@ -7,6 +7,7 @@ import type { DatabaseWatch } from './database-watch.js';
 import type { GatewayThreads } from './gateway-threads.js';
 import type { IngestScheduler } from './ingest-scheduler.js';
 import type { LogHub } from './log-hub.js';
+import type { RetentionJob } from './retention-job.js';
 import { byThreadKind, type ServerReadings } from './samples.js';
 import { memoryLimit, type Surroundings } from './surroundings.js';
 import type { Workers } from './worker-threads.js';
@@ -23,6 +24,7 @@ export interface ReadParts {
   readonly workers: Workers;
   readonly logs: LogHub;
   readonly surroundings: Surroundings;
+  readonly retention: RetentionJob;
 }
 
 /** How each metric of the server as a whole is read; the catalogue says what there is. */
@@ -51,5 +53,7 @@ export function readingsOf(parts: ReadParts): ServerReadings {
       parts.surroundings.disks.map(({ folder, sizeBytes }) => ({ labels: { folder }, value: sizeBytes })),
     certificateExpires: () => parts.surroundings.certificateExpires,
     lastBackup: () => parts.surroundings.lastBackup,
+    retentionDays: () => parts.config.EVENTS_RETENTION_DAYS,
+    retentionLastRun: () => parts.retention.lastRun,
   };
 }

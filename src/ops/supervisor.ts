@@ -26,6 +26,7 @@ import { LiveFeed } from './live-feed.js';
 import type { LogHub } from './log-hub.js';
 import { Metrics } from './metrics.js';
 import { Questions } from './questions.js';
+import { RetentionJob } from './retention-job.js';
 import { readingsOf } from './server-readings.js';
 import { StatisticsJob } from './statistics-job.js';
 import { Surroundings } from './surroundings.js';
@@ -159,6 +160,12 @@ export class Supervisor {
       certificateFile: config.CERTIFICATE_FILE,
       backupFolder: config.BACKUP_DIR,
     });
+    const retention = new RetentionJob({
+      log,
+      days: config.EVENTS_RETENTION_DAYS,
+      step: (cursor) => workers.removeOldEvents(cursor),
+    });
+    teardown.add({ end: async () => retention.stop() as undefined });
     void surroundings.start();
     teardown.add({ end: async () => surroundings.stop() as undefined });
     const readings = readingsOf({
@@ -172,6 +179,7 @@ export class Supervisor {
       workers,
       logs,
       surroundings,
+      retention,
     });
     const messages = new GatewayMessages({
       workers,
@@ -215,6 +223,7 @@ export class Supervisor {
     keepUp(workers, teardown, log);
     keepOrder(workers, teardown, log);
     startStatistics(workers, state, teardown, log);
+    retention.start();
     return new Supervisor(embedded, watch, contact, journalMode);
   }
 }

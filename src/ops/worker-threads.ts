@@ -4,6 +4,7 @@ import { Piscina } from 'piscina';
 import type { Config, DatabaseAddress } from '../config.js';
 import type { BodyCheck } from '../messages/body-checks.js';
 import type { IngestJob, IngestOutcome } from '../messages/ingest.js';
+import type { RetentionCursor, RetentionOutcome } from '../messages/retention.js';
 import type { StatisticsOutcome } from '../messages/statistics.js';
 import type { TransferJob, TransferRequest } from '../messages/transfers.js';
 import { Backoff } from '../runtime/backoff.js';
@@ -157,6 +158,13 @@ export class Workers {
   /** Takes as long as there are events. */
   async buildStatistics(): Promise<void> {
     await this.#bulkPools().transfer.run(undefined, { name: 'buildStatistics' });
+  }
+
+  async removeOldEvents(cursor: RetentionCursor | undefined): Promise<RetentionOutcome> {
+    return (await this.#bulkPools().transfer.run(
+      { cursor },
+      { name: 'removeOldEvents' },
+    )) as RetentionOutcome;
   }
 
   /** Ends all threads; what still runs is cut off. */

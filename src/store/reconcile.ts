@@ -1,11 +1,13 @@
 import { type Connection, inTransaction } from '../postgres/pool.js';
 
-/** A link whose counter is not the number of its click events. */
+/** A link whose counter is not the number of its click events, dropped ones included. */
 export interface CounterError {
   readonly id: string;
   readonly shortCode: string;
   readonly counter: number;
   readonly events: number;
+  /** Of events that EVENTS_RETENTION_DAYS has removed. */
+  readonly dropped: number;
 }
 
 /** A link with click events that another link's visits made: their code is not its own, or they are older. */
@@ -48,12 +50,14 @@ export async function findWrongCounters(
       short_code: string;
       click_count: string;
       events: string;
+      dropped: string;
     }>(
-      `SELECT id, short_code, click_count, events
+      `SELECT id, short_code, click_count, events, dropped
        FROM (SELECT id, short_code, click_count,
-                    (SELECT count(*) FROM events WHERE url_id = short_urls.id AND event_type = 'click') AS events
+                    (SELECT count(*) FROM events WHERE url_id = short_urls.id AND event_type = 'click') AS events,
+                    (SELECT coalesce(sum(clicks), 0) FROM dropped_events WHERE url_id = short_urls.id) AS dropped
              FROM short_urls WHERE id = ANY ($1::bigint[])) AS compared
-       WHERE click_count <> events ORDER BY id`,
+       WHERE click_count <> events + dropped ORDER BY id`,
       [ids],
     );
     const wrong = counted.rows.map((row) => ({
@@ -61,13 +65,14 @@ export async function findWrongCounters(
       shortCode: row.short_code,
       counter: Number(row.click_count),
       events: Number(row.events),
+      dropped: Number(row.dropped),
     }));
     const strangers = await findStrangers(connection, ids);
     if (repair && wrong.length > 0) {
       await connection.query(
         `UPDATE short_urls SET click_count = right_count
          FROM unnest($1::bigint[], $2::bigint[]) AS counted (url_id, right_count) WHERE id = url_id`,
-        [wrong.map(({ id }) => id), wrong.map(({ events }) => events)],
+        [wrong.map(({ id }) => id), wrong.map(({ events, dropped }) => events + dropped)],
       );
     }
     return { links: ids.length, wrong, strangers, last: ids.length < links ? undefined : ids.at(-1) };

@@ -104,7 +104,10 @@ const addStatement = upsertFrom(
    )`,
 );
 
-/** Events of minutes that nobody may ask for are grouped by quarters of an hour at once: there are fewer. */
+/**
+ * Events of minutes that nobody may ask for are grouped by quarters of an hour at once: there are fewer. Dropped events
+ * are among them.
+ */
 const buildStatement = upsertFrom(
   'counted',
   `WITH counted AS MATERIALIZED (
@@ -119,6 +122,9 @@ const buildStatement = upsertFrom(
        FROM events WHERE url_id IS NOT NULL AND event_type IN ('click', 'preview')
        GROUP BY 1, 2, 3
      ) AS grouped LEFT JOIN short_urls ON short_urls.id = url_id LEFT JOIN LATERAL stats_facts(details) ON true
+     UNION ALL
+     SELECT true, user_id, url_id, slot, clicks, previews, country, referrer, browser, os, device
+     FROM dropped_events LEFT JOIN short_urls ON short_urls.id = url_id
    )`,
 );
 
@@ -161,6 +167,10 @@ export async function addDifferences(connection: Connection): Promise<SumsStep> 
       if (kind !== 'no_events' && kind !== 'no_owners') continue;
       await add(connection, ids);
       await connection.query(`DELETE FROM stats_sums${kind === 'no_owners' ? ' WHERE owner <> 0' : ''}`);
+      // Events that were dropped before still count.
+      await connection.query(
+        'UPDATE stats_state SET is_built = false WHERE EXISTS (SELECT FROM dropped_events)',
+      );
       ids = [];
     }
     await add(connection, ids);
@@ -189,7 +199,7 @@ async function hasLock(connection: Connection): Promise<boolean> {
 }
 
 /**
- * Makes the sums anew from the events, as they are at one moment: what the queue holds by then is in them, and
+ * Makes the sums anew from the events and from those that were dropped, as they are at one moment: what the queue holds by then is in them, and
  * what comes later stays in the queue. Killed, it has done nothing, and is begun again.
  * @returns whether the sums are there; `false` where another server makes them now.
  */

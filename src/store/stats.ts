@@ -39,7 +39,7 @@ interface Value extends Counts {
   readonly value: string | null;
 }
 
-/** Where the counts come from: the sums, or a link's events. */
+/** Where the counts come from: the sums, or a link's events and what is known of dropped ones. */
 interface Source {
   readonly asOfMs: number;
   /** Counts by the place of their interval, from 1 on. */
@@ -117,12 +117,20 @@ const valuesStatement: Statement = {
 const linkSeriesStatement: Statement = {
   name: 'stats_link_series',
   text: `WITH given AS MATERIALIZED (SELECT ${BOUNDS} AS bounds)
-         SELECT width_bucket("timestamp", bounds) AS place,
-                count(*) FILTER (WHERE event_type = 'click'), count(*) FILTER (WHERE event_type = 'preview')
-         FROM given, events
-         WHERE url_id = $2 AND event_type IN ('click', 'preview')
-           AND "timestamp" >= bounds[1] AND "timestamp" < bounds[array_upper(bounds, 1)]
-         GROUP BY 1`,
+         SELECT place, sum(clicks), sum(previews) FROM (
+           SELECT width_bucket("timestamp", bounds) AS place,
+                  count(*) FILTER (WHERE event_type = 'click') AS clicks,
+                  count(*) FILTER (WHERE event_type = 'preview') AS previews
+           FROM given, events
+           WHERE url_id = $2 AND event_type IN ('click', 'preview')
+             AND "timestamp" >= bounds[1] AND "timestamp" < bounds[array_upper(bounds, 1)]
+           GROUP BY 1
+           UNION ALL
+           SELECT width_bucket(slot, bounds), sum(clicks), sum(previews)
+           FROM given, dropped_events
+           WHERE url_id = $2 AND slot >= bounds[1] AND slot < bounds[array_upper(bounds, 1)]
+           GROUP BY 1
+         ) AS parts GROUP BY place`,
 };
 
 const linkValuesStatement: Statement = {
@@ -138,9 +146,23 @@ const linkValuesStatement: Statement = {
              AND "timestamp" >= timestamp 'epoch' + $1::bigint * interval '1 millisecond'
              AND "timestamp" < timestamp 'epoch' + $2::bigint * interval '1 millisecond'
            GROUP BY facts.field, facts.value
+         ), dropped AS (
+           SELECT facts.field, facts.value, sum(clicks) AS clicks, sum(previews) AS previews
+           FROM dropped_events CROSS JOIN LATERAL (
+             SELECT field, CASE field WHEN 'country' THEN country WHEN 'referrer' THEN referrer
+                                      WHEN 'browser' THEN browser WHEN 'os' THEN os ELSE device END AS value
+             FROM unnest($4::text[]) AS field
+           ) AS facts
+           WHERE url_id = $3
+             AND slot >= timestamp 'epoch' + $1::bigint * interval '1 millisecond'
+             AND slot < timestamp 'epoch' + $2::bigint * interval '1 millisecond'
+           GROUP BY facts.field, facts.value
+         ), added AS (
+           SELECT field, value, sum(clicks) AS clicks, sum(previews) AS previews
+           FROM (TABLE counted UNION ALL TABLE dropped) AS parts GROUP BY field, value
          ), ranked AS (
            SELECT *, row_number() OVER (PARTITION BY field ORDER BY clicks DESC, value COLLATE "C") AS place
-           FROM counted
+           FROM added
          )
          SELECT field, value, clicks, previews FROM ranked WHERE place <= $5 ORDER BY field, place`,
 };
@@ -171,7 +193,7 @@ function sumsOf(connection: Connection, owner: string, asOfMs: number): Source {
   };
 }
 
-/** The events of one link, counted. */
+/** The events of one link, counted, and those of it that were dropped: whole quarters of an hour, older than all minutes. */
 function eventsOf(connection: Connection, id: string, asOfMs: number): Source {
   return {
     asOfMs,

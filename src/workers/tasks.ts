@@ -1,6 +1,7 @@
 import { isMainThread, type MessagePort, workerData } from 'node:worker_threads';
 import type { BodyCheck } from '../messages/body-checks.js';
 import type { IngestJob, IngestOutcome } from '../messages/ingest.js';
+import type { RetentionCursor, RetentionOutcome } from '../messages/retention.js';
 import type { StatisticsOutcome } from '../messages/statistics.js';
 import type { ImportRequest, ListRequest, TransferJob } from '../messages/transfers.js';
 import { buildMissingIndexes, missingIndexes } from '../store/background-indexes.js';
@@ -11,6 +12,7 @@ import { buildSums } from '../store/stats-sums.js';
 import { CallServer } from './calls/server.js';
 import { checkBodyOf } from './check-body.js';
 import { takeInJournal } from './ingest/ingest.js';
+import { stepRetention } from './retention.js';
 import { stepStatistics } from './statistics.js';
 import { startWorkerThread, type WorkerData, type WorkerThread } from './thread.js';
 import { importFromPort as importUsersFromPort } from './transfers/import.js';
@@ -116,6 +118,15 @@ export async function buildStatistics(): Promise<void> {
   log.info('the statistics are being built; links are served meanwhile');
   const isBuilt = await inTurn(() => pool.runOnce(BUILD_DEADLINE_MS, buildSums));
   log.info(isBuilt ? 'the statistics are built' : 'another server builds the statistics');
+}
+
+/** Removes a piece of what is older than `EVENTS_RETENTION_DAYS`. */
+export function removeOldEvents({
+  cursor,
+}: {
+  readonly cursor: RetentionCursor | undefined;
+}): Promise<RetentionOutcome> {
+  return inTurn(() => stepRetention(own(), cursor));
 }
 
 /** Says that the thread is there. */

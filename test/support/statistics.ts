@@ -64,13 +64,14 @@ const CLICKS = `count(*) FILTER (WHERE event_type = 'click')::integer AS clicks,
                 count(*) FILTER (WHERE event_type = 'preview')::integer AS previews`;
 
 /**
- * What an answer should be by a count over the events, in the form of `given`, which is the answer: its series
+ * What an answer should be by a count over the events, or another source of them, in the form of `given`, which is the answer: its series
  * where there are clicks or previews, and its values.
  */
 export async function countBySql(
   database: TestDatabase,
   { from, to, interval, timezone, series, by }: Statistics,
   condition: string,
+  source = 'events',
 ): Promise<{ readonly expected: unknown; readonly given: unknown }> {
   const where = `e.url_id IS NOT NULL AND event_type IN ('click', 'preview')
     AND "timestamp" >= '${from}' AND "timestamp" < '${to}' AND ${condition}`;
@@ -80,7 +81,7 @@ export async function countBySql(
     [series.map(({ start }) => start)],
   );
   const expectedSeries = await database.query<Counts & { key: string }>(
-    `SELECT ${keyOf(interval, timezone, '"timestamp"')} AS key, ${CLICKS} FROM events AS e WHERE ${where} GROUP BY 1 ORDER BY 1`,
+    `SELECT ${keyOf(interval, timezone, '"timestamp"')} AS key, ${CLICKS} FROM ${source} AS e WHERE ${where} GROUP BY 1 ORDER BY 1`,
   );
   const givenSeries = series
     .map(({ clicks, previews }, index) => ({ key: keys[index]?.key ?? '', clicks, previews }))
@@ -92,7 +93,7 @@ export async function countBySql(
       ? `details ->> '${field}'`
       : '(SELECT short_code FROM short_urls WHERE id = e.url_id)';
     expectedValues[field] = await database.query(
-      `SELECT ${value} AS value, ${CLICKS} FROM events AS e WHERE ${where} GROUP BY 1
+      `SELECT ${value} AS value, ${CLICKS} FROM ${source} AS e WHERE ${where} GROUP BY 1
        ORDER BY clicks DESC, (${value}) COLLATE "C" NULLS LAST LIMIT 100`,
     );
   }

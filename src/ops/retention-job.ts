@@ -1,0 +1,86 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { RetentionCursor, RetentionOutcome } from '../messages/retention.js';
+import { describeError } from '../runtime/describe-error.js';
+import type { Logger } from '../runtime/logger.js';
+
+export interface RetentionJobOptions {
+  readonly log: Logger;
+  /** EVENTS_RETENTION_DAYS; 0: nothing is removed. */
+  readonly days: number;
+  /** Removes a piece. */
+  readonly step: (cursor: RetentionCursor | undefined) => Promise<RetentionOutcome>;
+}
+
+const EVERY_MS = 3_600_000;
+/** After a failure. */
+const AGAIN_MS = 60_000;
+
+/**
+ * Removes old clicks and previews at the start and every hour, piece by piece: between two pieces it rests as long as
+ * the last one took. The work itself is a worker's.
+ */
+export class RetentionJob {
+  readonly #options: RetentionJobOptions;
+  readonly #stopped = new AbortController();
+  #timer: NodeJS.Timeout | undefined;
+  #hasFailed = false;
+  /** Seconds since 1970. Before the first round it is the start, from when on it is due. */
+  #lastRun = Date.now() / 1000;
+
+  constructor(options: RetentionJobOptions) {
+    this.#options = options;
+  }
+
+  /** When a round was last finished, in seconds since 1970; the start before the first. */
+  get lastRun(): number {
+    return this.#lastRun;
+  }
+
+  start(): void {
+    if (this.#options.days === 0) return;
+    void this.#round();
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer);
+    this.#stopped.abort();
+  }
+
+  async #round(): Promise<void> {
+    const isDone = await this.#isDone();
+    if (this.#stopped.signal.aborted) return;
+    this.#timer = setTimeout(() => void this.#round(), isDone ? EVERY_MS : AGAIN_MS).unref();
+  }
+
+  async #isDone(): Promise<boolean> {
+    const { log, days } = this.#options;
+    try {
+      const removed = await this.#removeAll();
+      this.#lastRun = Date.now() / 1000;
+      this.#hasFailed = false;
+      if (removed > 0)
+        log.info({ removed }, `removed ${removed} clicks and previews older than ${days} days`);
+      return true;
+    } catch (error) {
+      // Said once, until a round succeeds.
+      if (!this.#hasFailed && !this.#stopped.signal.aborted)
+        log.warn({ error }, `old events are not removed: ${describeError(error)}`);
+      this.#hasFailed = true;
+      return false;
+    }
+  }
+
+  async #removeAll(): Promise<number> {
+    const { signal } = this.#stopped;
+    let removed = 0;
+    let cursor: RetentionCursor | undefined;
+    do {
+      const begun = performance.now();
+      const step = await this.#options.step(cursor);
+      removed += step.removed;
+      cursor = step.next;
+      if (cursor !== undefined) await sleep(performance.now() - begun, undefined, { signal, ref: false });
+    } while (cursor !== undefined);
+    return removed;
+  }
+}

@@ -1,0 +1,147 @@
+import { type Connection, inTransaction, rowsOf, type Statement } from '../postgres/pool.js';
+
+/** Who removes old events holds this lock: one server at a time. */
+const RETENTION_LOCK = 0x5357_0005;
+
+/** How long a statement of a piece may hold locks. */
+const PIECE_MS = 1000;
+
+/** How far a round is. */
+export interface RetentionCursor {
+  /** Events from then on stay. Times are as PostgreSQL writes them. */
+  readonly before: string;
+  /** The last event that was looked at: events are, in the order of their times and ids. */
+  readonly timestamp: string;
+  readonly id: string;
+}
+
+export interface RetentionStep {
+  /** Where to go on; `undefined` at the end of the round. */
+  readonly next: RetentionCursor | undefined;
+  readonly removed: number;
+  /** Whether another server removes events now: the round is left to it. */
+  readonly isElsewhere: boolean;
+}
+
+/** A minute's statistics may be asked for 24 hours long, from the start of that minute on. */
+const borderStatement: Statement = {
+  name: 'retention_border',
+  text: `SELECT date_trunc('hour', now() AT TIME ZONE 'utc') - make_interval(days => $1, hours => 1)`,
+};
+
+/** Where a round begins. */
+export async function beginRound(connection: Connection, days: number): Promise<RetentionCursor> {
+  const [row] = await rowsOf<[before: string]>(connection, borderStatement, [days]);
+  return { before: row?.[0] ?? '-infinity', timestamp: '-infinity', id: '-9223372036854775808' };
+}
+
+const lockStatement: Statement = {
+  name: 'retention_lock',
+  text: 'SELECT pg_try_advisory_xact_lock($1)',
+};
+
+/** Of events of all kinds, so that none takes long however many are of others. */
+const nextStatement: Statement = {
+  name: 'retention_next',
+  text: `SELECT id, "timestamp", event_type IN ('click', 'preview'), url_id FROM events
+         WHERE "timestamp" >= $2 AND "timestamp" < $1 AND ("timestamp", id) > ($2, $3::bigint)
+         ORDER BY "timestamp", id LIMIT $4`,
+};
+
+/**
+ * Links stay as they are while their events are dropped. One that somebody else has locked, to delete it or to
+ * give it away, is left alone, and its events are left to a later round.
+ */
+const linksStatement: Statement = {
+  name: 'retention_links',
+  text: `SELECT id FROM short_urls WHERE id = ANY ($1::bigint[]) ORDER BY id FOR KEY SHARE SKIP LOCKED`,
+};
+
+/** Nobody is waited for: an event that somebody else has locked is left to a later round. */
+const removeStatement: Statement = {
+  name: 'retention_remove',
+  text: `
+    WITH piece AS MATERIALIZED (
+      SELECT events.id, events."timestamp" FROM unnest($1::bigint[], $2::timestamp[]) AS old (id, "timestamp")
+      JOIN events USING (id, "timestamp")
+      WHERE event_type IN ('click', 'preview')
+        AND (url_id IS NULL OR url_id = ANY ($3::bigint[])
+             OR NOT EXISTS (SELECT FROM short_urls WHERE short_urls.id = url_id))
+      FOR UPDATE OF events SKIP LOCKED
+    ), gone AS (
+      DELETE FROM events USING piece
+      WHERE events.id = piece.id AND events."timestamp" = piece."timestamp"
+      RETURNING url_id, events."timestamp", event_type, details
+    ), kept AS (
+      INSERT INTO dropped_events (url_id, slot, country, referrer, browser, os, device, clicks, previews)
+      SELECT url_id, slot, country, referrer, browser, os, device, sum(clicks), sum(previews)
+      FROM (
+        SELECT url_id, date_bin('15 minutes', "timestamp", timestamp '2000-01-01') AS slot, details::text AS details,
+               count(*) FILTER (WHERE event_type = 'click') AS clicks,
+               count(*) FILTER (WHERE event_type = 'preview') AS previews
+        FROM gone WHERE url_id IS NOT NULL GROUP BY 1, 2, 3
+      ) AS grouped LEFT JOIN LATERAL stats_facts(details) ON true
+      GROUP BY 1, 2, 3, 4, 5, 6, 7
+      ORDER BY 1, 2
+    )
+    SELECT count(*) FROM gone`,
+};
+
+/**
+ * The settings of a piece, within its transaction. The sums go on counting what is dropped, and events are looked up
+ * one after the other.
+ */
+const PIECE_SETTINGS = `
+  SET LOCAL statement_timeout = ${PIECE_MS};
+  SET LOCAL switchyard.differences = 'none';
+  SET LOCAL enable_seqscan = off;
+  SET LOCAL enable_bitmapscan = off;
+  SET LOCAL enable_hashjoin = off;
+  SET LOCAL enable_mergejoin = off;
+  SET LOCAL plan_cache_mode = force_custom_plan;
+  SET LOCAL jit = off`;
+
+type Found = readonly [id: string, timestamp: string, isRemovable: string, urlId: string | null];
+
+/**
+ * Removes clicks and previews among the next `limit` old events, and keeps what they were of their links; in one
+ * transaction, so that a kill loses nothing and counts nothing twice.
+ */
+export async function removeOldEvents(
+  connection: Connection,
+  cursor: RetentionCursor,
+  limit: number,
+): Promise<RetentionStep> {
+  return inTransaction(connection, async () => {
+    await connection.query(PIECE_SETTINGS);
+    const [lock] = await rowsOf<[string]>(connection, lockStatement, [RETENTION_LOCK]);
+    if (lock?.[0] !== 't') return { next: undefined, removed: 0, isElsewhere: true };
+    const found = await rowsOf<Found>(connection, nextStatement, [
+      cursor.before,
+      cursor.timestamp,
+      cursor.id,
+      limit,
+    ]);
+    const old = found.filter(([, , isRemovable]) => isRemovable === 't');
+    const removed = old.length === 0 ? 0 : await remove(connection, old);
+    const last = found.length < limit ? undefined : found.at(-1);
+    const next = last === undefined ? undefined : { before: cursor.before, timestamp: last[1], id: last[0] };
+    return { next, removed, isElsewhere: false };
+  });
+}
+
+async function remove(connection: Connection, old: readonly Found[]): Promise<number> {
+  const urlIds = [...new Set(old.map(([, , , urlId]) => urlId).filter((urlId) => urlId !== null))];
+  const locked = await rowsOf<[string]>(connection, linksStatement, [arrayOf(urlIds)]);
+  const [counted] = await rowsOf<[string]>(connection, removeStatement, [
+    arrayOf(old.map(([id]) => id)),
+    arrayOf(old.map(([, timestamp]) => `"${timestamp}"`)),
+    arrayOf(locked.map(([id]) => id)),
+  ]);
+  return Number(counted?.[0]);
+}
+
+/** PostgreSQL's text of an array; pg's own takes several times as long. */
+function arrayOf(values: readonly string[]): string {
+  return `{${values.join()}}`;
+}

@@ -1,0 +1,43 @@
+import type { RetentionCursor, RetentionOutcome } from '../messages/retention.js';
+import { sqlStateOf } from '../postgres/failures.js';
+import { beginRound, removeOldEvents } from '../store/retention.js';
+import type { WorkerThread } from './thread.js';
+
+const PIECE_DEADLINE_MS = 30_000;
+/** A piece takes as long as that, or less: whoever wants an event of it, or its link, may have to wait. */
+const LONG_MS = 500;
+const SHORT_MS = 200;
+const MIN_ROWS = 100;
+const MAX_ROWS = 20_000;
+const QUERY_CANCELED = '57014';
+
+/** Events that a piece looks at: as many as this database removes in half a second. */
+let rows = 500;
+
+/** Removes one piece of what is older than `EVENTS_RETENTION_DAYS`; without a cursor a round begins. */
+export async function stepRetention(
+  { pool, counters, config }: WorkerThread,
+  cursor: RetentionCursor | undefined,
+): Promise<RetentionOutcome> {
+  const begun = performance.now();
+  let from = cursor;
+  try {
+    const step = await pool.run(PIECE_DEADLINE_MS, async (connection) => {
+      from ??= await beginRound(connection, config.EVENTS_RETENTION_DAYS);
+      return removeOldEvents(connection, from, rows);
+    });
+    counters.add('retentionRemoved', step.removed);
+    const took = performance.now() - begun;
+    if (took > LONG_MS) rows = Math.max(MIN_ROWS, Math.floor(rows / 2));
+    else if (took < SHORT_MS) rows = Math.min(MAX_ROWS, Math.ceil(rows * 1.5));
+    return step;
+  } catch (error) {
+    // The piece was too large for its second.
+    if (sqlStateOf(error) === QUERY_CANCELED && rows > MIN_ROWS) {
+      rows = Math.max(MIN_ROWS, Math.floor(rows / 4));
+      return { next: from, removed: 0, isElsewhere: false };
+    }
+    counters.add('retentionFailures');
+    throw error;
+  }
+}
