@@ -120,6 +120,12 @@ export const settings = z.object({
   CLICK_JOURNAL_MAX_BYTES: integer(4096 * MEBIBYTE, 65_536, 1_048_576 * MEBIBYTE).describe(
     'Size of each gateway’s journal; beyond it new clicks are lost and counted',
   ),
+  CLICK_JOURNAL_KEEP_SECONDS: integer(600, 0, 31_536_000).describe(
+    'How long an ingested segment is kept, for a database that falls back in time: a failover to an asynchronous standby, a restored backup. 0: it is removed at once',
+  ),
+  CLICK_JOURNAL_KEEP_BYTES: integer(1024 * MEBIBYTE, 0, 1_048_576 * MEBIBYTE).describe(
+    'Most ingested segments kept of each journal; beyond it the oldest go earlier, and all where the disk refuses new clicks',
+  ),
   CLICK_JOURNAL_BUFFER_BYTES: integer(8 * MEBIBYTE, 65_536, 1024 * MEBIBYTE).describe(
     'Clicks held in memory while the disk refuses them; beyond it they are lost and counted',
   ),

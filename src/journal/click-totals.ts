@@ -9,3 +9,10 @@ export interface ClickTotals {
   /** Damaged in the journal. */
   readonly unreadable: number;
 }
+
+export const noClicks: ClickTotals = { clicks: 0, dropped: 0, rejected: 0, unreadable: 0 };
+
+/** How many clicks of the journal are accounted for. */
+export function sumOf({ clicks, dropped, rejected, unreadable }: ClickTotals): number {
+  return clicks + dropped + rejected + unreadable;
+}

@@ -1,12 +1,22 @@
-import { renameSync, rmSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import path from 'node:path';
-import { FIRST_VERSION, HEADER_BYTES, type SegmentHeader } from './format.js';
+import type { ClickTotals } from './click-totals.js';
+import { type Damage, DamageFiles } from './damage-files.js';
+import { FIRST_VERSION, HEADER_BYTES, segmentFile } from './format.js';
 import { scanFrames } from './frame-scan.js';
+import { type Keep, KeptSegments } from './kept-segments.js';
 import { type JournalledClick, Known } from './known.js';
 import type { JournalPosition } from './position.js';
 import { type RecordSink, scanRecords } from './record-scan.js';
-import { type Layout, Layouts, type SegmentState } from './segment-state.js';
-import { copyStretch, listSegments, syncFolder, withSegment } from './segments.js';
+import {
+  isHeader,
+  isUnread,
+  type Layout,
+  Layouts,
+  missingAtEnd,
+  type SegmentState,
+} from './segment-state.js';
+import { listSegments, syncFolder, withSegment } from './segments.js';
 
 /** The clicks between two positions of a journal. */
 export interface JournalPiece {
@@ -19,16 +29,8 @@ export interface JournalPiece {
   readonly unreadable: number;
   /** Whether the piece ended because it has as many clicks as were asked for. */
   readonly isFull: boolean;
-}
-
-/** What a reader found damaged and kept aside. */
-export interface Damage {
-  readonly file: string;
-  readonly offset: number;
-  readonly bytes: number;
-  readonly reason: string;
-  /** The file beside it that the damaged bytes were kept in; `undefined` when even that failed. */
-  readonly keptAs: string | undefined;
+  /** Whether it stands for segments that are gone: the database has fallen back to before them. */
+  readonly isGap: boolean;
 }
 
 /** Clicks that are not for the database that the journal is read for. */
@@ -49,28 +51,35 @@ export interface Elsewhere {
 export class JournalReader {
   readonly folder: string;
   readonly journalId: string;
-  readonly #onDamage: (damage: Damage) => void;
+  readonly #damage: DamageFiles;
   readonly #layouts = new Layouts();
+  readonly #kept: KeptSegments;
   #position: JournalPosition | undefined;
   #databaseId: string | undefined;
+  #totals: ClickTotals | undefined;
+  /** Of segments that have been passed for the first time, and that nobody was told of. */
+  #passedBytes = 0;
   #known = new Known(-1, 0);
-  /** Damage that has been kept and said: the names of its files, with their sizes in bytes. */
-  readonly #kept = new Map<string, number>();
 
   constructor(folder: string, journalId: string, onDamage: (damage: Damage) => void) {
     this.folder = folder;
     this.journalId = journalId;
-    this.#onDamage = onDamage;
+    this.#damage = new DamageFiles(folder, onDamage);
+    this.#kept = new KeptSegments(folder, journalId);
   }
 
   get position(): JournalPosition | undefined {
     return this.#position;
   }
 
-  /** @param databaseId Whose clicks are wanted; without it, whoever's they are. */
-  seek(position: JournalPosition | undefined, databaseId?: string): void {
+  /**
+   * @param databaseId Whose clicks are wanted; without it, whoever's they are.
+   * @param totals What has become of the clicks before the position.
+   */
+  seek(position: JournalPosition | undefined, databaseId?: string, totals?: ClickTotals): void {
     this.#position = position;
     this.#databaseId = databaseId ?? this.#databaseId;
+    this.#totals = totals;
   }
 
   /**
@@ -82,9 +91,19 @@ export class JournalReader {
   read(mostClicks: number, written: JournalPosition | undefined): JournalPiece | undefined {
     const from = this.#position;
     if (from === undefined) throw new Error('a journal is read from a position');
+    const gap = this.#totals && this.#kept.gap(from, this.#databaseId, this.#totals);
+    if (gap !== undefined) {
+      const to = { segment: gap.segment + 1, offset: 0 };
+      const { clicks: unreadable } = gap;
+      return { from, to, databaseId: this.#databaseId, clicks: [], unreadable, isFull: true, isGap: true };
+    }
     for (const segment of this.#segments(written)) {
       if (segment.layout === 'newer') return undefined;
-      if (this.#isElsewhere(segment) || !isUnread(segment, from)) continue;
+      if (this.#isElsewhere(segment)) continue;
+      if (!isUnread(segment, from)) {
+        this.#pass(segment, from);
+        continue;
+      }
       return withSegment(segment.file, (descriptor) =>
         this.#readSegment(descriptor, segment, segment.layout as Exclude<Layout, 'newer'>, from, mostClicks),
       );
@@ -92,18 +111,74 @@ export class JournalReader {
     return undefined;
   }
 
-  /** Removes the complete segments that lie before the position. @returns the bytes that were journalled in them. */
-  removeIngested(written: JournalPosition | undefined): number {
+  /**
+   * Removes the complete segments that lie before the position, when they have been kept for long enough.
+   * @param keep `undefined`: none is kept.
+   * @returns the bytes that were journalled in those that have been passed for the first time.
+   */
+  removeIngested(written: JournalPosition | undefined, keep?: Keep): number {
     const position = this.#position;
     if (position === undefined) return 0;
-    let removed = 0;
     for (const segment of this.#segments(written)) {
       if (segment.layout === 'newer') break;
-      if (!segment.isComplete || this.#isElsewhere(segment) || isUnread(segment, position)) continue;
-      rmSync(segment.file, { force: true });
-      removed += segment.journalled;
+      if (this.#isElsewhere(segment) || isUnread(segment, position)) continue;
+      if (this.#pass(segment, position)) continue;
+      if (segment.isComplete) this.#remove(segment.number, segment.journalled);
     }
-    return removed;
+    const kept = this.#kept;
+    const expired = kept.expired(keep, position, this.#databaseId);
+    for (const segment of expired) kept.removed(segment);
+    // First: of a segment that is gone, its successors have to know.
+    if (keep !== undefined) kept.save();
+    for (const { segment } of expired) this.#remove(segment, 0);
+    const passedBytes = this.#passedBytes;
+    this.#passedBytes = 0;
+    return passedBytes;
+  }
+
+  /** Notes that a segment has been ingested. @returns whether it may be kept. */
+  #pass(segment: SegmentState, position: JournalPosition): boolean {
+    const { layout, number, end, size, first, journalled } = segment;
+    const databaseId = isHeader(layout) ? layout.databaseId : undefined;
+    // Without an identity of its links, or without clicks, it would be of no use.
+    if (!segment.isComplete || databaseId === undefined || journalled <= first) return false;
+    if (databaseId !== this.#databaseId) return false;
+    // The totals are those of what was ingested last.
+    const totals = number === position.segment ? this.#totals : undefined;
+    const isNew = this.#kept.add({ segment: number, end, bytes: size, databaseId, totals });
+    if (isNew) this.#passedBytes += journalled;
+    return true;
+  }
+
+  #remove(segment: number, bytes: number): void {
+    rmSync(path.join(this.folder, segmentFile(this.journalId, segment)), { force: true });
+    this.#passedBytes += bytes;
+  }
+
+  /** Whether a segment has been kept for long enough. */
+  hasExpired(keep: Keep | undefined): boolean {
+    return this.#kept.expired(keep, this.#position, this.#databaseId).length > 0;
+  }
+
+  /** What is kept: bytes, and how soon the next segment will have been kept for long enough. */
+  keeps(keep: Keep): { readonly bytes: number; readonly msToNext: number | undefined } {
+    const { bytes } = this.#kept;
+    return { bytes, msToNext: this.#kept.msToNext(keep, this.#databaseId) };
+  }
+
+  /** The most that a database is known to have had of this journal. */
+  most(databaseId: string): ClickTotals | undefined {
+    return this.#kept.most(databaseId);
+  }
+
+  /** Whether all that is left of a journal whose writer is no more is kept for a database that falls back. */
+  get isKept(): boolean {
+    return !this.isGone && this.#segments(undefined).length === 0;
+  }
+
+  /** Removes the last trace of a journal that is gone. */
+  forget(): void {
+    this.#kept.forget();
   }
 
   /** Bytes on the disk that are still to be ingested. */
@@ -153,7 +228,11 @@ export class JournalReader {
   }
 
   #segments(written: JournalPosition | undefined): SegmentState[] {
-    return listSegments(this.folder, this.journalId).map((file) => this.#layouts.stateOf(file, written));
+    const isWanted = (segment: number): boolean =>
+      !this.#kept.isBehind(segment, this.#position, this.#databaseId);
+    return listSegments(this.folder, this.journalId, isWanted).map((file) =>
+      this.#layouts.stateOf(file, written),
+    );
   }
 
   #readSegment(
@@ -163,13 +242,13 @@ export class JournalReader {
     from: JournalPosition,
     mostClicks: number,
   ): JournalPiece {
-    const none = { from, clicks: [], unreadable: 0, isFull: false, databaseId: undefined };
+    const none = { from, clicks: [], unreadable: 0, isFull: false, isGap: false, databaseId: undefined };
     // One that its writer had not begun to use, or was ended between opening and writing.
     if (layout === 'unused') return { ...none, to: { segment: segment.number, offset: segment.end } };
     if ('reason' in layout) {
       const { reason } = layout;
-      if (segment.isComplete) this.#putAway(segment, reason);
-      else this.#keepAside(descriptor, segment, { offset: 0, bytes: segment.end, reason });
+      if (segment.isComplete) this.#damage.putAway(segment, reason);
+      else this.#damage.keepAside(descriptor, segment, { offset: 0, bytes: segment.end, reason });
       return { ...none, to: { segment: segment.number, offset: Math.max(HEADER_BYTES, segment.end) } };
     }
     const start = Math.max(layout.headerBytes, segment.number === from.segment ? from.offset : 0);
@@ -177,7 +256,7 @@ export class JournalReader {
     const clicks: JournalledClick[] = [];
     const isFull = (): boolean => clicks.length >= mostClicks;
     const damage = (offset: number, bytes: number, reason: string): void =>
-      this.#keepAside(descriptor, segment, { offset, bytes, reason });
+      this.#damage.keepAside(descriptor, segment, { offset, bytes, reason });
     let unreadable = this.#take(
       descriptor,
       segment,
@@ -189,7 +268,7 @@ export class JournalReader {
     );
     if (!isFull() && segment.isComplete) unreadable += missingAtEnd(segment, known);
     const to = { segment: segment.number, offset: known.offset };
-    return { from, to, clicks, unreadable, isFull: isFull(), databaseId: layout.databaseId };
+    return { from, to, clicks, unreadable, isFull: isFull(), isGap: false, databaseId: layout.databaseId };
   }
 
   /** Reads a stretch of a segment into `known` and `clicks`. @returns how many clicks can't be read. */
@@ -245,53 +324,4 @@ export class JournalReader {
     this.#known = known;
     return known;
   }
-
-  /** Keeps damaged bytes in a file of their own. */
-  #keepAside(
-    descriptor: number,
-    segment: SegmentState,
-    { offset, bytes, reason }: { offset: number; bytes: number; reason: string },
-  ): void {
-    const file = path.basename(segment.file);
-    const keptAs = `${file}.${offset}.damaged`;
-    // A step that kept it may have failed later, and be tried again.
-    if (this.#kept.get(keptAs) === bytes) return;
-    try {
-      copyStretch(descriptor, offset, bytes, path.join(this.folder, keptAs));
-      this.#kept.set(keptAs, bytes);
-      this.#onDamage({ file, offset, bytes, reason, keptAs });
-    } catch (error) {
-      // A full disk must not hold up the ingest, which is what makes room. Anything else is tried again.
-      if (!diskFull.has((error as NodeJS.ErrnoException).code ?? '')) throw error;
-      this.#onDamage({ file, offset, bytes, reason, keptAs: undefined });
-    }
-  }
-
-  /** Puts away a whole file that can't be one of ours, however large it is. */
-  #putAway(segment: SegmentState, reason: string): void {
-    const file = path.basename(segment.file);
-    const keptAs = `${file}.0.damaged`;
-    renameSync(segment.file, path.join(this.folder, keptAs));
-    this.#onDamage({ file, offset: 0, bytes: segment.size, reason, keptAs });
-  }
-}
-
-const diskFull = new Set(['ENOSPC', 'EDQUOT']);
-
-/** Clicks that were stored behind the last that can be read: the segment's cells still tell how many there were. */
-function missingAtEnd({ cells }: SegmentState, known: Known): number {
-  if (cells === undefined) return 0;
-  return Math.max(0, Math.min(cells.clicks - known.clicks, Math.floor((cells.end - known.lastRecord) / 8)));
-}
-
-function isHeader(layout: Layout): layout is SegmentHeader {
-  return typeof layout === 'object' && 'headerBytes' in layout;
-}
-
-/** Whether a position has not passed the segment. */
-function isUnread(segment: SegmentState, position: JournalPosition): boolean {
-  if (segment.number < position.segment) return false;
-  const start = segment.number === position.segment ? position.offset : 0;
-  if (segment.isComplete) return segment.number > position.segment || start < segment.end;
-  return Math.max(segment.first, start) < segment.end;
 }

@@ -48,10 +48,9 @@ export class Layouts {
     const reached = number === written?.segment ? Math.min(size, written.offset) : 0;
     // What a living writer has not come to yet is nobody's business.
     const layout = written !== undefined && number > written.segment ? 'unused' : this.#layoutOf(segment);
-    const isHeader = typeof layout === 'object' && 'headerBytes' in layout;
-    const first = isHeader ? layout.headerBytes : 0;
-    const cells =
-      isHeader && layout.isMapped ? safely(() => withSegment(segment.file, readCells)) : undefined;
+    const header = isHeader(layout) ? layout : undefined;
+    const first = header?.headerBytes ?? 0;
+    const cells = header?.isMapped ? safely(() => withSegment(segment.file, readCells)) : undefined;
     const inside = (position: number): number => Math.min(size, Math.max(first, position));
     if (!isComplete) {
       return {
@@ -70,7 +69,7 @@ export class Layouts {
       return { ...segment, layout, isComplete, first, end: size, trusted: size, journalled, cells };
     }
     // The system that stored them runs on, or its successor does: then memory that was not synced is gone.
-    const isExact = isHeader && layout.bootId !== undefined && layout.bootId === bootId();
+    const isExact = header?.bootId !== undefined && header.bootId === bootId();
     const trusted = inside(isExact ? cells.end : cells.synced);
     return {
       ...segment,
@@ -146,4 +145,22 @@ function safely<T>(work: () => T): T | undefined {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw error;
   }
+}
+
+/** Clicks that were stored behind the last that can be read: the segment's cells still tell how many there were. */
+export function missingAtEnd({ cells }: SegmentState, known: Known): number {
+  if (cells === undefined) return 0;
+  return Math.max(0, Math.min(cells.clicks - known.clicks, Math.floor((cells.end - known.lastRecord) / 8)));
+}
+
+export function isHeader(layout: Layout): layout is SegmentHeader {
+  return typeof layout === 'object' && 'headerBytes' in layout;
+}
+
+/** Whether a position has not passed the segment. */
+export function isUnread(segment: SegmentState, position: JournalPosition): boolean {
+  if (segment.number < position.segment) return false;
+  const start = segment.number === position.segment ? position.offset : 0;
+  if (segment.isComplete) return segment.number > position.segment || start < segment.end;
+  return Math.max(segment.first, start) < segment.end;
 }

@@ -28,13 +28,20 @@ export interface SegmentFile {
 
 const COPY_BYTES = 1024 * 1024;
 
-/** The segments of a journal on the disk, in order. @throws for every error but a folder's absence. */
-export function listSegments(folder: string, journalId: string): SegmentFile[] {
+/**
+ * The segments of a journal on the disk, in order. @throws for every error but a folder's absence.
+ * @param isWanted By their numbers; the others' files are not looked at.
+ */
+export function listSegments(
+  folder: string,
+  journalId: string,
+  isWanted: (segment: number) => boolean = () => true,
+): SegmentFile[] {
   const found: SegmentFile[] = [];
   for (const name of readFolder(folder)) {
     if (!name.startsWith(journalId)) continue;
     const parsed = parseSegmentFile(name);
-    if (parsed === undefined) continue;
+    if (parsed === undefined || !isWanted(parsed.segment)) continue;
     const file = path.join(folder, segmentFile(journalId, parsed.segment));
     const stats = lstatSync(file, { throwIfNoEntry: false });
     if (stats?.isFile()) found.push({ number: parsed.segment, file, size: stats.size });

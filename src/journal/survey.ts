@@ -1,7 +1,8 @@
 import { constants } from 'node:fs';
-import { lstat, open, readdir, rename } from 'node:fs/promises';
+import { lstat, open, readdir, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { parseSegmentFile } from './format.js';
+import { parseKeptFile } from './kept-segments.js';
 
 /** What was found in a folder whose owner is no more. */
 export interface FolderSurvey {
@@ -25,9 +26,13 @@ export async function surveyFolder(folder: string): Promise<FolderSurvey> {
   const journals = new Set<string>();
   const setAside: string[] = [];
   const foreign: string[] = [];
+  const notes: string[] = [];
   for (const name of await readdir(folder)) {
     const parsed = parseSegmentFile(name);
-    if (parsed === undefined) continue;
+    if (parsed === undefined) {
+      if (parseKeptFile(name) !== undefined) notes.push(name);
+      continue;
+    }
     const file = path.join(folder, name);
     if (!(await lstat(file)).isFile()) foreign.push(name);
     else if (await isJunk(file)) {
@@ -35,6 +40,9 @@ export async function surveyFolder(folder: string): Promise<FolderSurvey> {
       setAside.push(name);
     } else journals.add(parsed.journalId);
   }
+  // A note outlives its journal when its server ends in between.
+  for (const name of notes)
+    if (!journals.has(parseKeptFile(name) ?? '')) await rm(path.join(folder, name), { force: true });
   return { journals: [...journals], setAside, foreign };
 }
 

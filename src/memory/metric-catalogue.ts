@@ -59,7 +59,7 @@ export const threadMetrics = {
   }),
   clicksLost: counter(
     'switchyard_clicks_lost_total',
-    'Clicks given up: journal full, disk refusing, or damage',
+    'Clicks given up: journal full, disk refusing, damage, or a database that fell back too far',
     { alias: 'clicks_lost_total' },
   ),
   journalWrittenBytes: counter('switchyard_journal_written_bytes_total', 'Bytes written to click journals'),
@@ -83,6 +83,14 @@ export const threadMetrics = {
     'switchyard_clicks_rejected_total',
     'Clicks that PostgreSQL rejected, set aside beside the journal',
     { alias: 'clicks_rejected_total' },
+  ),
+  clicksRewound: counter(
+    'switchyard_clicks_rewound_total',
+    'Clicks that the database had and lost by falling back in time; ingested again, they count as ingested again',
+  ),
+  journalRewinds: counter(
+    'switchyard_journal_rewinds_total',
+    'Times the database was found to have less of a journal than it had: a failover, or a restored backup',
   ),
   ingestBatches: counter('switchyard_ingest_batches_total', 'Ingest transactions committed'),
   ingestFailures: counter(
@@ -161,7 +169,10 @@ export const threadMetrics = {
     'switchyard_journal_buffer_bytes',
     'Clicks in memory because the disk refuses them',
   ),
-  journalSizeBytes: gauge('switchyard_journal_size_bytes', 'Size of the gateways’ journals on the disk'),
+  journalSizeBytes: gauge(
+    'switchyard_journal_size_bytes',
+    'Size of the gateways’ journals on the disk, without what is kept',
+  ),
   ingestStopped: gauge(
     'switchyard_ingest_stopped',
     'Journals whose ingest a fault of the database has stopped',
@@ -217,6 +228,10 @@ export const serverMetrics = {
   connectionsMax: gauge('switchyard_connections_max', 'Connections of clients that may be open at one time'),
   poolMax: gauge('switchyard_pool_connections_max', 'DATABASE_POOL_MAX'),
   journalPendingBytes: gauge('switchyard_journal_pending_bytes', 'Bytes of journal not in the database yet'),
+  journalKeptBytes: gauge(
+    'switchyard_journal_kept_bytes',
+    'Bytes of journal that are ingested and kept for a database that falls back',
+  ),
   clicksPending: gauge('switchyard_clicks_pending', 'Clicks of this server not in the database yet', {
     alias: 'clicks_pending',
   }),

@@ -1,4 +1,5 @@
 import type { ClickTotals } from '../journal/click-totals.js';
+import type { Keep } from '../journal/kept-segments.js';
 import type { JournalPosition } from '../journal/position.js';
 
 /** One step of ingesting a journal. */
@@ -7,6 +8,10 @@ export interface IngestJob {
   readonly journalId: string;
   /** How far a living gateway has written; `undefined` for a journal whose writer is no more. */
   readonly written: JournalPosition | undefined;
+  /** What becomes of ingested segments; without it they are removed at once. */
+  readonly keep?: Keep;
+  /** Whether the database may have fallen back, and is to be asked how far it has the journal. */
+  readonly mustAsk?: boolean;
 }
 
 export interface IngestOutcome {
@@ -18,7 +23,14 @@ export interface IngestOutcome {
   /** The database that said so. */
   readonly databaseId: string | undefined;
   readonly after: ClickTotals | undefined;
+  /** The most that this database had of the journal, as far as was noted before this step. */
+  readonly noted: ClickTotals | undefined;
+  /** Bytes in segments that were ingested to their end for the first time. */
   readonly removedBytes: number;
+  /** Bytes of ingested segments that are kept. */
+  readonly keptBytes: number;
+  /** In how many ms a kept segment may be removed; `undefined` when there is none. */
+  readonly keptForMs: number | undefined;
   /** Bytes on the disk still to be ingested; `undefined` when that could not be found out. */
   readonly pendingBytes: number | undefined;
   /** Time of the last click ingested by this step, ms since 1970. */
@@ -29,6 +41,8 @@ export interface IngestOutcome {
   readonly isAtEnd: boolean;
   /** Whether nothing is left of a journal whose writer is no more. */
   readonly isGone: boolean;
+  /** Whether all that is left of such a journal is ingested, and kept for a database that falls back. */
+  readonly isKept: boolean;
   /** Whether what is left of such a journal is for another database, or for a newer server. */
   readonly isForOthers: boolean;
   /** Clicks in it that wait for another database; `undefined` when nobody looked. */
@@ -42,12 +56,16 @@ export const nothingIngested: IngestOutcome = {
   before: undefined,
   databaseId: undefined,
   after: undefined,
+  noted: undefined,
   removedBytes: 0,
+  keptBytes: 0,
+  keptForMs: undefined,
   pendingBytes: 0,
   newestMs: undefined,
   hasMore: false,
   isAtEnd: false,
   isGone: false,
+  isKept: false,
   isForOthers: false,
   elsewhere: undefined,
 };

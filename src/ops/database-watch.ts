@@ -5,6 +5,7 @@ import type { DatabaseAddress } from '../config.js';
 import type { Coherence } from '../memory/coherence.js';
 import { Database, type ServerState } from '../memory/server-state.js';
 import { destroy } from '../postgres/cancel.js';
+import { type ClusterIdentity, clusterIdentity, isSameCluster } from '../postgres/cluster-identity.js';
 import { isConnectionLoss, sqlStateOf } from '../postgres/failures.js';
 import { type Connection, clientOptions } from '../postgres/pool.js';
 import { isStatementMode, sharesBackends } from '../postgres/pooler.js';
@@ -22,6 +23,8 @@ export interface DatabaseWatchOptions {
   readonly timeoutMs: number;
   /** Run on the first connection, before anything else may use the database. */
   readonly prepare: (connection: Connection) => Promise<void>;
+  /** Run on a connection to what is another PostgreSQL, or the same on another timeline. */
+  readonly prepareAgain: (connection: Connection) => Promise<void>;
   /** Run before each attempt to reconnect, as to start an embedded PostgreSQL again. */
   readonly revive: () => Promise<void>;
   readonly onChange: (change: DatabaseChange) => void;
@@ -33,7 +36,11 @@ export type DatabaseChange =
   | { readonly kind: 'up' }
   | { readonly kind: 'down'; readonly error: Error }
   /** Notifications are not heard any more; PostgreSQL itself may be well. */
-  | { readonly kind: 'listen-lost'; readonly error: Error };
+  | { readonly kind: 'listen-lost'; readonly error: Error }
+  /** Whatever was known of the database may be of a time that it has fallen back from. */
+  | { readonly kind: 'reconnected' }
+  /** A standby was promoted, or a backup restored. */
+  | { readonly kind: 'replaced'; readonly from: ClusterIdentity; readonly to: ClusterIdentity };
 
 /** How often it is proved that a notification arrives; in between, that the connection is alive. */
 const ECHO_EVERY_MS = 10_000;
@@ -58,12 +65,14 @@ class NotHeardError extends Error {
  * States: *connecting* (the database counts as down, unless it was up a moment ago) → *listening* (up
  * and coherent) → *connecting* again, when the connection breaks or a heartbeat goes unanswered. A
  * change may have gone unheard meanwhile, so on entering *listening* again a new epoch begins: all
- * that is cached becomes suspect.
+ * that is cached becomes suspect. Where PostgreSQL is another one by then, or the same on another timeline, it is
+ * prepared again.
  */
 export class DatabaseWatch {
   readonly #options: DatabaseWatchOptions;
   #client: pg.Client | undefined;
   #isPrepared = false;
+  #identity: ClusterIdentity | undefined;
   #isStopped = false;
   #connections = 0;
   #isLossTold = false;
@@ -152,14 +161,29 @@ export class DatabaseWatch {
       await withDeadline(client, client.query(listen), connectMs);
       await this.#proveHearing(client, connectMs);
       await this.#readClock(client, connectMs);
+      await this.#recognise(client, connectMs);
     } catch (error) {
       destroy(client);
       throw error;
     }
     this.#client = client;
-    if (this.#connections > 0) this.#options.coherence.beginEpoch();
+    if (this.#connections > 0) {
+      this.#options.coherence.beginEpoch();
+      this.#options.onChange({ kind: 'reconnected' });
+    }
     this.#connections += 1;
     return client;
+  }
+
+  /** Whether it is the PostgreSQL that it was, on the same timeline. What does not say who it is, stays who it was. */
+  async #recognise(client: pg.Client, timeoutMs: number): Promise<void> {
+    const from = this.#identity;
+    const to = (await withDeadline(client, clusterIdentity(client), timeoutMs)) ?? from;
+    if (from !== undefined && to !== undefined && !isSameCluster(from, to)) {
+      this.#options.onChange({ kind: 'replaced', from, to });
+      await this.#options.prepareAgain(client);
+    }
+    this.#identity = to;
   }
 
   async #open(): Promise<pg.Client> {

@@ -1,9 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Config, ConfigError } from '../config.js';
+import { isConnectionLoss } from '../postgres/failures.js';
 import type { Connection } from '../postgres/pool.js';
+import { describeError } from '../runtime/describe-error.js';
 import type { Logger } from '../runtime/logger.js';
 import { hasAdminKey } from '../store/keys.js';
-import { prepareDatabase } from '../store/migrate.js';
+import { databaseId, type Prepared, prepareDatabase } from '../store/migrate.js';
 import { reservedLinks, reservedLinksNotice } from '../store/reserved-codes.js';
 import { type SeedReport, seedDatabase } from '../store/seed.js';
 
@@ -17,6 +19,7 @@ export class FirstContact {
   readonly #config: Config;
   readonly #log: Logger;
   #untilMs = 0;
+  #databaseId: string | undefined;
   #seedReports: readonly SeedReport[] = [];
 
   constructor(config: Config, log: Logger) {
@@ -37,6 +40,38 @@ export class FirstContact {
       this.#seedReports = (await seedDatabase(connection, CSV_DIR, { isLenient: SEED_LENIENT })) ?? [];
     });
     await this.#requireWayIn(connection);
+    this.#databaseId = await databaseId(connection);
+    this.#tell(prepared);
+    const codes = await reservedLinks(connection);
+    if (codes.length > 0) this.#log.warn({ codes }, reservedLinksNotice(codes));
+    for (const { table, loaded, notes, rejected, rejections } of this.#seedReports) {
+      if (rejected > 0)
+        this.#log.warn({ table, rejected, rejections }, `left ${rejected} rows out of ${table}`);
+      const fields = { table, loaded, notes: Object.fromEntries(notes) };
+      this.#log.info(fields, `seeded ${loaded} rows into ${table}`);
+    }
+  }
+
+  /**
+   * Prepares the database that has fallen back in time: its schema and its sequences may be older ones. Another
+   * database, and one that is still being restored, is left as it is.
+   */
+  async prepareAgain(connection: Connection): Promise<void> {
+    try {
+      const id = await databaseId(connection);
+      if (id !== this.#databaseId) {
+        const what = `the address leads to another database (${id}): clicks wait for ${this.#databaseId}`;
+        this.#log.error({ database: id }, what);
+        return;
+      }
+      this.#tell(await prepareDatabase(connection));
+    } catch (error) {
+      if (isConnectionLoss(error)) throw error;
+      this.#log.error({ error }, `the database could not be prepared again: ${describeError(error)}`);
+    }
+  }
+
+  #tell(prepared: Prepared): void {
     if (prepared.applied.length > 0) {
       this.#log.info({ migrations: prepared.applied }, `applied ${prepared.applied.length} migrations`);
     }
@@ -44,15 +79,7 @@ export class FirstContact {
       const what = `the sequence of ${table} was behind its ids: raised from ${from} to ${to}`;
       this.#log.warn({ table, from, to }, what);
     }
-    const codes = await reservedLinks(connection);
-    if (codes.length > 0) this.#log.warn({ codes }, reservedLinksNotice(codes));
     if (prepared.newer) this.#log.warn('the database was migrated by a newer version of this server');
-    for (const { table, loaded, notes, rejected, rejections } of this.#seedReports) {
-      if (rejected > 0)
-        this.#log.warn({ table, rejected, rejections }, `left ${rejected} rows out of ${table}`);
-      const fields = { table, loaded, notes: Object.fromEntries(notes) };
-      this.#log.info(fields, `seeded ${loaded} rows into ${table}`);
-    }
   }
 
   /** @throws ConfigError where nobody could ever make a key, or do anything. */

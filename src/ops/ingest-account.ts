@@ -1,10 +1,8 @@
-import type { ClickTotals } from '../journal/click-totals.js';
+import { type ClickTotals, noClicks, sumOf } from '../journal/click-totals.js';
 import type { ThreadCounters } from '../memory/counters.js';
 import type { IngestOutcome } from '../messages/ingest.js';
 import type { Logger } from '../runtime/logger.js';
 import type { TrackedJournal } from './tracked-journal.js';
-
-const NOTHING: ClickTotals = { clicks: 0, dropped: 0, rejected: 0, unreadable: 0 };
 
 /** What became of every click: ingested, dropped, rejected, or lost, in metrics and in the journals' slots. */
 export class IngestAccount {
@@ -16,26 +14,50 @@ export class IngestAccount {
     this.#log = log;
   }
 
-  /** Counts what an ingest of the journal did. */
-  settle(journal: TrackedJournal, { before, after, databaseId = '', removedBytes }: IngestOutcome): void {
+  /**
+   * Counts what an ingest of the journal did.
+   * @returns whether the database has less of the journal than it had: it has fallen back in time.
+   */
+  settle(
+    journal: TrackedJournal,
+    { before, after, noted, databaseId = '', removedBytes, isGone }: IngestOutcome,
+  ): boolean {
     const { slot } = journal;
     slot?.add('removedBytes', removedBytes);
-    if (before === undefined || after === undefined) return;
-    const known = journal.totals.get(databaseId) ?? (slot === undefined ? before : NOTHING);
-    // The row is gone with the last file, and nobody said so; or the database is an older copy of itself.
-    if (sumOf(after) < sumOf(known)) return;
+    if (before === undefined || after === undefined) return false;
+    let known = journal.totals.get(databaseId) ?? later(noted, slot === undefined ? before : noClicks);
+    const hasFallenBack = sumOf(before) < sumOf(known);
+    // The row is gone with the last file, and nobody said so.
+    if (hasFallenBack && isGone) return false;
+    const counted = journal.counted.get(databaseId) ?? known;
+    if (hasFallenBack) {
+      this.#fallBack(journal, known, before);
+      known = before;
+    }
     journal.totals.set(databaseId, after);
+    journal.counted.set(databaseId, most(counted, after));
     const counters = this.#counters;
-    counters.add('ingestedClicks', after.clicks - known.clicks);
-    counters.add('ingestDropped', after.dropped - known.dropped);
-    counters.add('ingestRejected', after.rejected - known.rejected);
+    counters.add('ingestedClicks', Math.max(0, after.clicks - known.clicks));
+    counters.add('ingestDropped', Math.max(0, after.dropped - counted.dropped));
+    counters.add('ingestRejected', Math.max(0, after.rejected - counted.rejected));
     const all = [...journal.totals.values()];
     slot?.set(
       'ingested',
       all.reduce((sum, { clicks, dropped, rejected }) => sum + clicks + dropped + rejected, 0),
     );
-    const unreadable = after.unreadable - known.unreadable;
+    const unreadable = after.unreadable - counted.unreadable;
     if (unreadable > 0) this.lose(journal, unreadable, 'can’t be read in the journal');
+    return hasFallenBack;
+  }
+
+  #fallBack({ journalId }: TrackedJournal, had: ClickTotals, has: ClickTotals): void {
+    const clicks = sumOf(had) - sumOf(has);
+    this.#counters.add('journalRewinds');
+    this.#counters.add('clicksRewound', Math.max(0, had.clicks - has.clicks));
+    this.#log.error(
+      { journal: journalId, clicks },
+      `the database has fallen back in time: it lacks ${clicks} clicks of a journal that it had; they are ingested again`,
+    );
   }
 
   /** All that was there has been read, and yet more was written: somebody has removed a file. */
@@ -58,6 +80,15 @@ export class IngestAccount {
   }
 }
 
-function sumOf({ clicks, dropped, rejected, unreadable }: ClickTotals): number {
-  return clicks + dropped + rejected + unreadable;
+function later(one: ClickTotals | undefined, other: ClickTotals): ClickTotals {
+  return one !== undefined && sumOf(one) > sumOf(other) ? one : other;
+}
+
+function most(one: ClickTotals, other: ClickTotals): ClickTotals {
+  return {
+    clicks: Math.max(one.clicks, other.clicks),
+    dropped: Math.max(one.dropped, other.dropped),
+    rejected: Math.max(one.rejected, other.rejected),
+    unreadable: Math.max(one.unreadable, other.unreadable),
+  };
 }

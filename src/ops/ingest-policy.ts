@@ -1,3 +1,4 @@
+import type { IngestOutcome } from '../messages/ingest.js';
 import { Backoff } from '../runtime/backoff.js';
 
 /** Where a journal stands in the turns of the ingest. */
@@ -128,6 +129,12 @@ export class JournalTurn {
         throw new Error(`no such phase: ${String(phase satisfies never)}`);
     }
   }
+}
+
+/** What the outcome of a step is to its journal's turns. */
+export function occasionOf(outcome: IngestOutcome): Occasion {
+  if (outcome.isAtEnd && !outcome.isGone) return 'at-end';
+  return outcome.hasMore ? 'more' : 'done';
 }
 
 export interface Candidate {

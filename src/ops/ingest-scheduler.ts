@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from '../config.js';
+import type { Keep } from '../journal/kept-segments.js';
 import type { ThreadCounters } from '../memory/counters.js';
 import { type JournalSlot, JournalSlots } from '../memory/journal-slots.js';
 import { Database, type ServerState } from '../memory/server-state.js';
@@ -10,7 +11,7 @@ import type { BarrierTarget } from '../messages/supervisor.js';
 import { describeError } from '../runtime/describe-error.js';
 import type { Logger } from '../runtime/logger.js';
 import { IngestAccount } from './ingest-account.js';
-import { IngestPolicy, type IngestTiming, JournalTurn, type Occasion } from './ingest-policy.js';
+import { IngestPolicy, type IngestTiming, JournalTurn, occasionOf } from './ingest-policy.js';
 import { JournalFolders } from './journal-folders.js';
 import { hasWork, type TrackedJournal, trackJournal } from './tracked-journal.js';
 
@@ -23,6 +24,10 @@ export interface IngestSchedulerOptions {
   /** Journals that may be ingested at the same time. */
   readonly parallel: number;
   readonly ingest: (job: IngestJob) => Promise<IngestOutcome>;
+  /** Whether a gateway holds clicks in memory because the disk refuses them. */
+  readonly isDiskRefusing: () => boolean;
+  /** The database has less of a journal than it had. */
+  readonly onFallBack: () => void;
 }
 
 interface Waiter {
@@ -110,9 +115,7 @@ export class IngestScheduler {
     for (const journal of this.#journals.values()) {
       const { slotIndex, slot } = journal;
       if (journal.isLive || slotIndex === undefined || slot === undefined) continue;
-      journal.slot = JournalSlots.detach(slot);
-      journal.slotIndex = undefined;
-      slots.release(slotIndex);
+      this.#detach(journal, slot, slotIndex);
       const claimed = slots.claim();
       if (claimed !== undefined) return claimed;
     }
@@ -142,6 +145,12 @@ export class IngestScheduler {
     this.wake();
   }
 
+  /** The database may be an older one: it is asked how far it has each journal. */
+  askAgain(): void {
+    for (const journal of this.#journals.values()) journal.mustAsk = true;
+    this.#pump();
+  }
+
   /** Settles when so many clicks of each journal are in the database, or given up. */
   reached(targets: readonly BarrierTarget[]): Promise<void> {
     return new Promise((resolve) => {
@@ -169,6 +178,11 @@ export class IngestScheduler {
     return [...this.#journals.values()].reduce((sum, { elsewhere }) => sum + elsewhere, 0);
   }
 
+  /** Bytes of ingested segments that are kept for a database that falls back. */
+  get keptBytes(): number {
+    return [...this.#journals.values()].reduce((sum, { keptBytes }) => sum + keptBytes, 0);
+  }
+
   /** Age of the oldest click that is not in the database, in seconds. */
   get secondsBehind(): number {
     const since = [...this.#journals.values()].map(
@@ -184,7 +198,7 @@ export class IngestScheduler {
     this.#isDraining = true;
     const isDone = (): boolean =>
       ![...this.#journals.values()].some(
-        ({ folder, othersUntilMs }) => folder === this.folder && othersUntilMs === 0,
+        ({ folder, othersUntilMs, isKept }) => folder === this.folder && othersUntilMs === 0 && !isKept,
       );
     while (!isDone() && Date.now() < deadlineMs && this.#options.state.database === Database.UP) {
       this.#pump();
@@ -204,6 +218,10 @@ export class IngestScheduler {
 
   #scan(): void {
     void this.#folders.scan();
+    // What is kept makes room for what is new.
+    if (this.#options.isDiskRefusing()) {
+      for (const journal of this.#journals.values()) if (journal.keptBytes > 0) journal.keptUntilMs = 0;
+    }
     this.wake();
   }
 
@@ -241,13 +259,16 @@ export class IngestScheduler {
     const writtenBytes = slot?.get('writtenBytes') ?? 0;
     const framed = slot?.get('framed') ?? 0;
     const written = isLive ? slot?.written : undefined;
-    const outcome = await this.#options.ingest({ journalId, folder, written }).catch(failedOutcome);
+    const { mustAsk } = journal;
+    journal.mustAsk = false;
+    const job = { journalId, folder, written, keep: this.#keep, mustAsk };
+    const outcome = await this.#options.ingest(job).catch(failedOutcome);
     this.#running -= 1;
     if (outcome.pendingBytes !== undefined) {
       journal.pendingBytes = outcome.pendingBytes;
       journal.writtenBytesThen = writtenBytes;
     }
-    this.#account.settle(journal, outcome);
+    if (this.#account.settle(journal, outcome)) this.#options.onFallBack();
     if (outcome.elsewhere !== undefined) {
       journal.elsewhere = outcome.elsewhere;
       slot?.set('elsewhere', outcome.elsewhere);
@@ -256,9 +277,12 @@ export class IngestScheduler {
       this.#account.settleMissing(journal, framed);
       journal.clearedTo = Math.max(journal.clearedTo, written?.segment ?? 0);
     }
-    if (outcome.failure !== undefined) this.#failed(journal, outcome.failure);
-    else this.#succeeded(journal, outcome);
+    if (outcome.failure !== undefined) {
+      journal.mustAsk ||= mustAsk;
+      this.#failed(journal, outcome.failure);
+    } else this.#succeeded(journal, outcome);
     if (outcome.isGone && !isLive) this.#forget(journal);
+    if (outcome.isKept && !isLive) this.#giveUpSlot(journal);
     this.#settleWaiters();
     this.#pump();
   }
@@ -273,6 +297,9 @@ export class IngestScheduler {
   #succeeded(journal: TrackedJournal, outcome: IngestOutcome): void {
     journal.turn.on(occasionOf(outcome), performance.now());
     journal.othersUntilMs = outcome.isForOthers ? performance.now() + OTHERS_MS : 0;
+    journal.isKept = outcome.isKept;
+    journal.keptBytes = outcome.keptBytes;
+    journal.keptUntilMs = performance.now() + (outcome.keptForMs ?? Number.POSITIVE_INFINITY);
     const isBehind = outcome.hasMore || (journal.slot?.pending ?? 0) > 0;
     journal.behindSinceMs = isBehind ? (outcome.newestMs ?? journal.behindSinceMs ?? Date.now()) : undefined;
     if (!this.#hasFailed) return;
@@ -283,9 +310,28 @@ export class IngestScheduler {
   /** Nothing is left of a journal: what its gateway accepted and never wrote died with it. */
   #forget(journal: TrackedJournal): void {
     this.#journals.delete(journal.journalId);
-    const lost = journal.slot?.pending ?? 0;
-    if (lost > 0) this.#account.lose(journal, lost, 'were lost with a gateway’s last turn');
-    if (journal.slotIndex !== undefined) this.#options.slots.release(journal.slotIndex);
+    this.#giveUpSlot(journal);
+  }
+
+  /** All of an ended journal is ingested. Should the database fall back, its clicks are counted on, for us alone. */
+  #giveUpSlot(journal: TrackedJournal): void {
+    const { slot, slotIndex } = journal;
+    if (slot === undefined || slotIndex === undefined) return;
+    if (slot.pending > 0) this.#account.lose(journal, slot.pending, 'were lost with a gateway’s last turn');
+    this.#detach(journal, slot, slotIndex);
+  }
+
+  #detach(journal: TrackedJournal, slot: JournalSlot, slotIndex: number): void {
+    journal.slot = JournalSlots.detach(slot);
+    journal.slotIndex = undefined;
+    this.#options.slots.release(slotIndex);
+  }
+
+  /** What becomes of ingested segments; where the disk has no room for new clicks, it is not kept for old ones. */
+  get #keep(): Keep {
+    const { CLICK_JOURNAL_KEEP_SECONDS, CLICK_JOURNAL_KEEP_BYTES } = this.#options.config;
+    if (this.#options.isDiskRefusing()) return { ms: 0, bytes: 0 };
+    return { ms: CLICK_JOURNAL_KEEP_SECONDS * 1000, bytes: CLICK_JOURNAL_KEEP_BYTES };
   }
 
   #settleWaiters(): void {
@@ -298,11 +344,6 @@ export class IngestScheduler {
       return !isReached;
     });
   }
-}
-
-function occasionOf(outcome: IngestOutcome): Occasion {
-  if (outcome.isAtEnd && !outcome.isGone) return 'at-end';
-  return outcome.hasMore ? 'more' : 'done';
 }
 
 function failedOutcome(error: unknown): IngestOutcome {

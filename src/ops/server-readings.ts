@@ -38,6 +38,7 @@ export function readingsOf(parts: ReadParts): ServerReadings {
     connectionsMax: () => parts.clients.max,
     poolMax: () => parts.config.DATABASE_POOL_MAX,
     journalPendingBytes: () => parts.ingest.pendingBytes,
+    journalKeptBytes: () => parts.ingest.keptBytes,
     clicksPending: () => parts.ingest.pendingClicks,
     clicksElsewhere: () => parts.ingest.clicksElsewhere,
     journalMapped: () => (parts.journalMode.kind === 'mapped' ? 1 : 0),

@@ -7,6 +7,7 @@ import { Counters } from '../memory/counters.js';
 import { JournalSlots } from '../memory/journal-slots.js';
 import { MinuteTable } from '../memory/minute-table.js';
 import { Database, ServerState } from '../memory/server-state.js';
+import type { ClusterIdentity } from '../postgres/cluster-identity.js';
 import { EmbeddedPostgres } from '../postgres/embedded.js';
 import { givenDatabase } from '../postgres/given-database.js';
 import { describeError } from '../runtime/describe-error.js';
@@ -106,12 +107,14 @@ export class Supervisor {
       heartbeatMs: config.LISTEN_HEARTBEAT_MS,
       timeoutMs: config.LISTEN_TIMEOUT_MS,
       prepare: (connection) => contact.prepare(connection),
+      prepareAgain: (connection) => contact.prepareAgain(connection),
       revive: async () => {
         if (!teardown.hasBegun) await embedded?.ensureRunning();
       },
       onChange: (change) => {
         logChange(log, change);
         if (change.kind === 'up') ingest.retryNow();
+        if (change.kind === 'reconnected') ingest.askAgain();
       },
       openConnections: () => counters.livingTotal('poolSize'),
     });
@@ -125,6 +128,9 @@ export class Supervisor {
       log,
       parallel: workers.ingestConnections,
       ingest: (job) => workers.ingest(job),
+      isDiskRefusing: () => counters.livingTotal('journalBufferBytes') > 0,
+      // Cached ids and targets may be of the time that is lost: each is read again before it is used.
+      onFallBack: () => coherence.beginEpoch(),
     });
     teardown.add({ end: (deadlineMs) => endIngest(ingest, deadlineMs, log) });
     const { mode: journalMode, supplier } = openSegments(config, ingest.folder);
@@ -329,7 +335,21 @@ function logChange(log: Logger, change: DatabaseChange): void {
         `the LISTEN connection was lost, cached links are suspect: ${describeError(change.error)}`,
       );
       break;
+    case 'replaced':
+      log.error(
+        { from: change.from, to: change.to },
+        `${whatReplaced(change.from, change.to)}: what the database lost of the clicks is ingested again`,
+      );
+      break;
+    case 'reconnected':
+      break;
     default:
       throw new Error(`no such change: ${String(change satisfies never)}`);
   }
+}
+
+function whatReplaced(from: ClusterIdentity, to: ClusterIdentity): string {
+  return from.system === to.system
+    ? `PostgreSQL went from timeline ${from.timeline} to ${to.timeline}, by a failover or a recovery`
+    : `another PostgreSQL answers (system ${to.system}, not ${from.system})`;
 }

@@ -125,6 +125,16 @@ export async function prepareRestored(
   });
 }
 
+/** The id that tells this database from every other; `undefined` where none of ours is. */
+export async function databaseId(connection: Connection): Promise<string | undefined> {
+  const there = await connection.query<{ name: string | null }>(
+    `SELECT to_regclass('switchyard_database') AS name`,
+  );
+  if ((there.rows[0]?.name ?? null) === null) return undefined;
+  const { rows } = await connection.query<{ id: string }>('SELECT id FROM switchyard_database');
+  return rows[0]?.id;
+}
+
 async function requireUsable(connection: Connection): Promise<void> {
   const { rows } = await connection.query<{ version: string; number: string; encoding: string }>(
     `SELECT current_setting('server_version') AS version, current_setting('server_version_num') AS number,

@@ -45,6 +45,8 @@ describe('the ingest scheduler', () => {
       log: createLogger('test', 'error', () => undefined),
       parallel: 1,
       ingest: () => Promise.resolve(nothingIngested),
+      isDiskRefusing: () => false,
+      onFallBack: () => undefined,
     });
     const living = scheduler.register();
     const { cells } = slots.slot(living.slot);

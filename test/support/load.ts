@@ -3,6 +3,8 @@ import { Agent, get } from 'node:http';
 export interface Load {
   /** Redirects answered so far, by short code. */
   readonly redirects: Map<string, number>;
+  /** The same, by where they led. */
+  readonly targets: Map<string, number>;
   /** Answers by status; 0 for a connection that broke. */
   readonly statuses: Map<number, number>;
   readonly total: () => number;
@@ -16,13 +18,18 @@ export interface Load {
 export function startLoad(port: number, codes: readonly string[], connections = 8, pauseMs = 0): Load {
   const agent = new Agent({ keepAlive: true, maxSockets: connections });
   const redirects = new Map<string, number>();
+  const targets = new Map<string, number>();
   const statuses = new Map<number, number>();
   let isOver = false;
   const visit = (code: string): Promise<number> =>
     new Promise((resolve) => {
       const request = get({ host: '127.0.0.1', port, path: `/${code}`, agent }, (response) => {
         response.resume();
-        response.on('end', () => resolve(response.statusCode ?? 0));
+        response.on('end', () => {
+          const { location } = response.headers;
+          if (location !== undefined) targets.set(location, (targets.get(location) ?? 0) + 1);
+          resolve(response.statusCode ?? 0);
+        });
         response.on('error', () => resolve(0));
       });
       request.on('error', () => resolve(0));
@@ -41,6 +48,7 @@ export function startLoad(port: number, codes: readonly string[], connections = 
   const visitors = Array.from({ length: connections }, (_, index) => visitor(index));
   return {
     redirects,
+    targets,
     statuses,
     total: () => [...redirects.values()].reduce((sum, count) => sum + count, 0),
     stop: async () => {

@@ -77,7 +77,7 @@ export class Program {
 export async function run(
   command: string,
   args: readonly string[],
-  options: { cwd?: string } = {},
+  options: { cwd?: string; env?: NodeJS.ProcessEnv } = {},
 ): Promise<{ code: number | NodeJS.Signals; output: string }> {
   const program = new Program(command, args, options);
   const code = await program.exit;

@@ -20,17 +20,19 @@ export class FaultProxy {
   #marker: string | undefined;
   cuts = 0;
   readonly port: number;
+  #upstreamPort: number;
 
-  private constructor(server: Server, port: number) {
+  private constructor(server: Server, port: number, upstreamPort: number) {
     this.#server = server;
     this.port = port;
+    this.#upstreamPort = upstreamPort;
   }
 
   static async start(upstreamPort: number): Promise<FaultProxy> {
     const server = createServer();
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-    const proxy = new FaultProxy(server, (server.address() as { port: number }).port);
-    server.on('connection', (client) => proxy.#accept(client, upstreamPort));
+    const proxy = new FaultProxy(server, (server.address() as { port: number }).port, upstreamPort);
+    server.on('connection', (client) => proxy.#accept(client));
     return proxy;
   }
 
@@ -49,6 +51,12 @@ export class FaultProxy {
       client.resume();
       upstream.resume();
     }
+  }
+
+  /** From now on it leads to another PostgreSQL, as an address does after a failover. */
+  leadTo(upstreamPort: number): void {
+    this.#upstreamPort = upstreamPort;
+    this.cutAll();
   }
 
   /** Cuts every connection. */
@@ -76,8 +84,8 @@ export class FaultProxy {
     await new Promise((resolve) => this.#server.close(resolve));
   }
 
-  #accept(client: Socket, upstreamPort: number): void {
-    const upstream = connect(upstreamPort, '127.0.0.1');
+  #accept(client: Socket): void {
+    const upstream = connect(this.#upstreamPort, '127.0.0.1');
     const pair: Pair = { client, upstream, isMuted: false, isMarked: false };
     this.#pairs.add(pair);
     if (this.#isFrozen) {

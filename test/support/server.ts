@@ -184,9 +184,9 @@ function launch(environment: ServerEnvironment): Started {
       ...(NODE_V8_COVERAGE === undefined ? {} : { NODE_V8_COVERAGE }),
       HOST: '127.0.0.1',
       PORT: '0',
-      DATA_DIR: dataDir,
       SEED_ON_BOOT: 'false',
       ...environment,
+      DATA_DIR: dataDir,
     } as NodeJS.ProcessEnv,
     stdio: hasFaults ? ['ignore', 'pipe', 'pipe', 'ipc'] : ['ignore', 'pipe', 'pipe'],
   });

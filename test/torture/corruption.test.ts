@@ -40,7 +40,7 @@ describe(`a journal that was damaged while no server ran (seed ${seed})`, () => 
     async () => {
       const random = new Random('corruption');
       const seen = new Seen();
-      const environment = { DATABASE_URL: cluster.url, DATA_DIR: dataDir };
+      const environment = { DATABASE_URL: cluster.url, DATA_DIR: dataDir, CLICK_JOURNAL_KEEP_SECONDS: '0' };
       const first = await startServer(environment);
       const urls = await Promise.all(Array.from({ length: 10 }, () => createUrl(first)));
       const codes = urls.map((url) => url.short_code);

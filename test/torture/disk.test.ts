@@ -42,8 +42,9 @@ describe.runIf(canMount)(`a disk that refuses (seed ${seed})`, () => {
     const server = await startServer({
       DATABASE_URL: database.url,
       DATA_DIR: dataDir,
-      // Mapped segments would go on in the space that ingested ones leave.
+      // Mapped segments would go on in the space that ingested ones leave, and so would written ones if they were kept.
       CLICK_JOURNAL_MODE: 'written',
+      CLICK_JOURNAL_KEEP_SECONDS: '0',
       // Small, so that both what is held in memory and what is lost are met soon.
       CLICK_JOURNAL_SEGMENT_BYTES: '16384',
       CLICK_JOURNAL_SEGMENT_MS: '200',

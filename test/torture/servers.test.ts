@@ -49,7 +49,11 @@ describe(`several servers on one database (seed ${seed})`, () => {
   ] as const)('%s: each click once, whichever is killed', timeout(kills, 20), async (name, second) => {
     const random = new Random(name);
     const start = (index: number): Promise<TestServer> =>
-      startServer({ DATABASE_URL: database.url, DATA_DIR: folders[index === 0 ? 0 : second] as string });
+      startServer({
+        DATABASE_URL: database.url,
+        DATA_DIR: folders[index === 0 ? 0 : second] as string,
+        CLICK_JOURNAL_KEEP_SECONDS: '0',
+      });
     const servers = [await start(0), await start(1)];
     const codes = await makeCodes(servers[0] as TestServer);
     const seen = new Seen();

@@ -1,12 +1,19 @@
 import type { ClickTotals } from '../../journal/click-totals.js';
+import type { Damage } from '../../journal/damage-files.js';
 import type { JournalledClick } from '../../journal/known.js';
-import { type Damage, type JournalPiece, JournalReader } from '../../journal/reader.js';
+import { type JournalPiece, JournalReader } from '../../journal/reader.js';
 import { type IngestJob, type IngestOutcome, nothingIngested } from '../../messages/ingest.js';
 import { retryDecisionOf, sqlStateOf } from '../../postgres/failures.js';
 import { inTransaction } from '../../postgres/pool.js';
 import { describeError } from '../../runtime/describe-error.js';
 import { noteCountedLinks } from '../../store/click-order.js';
-import { type ClickBatch, forgetJournal, ingestClicks, readCheckpoint } from '../../store/clicks.js';
+import {
+  type CheckpointRow,
+  type ClickBatch,
+  forgetJournal,
+  ingestClicks,
+  readCheckpoint,
+} from '../../store/clicks.js';
 import type { WorkerThread } from '../thread.js';
 import { differenceRows } from './click-differences.js';
 import { copyRows, isCounted, latestTime } from './click-events.js';
@@ -19,6 +26,8 @@ const ROUNDS = 4;
 interface Known {
   readonly reader: JournalReader;
   totals: ClickTotals | undefined;
+  /** The most that it is known to have had before. */
+  noted: ClickTotals | undefined;
   /** The database that said so last. */
   databaseId: string | undefined;
   /** Whether a fault that waiting will not cure keeps its clicks from the database. */
@@ -38,6 +47,7 @@ export async function takeInJournal(thread: IngestContext, job: IngestJob): Prom
   const known = journals.get(key) ?? {
     reader: newReader(thread, job),
     totals: undefined,
+    noted: undefined,
     databaseId: undefined,
     isStopped: false,
     elsewhere: '',
@@ -89,14 +99,14 @@ function newReader(thread: IngestContext, { folder, journalId }: IngestJob): Jou
 async function step(thread: IngestContext, known: Known, job: IngestJob): Promise<IngestOutcome> {
   const { pool, config, counters } = thread;
   const { reader } = known;
+  // What is removed can't be ingested again: first the database says that it still has it.
+  if (job.mustAsk || reader.hasExpired(job.keep)) reader.seek(undefined);
   for (let round = 0; round < ROUNDS; round += 1) {
     if (reader.position === undefined) {
       const checkpoint = await pool.runReadOnly(config.CALL_DEADLINE_MS, (connection) =>
         readCheckpoint(connection, job.journalId),
       );
-      reader.seek(checkpoint, checkpoint.databaseId);
-      known.totals = checkpoint.totals;
-      known.databaseId = checkpoint.databaseId;
+      resume(known, checkpoint);
     }
     const before = known.totals;
     const piece = reader.read(config.CLICK_INGEST_BATCH, job.written);
@@ -104,15 +114,14 @@ async function step(thread: IngestContext, known: Known, job: IngestJob): Promis
     const startMs = performance.now();
     const result = await takeIn(thread, job, piece);
     if (!result.done) {
-      reader.seek(result.checkpoint, result.checkpoint.databaseId);
-      known.totals = result.checkpoint.totals;
-      known.databaseId = result.checkpoint.databaseId;
+      resume(known, result.checkpoint);
       continue;
     }
-    reader.seek(piece.to);
+    reader.seek(piece.to, undefined, result.totals);
     known.totals = result.totals;
+    if (piece.isGap) tellGap(thread, job, piece.unreadable);
     tellDropped(thread, result.totals.dropped - (before?.dropped ?? 0));
-    const removedBytes = reader.removeIngested(job.written);
+    const removedBytes = reader.removeIngested(job.written, job.keep);
     counters.add('ingestBatches');
     counters.add('ingestBytes', bytesOf(piece));
     counters.add('ingestSeconds', (performance.now() - startMs) / 1000);
@@ -120,8 +129,10 @@ async function step(thread: IngestContext, known: Known, job: IngestJob): Promis
       ...nothingIngested,
       before,
       after: result.totals,
+      noted: known.noted,
       databaseId: known.databaseId,
       removedBytes,
+      ...whatIsKept(reader, job),
       pendingBytes: reader.pendingBytes(job.written),
       newestMs: piece.clicks.at(-1)?.timeMs,
       hasMore: piece.isFull || job.written === undefined,
@@ -129,6 +140,24 @@ async function step(thread: IngestContext, known: Known, job: IngestJob): Promis
   }
   // Somebody else is ingesting the same journal, and faster.
   return { ...nothingIngested, pendingBytes: reader.pendingBytes(job.written), hasMore: true };
+}
+
+/** Goes on where the database says that it is, which may be before what it said last. */
+function resume(known: Known, checkpoint: CheckpointRow): void {
+  const { databaseId, totals } = checkpoint;
+  known.noted = known.reader.most(databaseId);
+  known.reader.seek(checkpoint, databaseId, totals);
+  known.totals = totals;
+  known.databaseId = databaseId;
+}
+
+function whatIsKept(
+  reader: JournalReader,
+  { keep }: IngestJob,
+): Pick<IngestOutcome, 'keptBytes' | 'keptForMs'> {
+  if (keep === undefined) return { keptBytes: 0, keptForMs: undefined };
+  const { bytes, msToNext } = reader.keeps(keep);
+  return { keptBytes: bytes, keptForMs: msToNext };
 }
 
 /**
@@ -179,8 +208,11 @@ async function takeIn(
 /** Nothing to read: what was ingested is removed, and of an ended journal the last trace too. */
 async function finish(thread: IngestContext, known: Known, job: IngestJob): Promise<IngestOutcome> {
   const { reader, totals } = known;
-  const removedBytes = reader.removeIngested(job.written);
+  const removedBytes = reader.removeIngested(job.written, job.keep);
   const isGone = job.written === undefined && reader.isGone;
+  const isKept = job.written === undefined && reader.isKept;
+  const kept = whatIsKept(reader, job);
+  if (isGone) reader.forget();
   // The files first, for good: a checkpoint without files is harmless, files without it would count twice.
   // Where the whole folder is away, they may come back with it.
   if (isGone && reader.syncRemovals()) {
@@ -188,7 +220,7 @@ async function finish(thread: IngestContext, known: Known, job: IngestJob): Prom
       forgetJournal(connection, job.journalId),
     );
   }
-  const isForOthers = job.written === undefined && !isGone && reader.isForOthers;
+  const isForOthers = job.written === undefined && !isGone && !isKept && reader.isForOthers;
   const elsewhere = tellElsewhere(thread, known, job);
   // Perhaps it is we who have come to another database: the next step asks which one it is.
   if (elsewhere > 0) reader.seek(undefined);
@@ -196,10 +228,13 @@ async function finish(thread: IngestContext, known: Known, job: IngestJob): Prom
     ...nothingIngested,
     before: totals,
     after: totals,
+    noted: known.noted,
     databaseId: known.databaseId,
     removedBytes,
+    ...kept,
     isAtEnd: true,
     isGone,
+    isKept,
     isForOthers,
     elsewhere,
   };
@@ -224,6 +259,13 @@ function tellDropped({ log }: IngestContext, clicks: number): void {
   log.info(
     { clicks },
     `${clicks} clicks were dropped: their links were deleted, or their ids are other links' now`,
+  );
+}
+
+function tellGap({ log }: IngestContext, { journalId }: IngestJob, clicks: number): void {
+  log.error(
+    { journal: journalId, clicks },
+    `the database has fallen back to before what the journal keeps: ${clicks} clicks are lost (see CLICK_JOURNAL_KEEP_SECONDS)`,
   );
 }
 

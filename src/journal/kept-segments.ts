@@ -1,0 +1,234 @@
+import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { type ClickTotals, sumOf } from './click-totals.js';
+import type { JournalPosition } from './position.js';
+
+/** For how long, and how many bytes of a journal, ingested segments are kept. */
+export interface Keep {
+  readonly ms: number;
+  readonly bytes: number;
+}
+
+/** A segment that a database has, and may lose again by falling back in time. */
+export interface KeptSegment {
+  readonly segment: number;
+  /** Where its clicks end. */
+  readonly end: number;
+  /** Of its file. */
+  readonly bytes: number;
+  readonly databaseId: string;
+  /** What had become of the journal's clicks by its end; `undefined` where nobody saw. */
+  readonly totals: ClickTotals | undefined;
+}
+
+/** Up to where a database had a journal when the last segment was removed. */
+interface RemovedTo {
+  readonly segment: number;
+  readonly totals: ClickTotals;
+}
+
+/** Clicks that a database lacks and the journal has no more. */
+export interface Gap {
+  /** The last segment that is gone. */
+  readonly segment: number;
+  readonly clicks: number;
+}
+
+interface Entry extends KeptSegment {
+  /** By the clock that only goes forward; by another's, for the file. */
+  readonly sinceMs: number;
+  readonly atMs: number;
+}
+
+/** `<journal id>.kept.json`, beside the segments. */
+const SUFFIX = '.kept.json';
+
+/** @returns whose note a file is, or `undefined` for any other file. */
+export function parseKeptFile(file: string): string | undefined {
+  return file.endsWith(SUFFIX) ? file.slice(0, -SUFFIX.length) : undefined;
+}
+
+/**
+ * The segments of a journal that are ingested and kept, and how far those went that are removed. It is noted in a
+ * file, so that the next owner of the journal goes on. The note may be lost: then segments are kept longer, and
+ * what lay before them is not counted when it is missing.
+ */
+export class KeptSegments {
+  readonly #file: string;
+  #entries: Map<number, Entry> | undefined;
+  #isChanged = false;
+  readonly #removed = new Map<string, RemovedTo>();
+
+  constructor(folder: string, journalId: string) {
+    this.#file = path.join(folder, journalId + SUFFIX);
+  }
+
+  /** Of all segments that are kept. */
+  get bytes(): number {
+    return [...this.#all()].reduce((sum, { bytes }) => sum + bytes, 0);
+  }
+
+  /** Whether there is nothing to do about a segment: it was ingested, and is not needed for this position. */
+  isBehind(segment: number, position: JournalPosition | undefined, databaseId: string | undefined): boolean {
+    const entry = this.#load().get(segment);
+    if (entry === undefined) return false;
+    if (databaseId !== undefined && entry.databaseId !== databaseId) return true;
+    return position !== undefined && isPassed(entry, position);
+  }
+
+  /** Notes a segment that has been ingested, for the first time or again. @returns whether it is new. */
+  add(segment: KeptSegment): boolean {
+    const entries = this.#load();
+    const known = entries.get(segment.segment);
+    if (known !== undefined && known.totals !== undefined && segment.totals === undefined) return false;
+    entries.set(segment.segment, { ...segment, sinceMs: performance.now(), atMs: Date.now() });
+    this.#isChanged = true;
+    return known === undefined;
+  }
+
+  /** What need not be kept any longer, oldest first. @param keep `undefined`: nothing is kept. */
+  expired(
+    keep: Keep | undefined,
+    position: JournalPosition | undefined,
+    databaseId: string | undefined,
+  ): readonly KeptSegment[] {
+    if (position === undefined) return [];
+    const now = performance.now();
+    let { bytes } = this;
+    return this.#of(databaseId).filter((entry) => {
+      const isOver = keep === undefined || now - entry.sinceMs >= keep.ms || bytes > keep.bytes;
+      if (!isOver || !isPassed(entry, position)) return false;
+      bytes -= entry.bytes;
+      return true;
+    });
+  }
+
+  /** How soon the next one has been kept for long enough; `undefined` when there is none. */
+  msToNext(keep: Keep, databaseId: string | undefined): number | undefined {
+    const [oldest] = this.#of(databaseId).map(({ sinceMs }) => sinceMs + keep.ms - performance.now());
+    return oldest === undefined ? undefined : Math.max(0, oldest);
+  }
+
+  /** Notes that a segment's file goes. */
+  removed({ segment, databaseId, totals }: Pick<KeptSegment, 'segment' | 'databaseId' | 'totals'>): void {
+    this.#load().delete(segment);
+    this.#isChanged = true;
+    const before = this.#removed.get(databaseId);
+    if (totals === undefined || (before !== undefined && before.segment > segment)) return;
+    this.#removed.set(databaseId, { segment, totals });
+  }
+
+  /** What a database at this position lacks and nobody can give it. */
+  gap(position: JournalPosition, databaseId: string | undefined, totals: ClickTotals): Gap | undefined {
+    this.#load();
+    const removed = this.#removed.get(databaseId ?? '');
+    if (removed === undefined || position.segment > removed.segment) return undefined;
+    const clicks = sumOf(removed.totals) - sumOf(totals);
+    return clicks > 0 ? { segment: removed.segment, clicks } : undefined;
+  }
+
+  /** The most that a database is known to have had of the journal. */
+  most(databaseId: string): ClickTotals | undefined {
+    const known = this.#of(databaseId).map(({ totals }) => totals);
+    known.push(this.#removed.get(databaseId)?.totals);
+    return known.reduce((most, totals) => {
+      if (totals === undefined) return most;
+      return most === undefined || sumOf(totals) > sumOf(most) ? totals : most;
+    }, undefined);
+  }
+
+  /** Writes the note, if it is another. */
+  save(): void {
+    if (!this.#isChanged) return;
+    const note = {
+      kept: [...this.#all()].map(({ sinceMs: _, ...entry }) => entry),
+      removed: [...this.#removed].map(([databaseId, { segment, totals }]) => ({
+        databaseId,
+        segment,
+        totals,
+      })),
+    };
+    try {
+      writeFileSync(`${this.#file}.tmp`, `${JSON.stringify(note)}\n`, { mode: 0o600 });
+      renameSync(`${this.#file}.tmp`, this.#file);
+      this.#isChanged = false;
+    } catch {
+      // A disk that is full must not hold up the ingest; what is noted in memory goes into the next note.
+    }
+  }
+
+  /** The journal is no more. */
+  forget(): void {
+    for (const file of [this.#file, `${this.#file}.tmp`]) rmSync(file, { force: true });
+    this.#entries = undefined;
+    this.#removed.clear();
+  }
+
+  #all(): Iterable<Entry> {
+    return this.#load().values();
+  }
+
+  /** What one database has, in order. */
+  #of(databaseId: string | undefined): Entry[] {
+    return [...this.#all()]
+      .filter((entry) => databaseId === undefined || entry.databaseId === databaseId)
+      .sort((one, other) => one.segment - other.segment);
+  }
+
+  /** @throws when there is a note that can't be read, as for a lack of descriptors. */
+  #load(): Map<number, Entry> {
+    if (this.#entries !== undefined) return this.#entries;
+    const note = parse(readIfThere(this.#file));
+    const entries = new Map<number, Entry>();
+    for (const kept of note.kept) {
+      // A clock that was set back makes no segment younger than now.
+      const ageMs = Math.max(0, Date.now() - kept.atMs);
+      entries.set(kept.segment, { ...kept, sinceMs: performance.now() - ageMs });
+    }
+    for (const { databaseId, segment, totals } of note.removed)
+      this.#removed.set(databaseId, { segment, totals });
+    this.#entries = entries;
+    return entries;
+  }
+}
+
+function isPassed({ segment, end }: KeptSegment, position: JournalPosition): boolean {
+  return segment < position.segment || (segment === position.segment && end <= position.offset);
+}
+
+interface Note {
+  readonly kept: readonly Omit<Entry, 'sinceMs'>[];
+  readonly removed: readonly (RemovedTo & { readonly databaseId: string })[];
+}
+
+function readIfThere(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return '';
+    throw error;
+  }
+}
+
+/** What a note says; of one that is damaged, or by somebody else, nothing. */
+function parse(text: string): Note {
+  try {
+    const { kept, removed } = JSON.parse(text) as Note;
+    const isWhole =
+      kept.every((one) => isPlace(one) && [one.end, one.bytes, one.atMs].every(Number.isFinite)) &&
+      kept.every(({ totals }) => totals === undefined || isTotals(totals)) &&
+      removed.every((one) => isPlace(one) && isTotals(one.totals));
+    if (isWhole) return { kept, removed };
+  } catch {
+    // Of a file that is cut short nothing can be believed either.
+  }
+  return { kept: [], removed: [] };
+}
+
+function isPlace({ segment, databaseId }: { segment: number; databaseId: string }): boolean {
+  return Number.isSafeInteger(segment) && typeof databaseId === 'string';
+}
+
+function isTotals(totals: ClickTotals): boolean {
+  return Number.isSafeInteger(sumOf(totals));
+}
