@@ -7,7 +7,6 @@ import { Counters } from '../memory/counters.js';
 import { JournalSlots } from '../memory/journal-slots.js';
 import { MinuteTable } from '../memory/minute-table.js';
 import { Database, ServerState } from '../memory/server-state.js';
-import type { ClusterIdentity } from '../postgres/cluster-identity.js';
 import { EmbeddedPostgres } from '../postgres/embedded.js';
 import { givenDatabase } from '../postgres/given-database.js';
 import { describeError } from '../runtime/describe-error.js';
@@ -16,7 +15,8 @@ import type { Logger } from '../runtime/logger.js';
 import type { Teardown } from '../runtime/teardown.js';
 import { watchThread } from '../runtime/thread-health.js';
 import type { SeedReport } from '../store/seed.js';
-import { type DatabaseChange, DatabaseWatch } from './database-watch.js';
+import { logChange } from './database-changes.js';
+import { DatabaseWatch } from './database-watch.js';
 import { planClientConnections } from './descriptor-plan.js';
 import { FirstContact } from './first-contact.js';
 import { GatewayMessages } from './gateway-messages.js';
@@ -319,37 +319,4 @@ function startStatistics(workers: Workers, state: ServerState, teardown: Teardow
   });
   job.start();
   teardown.add({ end: async () => job.stop() as undefined });
-}
-
-function logChange(log: Logger, change: DatabaseChange): void {
-  switch (change.kind) {
-    case 'up':
-      log.info('PostgreSQL can be reached');
-      break;
-    case 'down':
-      log.error({ error: change.error }, `PostgreSQL can't be reached: ${describeError(change.error)}`);
-      break;
-    case 'listen-lost':
-      log.warn(
-        { error: change.error },
-        `the LISTEN connection was lost, cached links are suspect: ${describeError(change.error)}`,
-      );
-      break;
-    case 'replaced':
-      log.error(
-        { from: change.from, to: change.to },
-        `${whatReplaced(change.from, change.to)}: what the database lost of the clicks is ingested again`,
-      );
-      break;
-    case 'reconnected':
-      break;
-    default:
-      throw new Error(`no such change: ${String(change satisfies never)}`);
-  }
-}
-
-function whatReplaced(from: ClusterIdentity, to: ClusterIdentity): string {
-  return from.system === to.system
-    ? `PostgreSQL went from timeline ${from.timeline} to ${to.timeline}, by a failover or a recovery`
-    : `another PostgreSQL answers (system ${to.system}, not ${from.system})`;
 }
