@@ -163,6 +163,8 @@ function switchyardArm(bench: Bench, subject: Subject, journal: string, clicks: 
         await release();
         await takenIn(database, clicks);
         const seconds = (performance.now() - startMs) / 1000;
+        // What is put off is part of the cost.
+        await allSealed(database);
         const spent = spentBetween(before, readUsage(server.pids()));
         const databaseSpent = spentBetween(databaseBefore, readUsage(postgres.pids()));
         sizes.wal.push(((await walPosition(database)) - walBefore) / clicks);
@@ -208,6 +210,18 @@ async function missingClicks(database: Database, clicks: number): Promise<number
 
 function walPosition(database: Database): Promise<number> {
   return database.number(`SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn`);
+}
+
+/** Settles when each chunk of events whose ids are given has its indexes; at once where there are no chunks. */
+async function allSealed(database: Database): Promise<void> {
+  if ((await database.number(`SELECT count(to_regproc('event_chunks'))`)) === 0) return;
+  const deadline = Date.now() + DEADLINE_MS;
+  const full =
+    'SELECT count(*) FROM event_chunks(), events_id_seq WHERE NOT is_sealed AND end_id <= last_value';
+  while ((await database.number(full)) > 0) {
+    if (Date.now() > deadline) throw new Error('full chunks of events were not sealed');
+    await sleep(50);
+  }
 }
 
 function partitionBytes(database: Database, size: 'pg_table_size' | 'pg_indexes_size'): Promise<number> {

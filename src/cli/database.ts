@@ -4,6 +4,7 @@ import { EmbeddedPostgres } from '../postgres/embedded.js';
 import { givenDatabase } from '../postgres/given-database.js';
 import { Pool } from '../postgres/pool.js';
 import { createLogger } from '../runtime/logger.js';
+import { makeEventChunks } from '../store/event-chunks.js';
 import type { IngestContext } from '../workers/ingest/ingest.js';
 
 const STATEMENT_MS = 600_000;
@@ -29,6 +30,7 @@ export async function openDatabase(config: Config): Promise<ToolDatabase> {
     idleInTransactionMs: 60_000,
     counters,
     onConnectionError: (error) => log.warn({ error }, 'the connection to PostgreSQL broke'),
+    makePartitions: makeEventChunks,
   });
   return {
     config,

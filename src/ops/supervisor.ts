@@ -18,6 +18,7 @@ import type { SeedReport } from '../store/seed.js';
 import { logChange } from './database-changes.js';
 import { DatabaseWatch } from './database-watch.js';
 import { planClientConnections } from './descriptor-plan.js';
+import { EventChunksJob } from './event-chunks-job.js';
 import { FirstContact } from './first-contact.js';
 import { GatewayMessages } from './gateway-messages.js';
 import { GatewayThreads } from './gateway-threads.js';
@@ -230,6 +231,7 @@ export class Supervisor {
     keepOrder(workers, teardown, log);
     startStatistics(workers, state, teardown, log);
     retention.start();
+    startChunks(workers, state, teardown, log);
     return new Supervisor(embedded, watch, contact, journalMode);
   }
 }
@@ -308,6 +310,13 @@ function keepOrder(workers: Workers, teardown: Teardown, log: Logger): void {
   void keep();
   const timer = setInterval(() => void keep(), ORDER_MS).unref();
   teardown.add({ end: async () => clearInterval(timer) as undefined });
+}
+
+function startChunks(workers: Workers, state: ServerState, teardown: Teardown, log: Logger): void {
+  const isUp = (): boolean => state.database === Database.UP;
+  const job = new EventChunksJob({ log, isUp, keep: () => workers.keepChunks() });
+  job.start();
+  teardown.add({ end: async () => job.stop() as undefined });
 }
 
 function startStatistics(workers: Workers, state: ServerState, teardown: Teardown, log: Logger): void {

@@ -155,6 +155,11 @@ export class Workers {
     return (await this.#bulkPools().ingest.run(undefined, { name: 'addStatistics' })) as StatisticsOutcome;
   }
 
+  /** @returns whether another chunk of events may be full. */
+  async keepChunks(): Promise<boolean> {
+    return (await this.#bulkPools().ingest.run(undefined, { name: 'keepChunks' })) as boolean;
+  }
+
   /** Takes as long as there are events. */
   async buildStatistics(): Promise<void> {
     await this.#bulkPools().transfer.run(undefined, { name: 'buildStatistics' });

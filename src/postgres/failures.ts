@@ -68,8 +68,15 @@ export function sqlStateOf(error: unknown): string | undefined {
   return typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) && syscall === undefined ? code : undefined;
 }
 
+/** Whether a row found no partition to go to; that is the SQLSTATE of a check, without the name of one. */
+export function lacksPartition(error: unknown): boolean {
+  const { table, constraint } = (error ?? {}) as { table?: string; constraint?: string };
+  return sqlStateOf(error) === '23514' && table !== undefined && constraint === undefined;
+}
+
 export function retryDecisionOf(error: unknown): RetryDecision {
   const sqlState = sqlStateOf(error);
+  if (lacksPartition(error)) return 'again';
   if (sqlState !== undefined) return decisions[sqlState] ?? decisions[sqlState.slice(0, 2)] ?? 'fault';
   if (isConnectionLoss(error)) return 'unavailable';
   return 'fault';

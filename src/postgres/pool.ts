@@ -2,7 +2,7 @@ import pg from 'pg';
 import type { DatabaseAddress } from '../config.js';
 import type { ThreadCounters } from '../memory/counters.js';
 import { closeConnection, destroy, endWork } from './cancel.js';
-import { DeadlineError, isConnectionLoss, retryDecisionOf } from './failures.js';
+import { DeadlineError, isConnectionLoss, lacksPartition, retryDecisionOf } from './failures.js';
 
 /** A connection in use; every statement of the store takes one as its first argument. */
 export type Connection = pg.ClientBase;
@@ -26,6 +26,8 @@ export interface PoolOptions {
   readonly idleInTransactionMs: number;
   readonly counters: ThreadCounters;
   readonly onConnectionError: (error: Error) => void;
+  /** Makes the partition that a row lacked; what failed is run again after it. */
+  readonly makePartitions?: (connection: Connection) => Promise<unknown>;
 }
 
 /** Values come as PostgreSQL's own text: an id beyond 2^53 stays exact, a timestamp stays a string. */
@@ -51,6 +53,7 @@ export class Pool {
   readonly max: number;
   readonly #pool: pg.Pool;
   readonly #counters: ThreadCounters;
+  readonly #makePartitions: PoolOptions['makePartitions'];
   /** Which generation a connection is of; what those before the present one have prepared is out of date. */
   readonly #generations = new WeakMap<pg.ClientBase, number>();
   #generation = 0;
@@ -61,6 +64,7 @@ export class Pool {
   constructor(options: PoolOptions) {
     this.max = options.max;
     this.#counters = options.counters;
+    this.#makePartitions = options.makePartitions;
     this.#pool = new pg.Pool({
       ...clientOptions(options.address, options.name, options.connectMs),
       max: options.max,
@@ -104,6 +108,8 @@ export class Pool {
           decision === 'again' ? attempt < ATTEMPTS : decision === 'reconnect' && attempt === 1;
         if (!mayRepeat || Date.now() >= deadline) throw error;
         this.#counters.add('poolRetries');
+        if (lacksPartition(error) && this.#makePartitions !== undefined)
+          await this.#once(deadline - Date.now(), this.#makePartitions);
       }
     }
   }

@@ -1,5 +1,6 @@
 import { sqlStateOf } from '../postgres/failures.js';
 import type { Connection } from '../postgres/pool.js';
+import { isInChunks } from './event-chunks.js';
 import { buildPartitionedIndex } from './partitioned-index.js';
 import { dropSucceededBy } from './retired-indexes.js';
 import { SEARCH_INDEX, searchIndexDefinition, trigramSchema } from './search.js';
@@ -33,14 +34,18 @@ export const backgroundIndexes: readonly BackgroundIndex[] = [
   // In the order of the bytes, which is the same on every machine and in every version of its libraries.
   { name: 'short_urls_by_title', table: 'short_urls', definition: '(title COLLATE "C", id)' },
   { name: 'short_urls_by_tag', table: 'short_urls', definition: 'USING gin (tags)' },
-  // Clicks are nearly all of the events: an index that names them costs each of them more than it finds for anyone.
-  {
-    name: 'events_by_rare_type',
-    table: 'events',
-    definition: `(event_type, "timestamp" DESC, id DESC) WHERE event_type <> 'click'`,
-    isPartitioned: true,
-  },
 ];
+
+/**
+ * Of events in months; chunks have an index like it of their own. Clicks are nearly all of the events: an index that
+ * names them costs each of them more than it finds for anyone.
+ */
+const eventsIndex: BackgroundIndex = {
+  name: 'events_by_rare_type',
+  table: 'events',
+  definition: `(event_type, "timestamp" DESC, id DESC) WHERE event_type <> 'click'`,
+  isPartitioned: true,
+};
 
 /** All servers on a database take this advisory lock to build indexes: one builds, the others go on. */
 const INDEX_LOCK = 0x5357_0002;
@@ -58,10 +63,9 @@ export interface IndexProgress {
 /** Which background indexes are missing or were left half built, in order. */
 export async function missingIndexes(connection: Connection): Promise<BackgroundIndex[]> {
   const schema = await trigramSchema(connection);
-  const wanted =
-    schema === undefined
-      ? backgroundIndexes
-      : [...backgroundIndexes, { ...searchIndex, definition: searchIndexDefinition(schema) }];
+  const search = schema === undefined ? [] : [{ ...searchIndex, definition: searchIndexDefinition(schema) }];
+  const ofEvents = (await isInChunks(connection)) ? [] : [eventsIndex];
+  const wanted = [...backgroundIndexes, ...ofEvents, ...search];
   const valid = await validIndexes(
     connection,
     wanted.map(({ name }) => name),

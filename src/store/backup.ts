@@ -182,9 +182,12 @@ export async function restoreDatabase(
     if (!options.mayReplace) await requireEmpty(connection);
     // The database's own id among them: it is the backup's from now on.
     await connection.query(`TRUNCATE ${ours.map(quoted).join(', ')}`);
+    const isInChunks = await startChunks(connection, description);
     for (const table of description.tables) {
       const rows = options.rowsOf(table);
-      if (ours.includes(table.name)) await fill(connection, table, rows);
+      const isInOne = isInChunks && table.name === 'events';
+      if (ours.includes(table.name))
+        await fill(connection, isInOne ? { ...table, partitions: [] } : table, rows);
       else {
         leftOut.push(table.name);
         for await (const _ of rows);
@@ -199,10 +202,21 @@ export async function restoreDatabase(
         isCalled,
       ]);
     }
+    if (isInChunks) await connection.query('SELECT index_event_chunk(name) FROM event_chunks()');
     await options.verify();
   });
   await connection.query('ANALYZE');
   return leftOut;
+}
+
+/**
+ * Events of the backup go to one chunk, whatever they were in; its indexes are built when they are there.
+ * @returns whether events are in chunks; not so in the schema of an earlier release.
+ */
+async function startChunks(connection: Connection, { sequences }: DatabaseDescription): Promise<boolean> {
+  if ((await single(connection, `SELECT to_regproc('restart_event_chunks') IS NULL`)) === 't') return false;
+  const last = sequences.find(({ table }) => table === 'events')?.last ?? '0';
+  return (await single(connection, `SELECT restart_event_chunks(${BigInt(last)})`)) === 't';
 }
 
 /** What `pg_get_expr` makes of a range of times or numbers; text of a file becomes SQL in no other form. */

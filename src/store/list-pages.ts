@@ -97,7 +97,10 @@ export interface PageStatement {
   readonly values: readonly unknown[];
 }
 
-/** Rows that an index gives in order: as many are read as are shown, and one. */
+/**
+ * Rows that an index gives in order: as many are read as are shown, and one. What is made of columns is made of those
+ * alone, and not of all rows that a part of a table without an index has.
+ */
 export function orderedStatement({
   columns,
   source,
@@ -113,8 +116,9 @@ export function orderedStatement({
   ];
   const where = conditions.length === 0 ? '' : ` WHERE ${conditions.join(' AND ')}`;
   return {
-    text: `SELECT ${columns}, ${position(order)} FROM ${source}${where}
-           ORDER BY ${orderBy(order)} LIMIT ${limit + 1}`,
+    text: `SELECT ${columns}, ${position(order)}
+           FROM (SELECT * FROM ${source}${where} ORDER BY ${orderBy(order)} LIMIT ${limit + 1}) AS shown
+           ORDER BY ${orderBy(order)}`,
     values: parameters.values,
   };
 }

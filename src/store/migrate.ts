@@ -5,6 +5,7 @@ import { sqlStateOf } from '../postgres/failures.js';
 import { type Connection, inTransaction } from '../postgres/pool.js';
 import { packagedFolder } from '../runtime/package.js';
 import { buildSmallIndexes } from './background-indexes.js';
+import { makeEventChunks } from './event-chunks.js';
 import { forgetOldAnswers } from './idempotency.js';
 import { type RaisedSequence, raiseSequences } from './sequences.js';
 
@@ -90,7 +91,9 @@ async function prepareOnce(
   await makePartitions(connection);
   await fill?.(connection);
   await buildSmallIndexes(connection);
-  return { ...migrated, raised: await raiseSequences(connection) };
+  const raised = await raiseSequences(connection);
+  await makeEventChunks(connection);
+  return { ...migrated, raised };
 }
 
 /**
@@ -122,6 +125,7 @@ export async function prepareRestored(
     await makePartitions(connection);
     await buildSmallIndexes(connection);
     await raiseSequences(connection);
+    await makeEventChunks(connection);
   });
 }
 
@@ -176,7 +180,7 @@ async function applyMigrations(
   return { applied, newer: [...done].some((number) => number > newest) };
 }
 
-/** Monthly partitions of events, from last month to three months ahead. */
+/** Monthly partitions of events, from last month to three months ahead, where events are not in chunks by id. */
 export async function makePartitions(connection: Connection): Promise<void> {
   await connection.query(
     `SELECT make_event_partitions((now() AT TIME ZONE 'utc' - interval '1 month')::date,

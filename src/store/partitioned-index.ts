@@ -21,7 +21,11 @@ const LOCK_NOT_AVAILABLE = '55P03';
  * steps back and tries again, so that nobody waits behind it for longer than that moment.
  * @returns whether it was made; `false` where there was no such moment for a while.
  */
-export async function changeBriefly(connection: Connection, sql: string): Promise<boolean> {
+export async function changeBriefly(
+  connection: Connection,
+  sql: string,
+  attempts = ATTEMPTS,
+): Promise<boolean> {
   await connection.query(`SET lock_timeout = '${LOCK_WAIT}'`);
   try {
     for (let attempt = 1; ; attempt += 1) {
@@ -30,7 +34,7 @@ export async function changeBriefly(connection: Connection, sql: string): Promis
         return true;
       } catch (error) {
         if (sqlStateOf(error) !== LOCK_NOT_AVAILABLE) throw error;
-        if (attempt === ATTEMPTS) return false;
+        if (attempt === attempts) return false;
         await sleep(PAUSE_MS);
       }
     }

@@ -57,20 +57,22 @@ const linksStatement: Statement = {
   text: `SELECT id FROM short_urls WHERE id = ANY ($1::bigint[]) ORDER BY id FOR KEY SHARE SKIP LOCKED`,
 };
 
-/** Nobody is waited for: an event that somebody else has locked is left to a later round. */
+/**
+ * Nobody is waited for: an event that somebody else has locked is left to a later round. A piece is a range of times,
+ * which an index finds in sealed chunks; the hot chunk is read once, and not for each event.
+ */
 const removeStatement: Statement = {
   name: 'retention_remove',
   text: `
     WITH piece AS MATERIALIZED (
-      SELECT events.id, events."timestamp" FROM unnest($1::bigint[], $2::timestamp[]) AS old (id, "timestamp")
-      JOIN events USING (id, "timestamp")
-      WHERE event_type IN ('click', 'preview')
+      SELECT id FROM events
+      WHERE id = ANY ($1::bigint[]) AND "timestamp" BETWEEN $2 AND $4 AND event_type IN ('click', 'preview')
         AND (url_id IS NULL OR url_id = ANY ($3::bigint[])
              OR NOT EXISTS (SELECT FROM short_urls WHERE short_urls.id = url_id))
       FOR UPDATE OF events SKIP LOCKED
     ), gone AS (
-      DELETE FROM events USING piece
-      WHERE events.id = piece.id AND events."timestamp" = piece."timestamp"
+      DELETE FROM events
+      WHERE id = ANY ($1::bigint[]) AND "timestamp" BETWEEN $2 AND $4 AND id = ANY (ARRAY(SELECT id FROM piece))
       RETURNING url_id, events."timestamp", event_type, details
     ), kept AS (
       INSERT INTO dropped_events (url_id, slot, country, referrer, browser, os, device, clicks, previews)
@@ -88,8 +90,8 @@ const removeStatement: Statement = {
 };
 
 /**
- * The settings of a piece, within its transaction. The sums go on counting what is dropped, and events are looked up
- * one after the other.
+ * The settings of a piece, within its transaction. The sums go on counting what is dropped, and events are found by
+ * indexes, wherever there are any.
  */
 const PIECE_SETTINGS = `
   SET LOCAL statement_timeout = ${PIECE_MS};
@@ -135,8 +137,9 @@ async function remove(connection: Connection, old: readonly Found[]): Promise<nu
   const locked = await rowsOf<[string]>(connection, linksStatement, [arrayOf(urlIds)]);
   const [counted] = await rowsOf<[string]>(connection, removeStatement, [
     arrayOf(old.map(([id]) => id)),
-    arrayOf(old.map(([, timestamp]) => `"${timestamp}"`)),
+    old[0]?.[1],
     arrayOf(locked.map(([id]) => id)),
+    old.at(-1)?.[1],
   ]);
   return Number(counted?.[0]);
 }

@@ -236,14 +236,18 @@ class Seed {
 
   async #makePartitions(): Promise<void> {
     const months = new Set<string>();
+    let lastId = 0n;
     for await (const { row } of this.#read('events.csv')) {
       const timestamp = parseTimestamp(row.timestamp ?? '');
+      const id = BigInt(seedId(row.id ?? '') ?? 0);
+      if (id > lastId) lastId = id;
       // A stray date must not make partitions by the thousand; events_other takes it.
       if (timestamp !== undefined && /^20[0-4]/.test(timestamp)) months.add(`${timestamp.slice(0, 7)}-01`);
     }
     for (const month of [...months].sort()) {
       await this.#connection.query('SELECT make_event_partitions($1::date, $1::date)', [month]);
     }
+    await this.#connection.query('SELECT make_event_chunks($1)', [lastId]);
   }
 
   async #setSequence(table: 'users' | 'short_urls' | 'events'): Promise<void> {

@@ -4,9 +4,12 @@ import type { IngestJob, IngestOutcome } from '../messages/ingest.js';
 import type { RetentionCursor, RetentionOutcome } from '../messages/retention.js';
 import type { StatisticsOutcome } from '../messages/statistics.js';
 import type { ImportRequest, ListRequest, TransferJob } from '../messages/transfers.js';
+import type { Connection } from '../postgres/pool.js';
 import { buildMissingIndexes, missingIndexes } from '../store/background-indexes.js';
 import { keepClickOrder } from '../store/click-order.js';
+import { isInChunks, keepEventChunks } from '../store/event-chunks.js';
 import { maintainDatabase } from '../store/migrate.js';
+import { chunkOldEvents, dropTightConstraint } from '../store/old-events.js';
 import { dropRetiredIndexes } from '../store/retired-indexes.js';
 import { buildSums } from '../store/stats-sums.js';
 import { CallServer } from './calls/server.js';
@@ -92,10 +95,43 @@ async function build(): Promise<void> {
       if (!isComplete) log.info('another server builds the missing indexes');
       else if (!(await dropRetiredIndexes(connection)))
         log.info('indexes that are needed no more are dropped later: their table was never free');
+      if (isComplete) await chunkOld(connection);
     } finally {
       await connection.query('RESET statement_timeout');
     }
   });
+}
+
+/** Brings events of an earlier release into chunks. */
+async function chunkOld(connection: Connection): Promise<void> {
+  const { log } = own();
+  const wasInChunks = await isInChunks(connection);
+  const outcome = await chunkOldEvents(connection);
+  if (outcome.state === 'chunked' && !wasInChunks) log.info('events are in chunks by id from now on');
+  if (outcome.state === 'later')
+    log.info('events are put into chunks by id later: their table was never free');
+  if (outcome.state === 'kept')
+    log.warn(
+      { obstacles: outcome.obstacles },
+      `events stay in months, which costs more a click: ${outcome.obstacles.join(', ')} would be left behind`,
+    );
+}
+
+/** Longer than the indexes of a full chunk take. */
+const CHUNK_DEADLINE_MS = 120_000;
+
+/** Chunks of events ahead, and one that is full sealed. @returns whether another may be full. */
+export async function keepChunks(): Promise<boolean> {
+  const { pool, log } = own();
+  const sealed = await inTurn(() =>
+    pool.runOnce(CHUNK_DEADLINE_MS, async (connection) => {
+      if (await isInChunks(connection)) return keepEventChunks(connection);
+      await dropTightConstraint(connection);
+      return undefined;
+    }),
+  );
+  if (sealed !== undefined) log.debug({ chunk: sealed }, `the chunk ${sealed} of events is sealed`);
+  return sealed !== undefined;
 }
 
 /** Longer than a copy of a hundred million counters takes. */

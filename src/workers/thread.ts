@@ -7,6 +7,7 @@ import { BlockedHosts } from '../runtime/blocked-hosts.js';
 import { describeError } from '../runtime/describe-error.js';
 import { createThreadLogger, type Logger } from '../runtime/logger.js';
 import { watchThread } from '../runtime/thread-health.js';
+import { makeEventChunks } from '../store/event-chunks.js';
 import type { LinkSettings } from '../store/operation.js';
 import { Admission } from './transfers/admission.js';
 import { SpoolSpace } from './transfers/spool.js';
@@ -60,6 +61,7 @@ export function startWorkerThread(data: WorkerData): WorkerThread {
     idleInTransactionMs: isInteractive ? config.CALL_DEADLINE_MS : config.TRANSFER_STALL_MS * 2,
     counters,
     onConnectionError: (error) => log.debug({ error }, 'a connection to PostgreSQL broke'),
+    makePartitions: makeEventChunks,
   });
   const coherence = new Coherence(data.coherence);
   const spools = spoolsOf(config, counters, log);

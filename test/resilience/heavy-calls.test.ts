@@ -30,9 +30,9 @@ describe('pages deep in a list', () => {
       CALL_DEADLINE_MS: '10000',
       TRANSFER_WAIT_MS: '60000',
     });
-    // Whoever reads events has to wait for the partition that nobody writes to.
+    // Whoever reads events has to wait for the chunk that nobody writes to yet.
     const holder = await connectDatabase(database.address);
-    await holder.query('BEGIN; LOCK TABLE events_other');
+    await holder.query('BEGIN; LOCK TABLE events_from_65537');
     const deep = Array.from({ length: 16 }, () => server.json('/events?page=1000&per_page=1000'));
     await eventually(async () => {
       const [row] = await database.query<{ n: string }>(

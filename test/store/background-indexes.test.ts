@@ -11,6 +11,7 @@ import {
 import { prepareDatabase } from '../../src/store/migrate.js';
 import { dropRetiredIndexes } from '../../src/store/retired-indexes.js';
 import { createDatabase, createEmptyDatabase, type TestDatabase } from '../support/database.js';
+import { createMonthlyDatabase, upgrade } from '../support/monthly.js';
 import { startServer } from '../support/server.js';
 import { eventually } from '../support/wait.js';
 
@@ -165,14 +166,14 @@ describe('an index of all partitions of events', () => {
 
   /** As the release before left it, with events in several months. */
   async function createEarlier(): Promise<void> {
-    database = await createDatabase();
-    await database.query(
-      `DROP INDEX ${NEW}; CREATE INDEX ${OLD} ON events (event_type, "timestamp" DESC, id DESC);
-       SELECT make_event_partitions((now() - interval '3 months')::date, now()::date);
+    // They stay in months for the view.
+    database = await createMonthlyDatabase(
+      `CREATE VIEW mine AS SELECT id FROM events;
        INSERT INTO events (event_type, "timestamp")
          SELECT CASE WHEN n % 50 = 0 THEN 'created' ELSE 'click' END, now() - n * interval '4 minutes'
          FROM generate_series(1, ${EVENTS}) AS n`,
     );
+    await upgrade(database);
   }
 
   async function indexesOfPartitions(): Promise<{ valid: number; partitions: number }> {

@@ -1,0 +1,57 @@
+import { describeError } from '../runtime/describe-error.js';
+import type { Logger } from '../runtime/logger.js';
+
+export interface EventChunksJobOptions {
+  readonly log: Logger;
+  /** Whether PostgreSQL can be reached; else there is nothing to do. */
+  readonly isUp: () => boolean;
+  /** Settles with whether another chunk may be full. */
+  readonly keep: () => Promise<boolean>;
+}
+
+/** Clicks of that time fit into the chunks that are made ahead, many times over. */
+const EVERY_MS = 1000;
+
+/** Has chunks of events made ahead of the clicks, and full ones sealed. The work itself is a worker's. */
+export class EventChunksJob {
+  readonly #options: EventChunksJobOptions;
+  #timer: NodeJS.Timeout | undefined;
+  #isRunning = false;
+  #hasFailed = false;
+
+  constructor(options: EventChunksJobOptions) {
+    this.#options = options;
+  }
+
+  start(): void {
+    this.#timer = setInterval(() => void this.#tick(), EVERY_MS);
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+  }
+
+  async #tick(): Promise<void> {
+    if (this.#isRunning || !this.#options.isUp()) return;
+    this.#isRunning = true;
+    try {
+      while (await this.#options.keep()) if (this.#timer === undefined) break;
+      this.#hasFailed = false;
+    } catch (error) {
+      this.#fail(error);
+    } finally {
+      this.#isRunning = false;
+    }
+  }
+
+  /** Said once, until a step succeeds. */
+  #fail(error: unknown): void {
+    if (this.#hasFailed || this.#timer === undefined) return;
+    this.#hasFailed = true;
+    this.#options.log.warn(
+      { error },
+      `chunks of events are neither made nor sealed: ${describeError(error)}`,
+    );
+  }
+}

@@ -1,0 +1,212 @@
+import pg from 'pg';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { lacksPartition } from '../../src/postgres/failures.js';
+import { clientOptions } from '../../src/postgres/pool.js';
+import { keepEventChunks, makeEventChunks } from '../../src/store/event-chunks.js';
+import { connectDatabase, createDatabase, type TestDatabase } from '../support/database.js';
+import { startServer, type TestServer } from '../support/server.js';
+import { click, createUrl } from '../support/suite.js';
+import { eventually } from '../support/wait.js';
+
+interface Chunk {
+  readonly name: string;
+  readonly first_id: string;
+  readonly end_id: string;
+  readonly is_sealed: boolean;
+}
+
+const CHUNK = 65_536;
+const suffixes = ['_newest', '_by_url', '_by_user', '_by_rare_type', '_by_id'];
+
+let database: TestDatabase;
+let keeper: pg.Client;
+
+async function open(): Promise<void> {
+  database = await createDatabase();
+  keeper = new pg.Client(clientOptions(database.address, 'test', 5000));
+  await keeper.connect();
+}
+
+async function close(): Promise<void> {
+  await keeper?.end();
+  await database?.drop();
+}
+
+const chunks = (): Promise<Chunk[]> => database.query('SELECT * FROM event_chunks()');
+
+async function indexesOf(chunk: string): Promise<string[]> {
+  const rows = await database.query<{ name: string }>(
+    'SELECT indexname AS name FROM pg_indexes WHERE tablename = $1 ORDER BY 1',
+    [chunk],
+  );
+  return rows.map(({ name }) => name);
+}
+
+/** Gives out all ids of the first chunk, few of them to events. */
+async function fillFirstChunk(): Promise<void> {
+  await database.query(
+    `INSERT INTO users (username, email) VALUES ('u', 'u@example.com');
+     INSERT INTO short_urls (user_id, original_url, short_code)
+       SELECT 1, 'https://example.com', 'c' || n FROM generate_series(1, 9) AS n;
+     INSERT INTO events (url_id, user_id, event_type)
+       SELECT 1 + n % 9, 1, CASE WHEN n % 10 = 0 THEN 'created' ELSE 'click' END FROM generate_series(1, 200) AS n;
+     SELECT setval('events_id_seq', ${CHUNK - 5});
+     INSERT INTO events (url_id, event_type) SELECT 1 + n % 9, 'click' FROM generate_series(1, 20) AS n`,
+  );
+}
+
+describe('chunks of events', () => {
+  beforeAll(open);
+  afterAll(close);
+
+  it('are there ahead of the ids, from the lowest on, and none has an index', async () => {
+    const all = await chunks();
+    expect(all.length).toBeGreaterThan(4);
+    expect(all[0]).toEqual({
+      name: 'events_from_0',
+      first_id: '-9223372036854775808',
+      end_id: String(CHUNK + 1),
+      is_sealed: false,
+    });
+    for (const [index, { first_id }] of all.slice(1).entries()) expect(first_id).toBe(all[index]?.end_id);
+    for (const { name } of all) expect(await indexesOf(name)).toEqual([]);
+    expect(await makeEventChunks(keeper)).toBe(0);
+  });
+
+  it('are sealed when all their ids are given, and not before', async () => {
+    await database.query(`INSERT INTO events (event_type) VALUES ('early')`);
+    expect(await keepEventChunks(keeper)).toBeUndefined();
+    await fillFirstChunk();
+    expect(await keepEventChunks(keeper)).toBe('events_from_0');
+    const [first, second] = await chunks();
+    expect([first?.is_sealed, second?.is_sealed]).toEqual([true, false]);
+    expect(await indexesOf('events_from_0')).toEqual(
+      suffixes.map((suffix) => `events_from_0${suffix}`).sort(),
+    );
+    expect(await indexesOf(second?.name ?? '')).toEqual([]);
+    expect(await keepEventChunks(keeper)).toBeUndefined();
+    expect(
+      await database.query(
+        'SELECT tableoid::regclass::text AS t, count(*) AS n FROM events GROUP BY 1 ORDER BY 1',
+      ),
+    ).toEqual([
+      { t: 'events_from_0', n: '206' },
+      { t: second?.name, n: '15' },
+    ]);
+  });
+
+  it('are pruned to one for an id', async () => {
+    for (const sql of ['SELECT * FROM events WHERE id = 7', 'DELETE FROM events WHERE id = 7']) {
+      const rows = await database.query<{ 'QUERY PLAN': string }>(`EXPLAIN ${sql}`);
+      const plan = rows.map((row) => row['QUERY PLAN']).join('\n');
+      expect(plan).toContain('events_from_0');
+      expect(plan).not.toContain(`events_from_${CHUNK + 1}`);
+    }
+  });
+
+  it('are 400 at most for twenty thousand million events', async () => {
+    const [row] = await database.query<{ events: string }>(
+      'SELECT sum(event_chunk_size(n)) AS events FROM generate_series(0, 399) AS n',
+    );
+    expect(Number(row?.events)).toBeGreaterThan(20e9);
+  });
+});
+
+describe('sealing', () => {
+  afterEach(close);
+
+  it.each([0, 1, 2, 3, 4])('goes on after a kill behind %i indexes', async (done) => {
+    await open();
+    await fillFirstChunk();
+    const statements = await database.query<{ statement: string }>(
+      `SELECT statement FROM event_chunk_indexes('events_from_0')`,
+    );
+    for (const { statement } of statements.slice(0, done)) await database.query(statement);
+    expect((await chunks())[0]?.is_sealed).toBe(false);
+    expect(await keepEventChunks(keeper)).toBe('events_from_0');
+    expect((await chunks())[0]?.is_sealed).toBe(true);
+  });
+
+  it('waits for who still writes to the chunk, and holds nobody up; a kill leaves nothing', async () => {
+    await open();
+    await fillFirstChunk();
+    const writer = await connectDatabase(database.address);
+    await writer.query(`BEGIN; INSERT INTO events (id, event_type) VALUES (3, 'late')`);
+    expect(await keepEventChunks(keeper)).toBeUndefined();
+    expect((await chunks())[0]?.is_sealed).toBe(false);
+    const killed = new pg.Client(clientOptions(database.address, 'killed', 5000));
+    killed.on('error', () => undefined);
+    await killed.connect();
+    const sealing = (async () => {
+      for (;;) await keepEventChunks(killed);
+    })().catch((error: unknown) => error);
+    await eventually(async () => {
+      const rows = await database.query(
+        `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+         WHERE application_name = 'killed' AND query LIKE 'CREATE INDEX%' AND wait_event_type = 'Lock'`,
+      );
+      return rows.length === 1;
+    });
+    expect(await sealing).toBeInstanceOf(Error);
+    await writer.query('COMMIT');
+    await writer.drop();
+    expect(await keepEventChunks(keeper)).toBe('events_from_0');
+    expect(await indexesOf('events_from_0')).toHaveLength(suffixes.length);
+  });
+
+  it('is done by one server at a time', async () => {
+    await open();
+    await fillFirstChunk();
+    const others = await Promise.all(
+      Array.from({ length: 3 }, async () => {
+        const client = new pg.Client(clientOptions(database.address, 'test', 5000));
+        await client.connect();
+        return client;
+      }),
+    );
+    const sealed = await Promise.all(others.map(keepEventChunks));
+    expect(sealed.filter((chunk) => chunk !== undefined)).toEqual(['events_from_0']);
+    await Promise.all(others.map((client) => client.end()));
+  });
+});
+
+describe('an id that no chunk has', () => {
+  let server: TestServer;
+
+  beforeAll(open);
+  afterAll(async () => {
+    await server?.stop();
+    await close();
+  });
+
+  it('is an error to SQL by hand, and a chunk is made for it on demand', async () => {
+    const insert = 'INSERT INTO events (id, event_type) VALUES (5000000000, $1)';
+    const error = await database.query(insert, ['far']).catch((reason: unknown) => reason);
+    expect(lacksPartition(error)).toBe(true);
+    await database.query('SELECT make_event_chunks(5000000000)');
+    await database.query(insert, ['far']);
+    const all = await chunks();
+    expect(all.length).toBeLessThan(64);
+    expect(all.find(({ end_id }) => end_id === '5000000001')?.is_sealed).toBe(true);
+  });
+
+  it('fails no create, no event and no click of a server', { timeout: 60_000 }, async () => {
+    server = await startServer({ DATABASE_URL: database.url });
+    for (const raise of [10_000_000_000, 20_000_000_000, 30_000_000_000]) {
+      const url = await createUrl(server);
+      // Sooner than the server looks for it.
+      await database.query(`SELECT setval('events_id_seq', ${raise})`);
+      if (raise === 10_000_000_000)
+        expect((await server.post('/events', { event_type: 'note' })).status).toBe(201);
+      if (raise === 20_000_000_000) await createUrl(server);
+      expect(await click(server, url.short_code)).toBe(url.original_url);
+      await eventually(async () => {
+        const [row] = await database.query<{ n: string }>(
+          `SELECT count(*) AS n FROM events WHERE event_type = 'click' AND id > ${raise}`,
+        );
+        return row?.n === '1';
+      });
+    }
+    expect(server.logs.filter(({ levelname }) => levelname === 'ERROR')).toEqual([]);
+  });
+});
