@@ -10,14 +10,18 @@ export interface StatisticsJobOptions {
   readonly build: () => Promise<void>;
 }
 
-/** How often the queue is looked at. */
-const EVERY_MS = 1000;
+/**
+ * How long the job rests after its work: a part of each owner's sums is written once a step however much waits, so
+ * that a busy server's are added less often. Sums are at most 5 s behind.
+ */
+const SHORTEST_REST_MS = 1000;
+const LONGEST_REST_MS = 3000;
+const REST_A_WORK = 20;
 
-/** Has the statistics' sums kept up, a step a second; more while there is more. The work itself is a worker's. */
+/** Has the statistics' sums kept up, a step every second or few; more while there is more. The work is a worker's. */
 export class StatisticsJob {
   readonly #options: StatisticsJobOptions;
   #timer: NodeJS.Timeout | undefined;
-  #isRunning = false;
   #isBuilding = false;
   #hasFailed = false;
 
@@ -26,17 +30,27 @@ export class StatisticsJob {
   }
 
   start(): void {
-    this.#timer = setInterval(() => void this.#tick(), EVERY_MS);
+    this.#rest(SHORTEST_REST_MS);
   }
 
   stop(): void {
-    clearInterval(this.#timer);
+    clearTimeout(this.#timer);
     this.#timer = undefined;
   }
 
+  #rest(ms: number): void {
+    this.#timer = setTimeout(() => void this.#tick(), ms);
+  }
+
   async #tick(): Promise<void> {
-    if (this.#isRunning || !this.#options.isUp()) return;
-    this.#isRunning = true;
+    const startMs = performance.now();
+    if (this.#options.isUp()) await this.#step();
+    const workedMs = performance.now() - startMs;
+    const restMs = Math.min(Math.max(workedMs * REST_A_WORK, SHORTEST_REST_MS), LONGEST_REST_MS);
+    if (this.#timer !== undefined) this.#rest(restMs);
+  }
+
+  async #step(): Promise<void> {
     try {
       let step = await this.#options.add();
       while (step.hasMore && this.#timer !== undefined) step = await this.#options.add();
@@ -44,8 +58,6 @@ export class StatisticsJob {
       if (!step.isBuilt) void this.#build();
     } catch (error) {
       this.#fail(error);
-    } finally {
-      this.#isRunning = false;
     }
   }
 

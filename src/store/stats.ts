@@ -5,12 +5,23 @@ import type { StatsField } from '../api/stats.js';
 import type { ErrorCode } from '../errors.js';
 import { type Connection, inTransaction, rowsOf, type Statement } from '../postgres/pool.js';
 import { failed, type OperationContext } from './operation.js';
+import {
+  allCodesStatement,
+  linkSeriesStatement,
+  linkValuesStatement,
+  ownCodesStatement,
+  seriesStatement,
+  valuesStatement,
+} from './stats-queries.js';
 
 const DAY_MS = 86_400_000;
 const MAX_INTERVALS = 2000;
 /** What an interval that nobody chose gives at most. */
 const MAX_POINTS = 200;
 const DEFAULT_DAYS = 30;
+
+/** Whose sums those of all links are. */
+const ALL_LINKS = '0';
 
 /** Fields as the sums' table has them. */
 const letters: Readonly<Record<StatsField, string>> = {
@@ -48,10 +59,6 @@ interface Source {
   values(range: Range, by: readonly StatsField[], limit: number): Promise<Map<StatsField, Value[]>>;
 }
 
-/** The bounds as times; `$1` are they in ms. */
-const BOUNDS = `(SELECT array_agg(timestamp 'epoch' + ms * interval '1 millisecond' ORDER BY ms)
-                 FROM unnest($1::bigint[]) AS ms)`;
-
 const stateStatement: Statement = {
   name: 'stats_state',
   // The queue being empty, all that was committed before the transaction began is in the sums.
@@ -63,108 +70,8 @@ const stateStatement: Statement = {
 
 const ownLinkStatement: Statement = {
   name: 'stats_link',
-  text: 'SELECT id FROM short_urls WHERE id = $1 AND ($2::bigint IS NULL OR user_id = $2)',
-};
-
-const seriesStatement: Statement = {
-  name: 'stats_series',
-  text: `WITH given AS MATERIALIZED (SELECT ${BOUNDS} AS bounds)
-         SELECT width_bucket(slot, bounds) AS place, sum(clicks), sum(previews)
-         FROM given, stats_sums
-         WHERE owner = $2 AND field = 't' AND step = $3::"char"
-           AND slot >= bounds[1] AND slot < bounds[array_upper(bounds, 1)]
-         GROUP BY 1`,
-};
-
-/**
- * Whole days of UTC are read by the day; what is before and after them by the finer step. Links have no days: each
- * of their clicks is in a minute or a quarter, whichever is there.
- */
-const valuesStatement: Statement = {
-  name: 'stats_values',
-  text: `WITH given AS (
-           SELECT timestamp 'epoch' + $1::bigint * interval '1 millisecond' AS first,
-                  timestamp 'epoch' + $2::bigint * interval '1 millisecond' AS first_day,
-                  timestamp 'epoch' + $3::bigint * interval '1 millisecond' AS last_day,
-                  timestamp 'epoch' + $4::bigint * interval '1 millisecond' AS last
-         ), slots AS (
-           SELECT field, value, clicks, previews FROM given, stats_sums
-           WHERE owner = $5 AND field = ANY ($6::"char"[]) AND field <> 'l' AND step = 'd' AND slot >= first_day AND slot < last_day
-           UNION ALL
-           SELECT field, value, clicks, previews FROM given, stats_sums
-           WHERE owner = $5 AND field = ANY ($6::"char"[]) AND field <> 'l' AND step = $7::"char" AND slot >= first AND slot < first_day
-           UNION ALL
-           SELECT field, value, clicks, previews FROM given, stats_sums
-           WHERE owner = $5 AND field = ANY ($6::"char"[]) AND field <> 'l' AND step = $7::"char" AND slot >= last_day AND slot < last
-           UNION ALL
-           SELECT field, value, clicks, previews FROM given, stats_sums
-           WHERE owner = $5 AND 'l' = ANY ($6::"char"[]) AND field = 'l' AND step IN ('m', 'q')
-             AND slot >= first AND slot < last
-         ), added AS (
-           SELECT field, value, sum(clicks) AS clicks, sum(previews) AS previews FROM slots GROUP BY field, value
-         ), named AS (
-           SELECT field, value, clicks, previews FROM added WHERE field <> 'l'
-           UNION ALL
-           SELECT field, short_code, sum(clicks), sum(previews)
-           FROM added LEFT JOIN short_urls ON id = value::bigint WHERE field = 'l' GROUP BY field, short_code
-         ), ranked AS (
-           SELECT *, row_number() OVER (PARTITION BY field ORDER BY clicks DESC, value COLLATE "C") AS place
-           FROM named WHERE clicks <> 0 OR previews <> 0
-         )
-         SELECT field, value, clicks, previews FROM ranked WHERE place <= $8 ORDER BY field, place`,
-};
-
-const linkSeriesStatement: Statement = {
-  name: 'stats_link_series',
-  text: `WITH given AS MATERIALIZED (SELECT ${BOUNDS} AS bounds)
-         SELECT place, sum(clicks), sum(previews) FROM (
-           SELECT width_bucket("timestamp", bounds) AS place,
-                  count(*) FILTER (WHERE event_type = 'click') AS clicks,
-                  count(*) FILTER (WHERE event_type = 'preview') AS previews
-           FROM given, events
-           WHERE url_id = $2 AND event_type IN ('click', 'preview')
-             AND "timestamp" >= bounds[1] AND "timestamp" < bounds[array_upper(bounds, 1)]
-           GROUP BY 1
-           UNION ALL
-           SELECT width_bucket(slot, bounds), sum(clicks), sum(previews)
-           FROM given, dropped_events
-           WHERE url_id = $2 AND slot >= bounds[1] AND slot < bounds[array_upper(bounds, 1)]
-           GROUP BY 1
-         ) AS parts GROUP BY place`,
-};
-
-const linkValuesStatement: Statement = {
-  name: 'stats_link_values',
-  text: `WITH counted AS (
-           SELECT facts.field, facts.value,
-                  count(*) FILTER (WHERE event_type = 'click') AS clicks,
-                  count(*) FILTER (WHERE event_type = 'preview') AS previews
-           FROM events CROSS JOIN LATERAL (
-             SELECT field, stats_fact(details, field) AS value FROM unnest($4::text[]) AS field
-           ) AS facts
-           WHERE url_id = $3 AND event_type IN ('click', 'preview')
-             AND "timestamp" >= timestamp 'epoch' + $1::bigint * interval '1 millisecond'
-             AND "timestamp" < timestamp 'epoch' + $2::bigint * interval '1 millisecond'
-           GROUP BY facts.field, facts.value
-         ), dropped AS (
-           SELECT facts.field, facts.value, sum(clicks) AS clicks, sum(previews) AS previews
-           FROM dropped_events CROSS JOIN LATERAL (
-             SELECT field, CASE field WHEN 'country' THEN country WHEN 'referrer' THEN referrer
-                                      WHEN 'browser' THEN browser WHEN 'os' THEN os ELSE device END AS value
-             FROM unnest($4::text[]) AS field
-           ) AS facts
-           WHERE url_id = $3
-             AND slot >= timestamp 'epoch' + $1::bigint * interval '1 millisecond'
-             AND slot < timestamp 'epoch' + $2::bigint * interval '1 millisecond'
-           GROUP BY facts.field, facts.value
-         ), added AS (
-           SELECT field, value, sum(clicks) AS clicks, sum(previews) AS previews
-           FROM (TABLE counted UNION ALL TABLE dropped) AS parts GROUP BY field, value
-         ), ranked AS (
-           SELECT *, row_number() OVER (PARTITION BY field ORDER BY clicks DESC, value COLLATE "C") AS place
-           FROM added
-         )
-         SELECT field, value, clicks, previews FROM ranked WHERE place <= $5 ORDER BY field, place`,
+  text: `SELECT EXISTS (SELECT FROM stats_summed_links WHERE url_id = id)
+         FROM short_urls WHERE id = $1 AND ($2::bigint IS NULL OR user_id = $2)`,
 };
 
 type SeriesRow = readonly [place: string, clicks: string, previews: string];
@@ -184,13 +91,22 @@ function sumsOf(connection: Connection, owner: string, asOfMs: number): Source {
       const rows = await rowsOf<ValueRow>(connection, valuesStatement, [
         ...[first, firstDay, lastDay, last],
         owner,
-        by.map((field) => letters[field]),
+        by.filter((field) => field !== 'code').map((field) => letters[field]),
         stepOf(range),
         limit,
       ]);
+      if (by.includes('code')) rows.push(...(await codesOf(connection, owner, range, limit)));
       return valuesOf(rows, by, (field) => letters[field]);
     },
   };
+}
+
+/** The links with most clicks, of all or of one owner's. */
+function codesOf(connection: Connection, owner: string, range: Range, limit: number): Promise<ValueRow[]> {
+  const values = [...endsOf(range), limit];
+  return owner === ALL_LINKS
+    ? rowsOf<ValueRow>(connection, allCodesStatement, values)
+    : rowsOf<ValueRow>(connection, ownCodesStatement, [...values, owner]);
 }
 
 /** The events of one link, counted, and those of it that were dropped: whole quarters of an hour, older than all minutes. */
@@ -315,9 +231,11 @@ function getLinkStats(
   input: InputFor<'getLinkStats'>,
   { owner }: OperationContext,
 ): Promise<OperationResult> {
-  return answer(connection, input, async ({ nowMs }) => {
-    const rows = await rowsOf(connection, ownLinkStatement, [input.id, owner ?? null]);
-    return rows.length === 0 ? 'URL_NOT_FOUND' : eventsOf(connection, input.id, nowMs);
+  return answer(connection, input, async ({ nowMs, isBuilt, asOfMs }) => {
+    const [link] = await rowsOf(connection, ownLinkStatement, [input.id, owner ?? null]);
+    if (link === undefined) return 'URL_NOT_FOUND';
+    const isSummed = isBuilt && link[0] === 't';
+    return isSummed ? sumsOf(connection, `-${input.id}`, asOfMs) : eventsOf(connection, input.id, nowMs);
   });
 }
 
@@ -327,7 +245,7 @@ function getStats(
   { owner }: OperationContext,
 ): Promise<OperationResult> {
   return answer(connection, input, async ({ isBuilt, asOfMs }) =>
-    isBuilt ? sumsOf(connection, owner ?? '0', asOfMs) : 'STATISTICS_UNDER_WAY',
+    isBuilt ? sumsOf(connection, owner ?? ALL_LINKS, asOfMs) : 'STATISTICS_UNDER_WAY',
   );
 }
 

@@ -1,7 +1,11 @@
+import pg from 'pg';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { isTimeZone } from '../../src/api/intervals.js';
+import { clientOptions } from '../../src/postgres/pool.js';
+import { sumBusyLinks } from '../../src/store/stats-sums.js';
 import { countBySql, counted, type Statistics, settled, statisticsOf } from '../support/statistics.js';
 import { click, createUrl, type Url, useServer } from '../support/suite.js';
+import { eventually } from '../support/wait.js';
 
 const suite = useServer();
 const time = expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d$/);
@@ -20,9 +24,9 @@ beforeAll(async () => {
   link = await createUrl(suite.server);
 });
 
-describe('parameters', () => {
-  const hoursAgo = (hours: number): string => new Date(Date.now() - hours * 3_600_000).toISOString();
+const hoursAgo = (hours: number): string => new Date(Date.now() - hours * 3_600_000).toISOString();
 
+describe('parameters', () => {
   it.each([
     ['from=yesterday', "'from' must be an ISO 8601 time"],
     ['from=', "'from' must be an ISO 8601 time"],
@@ -258,6 +262,52 @@ describe('what is counted', () => {
     }
     // No count by SQL can read them.
     await database.query('DELETE FROM events WHERE "timestamp" = $1', [at]);
+  });
+
+  it('a link with many clicks is answered from sums of its own, which equal a count too', async () => {
+    const { server, database } = suite;
+    const url = await createUrl(server);
+    const happen = async (minutes: number): Promise<void> => {
+      await database.query(
+        `INSERT INTO events (url_id, event_type, "timestamp", details)
+         SELECT $1, CASE WHEN n % 5 = 0 THEN 'preview' ELSE 'click' END,
+                now() AT TIME ZONE 'utc' - n * interval '1 minute' * $2::integer,
+                CASE WHEN n % 3 = 0 THEN '{}' ELSE json_build_object('country', n % 3, 'os', n % 2) END
+         FROM generate_series(1, 200) AS n`,
+        [url.id, minutes],
+      );
+    };
+    await happen(1);
+    await happen(700);
+    const client = new pg.Client(clientOptions(database.address, 'test', 20_000));
+    await client.connect();
+    try {
+      await database.query('UPDATE link_clicks SET clicks = 10001 WHERE link_id = $1', [url.id]);
+      await eventually(async () => {
+        await sumBusyLinks(client);
+        return (
+          (await database.query('SELECT FROM stats_summed_links WHERE url_id = $1', [url.id])).length > 0
+        );
+      });
+    } finally {
+      await client.end();
+    }
+    await happen(300);
+    await settled(database);
+    for (const range of [
+      { from: hoursAgo(3), interval: 'minute' },
+      { from: hoursAgo(1900), timezone: 'Asia/Kathmandu', interval: 'hour' },
+      { from: hoursAgo(3000), timezone: 'America/St_Johns' },
+    ]) {
+      const found = await statisticsOf(server, `/urls/${url.id}/stats`, {
+        ...range,
+        by: FACTS,
+        limit: '100',
+      });
+      const { expected, given } = await countBySql(database, found, counted.link(url.id));
+      expect(given).toEqual(expected);
+      expect(found.clicks).toBeGreaterThan(0);
+    }
   });
 
   it('1,000 values a day of a fact are kept; what has others is in other', async () => {
