@@ -4,6 +4,7 @@ import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { connectDatabase } from '../support/database.js';
 import { createUrl, useServer } from '../support/suite.js';
+import { askWithoutReading } from '../support/unread.js';
 import { eventually } from '../support/wait.js';
 
 const suite = useServer({ GATEWAY_THREADS: '1', BODY_DEADLINE_MS: '25000' });
@@ -348,10 +349,7 @@ describe('requests in a row', () => {
     const url = await createUrl(server, { original_url: `https://example.com/${'x'.repeat(8000)}` });
     await (await server.fetch(`/${url.short_code}`, { redirect: 'manual' })).arrayBuffer();
     const asked = 60_000;
-    const request = head([`GET /${url.short_code} HTTP/1.1`, 'Host: a']);
-    const socket = connect(server.port, '127.0.0.1', () => socket.write(request.repeat(asked)));
-    socket.pause();
-    socket.on('error', () => undefined);
+    const socket = askWithoutReading(server.port, url.short_code, asked);
     await eventually(async () => {
       expect((await server.fetch('/health')).status).toBe(200);
       const text = await (await server.fetch('/metrics')).text();
