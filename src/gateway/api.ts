@@ -227,7 +227,8 @@ export class Api {
     exchange: Exchange,
     access: Access | Promise<Access>,
   ): Promise<void> {
-    const early = 'then' in access ? new EarlyUpload(exchange) : undefined;
+    // In the moment after the start, too, what checks the query is not there yet.
+    const early = 'then' in access || this.#schemas === undefined ? new EarlyUpload(exchange) : undefined;
     const grant = this.#admit(route, exchange, await access);
     if (grant === undefined) return;
     const contentType = exchange.header('content-type');
@@ -235,12 +236,8 @@ export class Api {
       exchange.fail('NO_FILE');
       return;
     }
-    if (this.#schemas === undefined) {
-      // The moment after the start: a body that is being sent can't wait for what checks its query.
-      exchange.fail('UNAVAILABLE');
-      return;
-    }
-    const query = this.#schemas.query(route, exchange.query);
+    const schemas = this.#schemas ?? (await this.#schemasLoaded);
+    const query = schemas.query(route, exchange.query);
     if (!query.ok) {
       refuse(exchange, query);
       return;

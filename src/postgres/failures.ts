@@ -91,8 +91,15 @@ export function isConnectionLoss(error: unknown): boolean {
     return socketFailures.has(code) || code.startsWith('08') || /^57P0[1-3]$/.test(code);
   }
   // pg reports these by message alone.
-  return /connection terminated|connection error|not queryable|timeout ex|client was closed/i.test(
+  return /connection terminated|connection error|not queryable|timeout ex|read timeout|client was closed/i.test(
     error.message,
+  );
+}
+
+/** Whether there was no connection in time, neither a free one nor a new one: the pool says so by the message alone. */
+export function isConnectTimeout(error: unknown): boolean {
+  return (
+    error instanceof Error && /timeout exceeded when|connection timeout|read timeout/i.test(error.message)
   );
 }
 

@@ -2,7 +2,13 @@ import pg from 'pg';
 import type { DatabaseAddress } from '../config.js';
 import type { ThreadCounters } from '../memory/counters.js';
 import { closeConnection, destroy, endWork } from './cancel.js';
-import { DeadlineError, isConnectionLoss, lacksPartition, retryDecisionOf } from './failures.js';
+import {
+  DeadlineError,
+  isConnectionLoss,
+  isConnectTimeout,
+  lacksPartition,
+  retryDecisionOf,
+} from './failures.js';
 
 /** A connection in use; every statement of the store takes one as its first argument. */
 export type Connection = pg.ClientBase;
@@ -138,8 +144,9 @@ export class Pool {
   }
 
   async #once<T>(deadlineMs: number, work: (connection: Connection) => Promise<T>): Promise<T> {
-    const client = await this.#checkOut();
-    deadlines.set(client, Date.now() + deadlineMs);
+    const deadline = Date.now() + deadlineMs;
+    const client = await this.#checkOut(deadline);
+    deadlines.set(client, deadline);
     this.#publish();
     this.#counters.add('poolCheckouts');
     let onEnd: () => void = () => undefined;
@@ -152,7 +159,7 @@ export class Pool {
     const worked = Promise.race([work(client), lost]);
     const late = new Promise<never>((_, reject) => {
       const error = new DeadlineError(`no answer from PostgreSQL within ${deadlineMs} ms`);
-      timer = setTimeout(reject, Math.max(1, deadlineMs), error);
+      timer = setTimeout(reject, Math.max(1, deadline - Date.now()), error);
     });
     const release = (isBroken: boolean): void => {
       client.off('end', onEnd);
@@ -178,13 +185,28 @@ export class Pool {
   }
 
   /** A connection whose prepared statements are up to date. */
-  async #checkOut(): Promise<pg.PoolClient> {
+  async #checkOut(deadline: number): Promise<pg.PoolClient> {
     for (;;) {
-      const client = await this.#pool.connect();
+      const client = await this.#connect(deadline);
       if (this.#generations.get(client) === this.#generation) return client;
       // Closed before the next one is opened, which would be one too many.
       await closeConnection(client);
       client.release(true);
+    }
+  }
+
+  /**
+   * A connection that was not there in its time is asked for again, for nothing was done on it: it is our own
+   * thread that is slow as a rule, in the first moment of a busy machine.
+   */
+  async #connect(deadline: number): Promise<pg.PoolClient> {
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return await this.#pool.connect();
+      } catch (error) {
+        if (!isConnectTimeout(error) || attempt === ATTEMPTS || Date.now() >= deadline) throw error;
+        this.#counters.add('poolRetries');
+      }
     }
   }
 

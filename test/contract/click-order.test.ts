@@ -35,7 +35,7 @@ it('links are in the order of their clicks, at most ten seconds old; what is sho
 });
 
 it('while the copy is made for the first time, the order is not to be had', async () => {
-  await suite.database.query('SELECT pg_advisory_lock($1)', [0x5357_0003]);
+  await suite.database.query('SELECT pg_advisory_lock($1)', [0x5357_0004]);
   await suite.database.query('UPDATE link_click_order SET is_built = false, next_id = 0');
   const response = await suite.server.fetch('/urls?sort=click_count');
   expect([response.status, await response.json()]).toEqual([
@@ -44,6 +44,6 @@ it('while the copy is made for the first time, the order is not to be had', asyn
   ]);
   expect(response.headers.get('retry-after')).toMatch(/^\d+$/);
   expect((await suite.server.json('/urls?sort=title')).status).toBe(200);
-  await suite.database.query('SELECT pg_advisory_unlock($1)', [0x5357_0003]);
+  await suite.database.query('SELECT pg_advisory_unlock($1)', [0x5357_0004]);
   await eventually(async () => (await suite.server.json('/urls?sort=click_count')).status === 200);
 });

@@ -4,6 +4,7 @@ import { Counters } from '../../src/memory/counters.js';
 import { DeadlineError, errorCodeOf, sqlStateOf } from '../../src/postgres/failures.js';
 import { type Connection, inTransaction, Pool, rowsOf } from '../../src/postgres/pool.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
+import { FaultProxy } from '../support/proxy.js';
 import { eventually } from '../support/wait.js';
 
 const CONNECTIONS = 3;
@@ -140,5 +141,52 @@ describe('a transaction whose time is over', () => {
       );
     }
     expect(await database.query(`SELECT FROM users WHERE username LIKE 'next %'`)).toHaveLength(CONNECTIONS);
+  });
+});
+
+describe('a connection that is not there in time', () => {
+  let proxy: FaultProxy;
+  let slow: Pool;
+
+  beforeEach(async () => {
+    proxy = await FaultProxy.start(database.address.port);
+    slow = new Pool({
+      address: { ...database.address, port: proxy.port },
+      max: 1,
+      name: 'slow pool test',
+      connectMs: 1000,
+      statementMs: 5000,
+      idleInTransactionMs: 4000,
+      counters,
+      onConnectionError: () => undefined,
+    });
+    proxy.freeze();
+  });
+
+  afterEach(async () => {
+    proxy.thaw();
+    await slow.end();
+    await proxy.stop();
+  });
+
+  it('is asked for again, and what is to be done on it is done once', async () => {
+    const before = counters.get('poolRetries');
+    const added = slow.runOnce(60_000, (connection) => rowsOf(connection, insert, ['late']));
+    await eventually(() => counters.get('poolRetries') > before);
+    proxy.thaw();
+    expect(await added).toHaveLength(1);
+  });
+
+  it('is not waited for beyond the deadline, nor for ever', async () => {
+    const nothing = async (): Promise<void> => undefined;
+    const before = counters.get('poolRetries');
+    await expect(slow.runOnce(500, nothing)).rejects.toSatisfy(
+      (error) => errorCodeOf(error) === 'UNAVAILABLE',
+    );
+    expect(counters.get('poolRetries')).toBe(before);
+    await expect(slow.runOnce(60_000, nothing)).rejects.toSatisfy(
+      (error) => errorCodeOf(error) === 'UNAVAILABLE',
+    );
+    expect(counters.get('poolRetries')).toBe(before + 2);
   });
 });

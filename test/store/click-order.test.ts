@@ -138,7 +138,7 @@ describe('the order of links by clicks', () => {
     await makeLinks(10);
     const other = await connect();
     await other.query('BEGIN');
-    await other.query('SELECT pg_advisory_xact_lock($1)', [0x5357_0003]);
+    await other.query('SELECT pg_advisory_xact_lock($1)', [0x5357_0004]);
     const client = await connect();
     await age(7);
     expect(await renewClickOrder(client, DEADLINE_MS)).toBe(true);
