@@ -141,6 +141,12 @@ export const settings = z.object({
   EVENTS_RETENTION_DAYS: integer(0, 0, 36_500).describe(
     'Days that `click` and `preview` events are kept; counters and statistics go on counting them. 0: for ever',
   ),
+  ARCHIVE_DIR: z
+    .string()
+    .optional()
+    .describe(
+      'Folder of archives that `switchyard archive` writes: with it, events are removed only when one of them has them',
+    ),
   COUNT_BOTS: flag(true).describe(
     'Whether visits of crawlers, previews and tools are clicks; if not, they are `preview` events',
   ),

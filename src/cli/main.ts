@@ -1,7 +1,9 @@
 #!/usr/bin/env node
-import { Argument, Command, CommanderError } from 'commander';
+import { Argument, Command, CommanderError, Option } from 'commander';
 import { ConfigError, loadConfig } from '../config.js';
 import { removeOutsideCluster } from '../postgres/cluster-place.js';
+import { archiveMonth, showArchive } from './archive.js';
+import { ArchiveFileError, archiveFormats } from './archive-file.js';
 import { backUp, restore } from './backup.js';
 import { RefusedError } from './client.js';
 import { listClusters } from './clusters.js';
@@ -56,6 +58,7 @@ async function makeProgram(): Promise<Command> {
     .description('puts a backup into an empty database, all or nothing')
     .option('--replace', 'removes what is in the database', false)
     .action((file: string, { replace }: { replace: boolean }) => restore(loadConfig(), file, replace));
+  addArchiveCommand(program);
   const clusters = program
     .command('clusters')
     .description('embedded databases that lie outside of their data folders')
@@ -77,6 +80,29 @@ async function makeProgram(): Promise<Command> {
       process.stdout.write(completionOf(program, shell));
     });
   return program;
+}
+
+function addArchiveCommand(program: Command): void {
+  program
+    .command('archive [month]')
+    .description('writes the events of a month, such as 2025-01, to a file events-2025-01.<format>')
+    .addOption(new Option('--format <format>', 'of the file').choices(archiveFormats).default('ndjson'))
+    .option('--out <folder>', 'where the file goes', '.')
+    .option('--replace', 'overwrites a file that the database does not know', false)
+    .option('--check <file>', 'reads a file back instead; ends with 1 when it is damaged')
+    .action(async (month: string | undefined, { format, out, replace, check }: ArchiveFlags) => {
+      if ((month === undefined) === (check === undefined))
+        throw new TypeError('name a month, or a file to --check');
+      if (month !== undefined) await archiveMonth(loadConfig(), { month, format, out, mayReplace: replace });
+      else await showArchive(check as string);
+    });
+}
+
+interface ArchiveFlags {
+  readonly format: (typeof archiveFormats)[number];
+  readonly out: string;
+  readonly replace: boolean;
+  readonly check?: string;
 }
 
 function addJournalCommands(program: Command): void {
@@ -107,6 +133,7 @@ async function main(): Promise<number> {
 
 function exitOf(error: unknown): number {
   if (error instanceof RefusedError) return error.status < 500 ? Exit.FOUND : Exit.FAILED;
+  if (error instanceof ArchiveFileError) return Exit.FOUND;
   return error instanceof ConfigError || error instanceof TypeError ? Exit.USAGE : Exit.FAILED;
 }
 

@@ -268,6 +268,10 @@ export const serverMetrics = {
     'switchyard_retention_days',
     'EVENTS_RETENTION_DAYS; 0 where events are kept for ever',
   ),
+  retentionUnarchived: gauge(
+    'switchyard_retention_unarchived_events',
+    'Old clicks and previews of months over that stay for not being in an archive in ARCHIVE_DIR',
+  ),
   retentionLastRun: gauge(
     'switchyard_retention_last_run_timestamp_seconds',
     'When old events were last looked for to the end; the start before the first time',

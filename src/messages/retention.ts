@@ -12,6 +12,8 @@ export interface RetentionOutcome {
   /** Where to go on; `undefined` at the end of the round. */
   readonly next: RetentionCursor | undefined;
   readonly removed: number;
+  /** Events that are left for not being in an archive, though their month has been over for a day. */
+  readonly unarchived: number;
   /** Whether another server removes events now: the round is left to it. */
   readonly isElsewhere: boolean;
 }

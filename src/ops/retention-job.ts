@@ -24,6 +24,7 @@ export class RetentionJob {
   readonly #stopped = new AbortController();
   #timer: NodeJS.Timeout | undefined;
   #hasFailed = false;
+  #unarchived = 0;
   /** Seconds since 1970. Before the first round it is the start, from when on it is due. */
   #lastRun = Date.now() / 1000;
 
@@ -34,6 +35,11 @@ export class RetentionJob {
   /** When a round was last finished, in seconds since 1970; the start before the first. */
   get lastRun(): number {
     return this.#lastRun;
+  }
+
+  /** Events that stayed in the last round for not being in an archive. */
+  get unarchived(): number {
+    return this.#unarchived;
   }
 
   start(): void {
@@ -73,14 +79,19 @@ export class RetentionJob {
   async #removeAll(): Promise<number> {
     const { signal } = this.#stopped;
     let removed = 0;
+    let unarchived = 0;
     let cursor: RetentionCursor | undefined;
     do {
       const begun = performance.now();
       const step = await this.#options.step(cursor);
       removed += step.removed;
+      unarchived += step.unarchived;
       cursor = step.next;
       if (cursor !== undefined) await sleep(performance.now() - begun, undefined, { signal, ref: false });
     } while (cursor !== undefined);
+    if (unarchived > 0 && unarchived !== this.#unarchived)
+      this.#options.log.warn({ unarchived }, `${unarchived} old events stay until their month is archived`);
+    this.#unarchived = unarchived;
     return removed;
   }
 }

@@ -55,6 +55,7 @@ export function readingsOf(parts: ReadParts): ServerReadings {
     certificateExpires: () => parts.surroundings.certificateExpires,
     lastBackup: () => parts.surroundings.lastBackup,
     retentionDays: () => parts.config.EVENTS_RETENTION_DAYS,
+    retentionUnarchived: () => parts.retention.unarchived,
     retentionLastRun: () => parts.retention.lastRun,
   };
 }

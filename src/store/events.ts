@@ -16,6 +16,15 @@ const events = new Table('events', {
   details: { as: 'json' },
 });
 
+/** What a SELECT of events asks for, and what it gives. */
+export const eventColumns = events.columns;
+export type EventRow = Parameters<typeof events.json>[0];
+
+/** An event as the API shows it. */
+export function eventJson(row: EventRow): string {
+  return events.json(row);
+}
+
 /** Whether an event is on a link of the owner; without an owner every event is. */
 function onOwnLink(owner: string): string {
   return `(${owner}::bigint IS NULL OR url_id IN (SELECT id FROM short_urls WHERE user_id = ${owner}))`;

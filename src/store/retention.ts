@@ -1,7 +1,5 @@
 import { type Connection, inTransaction, rowsOf, type Statement } from '../postgres/pool.js';
-
-/** Who removes old events holds this lock: one server at a time. */
-const RETENTION_LOCK = 0x5357_0005;
+import { isInFile, RETENTION_LOCK } from './archive.js';
 
 /** How long a statement of a piece may hold locks. */
 const PIECE_MS = 1000;
@@ -19,6 +17,8 @@ export interface RetentionStep {
   /** Where to go on; `undefined` at the end of the round. */
   readonly next: RetentionCursor | undefined;
   readonly removed: number;
+  /** Events that are left for not being in an archive, though their month has been over for a day. */
+  readonly unarchived: number;
   /** Whether another server removes events now: the round is left to it. */
   readonly isElsewhere: boolean;
 }
@@ -40,10 +40,22 @@ const lockStatement: Statement = {
   text: 'SELECT pg_try_advisory_xact_lock($1)',
 };
 
-/** Of events of all kinds, so that none takes long however many are of others. */
+/**
+ * Of events of all kinds, so that none takes long however many are of others. `$5` are the archives that are there, or
+ * NULL where none is needed.
+ */
 const nextStatement: Statement = {
   name: 'retention_next',
-  text: `SELECT id, "timestamp", event_type IN ('click', 'preview'), url_id FROM events
+  text: `SELECT id, "timestamp", url_id,
+                CASE WHEN event_type NOT IN ('click', 'preview') THEN 'other'
+                     WHEN $5::text[] IS NULL
+                       OR EXISTS (SELECT FROM unnest($5) AS file
+                                  WHERE file LIKE 'events-' || to_char("timestamp", 'YYYY-MM') || '.%'
+                                    AND ${isInFile('file')}) THEN 'old'
+                     WHEN date_trunc('month', "timestamp") + interval '1 month 1 day' < now() AT TIME ZONE 'utc'
+                       THEN 'unarchived'
+                     ELSE 'waiting' END
+         FROM events AS e
          WHERE "timestamp" >= $2 AND "timestamp" < $1 AND ("timestamp", id) > ($2, $3::bigint)
          ORDER BY "timestamp", id LIMIT $4`,
 };
@@ -103,37 +115,41 @@ const PIECE_SETTINGS = `
   SET LOCAL plan_cache_mode = force_custom_plan;
   SET LOCAL jit = off`;
 
-type Found = readonly [id: string, timestamp: string, isRemovable: string, urlId: string | null];
+type Found = readonly [id: string, timestamp: string, urlId: string | null, kind: string];
 
 /**
  * Removes clicks and previews among the next `limit` old events, and keeps what they were of their links; in one
  * transaction, so that a kill loses nothing and counts nothing twice.
+ * @param archives Files of which one must have an event for it to be removed; `undefined` for none.
  */
 export async function removeOldEvents(
   connection: Connection,
   cursor: RetentionCursor,
   limit: number,
+  archives?: readonly string[],
 ): Promise<RetentionStep> {
   return inTransaction(connection, async () => {
     await connection.query(PIECE_SETTINGS);
     const [lock] = await rowsOf<[string]>(connection, lockStatement, [RETENTION_LOCK]);
-    if (lock?.[0] !== 't') return { next: undefined, removed: 0, isElsewhere: true };
+    if (lock?.[0] !== 't') return { next: undefined, removed: 0, unarchived: 0, isElsewhere: true };
     const found = await rowsOf<Found>(connection, nextStatement, [
       cursor.before,
       cursor.timestamp,
       cursor.id,
       limit,
+      archives ?? null,
     ]);
-    const old = found.filter(([, , isRemovable]) => isRemovable === 't');
+    const old = found.filter(([, , , kind]) => kind === 'old');
+    const unarchived = found.filter(([, , , kind]) => kind === 'unarchived').length;
     const removed = old.length === 0 ? 0 : await remove(connection, old);
     const last = found.length < limit ? undefined : found.at(-1);
     const next = last === undefined ? undefined : { before: cursor.before, timestamp: last[1], id: last[0] };
-    return { next, removed, isElsewhere: false };
+    return { next, removed, unarchived, isElsewhere: false };
   });
 }
 
 async function remove(connection: Connection, old: readonly Found[]): Promise<number> {
-  const urlIds = [...new Set(old.map(([, , , urlId]) => urlId).filter((urlId) => urlId !== null))];
+  const urlIds = [...new Set(old.map(([, , urlId]) => urlId).filter((urlId) => urlId !== null))];
   const locked = await rowsOf<[string]>(connection, linksStatement, [arrayOf(urlIds)]);
   const [counted] = await rowsOf<[string]>(connection, removeStatement, [
     arrayOf(old.map(([id]) => id)),

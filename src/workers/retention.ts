@@ -1,5 +1,9 @@
+import { statSync } from 'node:fs';
+import path from 'node:path';
 import type { RetentionCursor, RetentionOutcome } from '../messages/retention.js';
 import { sqlStateOf } from '../postgres/failures.js';
+import type { Connection } from '../postgres/pool.js';
+import { wholeArchives } from '../store/archive.js';
 import { beginRound, removeOldEvents } from '../store/retention.js';
 import type { WorkerThread } from './thread.js';
 
@@ -24,7 +28,7 @@ export async function stepRetention(
   try {
     const step = await pool.run(PIECE_DEADLINE_MS, async (connection) => {
       from ??= await beginRound(connection, config.EVENTS_RETENTION_DAYS);
-      return removeOldEvents(connection, from, rows);
+      return removeOldEvents(connection, from, rows, await archivesIn(config.ARCHIVE_DIR, connection));
     });
     counters.add('retentionRemoved', step.removed);
     const took = performance.now() - begun;
@@ -35,9 +39,20 @@ export async function stepRetention(
     // The piece was too large for its second.
     if (sqlStateOf(error) === QUERY_CANCELED && rows > MIN_ROWS) {
       rows = Math.max(MIN_ROWS, Math.floor(rows / 4));
-      return { next: from, removed: 0, isElsewhere: false };
+      return { next: from, removed: 0, unarchived: 0, isElsewhere: false };
     }
     counters.add('retentionFailures');
     throw error;
   }
+}
+
+/** The archives in the folder that are as they were written; `undefined` without a folder. */
+async function archivesIn(folder: string | undefined, connection: Connection): Promise<string[] | undefined> {
+  if (folder === undefined) return undefined;
+  const known = await wholeArchives(connection);
+  return known.filter(({ file, bytes }) => sizeOf(path.join(folder, file)) === bytes).map(({ file }) => file);
+}
+
+function sizeOf(file: string): number | undefined {
+  return statSync(file, { throwIfNoEntry: false })?.size;
 }
