@@ -16,15 +16,17 @@ const OLDEST_SECONDS = 10;
 /** Changes that nobody asked for are worked off when they are that old: the next asker finds few. */
 const IDLE_SECONDS = 300;
 
-/** Links that one transaction brings up to date, about. */
-const CHANGES_A_STEP = 50_000;
+/** Changes that one transaction looks at, about, and links that it brings up to date of them: the others are noted again. */
+const CHANGES_A_STEP = 25_000;
+const LINKS_A_STEP = 2500;
+const LINKS_A_NOTE = 10_000;
 const COMPARED_A_STEP = 20_000;
 const NOTES_A_STEP = 2000;
 const WAIT_FOR_OTHER_MS = 50;
 
 /** An asker waits so long for the copy at most, and no longer than this part of its deadline. */
-const RENEW_MS = 1000;
-const RENEW_PART = 0.4;
+const RENEW_MS = 1200;
+const RENEW_PART = 0.6;
 
 const noteStatement: Statement = {
   name: 'click_order_note',
@@ -68,7 +70,8 @@ async function readState(connection: Connection): Promise<OrderState> {
  * Brings the copy up to date, as far as the time allows.
  * @param deadlineMs That the asker goes on waiting.
  * @returns whether lists may be ordered by it: it is there, and 10 s old at most. Where SQL by hand changed more
- *   links than could be noted, they are compared meanwhile, and are in their place a little later.
+ *   links than could be noted, they are compared meanwhile, and are in their place a little later. What could not be
+ *   done in time is left to the upkeep of the next seconds.
  */
 export async function renewClickOrder(connection: Connection, deadlineMs: number): Promise<boolean> {
   const untilMs = performance.now() + Math.min(RENEW_MS, deadlineMs * RENEW_PART);
@@ -78,7 +81,10 @@ export async function renewClickOrder(connection: Connection, deadlineMs: number
     if (isYoung && !state.isBehind) return true;
     const isUsable = state.isBuilt && state.ageSeconds <= OLDEST_SECONDS;
     // One step at least: those who ask after it go on from there.
-    if (steps > 0 && performance.now() > untilMs) return isUsable;
+    if (steps > 0 && performance.now() > untilMs) {
+      if (!isUsable) await rowsOf(connection, wantedStatement, []);
+      return isUsable;
+    }
     // Changes first: after them only what is still to be compared is missing.
     const step = await takeStep(connection, isYoung);
     if (step === 'locked' && isUsable) return true;
@@ -86,12 +92,20 @@ export async function renewClickOrder(connection: Connection, deadlineMs: number
   }
 }
 
+/** To the upkeep, of whatever server: a change from before all times. */
+const wantedStatement: Statement = {
+  name: 'click_order_wanted',
+  text: `INSERT INTO link_click_changes (noted_at, amount, link_ids) VALUES ('-infinity', 0, '{}')`,
+};
+
 /** What a server does now and then: nobody may ask for a long time, and a copy has to be made first. */
 export async function keepClickOrder(connection: Connection): Promise<void> {
-  for (;;) {
+  for (let isOwed = false; ; ) {
     const { isBehind } = await readState(connection);
-    if (!isBehind && !(await hasOldChanges(connection))) return;
-    if ((await takeStep(connection, isBehind)) === 'locked') return;
+    isOwed ||= isBehind || (await hasOldChanges(connection));
+    if (!isOwed) return;
+    const step = await takeStep(connection, isBehind);
+    if (step === 'locked' || (step === 'all' && !isBehind)) return;
   }
 }
 
@@ -110,15 +124,15 @@ async function hasOldChanges(connection: Connection): Promise<boolean> {
 
 /**
  * One transaction: works off changes, or compares the next links.
- * @returns `'locked'` where somebody else does it now.
+ * @returns whether that was all of them; `'locked'` where somebody else does it now.
  */
-async function takeStep(connection: Connection, isComparing: boolean): Promise<'done' | 'locked'> {
+async function takeStep(connection: Connection, isComparing: boolean): Promise<'some' | 'all' | 'locked'> {
   return inTransaction(connection, async () => {
     const [row] = await rowsOf(connection, lockStatement, [ORDER_LOCK]);
     if (row?.[0] !== 't') return 'locked';
-    if (isComparing) await compareNext(connection);
-    else await applyChanges(connection);
-    return 'done';
+    if (!isComparing) return (await applyChanges(connection)) ? 'all' : 'some';
+    await compareNext(connection);
+    return 'some';
   });
 }
 
@@ -143,9 +157,17 @@ const applyStatement: Statement = {
     ), taken AS (
       DELETE FROM link_click_changes
       WHERE ctid = ANY (ARRAY(SELECT ctid FROM next WHERE before < ${CHANGES_A_STEP}))
-      RETURNING amount, link_ids
+      RETURNING noted_at, amount, link_ids
+    ), numbered AS MATERIALIZED (
+      SELECT id, row_number() OVER (ORDER BY id) AS place
+      FROM (SELECT DISTINCT unnest(link_ids) AS id FROM taken) AS ids
     ), changed AS MATERIALIZED (
-      SELECT DISTINCT unnest(link_ids) AS id FROM taken
+      SELECT id FROM numbered WHERE place <= ${LINKS_A_STEP}
+    ), later AS (
+      INSERT INTO link_click_changes (noted_at, amount, link_ids)
+      SELECT (SELECT min(noted_at) FROM taken), count(*), array_agg(id)
+      FROM numbered WHERE place > ${LINKS_A_STEP} GROUP BY place / ${LINKS_A_NOTE}
+      RETURNING 1
     ), moved AS (
       UPDATE link_clicks SET clicks = click_count FROM changed JOIN short_urls USING (id)
       WHERE link_id = changed.id AND clicks <> click_count
@@ -156,7 +178,7 @@ const applyStatement: Statement = {
       UPDATE link_click_order SET next_id = -9223372036854775808
       WHERE EXISTS (SELECT FROM taken WHERE link_ids IS NULL)
     )
-    SELECT count(*), coalesce(sum(amount), 0) FROM taken`,
+    SELECT count(*), coalesce(sum(amount), 0), (SELECT count(*) FROM later) FROM taken`,
 };
 
 const renewedStatement: Statement = {
@@ -164,10 +186,13 @@ const renewedStatement: Statement = {
   text: `UPDATE link_click_order SET renewed_at = now() AT TIME ZONE 'utc'`,
 };
 
-async function applyChanges(connection: Connection): Promise<void> {
+/** @returns whether no change is left that was there when it began. */
+async function applyChanges(connection: Connection): Promise<boolean> {
   const [row] = await rowsOf(connection, applyStatement, []);
-  const [notes, amount] = [Number(row?.[0]), Number(row?.[1])];
-  if (notes < NOTES_A_STEP && amount < CHANGES_A_STEP) await rowsOf(connection, renewedStatement, []);
+  const [notes, amount, later] = [Number(row?.[0]), Number(row?.[1]), Number(row?.[2])];
+  const isAll = notes < NOTES_A_STEP && amount < CHANGES_A_STEP && later === 0;
+  if (isAll) await rowsOf(connection, renewedStatement, []);
+  return isAll;
 }
 
 /** Compares the links after those that were compared, and puts right what differs in the copy. */

@@ -150,6 +150,35 @@ describe('the order of links by clicks', () => {
     expect(await renewed).toBe(true);
   });
 
+  it('is brought up to date piece by piece: by those who ask, and by the upkeep once one of them asked in vain', async () => {
+    database = await createDatabase();
+    await makeLinks(12_500);
+    const client = await connect();
+    // Too many to be noted one by one, but for an ingest. Each link comes twice.
+    const count = async (): Promise<void> => {
+      const ids = Array.from({ length: 12_000 }, (_, n) => String(n + 1));
+      await inTransaction(client, async () => {
+        await noteCountedLinks(client, ids);
+        await client.query('UPDATE short_urls SET click_count = click_count + 9 WHERE id = ANY ($1)', [ids]);
+      });
+    };
+    await count();
+    await count();
+    // What an asker without any time does stays done.
+    await age();
+    expect(await renewClickOrder(client, 0)).toBe(false);
+    expect(await misplaced()).toHaveLength(9500);
+    // Nothing of it is old, and it is worked off all the same.
+    await keepClickOrder(client);
+    expect(await misplaced()).toEqual([]);
+    expect(await notes()).toEqual([]);
+    expect(await renewClickOrder(client, 0)).toBe(true);
+    await count();
+    await age();
+    for (let asked = 0; !(await renewClickOrder(client, 0)); asked += 1) expect(asked).toBeLessThan(10);
+    expect(await misplaced()).toEqual([]);
+  });
+
   it('is brought up to date where nobody asks, but not for changes of a moment ago', async () => {
     database = await createDatabase();
     await makeLinks(10);
