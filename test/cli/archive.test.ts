@@ -35,9 +35,14 @@ interface Ended {
 
 /** Runs the tool while the test goes on. @param until Kills it when this is there. */
 async function archive(args: readonly string[], until?: () => Promise<boolean>): Promise<Ended> {
+  const { NODE_V8_COVERAGE } = process.env;
   const child = spawn(process.execPath, [cli, 'archive', ...args], {
     cwd: folder,
-    env: { PATH: process.env.PATH, DATABASE_URL: database.url },
+    env: {
+      PATH: process.env.PATH,
+      ...(NODE_V8_COVERAGE === undefined ? {} : { NODE_V8_COVERAGE }),
+      DATABASE_URL: database.url,
+    },
   });
   let [stdout, stderr] = ['', ''];
   child.stdout.setEncoding('utf8').on('data', (text: string) => {

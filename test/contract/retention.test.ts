@@ -4,6 +4,7 @@ import { removed, wrongCounters } from '../support/retention.js';
 import { startServer, type TestServer } from '../support/server.js';
 import { type Statistics, settled, statisticsOf } from '../support/statistics.js';
 import { createUser, type Event, type Url, type User } from '../support/suite.js';
+import { eventually } from '../support/wait.js';
 
 const DAYS = 10;
 const FACTS = 'country,referrer,browser,os,device';
@@ -169,5 +170,21 @@ describe('EVENTS_RETENTION_DAYS', () => {
     expect((await server.json(`/users/${user.id}`, { method: 'DELETE' })).status).toBe(204);
     expect((await clickCounts())[0]).toBe(count - 1);
     expect(await wrongCounters(database)).toEqual([]);
+  });
+
+  it('says that it fails, and removes nothing then', async () => {
+    await database.query(
+      `INSERT INTO events (url_id, event_type, "timestamp") VALUES (NULL, 'click', '2025-01-01')`,
+    );
+    await database.query('ALTER TABLE dropped_events RENAME TO away');
+    const { dataDir } = server;
+    await server.kill();
+    server = await startServer({ DATABASE_URL: database.url, DATA_DIR: dataDir, EVENTS_RETENTION_DAYS: '1' });
+    await eventually(() =>
+      server.logs.some(({ message }) => message.startsWith('old events are not removed: ')),
+    );
+    await database.query('ALTER TABLE away RENAME TO dropped_events');
+    expect((await metrics())('failures_total')).toBeGreaterThan(0);
+    expect(await database.query(`SELECT FROM events WHERE "timestamp" = '2025-01-01'`)).toHaveLength(1);
   });
 });
