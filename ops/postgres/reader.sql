@@ -1,5 +1,5 @@
 -- The role that Grafana reads with: SELECT and nothing else, also on tables that migrations and the
--- upkeep make later (events has a partition a month). Run once, by a superuser, when the volume is
+-- upkeep make later (chunks of events). Run once, by a superuser, when the volume is
 -- initialised. The server's role must be there: application.sql.
 CREATE ROLE switchyard_reader LOGIN PASSWORD :'password' CONNECTION LIMIT 5;
 ALTER ROLE switchyard_reader SET default_transaction_read_only = on;

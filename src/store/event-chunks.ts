@@ -12,6 +12,11 @@ export const CHUNKS_LOCK = 0x5357_0006;
 
 /** Others wait so long for a chunk at most, when somebody else keeps the lock that an index needs. */
 const LOCK_WAIT = '200ms';
+/** Helpers of a build cost more than they save for so few rows. */
+const SEAL_SETTINGS = `SET lock_timeout = '${LOCK_WAIT}'; SET max_parallel_maintenance_workers = 0;
+  SET default_statistics_target = 10`;
+const USUAL_SETTINGS =
+  'RESET lock_timeout; RESET max_parallel_maintenance_workers; RESET default_statistics_target';
 const LOCK_NOT_AVAILABLE = '55P03';
 
 /** Whether events are in chunks; if not, they are in months. */
@@ -65,17 +70,17 @@ async function seal(connection: Connection, chunk: string): Promise<boolean> {
     'SELECT statement FROM event_chunk_indexes($1) WHERE to_regclass(quote_ident(name)) IS NULL',
     [chunk],
   );
-  await connection.query(`SET lock_timeout = '${LOCK_WAIT}'`);
+  await connection.query(SEAL_SETTINGS);
   try {
     for (const { statement } of rows) await connection.query(statement);
-    // The planner knows nothing of the chunk otherwise until autovacuum comes by.
+    // The planner knows nothing of the chunk otherwise until autovacuum comes by; a small sample is enough.
     await connection.query(`ANALYZE "${chunk}"`);
     return true;
   } catch (error) {
     if (sqlStateOf(error) !== LOCK_NOT_AVAILABLE) throw error;
     return false;
   } finally {
-    await connection.query('RESET lock_timeout');
+    await connection.query(USUAL_SETTINGS);
   }
 }
 
