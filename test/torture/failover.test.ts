@@ -15,7 +15,7 @@ import { Random, report, rounds, seed, timeout } from './torture.js';
 
 const LINKS = 10;
 const LOST_LINKS = 12;
-const cli = path.resolve(import.meta.dirname, '../../dist/src/cli/main.js');
+const cli = path.resolve(import.meta.dirname, '../../dist/server/cli.js');
 
 interface MadeLink {
   readonly id: string;

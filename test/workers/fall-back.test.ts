@@ -1,6 +1,6 @@
-import { readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { parseConfig } from '../../src/config.js';
 import { parseKeptFile } from '../../src/journal/kept-segments.js';
 import { listSegments } from '../../src/journal/segments.js';
@@ -274,6 +274,29 @@ describe('segments that are kept', () => {
       rmSync(listSegments(folder, journal.journalId).find((one) => one.number === number)?.file ?? '');
     await surveyFolder(folder);
     expect(readdirSync(folder)).toEqual([]);
+  });
+
+  it('know neither a clock that was years ahead nor one that was set back', async () => {
+    const years = 10 * 365 * 86_400_000;
+    const now = vi.spyOn(Date, 'now').mockReturnValue(Date.now() + years);
+    const journal = await open();
+    await backUp();
+    click(journal, 1, 900);
+    journal.journal.close();
+    now.mockRestore();
+    await ingest(journal, { written: undefined });
+    const note = path.join(folder, `${journal.journalId}.kept.json`);
+    const text = readFileSync(note, 'utf8');
+    writeFileSync(note, text.replaceAll(/"atMs":\d+/g, `"atMs":${Date.now() + years}`));
+    await fallBack();
+    const outcome = await ingest(journal, { written: undefined }, `${folder}/.`);
+    expect(await countsOf()).toEqual({ 1: 900 });
+    expect(outcome.keptForMs).toBeGreaterThan(0);
+    expect(outcome.keptForMs).toBeLessThanOrEqual(KEEP.ms);
+    const [last] = await database.query<{ ms: string }>(
+      `SELECT extract(epoch FROM max("timestamp") - now() AT TIME ZONE 'utc') * 1000 AS ms FROM events`,
+    );
+    expect(Number(last?.ms)).toBeLessThanOrEqual(300_000);
   });
 
   it('are of one database: connected to another, nothing of them waits, and nothing goes', async () => {

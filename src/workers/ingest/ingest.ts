@@ -135,7 +135,8 @@ async function step(thread: IngestContext, known: Known, job: IngestJob): Promis
       ...whatIsKept(reader, job),
       pendingBytes: reader.pendingBytes(job.written),
       newestMs: piece.clicks.at(-1)?.timeMs,
-      hasMore: piece.isFull || job.written === undefined,
+      // Behind a whole segment there is another one, and no reason to let clicks gather.
+      hasMore: piece.isFull || job.written === undefined || piece.to.segment < job.written.segment,
     };
   }
   // Somebody else is ingesting the same journal, and faster.
