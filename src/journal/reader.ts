@@ -9,6 +9,7 @@ import { type JournalledClick, Known } from './known.js';
 import type { JournalPosition } from './position.js';
 import { type RecordSink, scanRecords } from './record-scan.js';
 import {
+  isExact,
   isHeader,
   isUnread,
   type Layout,
@@ -16,7 +17,7 @@ import {
   missingAtEnd,
   type SegmentState,
 } from './segment-state.js';
-import { listSegments, syncFolder, withSegment } from './segments.js';
+import { listSegments, shrinkSegment, syncFolder, withSegment } from './segments.js';
 
 /** The clicks between two positions of a journal. */
 export interface JournalPiece {
@@ -59,6 +60,8 @@ export class JournalReader {
   #totals: ClickTotals | undefined;
   /** Of segments that have been passed for the first time, and that nobody was told of. */
   #passedBytes = 0;
+  /** Segments whose bytes are among them already: a disk that is read-only lets no segment go. */
+  readonly #counted = new Set<number>();
   #known = new Known(-1, 0);
 
   constructor(folder: string, journalId: string, onDamage: (damage: Damage) => void) {
@@ -122,7 +125,10 @@ export class JournalReader {
     for (const segment of this.#segments(written)) {
       if (segment.layout === 'newer') break;
       if (this.#isElsewhere(segment) || isUnread(segment, position)) continue;
-      if (this.#pass(segment, position)) continue;
+      if (this.#pass(segment, position)) {
+        if (written === undefined && isExact(segment)) shrinkSegment(segment, segment.journalled);
+        continue;
+      }
       if (segment.isComplete) this.#remove(segment.number, segment.journalled);
     }
     const kept = this.#kept;
@@ -145,14 +151,22 @@ export class JournalReader {
     if (databaseId !== this.#databaseId) return false;
     // The totals are those of what was ingested last.
     const totals = number === position.segment ? this.#totals : undefined;
-    const isNew = this.#kept.add({ segment: number, end, bytes: size, databaseId, totals });
-    if (isNew) this.#passedBytes += journalled;
+    const isNew = this.#kept.add({
+      segment: number,
+      end: isExact(segment) ? Math.min(end, journalled) : end,
+      bytes: isExact(segment) ? journalled : size,
+      databaseId,
+      totals,
+    });
+    if (isNew && !this.#counted.has(number)) this.#passedBytes += journalled;
+    this.#counted.add(number);
     return true;
   }
 
   #remove(segment: number, bytes: number): void {
     rmSync(path.join(this.folder, segmentFile(this.journalId, segment)), { force: true });
     this.#passedBytes += bytes;
+    this.#counted.delete(segment);
   }
 
   /** Whether a segment has been kept for long enough. */

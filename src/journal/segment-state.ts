@@ -69,8 +69,7 @@ export class Layouts {
       return { ...segment, layout, isComplete, first, end: size, trusted: size, journalled, cells };
     }
     // The system that stored them runs on, or its successor does: then memory that was not synced is gone.
-    const isExact = header?.bootId !== undefined && header.bootId === bootId();
-    const trusted = inside(isExact ? cells.end : cells.synced);
+    const trusted = inside(isOfThisBoot(layout) ? cells.end : cells.synced);
     return {
       ...segment,
       layout,
@@ -151,6 +150,15 @@ function safely<T>(work: () => T): T | undefined {
 export function missingAtEnd({ cells }: SegmentState, known: Known): number {
   if (cells === undefined) return 0;
   return Math.max(0, Math.min(cells.clicks - known.clicks, Math.floor((cells.end - known.lastRecord) / 8)));
+}
+
+/** Whether it is known where the records end: the system that stored them runs on. */
+export function isExact({ layout, cells }: SegmentState): boolean {
+  return cells !== undefined && isOfThisBoot(layout);
+}
+
+function isOfThisBoot(layout: Layout): boolean {
+  return isHeader(layout) && layout.bootId !== undefined && layout.bootId === bootId();
 }
 
 export function isHeader(layout: Layout): layout is SegmentHeader {

@@ -109,6 +109,23 @@ export function copyStretch(descriptor: number, offset: number, bytes: number, t
   renameSync(unfinished, target);
 }
 
+/** Less is not worth a copy. */
+const LEAST_SPARE_BYTES = 64 * 1024;
+
+/**
+ * Gives back what a writer that was killed left of the space that was allocated for its segment. A copy takes its
+ * place, for the file itself may be mapped still, should the writer be alive after all.
+ * @param bytes Where its records end.
+ */
+export function shrinkSegment({ file, size }: SegmentFile, bytes: number): void {
+  if (size - bytes < LEAST_SPARE_BYTES) return;
+  try {
+    withSegment(file, (descriptor) => copyStretch(descriptor, 0, bytes, file));
+  } catch {
+    // A disk that is full: it stays as large as it is.
+  }
+}
+
 /** File systems that know no sync of a folder answer with one of these. */
 const unsyncable = new Set(['EINVAL', 'ENOTSUP', 'EISDIR', 'EPERM', 'EBADF']);
 

@@ -31,6 +31,8 @@ export async function surveyFolder(folder: string): Promise<FolderSurvey> {
     const parsed = parseSegmentFile(name);
     if (parsed === undefined) {
       if (parseKeptFile(name) !== undefined) notes.push(name);
+      // A copy that its maker did not finish.
+      else if (name.endsWith('.clicks.tmp')) await rm(path.join(folder, name), { force: true });
       continue;
     }
     const file = path.join(folder, name);

@@ -1,10 +1,12 @@
-import { existsSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { noClicks } from '../../src/journal/click-totals.js';
 import { MAPPED_HEADER_BYTES } from '../../src/journal/format.js';
 import { journalMode } from '../../src/journal/mode.js';
 import type { NativeMemory } from '../../src/journal/native.js';
+import { surveyFolder } from '../../src/journal/survey.js';
 import { makeFolder } from '../support/folders.js';
 import { makeLink, readJournal } from '../support/journals.js';
 import { type MappedJournal, nativeMemory, openMapped } from '../support/mapped-journals.js';
@@ -114,6 +116,30 @@ describe('a mapped segment', () => {
     expect([clicks.length, damages]).toEqual([1, []]);
     reader.removeIngested(undefined);
     expect(readdirSync(folder)).toEqual([]);
+  });
+
+  it('of a gateway that is no more is kept with what was journalled alone, and is read again from there', async () => {
+    const id = '11111111-1111-4111-8111-111111111111';
+    const used = await start();
+    used.journal.setDatabase(id);
+    for (let clicks = 0; clicks < 3; clicks += 1) used.journal.record(makeLink(1));
+    used.supplier.ended(used.journalId);
+    await used.supplier.close();
+    const { clicks: before, reader } = readJournal(folder, used.journalId);
+    const { position } = reader;
+    const [name = ''] = readdirSync(folder);
+    expect(statSync(path.join(folder, name)).size).toBeGreaterThan(262_144);
+    reader.seek(position, id, { ...noClicks, clicks: 3 });
+    expect(reader.removeIngested(undefined, { ms: 60_000, bytes: 2 ** 30 })).toBeGreaterThan(3 * 8);
+    expect(reader.isKept).toBe(true);
+    expect(statSync(path.join(folder, name)).size).toBeLessThan(MAPPED_HEADER_BYTES + 4096);
+    const { clicks: again, damages, unreadable } = readJournal(folder, used.journalId);
+    expect([again, damages, unreadable]).toEqual([before, [], 0]);
+    expect(reader.most(id)).toEqual({ ...noClicks, clicks: 3 });
+    // What a copy left that was cut short is nobody's.
+    writeFileSync(path.join(folder, `${name}.tmp`), 'cut short');
+    await surveyFolder(folder);
+    expect(existsSync(path.join(folder, `${name}.tmp`))).toBe(false);
   });
 
   it('begins anew when its file is removed', async () => {
