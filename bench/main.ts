@@ -28,7 +28,9 @@ function chosen({ scenarios: names, compareWith }: BenchOptions): Scenario[] {
   if (unknown !== undefined) {
     throw new Error(`no such scenario: ${unknown}; there are ${usable.map(({ name }) => name).join(', ')}`);
   }
-  return usable.filter(({ name }) => names.length === 0 || names.includes(name));
+  return usable.filter(({ name, isOnRequest }) =>
+    names.length === 0 ? isOnRequest !== true : names.includes(name),
+  );
 }
 
 async function runAll(
@@ -47,6 +49,7 @@ async function runAll(
       rounds: options.rounds ?? (options.isQuick ? QUICK_ROUNDS : ROUNDS),
       seconds: options.seconds ?? (options.isQuick ? QUICK_SECONDS : SECONDS),
       generator: options.generator ?? bestGenerator(),
+      clicks: options.clicks,
       folder,
       postgres,
       subjects,

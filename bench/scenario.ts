@@ -15,6 +15,8 @@ export interface Bench {
   /** Length of one timed turn. */
   readonly seconds: number;
   readonly generator: Generator;
+  /** Clicks of a scenario whose number can be set; its own number without. */
+  readonly clicks: number | undefined;
   /** For files of the run; removed at its end. */
   readonly folder: string;
   readonly postgres: BenchPostgres;
@@ -40,5 +42,7 @@ export interface Scenario {
   readonly title: string;
   /** Whether it can compare two revisions. */
   readonly isComparable: boolean;
+  /** Whether it runs only when it is named: it takes hours. */
+  readonly isOnRequest?: boolean;
   run(bench: Bench): Promise<ScenarioResult>;
 }

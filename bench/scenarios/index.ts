@@ -11,6 +11,7 @@ import { redirectSustained } from './redirect-sustained.js';
 import { restart } from './restart.js';
 import { shorten } from './shorten.js';
 import { start } from './start.js';
+import { stats } from './stats.js';
 import { threads } from './threads.js';
 
 /** All scenarios, in the order in which they run. */
@@ -30,4 +31,5 @@ export const scenarios: readonly Scenario[] = [
   start,
   restart,
   threads,
+  stats,
 ];

@@ -110,31 +110,31 @@ export const linkSeriesStatement: Statement = {
 
 export const linkValuesStatement: Statement = {
   name: 'stats_link_values',
-  text: `WITH counted AS (
-           SELECT facts.field, facts.value,
-                  count(*) FILTER (WHERE event_type = 'click') AS clicks,
-                  count(*) FILTER (WHERE event_type = 'preview') AS previews
-           FROM events CROSS JOIN LATERAL (
-             SELECT field, stats_fact(details, field) AS value FROM unnest($4::text[]) AS field
-           ) AS facts
-           WHERE url_id = $3 AND event_type IN ('click', 'preview')
-             AND "timestamp" >= timestamp 'epoch' + $1::bigint * interval '1 millisecond'
-             AND "timestamp" < timestamp 'epoch' + $2::bigint * interval '1 millisecond'
-           GROUP BY facts.field, facts.value
-         ), dropped AS (
+  text: `WITH visits AS (
+           -- Details alike are parsed once.
+           SELECT country, referrer, browser, os, device, clicks, previews
+           FROM (SELECT details::text AS details,
+                        count(*) FILTER (WHERE event_type = 'click') AS clicks,
+                        count(*) FILTER (WHERE event_type = 'preview') AS previews
+                 FROM events
+                 WHERE url_id = $3 AND event_type IN ('click', 'preview')
+                   AND "timestamp" >= timestamp 'epoch' + $1::bigint * interval '1 millisecond'
+                   AND "timestamp" < timestamp 'epoch' + $2::bigint * interval '1 millisecond'
+                 GROUP BY 1) AS alike
+             LEFT JOIN LATERAL stats_facts(details) ON true
+           UNION ALL
+           SELECT country, referrer, browser, os, device, clicks, previews FROM dropped_events
+           WHERE url_id = $3
+             AND slot >= timestamp 'epoch' + $1::bigint * interval '1 millisecond'
+             AND slot < timestamp 'epoch' + $2::bigint * interval '1 millisecond'
+         ), added AS (
            SELECT facts.field, facts.value, sum(clicks) AS clicks, sum(previews) AS previews
-           FROM dropped_events CROSS JOIN LATERAL (
+           FROM visits CROSS JOIN LATERAL (
              SELECT field, CASE field WHEN 'country' THEN country WHEN 'referrer' THEN referrer
                                       WHEN 'browser' THEN browser WHEN 'os' THEN os ELSE device END AS value
              FROM unnest($4::text[]) AS field
            ) AS facts
-           WHERE url_id = $3
-             AND slot >= timestamp 'epoch' + $1::bigint * interval '1 millisecond'
-             AND slot < timestamp 'epoch' + $2::bigint * interval '1 millisecond'
            GROUP BY facts.field, facts.value
-         ), added AS (
-           SELECT field, value, sum(clicks) AS clicks, sum(previews) AS previews
-           FROM (TABLE counted UNION ALL TABLE dropped) AS parts GROUP BY field, value
          ), ranked AS (
            SELECT *, row_number() OVER (PARTITION BY field ORDER BY clicks DESC, value COLLATE "C") AS place
            FROM added

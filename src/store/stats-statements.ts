@@ -31,12 +31,13 @@ function addScoped(before: string): string {
     ), days AS (
       SELECT owner, field, date_trunc('day', minute) AS day, value, sum(clicks) + sum(previews) AS n
       FROM grouped WHERE value IS NOT NULL GROUP BY 1, 2, 3, 4
-    ), new_values AS (
-      SELECT * FROM days WHERE NOT EXISTS (
-        SELECT FROM stats_sums AS known
+    ), new_values AS MATERIALIZED (
+      -- Looked up one by one: the table is far larger than what is added.
+      SELECT * FROM days WHERE (
+        SELECT true FROM stats_sums AS known
         WHERE known.owner = days.owner AND known.field = days.field AND known.step = 'd' AND known.slot = day
-          AND known.value = days.value)
-    ), refused AS (
+          AND known.value = days.value LIMIT 1) IS NULL
+    ), refused AS MATERIALIZED (
       SELECT owner, field, day, value
       FROM (SELECT *, row_number() OVER (PARTITION BY owner, field, day ORDER BY n DESC, value) AS place
             FROM new_values) AS placed
@@ -75,6 +76,10 @@ function addLinks(source: string): string {
           FROM (${source}) AS changed GROUP BY 1, 2, 3) AS summed
     WHERE clicks <> 0 OR previews <> 0 GROUP BY step, slot`;
 }
+
+/** What these statements run with: nobody can estimate how much is in arrays, and two loops in each other take for ever. */
+export const SUMS_SETTINGS = 'SET LOCAL jit = off; SET LOCAL enable_nestloop = off';
+export const USUAL_SETTINGS = 'SET LOCAL jit TO DEFAULT; SET LOCAL enable_nestloop TO DEFAULT';
 
 /** To whose sums a difference that has its facts belongs. */
 const scopesOf = (source: string): string => `

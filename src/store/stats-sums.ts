@@ -6,6 +6,8 @@ import {
   mergeableStatement,
   mergeStatement,
   OLDEST_MINUTE,
+  SUMS_SETTINGS,
+  USUAL_SETTINGS,
 } from './stats-statements.js';
 import { nextRuns, readWaiting, type WaitingDifferences } from './stats-waiting.js';
 
@@ -44,7 +46,9 @@ async function add(connection: Connection, ids: readonly string[]): Promise<void
      WHERE NOT has_zeros AND EXISTS (SELECT FROM stats_queue WHERE id = ANY ($1::bigint[]) AND is_less)`,
     [ids],
   );
+  await connection.query(SUMS_SETTINGS);
   await connection.query(addStatement, [ids]);
+  await connection.query(USUAL_SETTINGS);
 }
 
 async function forget(connection: Connection, what: 'no_events' | 'no_owners'): Promise<void> {
@@ -59,8 +63,6 @@ async function hasLock(connection: Connection): Promise<boolean> {
     'SELECT pg_try_advisory_xact_lock($1) AS locked',
     [STATISTICS_LOCK],
   );
-  // Its estimates are far off, and what they make worth compiling is not.
-  await connection.query('SET LOCAL jit = off');
   return rows[0]?.locked === 't';
 }
 
@@ -79,6 +81,7 @@ export async function buildSums(connection: Connection): Promise<boolean> {
     const { rows } = await connection.query<{ is_built: string }>('SELECT is_built FROM stats_state');
     if (isFirst && rows[0]?.is_built === 'f') {
       await connection.query('DELETE FROM stats_sums; DELETE FROM stats_links');
+      await connection.query(SUMS_SETTINGS);
       await connection.query(buildStatement);
       await connection.query('DELETE FROM stats_queue; DELETE FROM stats_batches');
       await connection.query('UPDATE stats_state SET is_built = true, as_of = now()');
@@ -110,6 +113,7 @@ export async function sumBusyLinks(connection: Connection): Promise<number> {
     );
     const ids = rows.map(({ id }) => id);
     if (ids.length === 0) return 0;
+    await connection.query(SUMS_SETTINGS);
     await connection.query(addLinkStatement, [ids]);
     await connection.query('INSERT INTO stats_summed_links SELECT unnest($1::bigint[])', [ids]);
     return ids.length;
