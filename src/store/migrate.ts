@@ -5,7 +5,7 @@ import { sqlStateOf } from '../postgres/failures.js';
 import { type Connection, inTransaction } from '../postgres/pool.js';
 import { packagedFolder } from '../runtime/package.js';
 import { buildSmallIndexes } from './background-indexes.js';
-import { makeEventChunks } from './event-chunks.js';
+import { isInChunks, makeEventChunks } from './event-chunks.js';
 import { forgetOldAnswers } from './idempotency.js';
 import { type RaisedSequence, raiseSequences } from './sequences.js';
 
@@ -182,6 +182,7 @@ async function applyMigrations(
 
 /** Monthly partitions of events, from last month to three months ahead, where events are not in chunks by id. */
 export async function makePartitions(connection: Connection): Promise<void> {
+  if (await isInChunks(connection)) return;
   await connection.query(
     `SELECT make_event_partitions((now() AT TIME ZONE 'utc' - interval '1 month')::date,
                                   (now() AT TIME ZONE 'utc' + interval '3 months')::date)`,

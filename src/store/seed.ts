@@ -14,6 +14,7 @@ import {
 } from '../api/values.js';
 import { COPY_NULL, copyInto, copyText } from '../postgres/copy.js';
 import type { Connection } from '../postgres/pool.js';
+import { isInChunks } from './event-chunks.js';
 
 /** What a seed did with each file: rows loaded, and rows skipped by reason. */
 export interface SeedReport {
@@ -244,10 +245,13 @@ class Seed {
       // A stray date must not make partitions by the thousand; events_other takes it.
       if (timestamp !== undefined && /^20[0-4]/.test(timestamp)) months.add(`${timestamp.slice(0, 7)}-01`);
     }
+    if (await isInChunks(this.#connection)) {
+      await this.#connection.query('SELECT make_event_chunks($1)', [lastId]);
+      return;
+    }
     for (const month of [...months].sort()) {
       await this.#connection.query('SELECT make_event_partitions($1::date, $1::date)', [month]);
     }
-    await this.#connection.query('SELECT make_event_chunks($1)', [lastId]);
   }
 
   async #setSequence(table: 'users' | 'short_urls' | 'events'): Promise<void> {

@@ -104,6 +104,23 @@ describe('chunks of events', () => {
     }
   });
 
+  it('are there for an hour of the release before, which asks for months', async () => {
+    const ask = `SELECT make_event_partitions('2026-01-01', '2026-02-01') AS made`;
+    const last = Number((await chunks()).at(-1)?.end_id);
+    expect(await database.query(ask)).toEqual([{ made: 1 }]);
+    expect(await database.query(ask)).toEqual([{ made: 0 }]);
+    const reserve = (await chunks()).at(-1);
+    expect(reserve?.is_sealed).toBe(true);
+    expect(Number(reserve?.end_id) - last).toBe(2 ** 26);
+    const id = last + 60_000_000;
+    await database.query(`INSERT INTO events (id, event_type) VALUES (${id}, 'later')`);
+    expect(await makeEventChunks(keeper)).toBe(0);
+    // What is made ahead goes on behind it.
+    await database.query(`SELECT setval('events_id_seq', ${reserve?.end_id})`);
+    expect(await makeEventChunks(keeper)).toBeGreaterThan(4);
+    expect(await database.query(ask)).toEqual([{ made: 1 }]);
+  });
+
   it('are 400 at most for twenty thousand million events', async () => {
     const [row] = await database.query<{ events: string }>(
       'SELECT sum(event_chunk_size(n)) AS events FROM generate_series(0, 399) AS n',
