@@ -252,7 +252,12 @@ describeWith(
   it('sy: the tool finds the journals and counters well', async () => {
     const commands = those(/^sy /);
     expect(commands.length).toBeGreaterThan(3);
-    await expectToRun(commands.join('\n'));
+    const drain = 'sy journal drain /data';
+    await expectToRun(commands.filter((code) => code !== drain).join('\n'));
+    expect(commands).toContain(drain);
+    // The server is alive.
+    const { code, output } = await bash(drain);
+    expect([code, output]).toEqual([3, expect.stringMatching(/: left alone, its server is alive\n$/)]);
   });
 
   it('amtool: an alert is added and shown', async () => {
