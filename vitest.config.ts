@@ -27,8 +27,8 @@ export default defineConfig({
     // more there, and the log tells both. On a developer's machine it fails.
     retry: process.env.CI_TOOLS_REQUIRED === '1' ? 1 : 0,
     include: ['test/**/*.test.ts'],
-    globalSetup: ['test/support/global-setup.ts'],
-    setupFiles: ['test/support/coverage.ts', 'test/support/leftovers.ts'],
+    globalSetup: ['test/support/run/global-setup.ts'],
+    setupFiles: ['test/support/run/coverage.ts', 'test/support/run/leftovers.ts'],
     pool: 'forks',
     maxWorkers: 2,
     testTimeout: 60_000,

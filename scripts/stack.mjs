@@ -34,7 +34,14 @@ function parseOptions() {
 }
 
 // The tests have classes for Nginx, Prometheus and Alertmanager with the committed configuration.
-const parts = ['alertmanager', 'folders', 'nginx', 'program', 'prometheus', 'tools'];
+const parts = [
+  'stack/alertmanager',
+  'machine/folders',
+  'stack/nginx',
+  'server/program',
+  'stack/prometheus',
+  'machine/tools',
+];
 const tsc = path.join(
   path.dirname(createRequire(import.meta.url).resolve('typescript/package.json')),
   'bin/tsc',
@@ -54,13 +61,13 @@ run([
   ...parts.map((name) => `test/support/${name}.ts`),
 ]);
 
-const { Alertmanager, DiscordStandIn } = await import('../dist/stack/alertmanager.js');
-const { readCompose } = await import('../dist/stack/compose.js');
-const { makeFolder } = await import('../dist/stack/folders.js');
-const { Nginx } = await import('../dist/stack/nginx.js');
-const { freePort, Program } = await import('../dist/stack/program.js');
-const { Prometheus } = await import('../dist/stack/prometheus.js');
-const { toolPath } = await import('../dist/stack/tools.js');
+const { Alertmanager, DiscordStandIn } = await import('../dist/stack/stack/alertmanager.js');
+const { readCompose } = await import('../dist/stack/stack/compose.js');
+const { makeFolder } = await import('../dist/stack/machine/folders.js');
+const { Nginx } = await import('../dist/stack/stack/nginx.js');
+const { freePort, Program } = await import('../dist/stack/server/program.js');
+const { Prometheus } = await import('../dist/stack/stack/prometheus.js');
+const { toolPath } = await import('../dist/stack/machine/tools.js');
 const { EmbeddedPostgres } = await import('../dist/src/postgres/embedded.js');
 
 const folder = values.folder === undefined ? makeFolder('stack') : path.resolve(values.folder);

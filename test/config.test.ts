@@ -2,7 +2,7 @@ import { rmSync, writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { ConfigError, describeSettings, loadConfig, parseConfig, settings } from '../src/config.js';
 import { givenDatabase } from '../src/postgres/given-database.js';
-import { makeFolder } from './support/folders.js';
+import { makeFolder } from './support/machine/folders.js';
 
 describe('settings', () => {
   it('have defaults that are in their own bounds, and a description each', () => {

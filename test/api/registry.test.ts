@@ -6,7 +6,7 @@ import { forwardedHeaders, isReserved, reservedWords, routes, routeWords } from 
 import type { RouteDeclaration } from '../../src/api/route.js';
 import { Schemas } from '../../src/gateway/schemas.js';
 import { makeShortCode } from '../../src/store/short-codes.js';
-import { root } from '../support/compose.js';
+import { root } from '../support/stack/compose.js';
 
 const declared: readonly RouteDeclaration[] = routes;
 const schemas = await Schemas.load();

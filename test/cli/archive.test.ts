@@ -12,12 +12,12 @@ import {
 import path from 'node:path';
 import { asyncBufferFromFile, parquetReadObjects } from 'hyparquet';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createDatabase, type TestDatabase } from '../support/database.js';
-import { makeFolder } from '../support/folders.js';
-import { wrongCounters } from '../support/retention.js';
-import { startServer, type TestServer } from '../support/server.js';
-import { settled, statisticsOf } from '../support/statistics.js';
-import { eventually } from '../support/wait.js';
+import { settled, statisticsOf } from '../support/clients/statistics.js';
+import { createDatabase, type TestDatabase } from '../support/database/database.js';
+import { wrongCounters } from '../support/database/retention.js';
+import { makeFolder } from '../support/machine/folders.js';
+import { eventually } from '../support/machine/wait.js';
+import { startServer, type TestServer } from '../support/server/server.js';
 
 const cli = path.resolve(import.meta.dirname, '../../dist/src/cli/main.js');
 let database: TestDatabase;

@@ -11,12 +11,12 @@ import {
 import path from 'node:path';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
-import { createDatabase, createEmptyDatabase, type TestDatabase } from '../support/database.js';
-import { makeFolder } from '../support/folders.js';
-import { startCountedLoad } from '../support/keep-alive-load.js';
-import { startServer } from '../support/server.js';
-import { createUrl } from '../support/suite.js';
-import { eventually } from '../support/wait.js';
+import { startCountedLoad } from '../support/clients/keep-alive-load.js';
+import { createDatabase, createEmptyDatabase, type TestDatabase } from '../support/database/database.js';
+import { makeFolder } from '../support/machine/folders.js';
+import { eventually } from '../support/machine/wait.js';
+import { startServer } from '../support/server/server.js';
+import { createUrl } from '../support/server/suite.js';
 
 const cli = path.resolve(import.meta.dirname, '../../dist/src/cli/main.js');
 let source: TestDatabase;

@@ -3,13 +3,13 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { EmbeddedPostgres } from '../../src/postgres/embedded.js';
-import { connectDatabase, createDatabase, type TestDatabase } from '../support/database.js';
-import { makeFolder } from '../support/folders.js';
-import { makeLink, openJournal } from '../support/journals.js';
-import { startServer } from '../support/server.js';
-import { click, createUrl } from '../support/suite.js';
-import { describeWith } from '../support/tools.js';
-import { eventually } from '../support/wait.js';
+import { connectDatabase, createDatabase, type TestDatabase } from '../support/database/database.js';
+import { makeLink, openJournal } from '../support/journal/journals.js';
+import { makeFolder } from '../support/machine/folders.js';
+import { describeWith } from '../support/machine/tools.js';
+import { eventually } from '../support/machine/wait.js';
+import { startServer } from '../support/server/server.js';
+import { click, createUrl } from '../support/server/suite.js';
 
 const cli = path.resolve(import.meta.dirname, '../../dist/src/cli/main.js');
 let database: TestDatabase;

@@ -2,9 +2,9 @@ import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { accessSync, constants, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, it } from 'vitest';
-import { makeFolder } from '../support/folders.js';
-import { freePort } from '../support/program.js';
-import { eventually } from '../support/wait.js';
+import { makeFolder } from '../support/machine/folders.js';
+import { eventually } from '../support/machine/wait.js';
+import { freePort } from '../support/server/program.js';
 
 const root = path.resolve(import.meta.dirname, '../..');
 

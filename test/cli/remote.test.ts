@@ -4,8 +4,8 @@ import path from 'node:path';
 import { expect, it } from 'vitest';
 import { z } from 'zod';
 import { fieldsOf } from '../../src/cli/fields.js';
-import { makeFolder } from '../support/folders.js';
-import { type Url, uniqueName, useServer } from '../support/suite.js';
+import { makeFolder } from '../support/machine/folders.js';
+import { type Url, uniqueName, useServer } from '../support/server/suite.js';
 
 const cli = path.resolve(import.meta.dirname, '../../dist/src/cli/main.js');
 const suite = useServer();

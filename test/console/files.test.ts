@@ -1,8 +1,8 @@
 import { type IncomingHttpHeaders, request } from 'node:http';
 import { brotliDecompressSync, gunzipSync } from 'node:zlib';
 import { afterAll, describe, expect, it } from 'vitest';
-import { startServer } from '../support/server.js';
-import { useServer } from '../support/suite.js';
+import { startServer } from '../support/server/server.js';
+import { useServer } from '../support/server/suite.js';
 
 const suite = useServer();
 const JAVASCRIPT_MAX = 122_880;

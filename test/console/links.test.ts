@@ -1,8 +1,8 @@
 import { beforeAll, describe, expect, it } from 'vitest';
-import { useBrowser, type Visit, visit } from '../support/browser.js';
-import { createUrl, type Url, uniqueName, useServer } from '../support/suite.js';
-import { describeWith } from '../support/tools.js';
-import { eventually } from '../support/wait.js';
+import { useBrowser, type Visit, visit } from '../support/clients/browser.js';
+import { describeWith } from '../support/machine/tools.js';
+import { eventually } from '../support/machine/wait.js';
+import { createUrl, type Url, uniqueName, useServer } from '../support/server/suite.js';
 
 const suite = useServer();
 

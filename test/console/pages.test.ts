@@ -2,12 +2,12 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { useBrowser, type Visit, type VisitOptions, visit } from '../support/browser.js';
-import { ADMIN_KEY, asKey } from '../support/keys.js';
-import { startServer, type TestServer } from '../support/server.js';
-import { click, createUrl, createUser, type Url, uniqueName, useServer } from '../support/suite.js';
-import { describeWith } from '../support/tools.js';
-import { eventually } from '../support/wait.js';
+import { useBrowser, type Visit, type VisitOptions, visit } from '../support/clients/browser.js';
+import { ADMIN_KEY, asKey } from '../support/clients/keys.js';
+import { describeWith } from '../support/machine/tools.js';
+import { eventually } from '../support/machine/wait.js';
+import { startServer, type TestServer } from '../support/server/server.js';
+import { click, createUrl, createUser, type Url, uniqueName, useServer } from '../support/server/suite.js';
 
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const suite = useServer({ CLICK_DETAILS: 'basic' });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { click, createUrl, createUser, type Event, type Url, useServer } from '../support/suite.js';
+import { click, createUrl, createUser, type Event, type Url, useServer } from '../support/server/suite.js';
 
 const suite = useServer();
 

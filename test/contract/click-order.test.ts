@@ -1,6 +1,6 @@
 import { beforeAll, expect, it } from 'vitest';
-import { type Url, useServer } from '../support/suite.js';
-import { eventually } from '../support/wait.js';
+import { eventually } from '../support/machine/wait.js';
+import { type Url, useServer } from '../support/server/suite.js';
 
 const suite = useServer({ READ_BARRIER_MS: '10000' });
 let codes: string[];

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { openapiDocument } from '../../src/api/openapi/document.js';
-import { ADMIN_KEY, asKey } from '../support/keys.js';
-import { startServer } from '../support/server.js';
-import { createUrl, useServer } from '../support/suite.js';
+import { ADMIN_KEY, asKey } from '../support/clients/keys.js';
+import { startServer } from '../support/server/server.js';
+import { createUrl, useServer } from '../support/server/suite.js';
 
 const APP = 'https://app.example.com';
 const suite = useServer({

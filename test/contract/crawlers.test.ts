@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createDatabase, type TestDatabase } from '../support/database.js';
-import { startServer, type TestServer } from '../support/server.js';
+import { createDatabase, type TestDatabase } from '../support/database/database.js';
+import { startServer, type TestServer } from '../support/server/server.js';
 
 let database: TestDatabase;
 let server: TestServer;

@@ -1,7 +1,7 @@
 import { chromium } from 'playwright-core';
 import { expect, it } from 'vitest';
-import { useServer } from '../support/suite.js';
-import { describeWith, toolPath } from '../support/tools.js';
+import { describeWith, toolPath } from '../support/machine/tools.js';
+import { useServer } from '../support/server/suite.js';
 
 const suite = useServer();
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { uniqueName, useServer } from '../support/suite.js';
+import { uniqueName, useServer } from '../support/server/suite.js';
 
 const suite = useServer();
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { click, createUrl, createUser, type Event, useServer } from '../support/suite.js';
+import { click, createUrl, createUser, type Event, useServer } from '../support/server/suite.js';
 
 const suite = useServer();
 const timestamp = expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d$/);

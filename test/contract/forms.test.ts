@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { sendRaw } from '../support/raw-http.js';
+import { sendRaw } from '../support/clients/raw-http.js';
 import {
   click,
   createUrl,
@@ -8,7 +8,7 @@ import {
   type Url,
   uniqueName,
   useServer,
-} from '../support/suite.js';
+} from '../support/server/suite.js';
 
 /** What the contract leaves to the forms that HTTP and JSON allow. */
 const suite = useServer({ BASE_URL: 'https://short.example/go/' });

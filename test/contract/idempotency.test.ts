@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import { routes } from '../../src/api/registry.js';
 import type { RouteDeclaration } from '../../src/api/route.js';
-import { createDatabase } from '../support/database.js';
-import { ADMIN_KEY, asKey, makeKey } from '../support/keys.js';
-import { startServer, type TestServer } from '../support/server.js';
-import { createUser, uniqueName, useServer } from '../support/suite.js';
-import { eventually } from '../support/wait.js';
+import { ADMIN_KEY, asKey, makeKey } from '../support/clients/keys.js';
+import { createDatabase } from '../support/database/database.js';
+import { eventually } from '../support/machine/wait.js';
+import { startServer, type TestServer } from '../support/server/server.js';
+import { createUser, uniqueName, useServer } from '../support/server/suite.js';
 
 const suite = useServer({ CALL_DEADLINE_MS: '10000', ADMIN_KEY });
 

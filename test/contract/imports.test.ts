@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { type User, uniqueName, useServer } from '../support/suite.js';
+import { type User, uniqueName, useServer } from '../support/server/suite.js';
 
 const suite = useServer({ IMPORT_MAX_BYTES: String(3 * 1024 * 1024) });
 

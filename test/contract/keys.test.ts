@@ -2,9 +2,10 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { keyScopes } from '../../src/api/key-scopes.js';
 import { type RouteOf, routes } from '../../src/api/registry.js';
 import type { RouteDeclaration } from '../../src/api/route.js';
-import { createDatabase } from '../support/database.js';
-import { ADMIN_KEY, type ApiKey, asKey, makeKey, OPS_KEY, type With } from '../support/keys.js';
-import { runServer, startServer } from '../support/server.js';
+import { ADMIN_KEY, type ApiKey, asKey, makeKey, OPS_KEY, type With } from '../support/clients/keys.js';
+import { createDatabase } from '../support/database/database.js';
+import { eventually } from '../support/machine/wait.js';
+import { runServer, startServer } from '../support/server/server.js';
 import {
   createUrl,
   createUser,
@@ -13,8 +14,7 @@ import {
   type User,
   uniqueName,
   useServer,
-} from '../support/suite.js';
-import { eventually } from '../support/wait.js';
+} from '../support/server/suite.js';
 
 const suite = useServer({
   API_AUTH: 'on',

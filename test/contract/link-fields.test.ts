@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { createUser, type Event, useServer } from '../support/suite.js';
+import { createUser, type Event, useServer } from '../support/server/suite.js';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'switchyard-fields-'));
 const blocked = path.join(folder, 'blocked');

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { click, createUser, type Event, type Url, useServer } from '../support/suite.js';
+import { click, createUser, type Event, type Url, useServer } from '../support/server/suite.js';
 
 const suite = useServer();
 const folder = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../support/exports');

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { useServer } from '../support/suite.js';
+import { useServer } from '../support/server/suite.js';
 
 const suite = useServer();
 const ROWS = 300;

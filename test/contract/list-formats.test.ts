@@ -1,6 +1,6 @@
 import { parse } from 'csv-parse/sync';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { useServer } from '../support/suite.js';
+import { useServer } from '../support/server/suite.js';
 
 const suite = useServer();
 /** More than one answer holds: these are streamed. */

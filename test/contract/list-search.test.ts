@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createDatabase, type TestDatabase } from '../support/database.js';
-import { startServer, type TestServer } from '../support/server.js';
-import { type Url, useServer } from '../support/suite.js';
+import { createDatabase, type TestDatabase } from '../support/database/database.js';
+import { startServer, type TestServer } from '../support/server/server.js';
+import { type Url, useServer } from '../support/server/suite.js';
 
 const suite = useServer();
 const MANY = 60_000;

@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, it } from 'vitest';
-import { useServer } from '../support/suite.js';
+import { useServer } from '../support/server/suite.js';
 
 const suite = useServer();
 const MANY = 10_001;

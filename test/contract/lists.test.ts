@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, it } from 'vitest';
-import { type Event, type Url, type User, useServer } from '../support/suite.js';
-import { eventually } from '../support/wait.js';
+import { eventually } from '../support/machine/wait.js';
+import { type Event, type Url, type User, useServer } from '../support/server/suite.js';
 
 const suite = useServer();
 const ROWS = 3000;

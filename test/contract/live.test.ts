@@ -1,10 +1,10 @@
 import { once } from 'node:events';
 import { describe, expect, it } from 'vitest';
-import { ADMIN_KEY, asKey, makeKey } from '../support/keys.js';
-import { LiveListener } from '../support/live.js';
-import { WITH_FAULTS } from '../support/server.js';
-import { click, createUrl, createUser, uniqueName, useServer } from '../support/suite.js';
-import { eventually } from '../support/wait.js';
+import { ADMIN_KEY, asKey, makeKey } from '../support/clients/keys.js';
+import { LiveListener } from '../support/clients/live.js';
+import { eventually } from '../support/machine/wait.js';
+import { WITH_FAULTS } from '../support/server/server.js';
+import { click, createUrl, createUser, uniqueName, useServer } from '../support/server/suite.js';
 
 const LISTENERS = 6;
 const suite = useServer({

@@ -6,8 +6,8 @@ import { resources } from '../../src/api/openapi/resources.js';
 import { allowedMethods, routes } from '../../src/api/registry.js';
 import type { RouteDeclaration } from '../../src/api/route.js';
 import { type ErrorCode, errorRegistry } from '../../src/errors.js';
-import { ADMIN_KEY, makeKey } from '../support/keys.js';
-import { createUrl, createUser, uniqueName, useServer } from '../support/suite.js';
+import { ADMIN_KEY, makeKey } from '../support/clients/keys.js';
+import { createUrl, createUser, uniqueName, useServer } from '../support/server/suite.js';
 
 const suite = useServer({ CHAOS_TOKEN: 'let me in', ADMIN_KEY });
 const all = routes as readonly RouteDeclaration[];

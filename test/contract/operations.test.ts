@@ -1,10 +1,10 @@
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { urlOf } from '../support/database.js';
-import { startCountedLoad } from '../support/keep-alive-load.js';
-import { FaultProxy } from '../support/proxy.js';
-import { startServer } from '../support/server.js';
-import { click, createUrl, useServer } from '../support/suite.js';
-import { eventually } from '../support/wait.js';
+import { startCountedLoad } from '../support/clients/keep-alive-load.js';
+import { urlOf } from '../support/database/database.js';
+import { FaultProxy } from '../support/database/proxy.js';
+import { eventually } from '../support/machine/wait.js';
+import { startServer } from '../support/server/server.js';
+import { click, createUrl, useServer } from '../support/server/suite.js';
 
 const suite = useServer({ CHAOS_TOKEN: 'let me in', GATEWAY_THREADS: '2' });
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { drawSvg, isDark, readPng, scanQr } from '../support/qr.js';
-import { sendRaw } from '../support/raw-http.js';
-import { createUrl, uniqueName, useServer } from '../support/suite.js';
+import { drawSvg, isDark, readPng, scanQr } from '../support/clients/qr.js';
+import { sendRaw } from '../support/clients/raw-http.js';
+import { createUrl, uniqueName, useServer } from '../support/server/suite.js';
 
 const suite = useServer();
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { ADMIN_KEY, asKey, makeKey } from '../support/keys.js';
-import { createUrl, useServer } from '../support/suite.js';
+import { ADMIN_KEY, asKey, makeKey } from '../support/clients/keys.js';
+import { createUrl, useServer } from '../support/server/suite.js';
 
 const LIMIT = 12;
 const suite = useServer({

@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createDatabase, type TestDatabase } from '../support/database.js';
-import { removed, wrongCounters } from '../support/retention.js';
-import { startServer, type TestServer } from '../support/server.js';
-import { type Statistics, settled, statisticsOf } from '../support/statistics.js';
-import { createUser, type Event, type Url, type User } from '../support/suite.js';
-import { eventually } from '../support/wait.js';
+import { type Statistics, settled, statisticsOf } from '../support/clients/statistics.js';
+import { createDatabase, type TestDatabase } from '../support/database/database.js';
+import { removed, wrongCounters } from '../support/database/retention.js';
+import { eventually } from '../support/machine/wait.js';
+import { startServer, type TestServer } from '../support/server/server.js';
+import { createUser, type Event, type Url, type User } from '../support/server/suite.js';
 
 const DAYS = 10;
 const FACTS = 'country,referrer,browser,os,device';

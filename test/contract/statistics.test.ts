@@ -3,9 +3,15 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { isTimeZone } from '../../src/api/intervals.js';
 import { clientOptions } from '../../src/postgres/pool.js';
 import { sumBusyLinks } from '../../src/store/stats-sums.js';
-import { countBySql, counted, type Statistics, settled, statisticsOf } from '../support/statistics.js';
-import { click, createUrl, type Url, useServer } from '../support/suite.js';
-import { eventually } from '../support/wait.js';
+import {
+  countBySql,
+  counted,
+  type Statistics,
+  settled,
+  statisticsOf,
+} from '../support/clients/statistics.js';
+import { eventually } from '../support/machine/wait.js';
+import { click, createUrl, type Url, useServer } from '../support/server/suite.js';
 
 const suite = useServer();
 const time = expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d$/);

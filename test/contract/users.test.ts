@@ -7,7 +7,7 @@ import {
   type User,
   uniqueName,
   useServer,
-} from '../support/suite.js';
+} from '../support/server/suite.js';
 
 const suite = useServer();
 const timestamp = expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d$/);

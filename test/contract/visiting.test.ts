@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createDatabase, type TestDatabase } from '../support/database.js';
-import { startServer, type TestServer } from '../support/server.js';
-import { eventually } from '../support/wait.js';
+import { createDatabase, type TestDatabase } from '../support/database/database.js';
+import { eventually } from '../support/machine/wait.js';
+import { startServer, type TestServer } from '../support/server/server.js';
 
 let database: TestDatabase;
 let server: TestServer;

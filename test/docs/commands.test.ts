@@ -1,17 +1,17 @@
 import { chmodSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { Alertmanager } from '../support/alertmanager.js';
-import { readCompose, root } from '../support/compose.js';
-import type { TestDatabase } from '../support/database.js';
-import { codeIn, listDocuments, readDocument } from '../support/documents.js';
-import { makeFolder } from '../support/folders.js';
-import { Program, run } from '../support/program.js';
-import { Prometheus } from '../support/prometheus.js';
-import { startServer, type TestServer } from '../support/server.js';
-import { click, createUrl, type Url } from '../support/suite.js';
-import { SystemPostgres } from '../support/system-postgres.js';
-import { describeWith, toolPath } from '../support/tools.js';
+import type { TestDatabase } from '../support/database/database.js';
+import { SystemPostgres } from '../support/database/system-postgres.js';
+import { makeFolder } from '../support/machine/folders.js';
+import { describeWith, toolPath } from '../support/machine/tools.js';
+import { Program, run } from '../support/server/program.js';
+import { startServer, type TestServer } from '../support/server/server.js';
+import { click, createUrl, type Url } from '../support/server/suite.js';
+import { Alertmanager } from '../support/stack/alertmanager.js';
+import { readCompose, root } from '../support/stack/compose.js';
+import { codeIn, listDocuments, readDocument } from '../support/stack/documents.js';
+import { Prometheus } from '../support/stack/prometheus.js';
 
 const runbook = readDocument('Docs/OPERATIONAL_RUNBOOK.md');
 const blocks = (text: string): string[] =>

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { describeMetrics } from '../../src/ops/metrics.js';
-import { root } from '../support/compose.js';
+import { root } from '../support/stack/compose.js';
 import {
   anchorsOf,
   brokenLinks,
@@ -13,8 +13,8 @@ import {
   namesInCapitals,
   readDocument,
   testReferences,
-} from '../support/documents.js';
-import { allRules } from '../support/rules.js';
+} from '../support/stack/documents.js';
+import { allRules } from '../support/stack/rules.js';
 
 const documents = listDocuments();
 const { scripts } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8')) as {

@@ -3,8 +3,8 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import path from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
-import { root } from '../support/compose.js';
-import { eventually } from '../support/wait.js';
+import { eventually } from '../support/machine/wait.js';
+import { root } from '../support/stack/compose.js';
 
 const STALL_MS = 2000;
 /** More than a connection has room for whose client does not read, and read in no time by one that does. */
@@ -14,7 +14,7 @@ let app: ChildProcess;
 let port: number;
 
 beforeAll(async () => {
-  app = fork(path.join(root, 'test/support/live-app.mjs'), [String(STALL_MS), '3'], { execArgv: [] });
+  app = fork(path.join(root, 'test/support/server/live-app.mjs'), [String(STALL_MS), '3'], { execArgv: [] });
   [{ port }] = (await once(app, 'message')) as [{ port: number }];
 });
 afterAll(async () => {

@@ -5,8 +5,8 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { HEADER_BYTES, segmentFile, VisitKind } from '../../src/journal/format.js';
 import { CLASS_SHIFT, wordsOf } from '../../src/journal/records.js';
 import { summarise } from '../../src/journal/summary.js';
-import { makeFolder } from '../support/folders.js';
-import { makeLink, openJournal, readJournal } from '../support/journals.js';
+import { makeLink, openJournal, readJournal } from '../support/journal/journals.js';
+import { makeFolder } from '../support/machine/folders.js';
 
 let folder: string;
 

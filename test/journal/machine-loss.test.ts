@@ -4,10 +4,10 @@ import path from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { decodeHeader, encodeHeader, HEADER_BYTES, PAGE_BYTES, VisitKind } from '../../src/journal/format.js';
-import { makeFolder } from '../support/folders.js';
-import { makeLink, readJournal } from '../support/journals.js';
-import { openMapped } from '../support/mapped-journals.js';
-import { eventually } from '../support/wait.js';
+import { makeLink, readJournal } from '../support/journal/journals.js';
+import { openMapped } from '../support/journal/mapped-journals.js';
+import { makeFolder } from '../support/machine/folders.js';
+import { eventually } from '../support/machine/wait.js';
 
 /**
  * Loss of the machine, by model: of the pages that were stored to since the last sync each may have reached

@@ -7,10 +7,10 @@ import { MAPPED_HEADER_BYTES } from '../../src/journal/format.js';
 import { journalMode } from '../../src/journal/mode.js';
 import type { NativeMemory } from '../../src/journal/native.js';
 import { surveyFolder } from '../../src/journal/survey.js';
-import { makeFolder } from '../support/folders.js';
-import { makeLink, readJournal } from '../support/journals.js';
-import { type MappedJournal, nativeMemory, openMapped } from '../support/mapped-journals.js';
-import { eventually } from '../support/wait.js';
+import { makeLink, readJournal } from '../support/journal/journals.js';
+import { type MappedJournal, nativeMemory, openMapped } from '../support/journal/mapped-journals.js';
+import { makeFolder } from '../support/machine/folders.js';
+import { eventually } from '../support/machine/wait.js';
 
 let folder: string;
 let open: MappedJournal[];

@@ -3,8 +3,8 @@ import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { VisitKind } from '../../src/journal/format.js';
 import type { Visit } from '../../src/journal/recorder.js';
-import { makeFolder } from '../support/folders.js';
-import { makeLink, openJournal, readJournal } from '../support/journals.js';
+import { makeLink, openJournal, readJournal } from '../support/journal/journals.js';
+import { makeFolder } from '../support/machine/folders.js';
 
 let folder: string;
 

@@ -6,9 +6,9 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { decodeHeader, HEADER_BYTES, segmentFile, VisitKind } from '../../src/journal/format.js';
 import { checkOf, headOf, OTHER } from '../../src/journal/records.js';
 import { summarise } from '../../src/journal/summary.js';
-import { makeFolder } from '../support/folders.js';
-import { writeFirstVersion } from '../support/journal-v1.js';
-import { CREATED_MS, makeLink, openJournal, readJournal } from '../support/journals.js';
+import { writeFirstVersion } from '../support/journal/journal-v1.js';
+import { CREATED_MS, makeLink, openJournal, readJournal } from '../support/journal/journals.js';
+import { makeFolder } from '../support/machine/folders.js';
 
 let folder: string;
 

@@ -2,9 +2,9 @@ import { existsSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } 
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { VisitKind } from '../../src/journal/format.js';
-import { makeFolder } from '../support/folders.js';
-import { makeLink, openJournal, readJournal, type TestJournal } from '../support/journals.js';
-import { eventually } from '../support/wait.js';
+import { makeLink, openJournal, readJournal, type TestJournal } from '../support/journal/journals.js';
+import { makeFolder } from '../support/machine/folders.js';
+import { eventually } from '../support/machine/wait.js';
 
 let folder: string;
 let open: TestJournal[];

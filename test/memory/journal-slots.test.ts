@@ -7,7 +7,7 @@ import { ServerState } from '../../src/memory/server-state.js';
 import { nothingIngested } from '../../src/messages/ingest.js';
 import { IngestScheduler } from '../../src/ops/ingest-scheduler.js';
 import { createLogger } from '../../src/runtime/logger.js';
-import { makeFolder } from '../support/folders.js';
+import { makeFolder } from '../support/machine/folders.js';
 
 describe('journal slots', () => {
   it('are each one journal’s until it is no more', () => {

@@ -4,7 +4,7 @@ import type { LiveFigures } from '../../src/api/live.js';
 import { Counters, latencyBuckets } from '../../src/memory/counters.js';
 import { type LiveCounts, quantileOf } from '../../src/memory/live-counts.js';
 import { figuresBetween, LiveFeed } from '../../src/ops/live-feed.js';
-import { eventually } from '../support/wait.js';
+import { eventually } from '../support/machine/wait.js';
 
 const none = (): number[] => new Array<number>(latencyBuckets.length + 1).fill(0);
 const standing = { clicks_pending: 3, threads: 5, connections: 7 };

@@ -3,8 +3,8 @@ import { mkdirSync, utimesSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, it } from 'vitest';
 import { memoryLimit, Surroundings } from '../../src/ops/surroundings.js';
-import { makeFolder } from '../support/folders.js';
-import { describeWith, toolPath } from '../support/tools.js';
+import { makeFolder } from '../support/machine/folders.js';
+import { describeWith, toolPath } from '../support/machine/tools.js';
 
 async function read(options: Partial<ConstructorParameters<typeof Surroundings>[0]>): Promise<Surroundings> {
   const surroundings = new Surroundings({

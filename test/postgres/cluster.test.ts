@@ -15,11 +15,11 @@ import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { outsideClusters, removeOutsideCluster } from '../../src/postgres/cluster-place.js';
 import { EmbeddedPostgres } from '../../src/postgres/embedded.js';
-import { connectDatabase } from '../support/database.js';
-import { makeFolder } from '../support/folders.js';
-import { runServer, startServer } from '../support/server.js';
-import { click, createUrl } from '../support/suite.js';
-import { eventually } from '../support/wait.js';
+import { connectDatabase } from '../support/database/database.js';
+import { makeFolder } from '../support/machine/folders.js';
+import { eventually } from '../support/machine/wait.js';
+import { runServer, startServer } from '../support/server/server.js';
+import { click, createUrl } from '../support/server/suite.js';
 
 let home: string;
 let dataDir: string;

@@ -17,10 +17,10 @@ import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { canReach, installedBinaries, reachableBinaries } from '../../src/postgres/binaries.js';
 import { EmbeddedPostgres } from '../../src/postgres/embedded.js';
-import { makeFolder } from '../support/folders.js';
-import { startServer } from '../support/server.js';
-import { click, createUrl, type Url } from '../support/suite.js';
-import { eventually } from '../support/wait.js';
+import { makeFolder } from '../support/machine/folders.js';
+import { eventually } from '../support/machine/wait.js';
+import { startServer } from '../support/server/server.js';
+import { click, createUrl, type Url } from '../support/server/suite.js';
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
 let dataDir: string;

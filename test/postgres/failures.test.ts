@@ -8,8 +8,8 @@ import {
   retryDecisionOf,
   sqlStateOf,
 } from '../../src/postgres/failures.js';
-import { createDatabase, type TestDatabase } from '../support/database.js';
-import { freePort } from '../support/program.js';
+import { createDatabase, type TestDatabase } from '../support/database/database.js';
+import { freePort } from '../support/server/program.js';
 
 let database: TestDatabase;
 

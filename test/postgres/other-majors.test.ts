@@ -1,12 +1,12 @@
 import { readdirSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import type { TestDatabase } from '../support/database.js';
-import { startServer, type TestServer } from '../support/server.js';
-import { click, createUrl, createUser, type Event, type Url, type User } from '../support/suite.js';
-import { SystemPostgres } from '../support/system-postgres.js';
-import { describeWith } from '../support/tools.js';
-import { eventually } from '../support/wait.js';
+import type { TestDatabase } from '../support/database/database.js';
+import { SystemPostgres } from '../support/database/system-postgres.js';
+import { describeWith } from '../support/machine/tools.js';
+import { eventually } from '../support/machine/wait.js';
+import { startServer, type TestServer } from '../support/server/server.js';
+import { click, createUrl, createUser, type Event, type Url, type User } from '../support/server/suite.js';
 
 const csvDir = path.resolve(import.meta.dirname, '../../csv');
 

@@ -3,9 +3,9 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Counters } from '../../src/memory/counters.js';
 import { DeadlineError, errorCodeOf, sqlStateOf } from '../../src/postgres/failures.js';
 import { type Connection, inTransaction, Pool, rowsOf } from '../../src/postgres/pool.js';
-import { createDatabase, type TestDatabase } from '../support/database.js';
-import { FaultProxy } from '../support/proxy.js';
-import { eventually } from '../support/wait.js';
+import { createDatabase, type TestDatabase } from '../support/database/database.js';
+import { FaultProxy } from '../support/database/proxy.js';
+import { eventually } from '../support/machine/wait.js';
 
 const CONNECTIONS = 3;
 const readAll = { name: 'users_all', text: 'SELECT * FROM users ORDER BY id' };

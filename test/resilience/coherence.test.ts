@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createDatabase, type TestDatabase } from '../support/database.js';
-import { startServer, type TestServer } from '../support/server.js';
-import { click, createUrl, type Event, type Url } from '../support/suite.js';
-import { eventually } from '../support/wait.js';
+import { createDatabase, type TestDatabase } from '../support/database/database.js';
+import { eventually } from '../support/machine/wait.js';
+import { startServer, type TestServer } from '../support/server/server.js';
+import { click, createUrl, type Event, type Url } from '../support/server/suite.js';
 
 let database: TestDatabase;
 let one: TestServer;

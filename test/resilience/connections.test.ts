@@ -2,11 +2,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { describe, expect, it } from 'vitest';
 import { planConnections } from '../../src/ops/connection-plan.js';
-import { createDatabase } from '../support/database.js';
-import { startLoad } from '../support/load.js';
-import { startServer } from '../support/server.js';
-import { createUrl, uniqueName } from '../support/suite.js';
-import { eventually } from '../support/wait.js';
+import { startLoad } from '../support/clients/load.js';
+import { createDatabase } from '../support/database/database.js';
+import { eventually } from '../support/machine/wait.js';
+import { startServer } from '../support/server/server.js';
+import { createUrl, uniqueName } from '../support/server/suite.js';
 
 describe('the connection plan', () => {
   it('spends the budget exactly, and gives every kind of work its own', () => {

@@ -2,10 +2,10 @@ import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { connectDatabase } from '../support/database.js';
-import { createUrl, useServer } from '../support/suite.js';
-import { askWithoutReading } from '../support/unread.js';
-import { eventually } from '../support/wait.js';
+import { askWithoutReading } from '../support/clients/unread.js';
+import { connectDatabase } from '../support/database/database.js';
+import { eventually } from '../support/machine/wait.js';
+import { createUrl, useServer } from '../support/server/suite.js';
 
 const suite = useServer({ GATEWAY_THREADS: '1', BODY_DEADLINE_MS: '25000' });
 

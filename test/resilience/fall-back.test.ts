@@ -1,11 +1,11 @@
 import { readdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { createDatabase, type TestDatabase } from '../support/database.js';
-import { makeFolder } from '../support/folders.js';
-import { type ServerEnvironment, startServer, type TestServer } from '../support/server.js';
-import { click } from '../support/suite.js';
-import { eventually } from '../support/wait.js';
+import { createDatabase, type TestDatabase } from '../support/database/database.js';
+import { makeFolder } from '../support/machine/folders.js';
+import { eventually } from '../support/machine/wait.js';
+import { type ServerEnvironment, startServer, type TestServer } from '../support/server/server.js';
+import { click } from '../support/server/suite.js';
 
 let database: TestDatabase;
 let folder: string;

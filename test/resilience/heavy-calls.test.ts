@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { connectDatabase, createDatabase, type TestDatabase } from '../support/database.js';
-import { startServer, type TestServer } from '../support/server.js';
-import { click, createUrl, createUser, type Url } from '../support/suite.js';
-import { eventually } from '../support/wait.js';
+import { connectDatabase, createDatabase, type TestDatabase } from '../support/database/database.js';
+import { eventually } from '../support/machine/wait.js';
+import { startServer, type TestServer } from '../support/server/server.js';
+import { click, createUrl, createUser, type Url } from '../support/server/suite.js';
 
 let database: TestDatabase;
 let server: TestServer;

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createDatabase, type TestDatabase } from '../support/database.js';
-import { FaultProxy } from '../support/proxy.js';
-import { startServer, type TestServer } from '../support/server.js';
-import { uniqueName } from '../support/suite.js';
-import { eventually } from '../support/wait.js';
+import { createDatabase, type TestDatabase } from '../support/database/database.js';
+import { FaultProxy } from '../support/database/proxy.js';
+import { eventually } from '../support/machine/wait.js';
+import { startServer, type TestServer } from '../support/server/server.js';
+import { uniqueName } from '../support/server/suite.js';
 
 let database: TestDatabase;
 let proxy: FaultProxy;

@@ -15,12 +15,12 @@ import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { PAGE_BYTES, segmentFile } from '../../src/journal/format.js';
 import { maintainDatabase } from '../../src/store/migrate.js';
-import { createDatabase, type TestDatabase } from '../support/database.js';
-import { makeFolder } from '../support/folders.js';
-import { makeLink, openJournal } from '../support/journals.js';
-import { startServer, type TestServer } from '../support/server.js';
-import { click, createUrl } from '../support/suite.js';
-import { eventually } from '../support/wait.js';
+import { createDatabase, type TestDatabase } from '../support/database/database.js';
+import { makeLink, openJournal } from '../support/journal/journals.js';
+import { makeFolder } from '../support/machine/folders.js';
+import { eventually } from '../support/machine/wait.js';
+import { startServer, type TestServer } from '../support/server/server.js';
+import { click, createUrl } from '../support/server/suite.js';
 
 /** However busy the machine is; what is ingested goes at once. */
 const PATIENT = { CALL_DEADLINE_MS: '20000', CLICK_JOURNAL_KEEP_SECONDS: '0' };

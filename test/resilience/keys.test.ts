@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createDatabase, type TestDatabase } from '../support/database.js';
-import { ADMIN_KEY, asKey, makeKey, type With } from '../support/keys.js';
-import { FaultProxy } from '../support/proxy.js';
-import { startServer, type TestServer } from '../support/server.js';
-import { eventually } from '../support/wait.js';
+import { ADMIN_KEY, asKey, makeKey, type With } from '../support/clients/keys.js';
+import { createDatabase, type TestDatabase } from '../support/database/database.js';
+import { FaultProxy } from '../support/database/proxy.js';
+import { eventually } from '../support/machine/wait.js';
+import { startServer, type TestServer } from '../support/server/server.js';
 
 let database: TestDatabase;
 let proxy: FaultProxy;

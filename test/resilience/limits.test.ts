@@ -1,9 +1,14 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { connectDatabase, createDatabase, type TestDatabase } from '../support/database.js';
-import { type ServerEnvironment, startServer, type TestServer, WITH_FAULTS } from '../support/server.js';
-import { click, createUrl, type Url } from '../support/suite.js';
-import { untilEnd } from '../support/until-end.js';
-import { eventually } from '../support/wait.js';
+import { connectDatabase, createDatabase, type TestDatabase } from '../support/database/database.js';
+import { eventually } from '../support/machine/wait.js';
+import {
+  type ServerEnvironment,
+  startServer,
+  type TestServer,
+  WITH_FAULTS,
+} from '../support/server/server.js';
+import { click, createUrl, type Url } from '../support/server/suite.js';
+import { untilEnd } from '../support/server/until-end.js';
 
 let database: TestDatabase;
 let server: TestServer;

@@ -2,8 +2,8 @@ import { readdirSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
-import { click, createUrl, useServer } from '../support/suite.js';
-import { eventually } from '../support/wait.js';
+import { eventually } from '../support/machine/wait.js';
+import { click, createUrl, useServer } from '../support/server/suite.js';
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
 const suite = useServer({ CLICK_DETAILS: 'full' });

@@ -1,8 +1,8 @@
 import { connect, type Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { peakWhile, residentBytes } from '../support/memory.js';
-import { click, createUrl, useServer } from '../support/suite.js';
-import { eventually } from '../support/wait.js';
+import { peakWhile, residentBytes } from '../support/machine/memory.js';
+import { eventually } from '../support/machine/wait.js';
+import { click, createUrl, useServer } from '../support/server/suite.js';
 
 const MEBIBYTE = 1024 * 1024;
 

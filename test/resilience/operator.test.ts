@@ -3,11 +3,11 @@ import { closeSync, constants, existsSync, openSync, readFileSync, writeFileSync
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { createDatabase, type TestDatabase } from '../support/database.js';
-import { makeFolder } from '../support/folders.js';
-import { freePort } from '../support/program.js';
-import { startServer } from '../support/server.js';
-import { eventually } from '../support/wait.js';
+import { createDatabase, type TestDatabase } from '../support/database/database.js';
+import { makeFolder } from '../support/machine/folders.js';
+import { eventually } from '../support/machine/wait.js';
+import { freePort } from '../support/server/program.js';
+import { startServer } from '../support/server/server.js';
 
 const main = fileURLToPath(new URL('../../dist/server/main.js', import.meta.url));
 let database: TestDatabase;

@@ -1,10 +1,10 @@
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { createDatabase, type TestDatabase } from '../support/database.js';
-import { PgBouncer } from '../support/pgbouncer.js';
-import { runServer, startServer, type TestServer } from '../support/server.js';
-import { click, createUrl } from '../support/suite.js';
-import { describeWith } from '../support/tools.js';
-import { eventually } from '../support/wait.js';
+import { createDatabase, type TestDatabase } from '../support/database/database.js';
+import { PgBouncer } from '../support/database/pgbouncer.js';
+import { describeWith } from '../support/machine/tools.js';
+import { eventually } from '../support/machine/wait.js';
+import { runServer, startServer, type TestServer } from '../support/server/server.js';
+import { click, createUrl } from '../support/server/suite.js';
 
 describeWith('pgbouncer')('a server behind PgBouncer', { timeout: 90_000 }, () => {
   let database: TestDatabase;

@@ -1,12 +1,12 @@
 import { rmSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createDatabase, type TestDatabase } from '../support/database.js';
-import { makeFolder } from '../support/folders.js';
-import { startLoad } from '../support/load.js';
-import { freePort } from '../support/program.js';
-import { type ServerEnvironment, startServer, type TestServer } from '../support/server.js';
-import { createUrl, createUser, uniqueName } from '../support/suite.js';
-import { eventually } from '../support/wait.js';
+import { startLoad } from '../support/clients/load.js';
+import { createDatabase, type TestDatabase } from '../support/database/database.js';
+import { makeFolder } from '../support/machine/folders.js';
+import { eventually } from '../support/machine/wait.js';
+import { freePort } from '../support/server/program.js';
+import { type ServerEnvironment, startServer, type TestServer } from '../support/server/server.js';
+import { createUrl, createUser, uniqueName } from '../support/server/suite.js';
 
 const KILLS = 2;
 const LINKS = 40;

@@ -1,10 +1,10 @@
 import { readdirSync, readlinkSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
-import { createDatabase, type TestDatabase } from '../support/database.js';
-import { type ServerEnvironment, startServer, type TestServer } from '../support/server.js';
-import { type Url, uniqueName } from '../support/suite.js';
-import { eventually } from '../support/wait.js';
+import { createDatabase, type TestDatabase } from '../support/database/database.js';
+import { eventually } from '../support/machine/wait.js';
+import { type ServerEnvironment, startServer, type TestServer } from '../support/server/server.js';
+import { type Url, uniqueName } from '../support/server/suite.js';
 
 /** A list far larger than what sockets hold, so that it stops when its reader does. */
 const ROWS = 30_000;

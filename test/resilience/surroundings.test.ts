@@ -2,11 +2,17 @@ import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { createDatabase, type TestDatabase } from '../support/database.js';
-import { makeFolder } from '../support/folders.js';
-import { runServer, startServer, type TestServer, WITH_FAULTS, withPackages } from '../support/server.js';
-import { click, createUrl } from '../support/suite.js';
-import { eventually } from '../support/wait.js';
+import { createDatabase, type TestDatabase } from '../support/database/database.js';
+import { makeFolder } from '../support/machine/folders.js';
+import { eventually } from '../support/machine/wait.js';
+import {
+  runServer,
+  startServer,
+  type TestServer,
+  WITH_FAULTS,
+  withPackages,
+} from '../support/server/server.js';
+import { click, createUrl } from '../support/server/suite.js';
 
 let database: TestDatabase;
 let folder: string;

@@ -1,8 +1,13 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { connectDatabase, createDatabase, type TestDatabase } from '../support/database.js';
-import { type ServerEnvironment, startServer, type TestServer, WITH_FAULTS } from '../support/server.js';
-import { type Url, uniqueName } from '../support/suite.js';
-import { eventually } from '../support/wait.js';
+import { connectDatabase, createDatabase, type TestDatabase } from '../support/database/database.js';
+import { eventually } from '../support/machine/wait.js';
+import {
+  type ServerEnvironment,
+  startServer,
+  type TestServer,
+  WITH_FAULTS,
+} from '../support/server/server.js';
+import { type Url, uniqueName } from '../support/server/suite.js';
 
 /** A list far larger than what sockets hold, so that it stops when its reader does. */
 const ROWS = 60_000;

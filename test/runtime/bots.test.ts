@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { isBot } from '../../src/runtime/bots.js';
-import { root } from '../support/compose.js';
+import { root } from '../support/stack/compose.js';
 
 /** The user agents of a file of test/support/agents by their kind. */
 function agents(name: string): [kind: string, agents: string[]][] {

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { claimFolder, isOwned } from '../../src/runtime/folder-lock.js';
-import { makeFolder } from '../support/folders.js';
+import { makeFolder } from '../support/machine/folders.js';
 
 let folder: string;
 const children: ChildProcess[] = [];

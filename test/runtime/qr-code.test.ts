@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { qrModules, qrPng, qrSvg } from '../../src/runtime/qr-code.js';
-import { drawSvg, readPng, scanQr } from '../support/qr.js';
+import { drawSvg, readPng, scanQr } from '../support/clients/qr.js';
 
 const texts = ['https://e.co/aB3xYz', `https://links.example.com/${'a-Code_9'.repeat(16)}`] as const;
 const levels = ['L', 'M', 'Q', 'H'] as const;

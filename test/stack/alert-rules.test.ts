@@ -2,13 +2,13 @@ import { cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:f
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse, stringify } from 'yaml';
-import { renderAlertmanager } from '../support/alertmanager.js';
-import { root } from '../support/compose.js';
-import { makeFolder } from '../support/folders.js';
-import { run } from '../support/program.js';
-import { prometheusConfig } from '../support/prometheus.js';
-import { allRules, type Rule, readRules, rulesFolder } from '../support/rules.js';
-import { describeWith, toolPath } from '../support/tools.js';
+import { makeFolder } from '../support/machine/folders.js';
+import { describeWith, toolPath } from '../support/machine/tools.js';
+import { run } from '../support/server/program.js';
+import { renderAlertmanager } from '../support/stack/alertmanager.js';
+import { root } from '../support/stack/compose.js';
+import { prometheusConfig } from '../support/stack/prometheus.js';
+import { allRules, type Rule, readRules, rulesFolder } from '../support/stack/rules.js';
 
 const alerts = allRules().filter((rule) => rule.alert !== undefined);
 const source = path.join(root, 'ops/prometheus');

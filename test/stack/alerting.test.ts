@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { Alertmanager, DiscordStandIn } from '../support/alertmanager.js';
-import { createDatabase, type TestDatabase } from '../support/database.js';
-import { freePort } from '../support/program.js';
-import { Prometheus } from '../support/prometheus.js';
-import { startServer, type TestServer } from '../support/server.js';
-import { describeWith } from '../support/tools.js';
-import { eventually } from '../support/wait.js';
+import { createDatabase, type TestDatabase } from '../support/database/database.js';
+import { describeWith } from '../support/machine/tools.js';
+import { eventually } from '../support/machine/wait.js';
+import { freePort } from '../support/server/program.js';
+import { startServer, type TestServer } from '../support/server/server.js';
+import { Alertmanager, DiscordStandIn } from '../support/stack/alertmanager.js';
+import { Prometheus } from '../support/stack/prometheus.js';
 
 describeWith('prometheus', 'prometheus-alertmanager', 'amtool')(
   'an alert’s way from the server to Discord',

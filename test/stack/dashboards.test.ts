@@ -4,13 +4,13 @@ import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { describeMetrics } from '../../src/ops/metrics.js';
-import { environmentOf, readCompose, root } from '../support/compose.js';
-import { dashboardExpressions, readDashboards } from '../support/dashboards.js';
-import { createEmptyDatabase, type TestDatabase } from '../support/database.js';
-import { run } from '../support/program.js';
-import { metricsIn } from '../support/rules.js';
-import { startServer, type TestServer } from '../support/server.js';
-import { click, createUrl } from '../support/suite.js';
+import { createEmptyDatabase, type TestDatabase } from '../support/database/database.js';
+import { run } from '../support/server/program.js';
+import { startServer, type TestServer } from '../support/server/server.js';
+import { click, createUrl } from '../support/server/suite.js';
+import { environmentOf, readCompose, root } from '../support/stack/compose.js';
+import { dashboardExpressions, readDashboards } from '../support/stack/dashboards.js';
+import { metricsIn } from '../support/stack/rules.js';
 
 interface DataSource {
   readonly uid: string;

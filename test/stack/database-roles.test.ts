@@ -1,11 +1,11 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { root } from '../support/compose.js';
-import { createEmptyDatabase, type TestDatabase, urlOf } from '../support/database.js';
-import { startServer, type TestServer } from '../support/server.js';
-import { click, createUrl } from '../support/suite.js';
-import { eventually } from '../support/wait.js';
+import { createEmptyDatabase, type TestDatabase, urlOf } from '../support/database/database.js';
+import { eventually } from '../support/machine/wait.js';
+import { startServer, type TestServer } from '../support/server/server.js';
+import { click, createUrl } from '../support/server/suite.js';
+import { root } from '../support/stack/compose.js';
 
 describe('the server’s role in the stack of containers', () => {
   const role = `application_${process.pid}`;

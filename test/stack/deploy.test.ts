@@ -2,9 +2,9 @@ import { execFileSync } from 'node:child_process';
 import { chmodSync, cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { root } from '../support/compose.js';
-import { makeFolder } from '../support/folders.js';
-import { run } from '../support/program.js';
+import { makeFolder } from '../support/machine/folders.js';
+import { run } from '../support/server/program.js';
+import { root } from '../support/stack/compose.js';
 
 /**
  * Docker as far as a deployment asks it: tags are files that hold an id, and what it is asked to do is noted.

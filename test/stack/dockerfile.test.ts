@@ -2,9 +2,9 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { builtinModules } from 'node:module';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { environmentOf, readCompose, root } from '../support/compose.js';
-import { freePort, run } from '../support/program.js';
-import { useServer } from '../support/suite.js';
+import { freePort, run } from '../support/server/program.js';
+import { useServer } from '../support/server/suite.js';
+import { environmentOf, readCompose, root } from '../support/stack/compose.js';
 
 // Whether the image works is tried by the build job (.github/workflows/ci.yml), on the image itself. Here:
 // what the Dockerfile and the other files say of each other.

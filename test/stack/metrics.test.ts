@@ -1,16 +1,16 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { describeMetrics } from '../../src/ops/metrics.js';
-import { dashboardExpressions } from '../support/dashboards.js';
-import { createDatabase, type TestDatabase } from '../support/database.js';
-import { ADMIN_KEY, OPS_KEY } from '../support/keys.js';
-import { Nginx } from '../support/nginx.js';
-import { freePort, Program } from '../support/program.js';
-import { Prometheus } from '../support/prometheus.js';
-import { allRules, metricsIn } from '../support/rules.js';
-import { startServer, type TestServer } from '../support/server.js';
-import { createUrl, uniqueName } from '../support/suite.js';
-import { describeWith, toolPath } from '../support/tools.js';
-import { eventually } from '../support/wait.js';
+import { ADMIN_KEY, OPS_KEY } from '../support/clients/keys.js';
+import { createDatabase, type TestDatabase } from '../support/database/database.js';
+import { describeWith, toolPath } from '../support/machine/tools.js';
+import { eventually } from '../support/machine/wait.js';
+import { freePort, Program } from '../support/server/program.js';
+import { startServer, type TestServer } from '../support/server/server.js';
+import { createUrl, uniqueName } from '../support/server/suite.js';
+import { dashboardExpressions } from '../support/stack/dashboards.js';
+import { Nginx } from '../support/stack/nginx.js';
+import { Prometheus } from '../support/stack/prometheus.js';
+import { allRules, metricsIn } from '../support/stack/rules.js';
 
 const SECONDS_OF_LOAD = 60_000;
 

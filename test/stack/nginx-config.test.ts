@@ -5,10 +5,10 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { forwardedHeaders, reservedWords, routes, routeWords } from '../../src/api/registry.js';
 import { describeSettings } from '../../src/config.js';
 import { bodyClasses } from '../../src/gateway/http/body-limits.js';
-import { root } from '../support/compose.js';
-import { checkNginx } from '../support/nginx.js';
-import { freePort, run } from '../support/program.js';
-import { describeWith, toolPath } from '../support/tools.js';
+import { describeWith, toolPath } from '../support/machine/tools.js';
+import { freePort, run } from '../support/server/program.js';
+import { root } from '../support/stack/compose.js';
+import { checkNginx } from '../support/stack/nginx.js';
 
 const template = (name: string): string =>
   readFileSync(path.join(root, 'ops/nginx/templates', `${name}.template`), 'utf8');

@@ -1,14 +1,14 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
-import { createDatabase, type TestDatabase } from '../support/database.js';
-import { Nginx } from '../support/nginx.js';
-import { freePort } from '../support/program.js';
-import { type RawAnswer, sendRaw } from '../support/raw-http.js';
-import { startServer, type TestServer } from '../support/server.js';
-import { createUrl } from '../support/suite.js';
-import { describeWith } from '../support/tools.js';
-import { untilEnd } from '../support/until-end.js';
-import { eventually } from '../support/wait.js';
+import { type RawAnswer, sendRaw } from '../support/clients/raw-http.js';
+import { createDatabase, type TestDatabase } from '../support/database/database.js';
+import { describeWith } from '../support/machine/tools.js';
+import { eventually } from '../support/machine/wait.js';
+import { freePort } from '../support/server/program.js';
+import { startServer, type TestServer } from '../support/server/server.js';
+import { createUrl } from '../support/server/suite.js';
+import { untilEnd } from '../support/server/until-end.js';
+import { Nginx } from '../support/stack/nginx.js';
 
 describeWith('nginx')('every error, through a real Nginx', () => {
   let database: TestDatabase;

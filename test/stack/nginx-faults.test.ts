@@ -1,15 +1,15 @@
 import { connect, type Socket } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
-import { createDatabase, type TestDatabase, urlOf } from '../support/database.js';
-import { startLoad } from '../support/load.js';
-import { Nginx } from '../support/nginx.js';
-import { FaultProxy } from '../support/proxy.js';
-import { sendRaw } from '../support/raw-http.js';
-import { startServer, type TestServer } from '../support/server.js';
-import { createUrl } from '../support/suite.js';
-import { describeWith } from '../support/tools.js';
-import { untilEnd } from '../support/until-end.js';
-import { eventually } from '../support/wait.js';
+import { startLoad } from '../support/clients/load.js';
+import { sendRaw } from '../support/clients/raw-http.js';
+import { createDatabase, type TestDatabase, urlOf } from '../support/database/database.js';
+import { FaultProxy } from '../support/database/proxy.js';
+import { describeWith } from '../support/machine/tools.js';
+import { eventually } from '../support/machine/wait.js';
+import { startServer, type TestServer } from '../support/server/server.js';
+import { createUrl } from '../support/server/suite.js';
+import { untilEnd } from '../support/server/until-end.js';
+import { Nginx } from '../support/stack/nginx.js';
 
 describeWith('nginx')('what one link or one client can’t do behind Nginx', () => {
   let database: TestDatabase;

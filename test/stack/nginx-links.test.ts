@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createDatabase, type TestDatabase } from '../support/database.js';
-import { ADMIN_KEY } from '../support/keys.js';
-import { Nginx } from '../support/nginx.js';
-import { sendRaw } from '../support/raw-http.js';
-import { startServer, type TestServer } from '../support/server.js';
-import { createUser, type Url } from '../support/suite.js';
-import { describeWith } from '../support/tools.js';
+import { ADMIN_KEY } from '../support/clients/keys.js';
+import { sendRaw } from '../support/clients/raw-http.js';
+import { createDatabase, type TestDatabase } from '../support/database/database.js';
+import { describeWith } from '../support/machine/tools.js';
+import { startServer, type TestServer } from '../support/server/server.js';
+import { createUser, type Url } from '../support/server/suite.js';
+import { Nginx } from '../support/stack/nginx.js';
 
 describeWith('nginx')('links through the shipped Nginx', () => {
   let database: TestDatabase;

@@ -1,18 +1,18 @@
 import { request } from 'node:http';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { environmentOf } from '../support/compose.js';
-import { CountingProxy } from '../support/counting-proxy.js';
-import { createDatabase, type TestDatabase } from '../support/database.js';
-import { LiveListener } from '../support/live.js';
-import { startLoad } from '../support/load.js';
-import { Nginx } from '../support/nginx.js';
-import { run } from '../support/program.js';
-import { readPng, scanQr } from '../support/qr.js';
-import { startServer, type TestServer } from '../support/server.js';
-import { createUrl, uniqueName } from '../support/suite.js';
-import { describeWith, toolPath } from '../support/tools.js';
-import { untilEnd } from '../support/until-end.js';
-import { eventually } from '../support/wait.js';
+import { LiveListener } from '../support/clients/live.js';
+import { startLoad } from '../support/clients/load.js';
+import { readPng, scanQr } from '../support/clients/qr.js';
+import { CountingProxy } from '../support/database/counting-proxy.js';
+import { createDatabase, type TestDatabase } from '../support/database/database.js';
+import { describeWith, toolPath } from '../support/machine/tools.js';
+import { eventually } from '../support/machine/wait.js';
+import { run } from '../support/server/program.js';
+import { startServer, type TestServer } from '../support/server/server.js';
+import { createUrl, uniqueName } from '../support/server/suite.js';
+import { untilEnd } from '../support/server/until-end.js';
+import { environmentOf } from '../support/stack/compose.js';
+import { Nginx } from '../support/stack/nginx.js';
 
 describeWith('nginx')('Nginx in front of a gateway', () => {
   let database: TestDatabase;

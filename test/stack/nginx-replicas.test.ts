@@ -1,14 +1,14 @@
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
-import { environmentOf } from '../support/compose.js';
-import { createDatabase, type TestDatabase } from '../support/database.js';
-import { startLoad } from '../support/load.js';
-import { Nginx, type NginxVariables } from '../support/nginx.js';
-import { startServer, type TestServer } from '../support/server.js';
-import { createUrl } from '../support/suite.js';
-import { describeWith } from '../support/tools.js';
-import { startTraffic, type Traffic } from '../support/traffic.js';
-import { untilEnd } from '../support/until-end.js';
-import { eventually } from '../support/wait.js';
+import { startLoad } from '../support/clients/load.js';
+import { startTraffic, type Traffic } from '../support/clients/traffic.js';
+import { createDatabase, type TestDatabase } from '../support/database/database.js';
+import { describeWith } from '../support/machine/tools.js';
+import { eventually } from '../support/machine/wait.js';
+import { startServer, type TestServer } from '../support/server/server.js';
+import { createUrl } from '../support/server/suite.js';
+import { untilEnd } from '../support/server/until-end.js';
+import { environmentOf } from '../support/stack/compose.js';
+import { Nginx, type NginxVariables } from '../support/stack/nginx.js';
 
 const CLIENTS = 8;
 const LINKS = 200;

@@ -1,10 +1,10 @@
 import { createServer, type IncomingHttpHeaders, request, type Server } from 'node:http';
 import { type AddressInfo, connect, type Socket } from 'node:net';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
-import { Nginx } from '../support/nginx.js';
-import { describeWith } from '../support/tools.js';
-import { untilEnd } from '../support/until-end.js';
-import { eventually } from '../support/wait.js';
+import { describeWith } from '../support/machine/tools.js';
+import { eventually } from '../support/machine/wait.js';
+import { untilEnd } from '../support/server/until-end.js';
+import { Nginx } from '../support/stack/nginx.js';
 
 interface Arrival {
   readonly method: string;

@@ -1,12 +1,12 @@
 import { readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { root } from '../support/compose.js';
-import { codeIn, readDocument } from '../support/documents.js';
-import { makeFolder } from '../support/folders.js';
-import { freePort, Program } from '../support/program.js';
-import { describeWith } from '../support/tools.js';
-import { eventually } from '../support/wait.js';
+import { makeFolder } from '../support/machine/folders.js';
+import { describeWith } from '../support/machine/tools.js';
+import { eventually } from '../support/machine/wait.js';
+import { freePort, Program } from '../support/server/program.js';
+import { root } from '../support/stack/compose.js';
+import { codeIn, readDocument } from '../support/stack/documents.js';
 
 interface Facts {
   readonly url: string;

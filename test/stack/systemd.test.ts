@@ -2,10 +2,10 @@ import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { describeSettings } from '../../src/config.js';
-import { root } from '../support/compose.js';
-import { makeFolder } from '../support/folders.js';
-import { run } from '../support/program.js';
-import { describeWith, toolPath } from '../support/tools.js';
+import { makeFolder } from '../support/machine/folders.js';
+import { describeWith, toolPath } from '../support/machine/tools.js';
+import { run } from '../support/server/program.js';
+import { root } from '../support/stack/compose.js';
 
 const unit = readFileSync(path.join(root, 'ops/systemd/switchyard.service'), 'utf8');
 const value = (name: string): string => new RegExp(`^${name}=(.*)$`, 'm').exec(unit)?.[1] ?? '';

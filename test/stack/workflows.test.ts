@@ -2,9 +2,9 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync
 import path from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
-import { readCompose, root } from '../support/compose.js';
-import { makeFolder } from '../support/folders.js';
-import { run } from '../support/program.js';
+import { makeFolder } from '../support/machine/folders.js';
+import { run } from '../support/server/program.js';
+import { readCompose, root } from '../support/stack/compose.js';
 
 interface Step {
   readonly uses?: string;

@@ -10,10 +10,10 @@ import {
 } from '../../src/store/background-indexes.js';
 import { prepareDatabase } from '../../src/store/migrate.js';
 import { dropRetiredIndexes } from '../../src/store/retired-indexes.js';
-import { createDatabase, createEmptyDatabase, type TestDatabase } from '../support/database.js';
-import { createMonthlyDatabase, upgrade } from '../support/monthly.js';
-import { startServer } from '../support/server.js';
-import { eventually } from '../support/wait.js';
+import { createDatabase, createEmptyDatabase, type TestDatabase } from '../support/database/database.js';
+import { createMonthlyDatabase, upgrade } from '../support/database/monthly.js';
+import { eventually } from '../support/machine/wait.js';
+import { startServer } from '../support/server/server.js';
 
 let database: TestDatabase;
 let clients: pg.Client[];

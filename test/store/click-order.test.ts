@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { clientOptions, inTransaction } from '../../src/postgres/pool.js';
 import { keepClickOrder, noteCountedLinks, renewClickOrder } from '../../src/store/click-order.js';
 import { prepareDatabase } from '../../src/store/migrate.js';
-import { createDatabase, createEmptyDatabase, type TestDatabase } from '../support/database.js';
+import { createDatabase, createEmptyDatabase, type TestDatabase } from '../support/database/database.js';
 
 const DEADLINE_MS = 5000;
 let database: TestDatabase;

@@ -3,10 +3,10 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { lacksPartition } from '../../src/postgres/failures.js';
 import { clientOptions } from '../../src/postgres/pool.js';
 import { keepEventChunks, makeEventChunks } from '../../src/store/event-chunks.js';
-import { connectDatabase, createDatabase, type TestDatabase } from '../support/database.js';
-import { startServer, type TestServer } from '../support/server.js';
-import { click, createUrl } from '../support/suite.js';
-import { eventually } from '../support/wait.js';
+import { connectDatabase, createDatabase, type TestDatabase } from '../support/database/database.js';
+import { eventually } from '../support/machine/wait.js';
+import { startServer, type TestServer } from '../support/server/server.js';
+import { click, createUrl } from '../support/server/suite.js';
 
 interface Chunk {
   readonly name: string;

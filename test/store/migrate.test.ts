@@ -4,10 +4,10 @@ import pg from 'pg';
 import { afterEach, describe, expect, it } from 'vitest';
 import { clientOptions } from '../../src/postgres/pool.js';
 import { maintainDatabase, makePartitions, prepareDatabase, SCHEMA_LOCK } from '../../src/store/migrate.js';
-import { createDatabase, createEmptyDatabase, type TestDatabase } from '../support/database.js';
-import { createMonthlyDatabase, upgrade } from '../support/monthly.js';
-import { runServer, startServer } from '../support/server.js';
-import { eventually } from '../support/wait.js';
+import { createDatabase, createEmptyDatabase, type TestDatabase } from '../support/database/database.js';
+import { createMonthlyDatabase, upgrade } from '../support/database/monthly.js';
+import { eventually } from '../support/machine/wait.js';
+import { runServer, startServer } from '../support/server/server.js';
 
 const migrationNames = readdirSync(new URL('../../src/store/migrations/', import.meta.url))
   .map((file) => path.basename(file, '.sql'))

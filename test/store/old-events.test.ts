@@ -5,11 +5,11 @@ import { copyInto } from '../../src/postgres/copy.js';
 import { clientOptions } from '../../src/postgres/pool.js';
 import { keepEventChunks } from '../../src/store/event-chunks.js';
 import { chunkOldEvents, dropTightConstraint } from '../../src/store/old-events.js';
-import { connectDatabase, type TestDatabase } from '../support/database.js';
-import { createMonthlyDatabase, upgrade } from '../support/monthly.js';
-import { startServer } from '../support/server.js';
-import { click } from '../support/suite.js';
-import { eventually } from '../support/wait.js';
+import { connectDatabase, type TestDatabase } from '../support/database/database.js';
+import { createMonthlyDatabase, upgrade } from '../support/database/monthly.js';
+import { eventually } from '../support/machine/wait.js';
+import { startServer } from '../support/server/server.js';
+import { click } from '../support/server/suite.js';
 
 const ROWS = 3000;
 /** A user, two links, events of three months; `reader` may see them. */

@@ -17,7 +17,7 @@ import {
 import type { ListSelect } from '../../src/store/lists.js';
 import { findByConditions } from '../../src/store/search.js';
 import { userOperations } from '../../src/store/users.js';
-import { createDatabase, type TestDatabase } from '../support/database.js';
+import { createDatabase, type TestDatabase } from '../support/database/database.js';
 
 const ROWS = 100_000;
 const CHUNK = 65_536;

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { reservedWords } from '../../src/api/registry.js';
 import { reservedLinks, reservedLinksNotice, spellings } from '../../src/store/reserved-codes.js';
-import { createDatabase, type TestDatabase } from '../support/database.js';
-import { startServer } from '../support/server.js';
+import { createDatabase, type TestDatabase } from '../support/database/database.js';
+import { startServer } from '../support/server/server.js';
 
 let database: TestDatabase;
 beforeAll(async () => {

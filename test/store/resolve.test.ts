@@ -2,7 +2,7 @@ import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { clientOptions } from '../../src/postgres/pool.js';
 import { resolveCodes } from '../../src/store/resolve.js';
-import { createDatabase, type TestDatabase } from '../support/database.js';
+import { createDatabase, type TestDatabase } from '../support/database/database.js';
 
 let database: TestDatabase;
 let client: pg.Client;

@@ -8,9 +8,9 @@ import { DEFAULT_SEED, makeDataset } from '../../csv/dataset.js';
 import { renderFiles } from '../../csv/rows.js';
 import { clientOptions, inTransaction } from '../../src/postgres/pool.js';
 import { type SeedReport, seedDatabase } from '../../src/store/seed.js';
-import { createDatabase, type TestDatabase } from '../support/database.js';
-import { runServer, startServer } from '../support/server.js';
-import { eventually } from '../support/wait.js';
+import { createDatabase, type TestDatabase } from '../support/database/database.js';
+import { eventually } from '../support/machine/wait.js';
+import { runServer, startServer } from '../support/server/server.js';
 
 const csvDir = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../../csv');
 let database: TestDatabase;

@@ -2,7 +2,7 @@ import pg from 'pg';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import { clientOptions } from '../../src/postgres/pool.js';
 import { addDifferences, mergeLinkSums, sumBusyLinks, tidySums } from '../../src/store/stats-sums.js';
-import { createDatabase, type TestDatabase } from '../support/database.js';
+import { createDatabase, type TestDatabase } from '../support/database/database.js';
 
 let database: TestDatabase;
 /** A connection as the server has them. */

@@ -1,12 +1,12 @@
 import { existsSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { TestCluster } from '../support/cluster.js';
-import { makeFolder } from '../support/folders.js';
-import { startLoad } from '../support/load.js';
-import { startServer } from '../support/server.js';
-import { click, createUrl } from '../support/suite.js';
-import { eventually } from '../support/wait.js';
+import { startLoad } from '../support/clients/load.js';
+import { TestCluster } from '../support/database/cluster.js';
+import { makeFolder } from '../support/machine/folders.js';
+import { eventually } from '../support/machine/wait.js';
+import { startServer } from '../support/server/server.js';
+import { click, createUrl } from '../support/server/suite.js';
 import { countClicks, Random, report, rounds, Seen, seed, timeout, totalOf } from './torture.js';
 
 let cluster: TestCluster;

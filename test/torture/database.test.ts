@@ -1,12 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { TestCluster } from '../support/cluster.js';
-import { createDatabase, type TestDatabase } from '../support/database.js';
-import { startLoad } from '../support/load.js';
-import { FaultProxy } from '../support/proxy.js';
-import { startServer, type TestServer } from '../support/server.js';
-import { click, createUrl } from '../support/suite.js';
-import { eventually } from '../support/wait.js';
+import { startLoad } from '../support/clients/load.js';
+import { TestCluster } from '../support/database/cluster.js';
+import { createDatabase, type TestDatabase } from '../support/database/database.js';
+import { FaultProxy } from '../support/database/proxy.js';
+import { eventually } from '../support/machine/wait.js';
+import { startServer, type TestServer } from '../support/server/server.js';
+import { click, createUrl } from '../support/server/suite.js';
 import { Random, report, rounds, Seen, seed, settled, timeout, totalOf } from './torture.js';
 
 const LINKS = 20;

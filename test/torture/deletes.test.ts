@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
-import { startLoad } from '../support/load.js';
-import { createUrl, createUser, useServer } from '../support/suite.js';
-import { eventually } from '../support/wait.js';
+import { startLoad } from '../support/clients/load.js';
+import { eventually } from '../support/machine/wait.js';
+import { createUrl, createUser, useServer } from '../support/server/suite.js';
 import { Random, report, rounds, seed, timeout } from './torture.js';
 
 const suite = useServer({ GATEWAY_THREADS: '2' });

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { anyRequest, encode, isDocumented, send } from '../support/fuzz-requests.js';
-import { createUrl, createUser, useServer } from '../support/suite.js';
+import { anyRequest, encode, isDocumented, send } from '../support/clients/fuzz-requests.js';
+import { createUrl, createUser, useServer } from '../support/server/suite.js';
 import { report, rounds, seed, timeout } from './torture.js';
 
 const suite = useServer({ GATEWAY_THREADS: '2', BODY_DEADLINE_MS: '2000' });

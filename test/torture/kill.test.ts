@@ -1,12 +1,12 @@
 import { rmSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { createDatabase, type TestDatabase } from '../support/database.js';
-import { makeFolder } from '../support/folders.js';
-import { startLoad } from '../support/load.js';
-import { startServer, WITH_FAULTS } from '../support/server.js';
-import { createUrl } from '../support/suite.js';
-import { eventually } from '../support/wait.js';
+import { startLoad } from '../support/clients/load.js';
+import { createDatabase, type TestDatabase } from '../support/database/database.js';
+import { makeFolder } from '../support/machine/folders.js';
+import { eventually } from '../support/machine/wait.js';
+import { startServer, WITH_FAULTS } from '../support/server/server.js';
+import { createUrl } from '../support/server/suite.js';
 import { Random, report, rounds, Seen, seed, settled, timeout, totalOf, turnsAreOver } from './torture.js';
 
 const CONNECTIONS = 16;

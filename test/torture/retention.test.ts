@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createDatabase, type TestDatabase } from '../support/database.js';
-import { EVENTS_EVER, removed, wrongCounters } from '../support/retention.js';
-import { startServer, type TestServer } from '../support/server.js';
-import { settled, statisticsOf } from '../support/statistics.js';
-import { eventually } from '../support/wait.js';
+import { settled, statisticsOf } from '../support/clients/statistics.js';
+import { createDatabase, type TestDatabase } from '../support/database/database.js';
+import { EVENTS_EVER, removed, wrongCounters } from '../support/database/retention.js';
+import { eventually } from '../support/machine/wait.js';
+import { startServer, type TestServer } from '../support/server/server.js';
 import { Random, rounds, seed, timeout } from './torture.js';
 
 const DAYS = 30;

@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
-import { startLoad } from '../support/load.js';
-import { residentBytes } from '../support/memory.js';
-import { createUrl, uniqueName, useServer } from '../support/suite.js';
+import { startLoad } from '../support/clients/load.js';
+import { residentBytes } from '../support/machine/memory.js';
+import { createUrl, uniqueName, useServer } from '../support/server/suite.js';
 import { report, rounds, settled, timeout, totalOf } from './torture.js';
 
 const suite = useServer({ GATEWAY_THREADS: '1' });

@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createDatabase, type TestDatabase } from '../support/database.js';
-import { ADMIN_KEY, asKey, makeKey, type With } from '../support/keys.js';
-import { EVENTS_EVER } from '../support/retention.js';
-import { startServer, type TestServer } from '../support/server.js';
-import { countBySql, counted, settled, statisticsOf } from '../support/statistics.js';
-import { createUrl, createUser, type Url, type User } from '../support/suite.js';
+import { ADMIN_KEY, asKey, makeKey, type With } from '../support/clients/keys.js';
+import { countBySql, counted, settled, statisticsOf } from '../support/clients/statistics.js';
+import { createDatabase, type TestDatabase } from '../support/database/database.js';
+import { EVENTS_EVER } from '../support/database/retention.js';
+import { startServer, type TestServer } from '../support/server/server.js';
+import { createUrl, createUser, type Url, type User } from '../support/server/suite.js';
 import { Random, rounds, seed, timeout } from './torture.js';
 
 const FIELDS = 'country,referrer,browser,os,device';

@@ -3,12 +3,12 @@ import { mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { createDatabase, type TestDatabase } from '../support/database.js';
-import { makeFolder } from '../support/folders.js';
-import { type CountedLoad, startCountedLoad } from '../support/keep-alive-load.js';
-import { memoryCgroup } from '../support/memory-cgroup.js';
-import { startServer, type TestServer, WITH_FAULTS } from '../support/server.js';
-import { eventually } from '../support/wait.js';
+import { type CountedLoad, startCountedLoad } from '../support/clients/keep-alive-load.js';
+import { createDatabase, type TestDatabase } from '../support/database/database.js';
+import { makeFolder } from '../support/machine/folders.js';
+import { memoryCgroup } from '../support/machine/memory-cgroup.js';
+import { eventually } from '../support/machine/wait.js';
+import { startServer, type TestServer, WITH_FAULTS } from '../support/server/server.js';
 import { Random, report, rounds, seed, settled, timeout, totalOf } from './torture.js';
 
 /**

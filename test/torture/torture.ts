@@ -1,9 +1,9 @@
 import { appendFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { TestDatabase } from '../support/database.js';
-import type { Load } from '../support/load.js';
-import type { TestServer } from '../support/server.js';
-import { eventually } from '../support/wait.js';
+import type { Load } from '../support/clients/load.js';
+import type { TestDatabase } from '../support/database/database.js';
+import { eventually } from '../support/machine/wait.js';
+import type { TestServer } from '../support/server/server.js';
 
 /** `npm run torture` runs the same tests with more rounds. */
 const isLong = process.env.TORTURE === 'long';

@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
-import { peakWhile, residentBytes } from '../support/memory.js';
-import { createUrl, useServer } from '../support/suite.js';
-import { askWithoutReading } from '../support/unread.js';
-import { eventually } from '../support/wait.js';
+import { askWithoutReading } from '../support/clients/unread.js';
+import { peakWhile, residentBytes } from '../support/machine/memory.js';
+import { eventually } from '../support/machine/wait.js';
+import { createUrl, useServer } from '../support/server/suite.js';
 import { report, rounds, settled, timeout, totalOf } from './torture.js';
 
 const suite = useServer({ GATEWAY_THREADS: '1' });

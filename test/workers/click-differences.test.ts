@@ -5,7 +5,7 @@ import type { JournalledClick } from '../../src/journal/known.js';
 import { copyInto } from '../../src/postgres/copy.js';
 import { differenceRows } from '../../src/workers/ingest/click-differences.js';
 import { copyRows } from '../../src/workers/ingest/click-events.js';
-import { createDatabase, type TestDatabase } from '../support/database.js';
+import { createDatabase, type TestDatabase } from '../support/database/database.js';
 
 let database: TestDatabase;
 

@@ -6,7 +6,7 @@ import type { JournalledClick } from '../../src/journal/known.js';
 import { copyInto } from '../../src/postgres/copy.js';
 import { copyRows } from '../../src/workers/ingest/click-events.js';
 import { visitFacts } from '../../src/workers/ingest/visit-details.js';
-import { createDatabase, type TestDatabase } from '../support/database.js';
+import { createDatabase, type TestDatabase } from '../support/database/database.js';
 
 let database: TestDatabase;
 

@@ -8,10 +8,10 @@ import { Pool } from '../../src/postgres/pool.js';
 import { createLogger } from '../../src/runtime/logger.js';
 import { ClickTallies } from '../../src/store/click-counts.js';
 import { type IngestContext, takeInJournal } from '../../src/workers/ingest/ingest.js';
-import { createDatabase, type TestDatabase } from '../support/database.js';
-import { makeFolder } from '../support/folders.js';
-import { CREATED_MS, makeLink, openJournal, type TestJournal } from '../support/journals.js';
-import { eventually } from '../support/wait.js';
+import { createDatabase, type TestDatabase } from '../support/database/database.js';
+import { CREATED_MS, makeLink, openJournal, type TestJournal } from '../support/journal/journals.js';
+import { makeFolder } from '../support/machine/folders.js';
+import { eventually } from '../support/machine/wait.js';
 
 const LINKS = 300;
 const CONNECTIONS = 6;

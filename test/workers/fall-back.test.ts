@@ -13,9 +13,9 @@ import { type TrackedJournal, trackJournal } from '../../src/ops/tracked-journal
 import { Pool } from '../../src/postgres/pool.js';
 import { createLogger } from '../../src/runtime/logger.js';
 import { type IngestContext, takeInJournal } from '../../src/workers/ingest/ingest.js';
-import { createDatabase, type TestDatabase } from '../support/database.js';
-import { makeFolder } from '../support/folders.js';
-import { makeLink, openJournal, type TestJournal } from '../support/journals.js';
+import { createDatabase, type TestDatabase } from '../support/database/database.js';
+import { makeLink, openJournal, type TestJournal } from '../support/journal/journals.js';
+import { makeFolder } from '../support/machine/folders.js';
 
 const TIMING = { lingerMs: 0, settleMs: 0, backoff: { firstMs: 1, maxMs: 1 } };
 const KEEP = { ms: 600_000, bytes: 2 ** 30 };

@@ -7,10 +7,10 @@ import { Pool } from '../../src/postgres/pool.js';
 import { createLogger } from '../../src/runtime/logger.js';
 import { findWrongCounters } from '../../src/store/reconcile.js';
 import { type IngestContext, takeInJournal } from '../../src/workers/ingest/ingest.js';
-import { createDatabase, type TestDatabase } from '../support/database.js';
-import { makeFolder } from '../support/folders.js';
-import { writeFirstVersion } from '../support/journal-v1.js';
-import { CREATED_MS, makeLink, openJournal } from '../support/journals.js';
+import { createDatabase, type TestDatabase } from '../support/database/database.js';
+import { writeFirstVersion } from '../support/journal/journal-v1.js';
+import { CREATED_MS, makeLink, openJournal } from '../support/journal/journals.js';
+import { makeFolder } from '../support/machine/folders.js';
 
 let folder: string;
 let here: TestDatabase;

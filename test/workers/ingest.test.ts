@@ -20,9 +20,9 @@ import { Counters } from '../../src/memory/counters.js';
 import { Pool } from '../../src/postgres/pool.js';
 import { createLogger } from '../../src/runtime/logger.js';
 import { type IngestContext, takeInJournal } from '../../src/workers/ingest/ingest.js';
-import { createDatabase, type TestDatabase } from '../support/database.js';
-import { makeFolder } from '../support/folders.js';
-import { makeLink, openJournal, type TestJournal } from '../support/journals.js';
+import { createDatabase, type TestDatabase } from '../support/database/database.js';
+import { makeLink, openJournal, type TestJournal } from '../support/journal/journals.js';
+import { makeFolder } from '../support/machine/folders.js';
 
 let database: TestDatabase;
 let folder: string;

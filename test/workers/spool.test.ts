@@ -2,8 +2,8 @@ import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type Spool, SpoolSpace } from '../../src/workers/transfers/spool.js';
-import { makeFolder } from '../support/folders.js';
-import { canMount, mountTmpfs, unmount } from '../support/tmpfs.js';
+import { makeFolder } from '../support/machine/folders.js';
+import { canMount, mountTmpfs, unmount } from '../support/machine/tmpfs.js';
 
 const BLOCK = 60_000;
 

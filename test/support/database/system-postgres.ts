@@ -1,13 +1,13 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { chownSync, closeSync, mkdirSync, openSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import type { EmbeddedAddress } from '../../src/postgres/answer.js';
-import { postgresIdentity } from '../../src/postgres/binaries.js';
+import type { EmbeddedAddress } from '../../../src/postgres/answer.js';
+import { postgresIdentity } from '../../../src/postgres/binaries.js';
+import { makeFolder } from '../machine/folders.js';
+import { toolPath } from '../machine/tools.js';
+import { eventually } from '../machine/wait.js';
+import { freePort } from '../server/program.js';
 import { connectDatabase, type TestDatabase } from './database.js';
-import { makeFolder } from './folders.js';
-import { freePort } from './program.js';
-import { toolPath } from './tools.js';
-import { eventually } from './wait.js';
 
 const PASSWORD = 'of-this-test-only';
 

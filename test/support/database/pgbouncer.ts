@@ -1,11 +1,11 @@
 import { chmodSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import pg from 'pg';
-import type { EmbeddedAddress } from '../../src/postgres/answer.js';
-import { makeFolder } from './folders.js';
-import { freePort, Program } from './program.js';
-import { toolPath } from './tools.js';
-import { eventually } from './wait.js';
+import type { EmbeddedAddress } from '../../../src/postgres/answer.js';
+import { makeFolder } from '../machine/folders.js';
+import { toolPath } from '../machine/tools.js';
+import { eventually } from '../machine/wait.js';
+import { freePort, Program } from '../server/program.js';
 
 export type PoolMode = 'session' | 'transaction' | 'statement';
 

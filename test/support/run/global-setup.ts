@@ -1,11 +1,11 @@
 import { rmSync } from 'node:fs';
 import pg from 'pg';
 import type { TestProject } from 'vitest/node';
-import type { EmbeddedAddress } from '../../src/postgres/answer.js';
-import { EmbeddedPostgres } from '../../src/postgres/embedded.js';
-import { clientOptions } from '../../src/postgres/pool.js';
-import { prepareDatabase } from '../../src/store/migrate.js';
-import { makeFolder } from './folders.js';
+import type { EmbeddedAddress } from '../../../src/postgres/answer.js';
+import { EmbeddedPostgres } from '../../../src/postgres/embedded.js';
+import { clientOptions } from '../../../src/postgres/pool.js';
+import { prepareDatabase } from '../../../src/store/migrate.js';
+import { makeFolder } from '../machine/folders.js';
 
 declare module 'vitest' {
   export interface ProvidedContext {

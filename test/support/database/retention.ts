@@ -1,5 +1,5 @@
+import { eventually } from '../machine/wait.js';
 import type { TestDatabase } from './database.js';
-import { eventually } from './wait.js';
 
 /** When no click or preview is left that is older than so many days, and as many hours as a round rounds down. */
 export async function removed(database: TestDatabase, days: number): Promise<void> {

@@ -1,9 +1,9 @@
 import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
-import { EmbeddedPostgres } from '../../src/postgres/embedded.js';
+import { EmbeddedPostgres } from '../../../src/postgres/embedded.js';
+import { makeFolder } from '../machine/folders.js';
+import { eventually } from '../machine/wait.js';
 import { connectDatabase, type TestDatabase, urlOf } from './database.js';
-import { makeFolder } from './folders.js';
-import { eventually } from './wait.js';
 
 /** A PostgreSQL of a test's own, that it may stop, kill and freeze. */
 export class TestCluster {

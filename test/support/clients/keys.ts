@@ -1,4 +1,4 @@
-import type { TestServer } from './server.js';
+import type { TestServer } from '../server/server.js';
 
 export const ADMIN_KEY = 'an-admin-key-of-the-tests-0123456789';
 export const OPS_KEY = 'an-ops-key-of-the-tests-0123456789';

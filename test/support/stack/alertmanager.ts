@@ -1,10 +1,10 @@
 import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import path from 'node:path';
+import { makeFolder } from '../machine/folders.js';
+import { toolPath } from '../machine/tools.js';
+import { freePort, Program, run } from '../server/program.js';
 import { root } from './compose.js';
-import { makeFolder } from './folders.js';
-import { freePort, Program, run } from './program.js';
-import { toolPath } from './tools.js';
 
 const source = path.join(root, 'ops/alertmanager');
 const secretFile = 'webhook_url_file: /run/secrets/discord_webhook';

@@ -1,9 +1,9 @@
 import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { makeFolder } from '../machine/folders.js';
+import { toolPath } from '../machine/tools.js';
+import { freePort, Program, run } from '../server/program.js';
 import { environmentOf, root } from './compose.js';
-import { makeFolder } from './folders.js';
-import { freePort, Program, run } from './program.js';
-import { toolPath } from './tools.js';
 
 const source = path.join(root, 'ops/nginx');
 

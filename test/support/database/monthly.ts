@@ -1,10 +1,10 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import pg from 'pg';
-import { clientOptions } from '../../src/postgres/pool.js';
-import { prepareDatabase } from '../../src/store/migrate.js';
+import { clientOptions } from '../../../src/postgres/pool.js';
+import { prepareDatabase } from '../../../src/store/migrate.js';
 import { createEmptyDatabase, type TestDatabase } from './database.js';
 
-const folder = new URL('../../src/store/migrations/', import.meta.url);
+const folder = new URL('../../../src/store/migrations', import.meta.url);
 /** The last release with events in months had this migration. */
 const LAST_OF_MONTHS = 10;
 

@@ -1,10 +1,10 @@
 import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { parse, stringify } from 'yaml';
+import { makeFolder } from '../machine/folders.js';
+import { toolPath } from '../machine/tools.js';
+import { freePort, Program } from '../server/program.js';
 import { environmentOf, root } from './compose.js';
-import { makeFolder } from './folders.js';
-import { freePort, Program } from './program.js';
-import { toolPath } from './tools.js';
 
 const source = path.join(root, 'ops/prometheus');
 

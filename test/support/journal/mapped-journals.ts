@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto';
-import { journalMode } from '../../src/journal/mode.js';
-import type { NativeMemory } from '../../src/journal/native.js';
-import { SegmentSupplier, type SupplierOptions } from '../../src/journal/supplier.js';
-import { type SegmentReply, type SegmentRequest, SegmentSupply } from '../../src/journal/supply.js';
-import type { ClickJournalOptions } from '../../src/journal/writer.js';
+import { journalMode } from '../../../src/journal/mode.js';
+import type { NativeMemory } from '../../../src/journal/native.js';
+import { SegmentSupplier, type SupplierOptions } from '../../../src/journal/supplier.js';
+import { type SegmentReply, type SegmentRequest, SegmentSupply } from '../../../src/journal/supply.js';
+import type { ClickJournalOptions } from '../../../src/journal/writer.js';
+import { eventually } from '../machine/wait.js';
 import { openJournal, type TestJournal } from './journals.js';
-import { eventually } from './wait.js';
 
 export interface MappedJournal extends TestJournal {
   readonly supplier: SegmentSupplier;

@@ -1,6 +1,6 @@
 import { connect, type Socket } from 'node:net';
 import { onTestFinished } from 'vitest';
-import type { LiveFigures } from '../../src/api/live.js';
+import type { LiveFigures } from '../../../src/api/live.js';
 
 /** A listener of /stats/live over a raw connection. */
 export class LiveListener {

@@ -1,9 +1,9 @@
 import { rmSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { makeFolder } from './folders.js';
+import { makeFolder } from '../machine/folders.js';
+import { eventually } from '../machine/wait.js';
 import { freePort } from './program.js';
 import { type ServerEnvironment, startServer, type TestServer } from './server.js';
-import { eventually } from './wait.js';
 
 /** How long Docker waits before it starts a container again that had run well. */
 const PAUSE_MS = 100;

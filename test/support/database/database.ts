@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import pg from 'pg';
 import { inject } from 'vitest';
-import type { EmbeddedAddress } from '../../src/postgres/answer.js';
+import type { EmbeddedAddress } from '../../../src/postgres/answer.js';
 
 export interface TestDatabase {
   readonly address: EmbeddedAddress;

@@ -1,13 +1,13 @@
 import { randomUUID } from 'node:crypto';
-import { CachedLink } from '../../src/gateway/redirect/link-cache.js';
-import { LinkTable } from '../../src/gateway/redirect/link-table.js';
-import type { Damage } from '../../src/journal/damage-files.js';
-import type { JournalledClick } from '../../src/journal/known.js';
-import type { JournalPosition } from '../../src/journal/position.js';
-import { JournalReader } from '../../src/journal/reader.js';
-import { ClickJournal, type ClickJournalOptions } from '../../src/journal/writer.js';
-import { Counters, type ThreadCounters } from '../../src/memory/counters.js';
-import { type JournalSlot, JournalSlots } from '../../src/memory/journal-slots.js';
+import { CachedLink } from '../../../src/gateway/redirect/link-cache.js';
+import { LinkTable } from '../../../src/gateway/redirect/link-table.js';
+import type { Damage } from '../../../src/journal/damage-files.js';
+import type { JournalledClick } from '../../../src/journal/known.js';
+import type { JournalPosition } from '../../../src/journal/position.js';
+import { JournalReader } from '../../../src/journal/reader.js';
+import { ClickJournal, type ClickJournalOptions } from '../../../src/journal/writer.js';
+import { Counters, type ThreadCounters } from '../../../src/memory/counters.js';
+import { type JournalSlot, JournalSlots } from '../../../src/memory/journal-slots.js';
 
 const slots = new JournalSlots();
 const { counters: sharedCounters } = new Counters().claim('gateway');

@@ -3,9 +3,9 @@ import { rmSync } from 'node:fs';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { makeFolder } from './folders.js';
+import { makeFolder } from '../machine/folders.js';
 
-const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
+const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../../..');
 
 export interface LogEntry {
   readonly levelname: string;
@@ -166,7 +166,7 @@ function launch(environment: ServerEnvironment): Started {
     ...(hasFaults ? ['faults.mjs'] : []),
     ...(environment.TEST_PACKAGES === undefined ? [] : ['packages.mjs']),
   ];
-  const preload = preloads.flatMap((file) => ['--import', path.join(root, 'test/support', file)]);
+  const preload = preloads.flatMap((file) => ['--import', path.join(root, 'test/support/server', file)]);
   // As it is shipped; where coverage is counted, as it was compiled, for it is counted file by file.
   const main = NODE_V8_COVERAGE === undefined ? 'dist/server/main.js' : 'dist/src/main.js';
   const args = ['--enable-source-maps', ...preload, path.join(root, main)];

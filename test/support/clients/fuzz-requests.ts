@@ -1,9 +1,9 @@
 import { connect } from 'node:net';
 import fc from 'fast-check';
-import { methods as httpMethods } from '../../src/api/http-series.js';
-import { routes } from '../../src/api/registry.js';
-import { errorRegistry } from '../../src/errors.js';
-import { Schemas } from '../../src/gateway/schemas.js';
+import { methods as httpMethods } from '../../../src/api/http-series.js';
+import { routes } from '../../../src/api/registry.js';
+import { errorRegistry } from '../../../src/errors.js';
+import { Schemas } from '../../../src/gateway/schemas.js';
 
 const schemas = await Schemas.load();
 const distinct = (words: string[]): string[] => [...new Set(words)];

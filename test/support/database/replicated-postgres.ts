@@ -1,12 +1,12 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { appendFileSync, chownSync, closeSync, mkdirSync, openSync, realpathSync, rmSync } from 'node:fs';
 import path from 'node:path';
-import { postgresIdentity } from '../../src/postgres/binaries.js';
+import { postgresIdentity } from '../../../src/postgres/binaries.js';
+import { makeFolder } from '../machine/folders.js';
+import { toolPath } from '../machine/tools.js';
+import { eventually } from '../machine/wait.js';
+import { freePort } from '../server/program.js';
 import { connectDatabase, type TestDatabase, urlOf } from './database.js';
-import { makeFolder } from './folders.js';
-import { freePort } from './program.js';
-import { toolPath } from './tools.js';
-import { eventually } from './wait.js';
 
 const USER = 'switchyard';
 const DEADLINE_MS = 120_000;

@@ -1,8 +1,8 @@
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { crc32 } from 'node:zlib';
-import { FIRST_HEADER_BYTES, segmentFile } from '../../src/journal/format.js';
-import { FRAME_HEADER_BYTES, FRAME_MAGIC } from '../../src/journal/frames.js';
+import { FIRST_HEADER_BYTES, segmentFile } from '../../../src/journal/format.js';
+import { FRAME_HEADER_BYTES, FRAME_MAGIC } from '../../../src/journal/frames.js';
 
 /** A click as a server of version 1 noted it; `visit` is referrer, user agent, country and address. */
 export interface FirstClick {

@@ -1,6 +1,6 @@
-import type { TestDatabase } from './database.js';
-import type { TestServer } from './server.js';
-import { eventually } from './wait.js';
+import type { TestDatabase } from '../database/database.js';
+import { eventually } from '../machine/wait.js';
+import type { TestServer } from '../server/server.js';
 
 export interface Counts {
   readonly clicks: number;

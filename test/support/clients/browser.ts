@@ -1,7 +1,7 @@
 import type { Browser, Page } from 'playwright-core';
 import { chromium } from 'playwright-core';
 import { afterAll, beforeAll } from 'vitest';
-import { toolPath } from './tools.js';
+import { toolPath } from '../machine/tools.js';
 
 export interface BrowserSuite {
   readonly browser: Browser;

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll } from 'vitest';
-import { createDatabase, type TestDatabase } from './database.js';
+import { createDatabase, type TestDatabase } from '../database/database.js';
 import { type ServerEnvironment, startServer, type TestServer } from './server.js';
 
 export interface Suite {

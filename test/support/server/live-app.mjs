@@ -2,13 +2,13 @@
 // buffers for a connection. Prints its port; obeys { send: bytes } and { report: true }.
 import uWS from 'uWebSockets.js';
 import { pino } from 'pino';
-import { httpSeries } from '../../dist/src/api/http-series.js';
-import { ClientAddresses } from '../../dist/src/gateway/http/client-address.js';
-import { Exchange } from '../../dist/src/gateway/http/exchange.js';
-import { RequestLog } from '../../dist/src/gateway/http/request-log.js';
-import { LiveListeners } from '../../dist/src/gateway/live-listeners.js';
-import { ConnectionBudget } from '../../dist/src/memory/connection-budget.js';
-import { Counters } from '../../dist/src/memory/counters.js';
+import { httpSeries } from '../../../dist/src/api/http-series.js';
+import { ClientAddresses } from '../../../dist/src/gateway/http/client-address.js';
+import { Exchange } from '../../../dist/src/gateway/http/exchange.js';
+import { RequestLog } from '../../../dist/src/gateway/http/request-log.js';
+import { LiveListeners } from '../../../dist/src/gateway/live-listeners.js';
+import { ConnectionBudget } from '../../../dist/src/memory/connection-budget.js';
+import { Counters } from '../../../dist/src/memory/counters.js';
 
 const [stallMs, max] = process.argv.slice(2).map(Number);
 const { counters } = new Counters(httpSeries.count).claim('gateway');
