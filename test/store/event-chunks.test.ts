@@ -16,6 +16,7 @@ interface Chunk {
 }
 
 const CHUNK = 65_536;
+const RESERVE = 2 ** 26;
 const suffixes = ['_newest', '_by_url', '_by_user', '_by_rare_type', '_by_id'];
 
 let database: TestDatabase;
@@ -59,8 +60,12 @@ describe('chunks of events', () => {
   beforeAll(open);
   afterAll(close);
 
-  it('are there ahead of the ids, from the lowest on, and none has an index', async () => {
+  it('are there ahead of the ids, from the lowest on; none has an index but the reserve behind them', async () => {
     const all = await chunks();
+    const reserve = all.pop();
+    expect(reserve).toMatchObject({ name: `events_reserve_${reserve?.first_id}`, is_sealed: true });
+    expect(all.at(-1)?.end_id).toBe(reserve?.first_id);
+    expect(Number(reserve?.end_id) - Number(reserve?.first_id)).toBe(RESERVE);
     expect(all.length).toBeGreaterThan(4);
     expect(all[0]).toEqual({
       name: 'events_from_0',
@@ -104,21 +109,37 @@ describe('chunks of events', () => {
     }
   });
 
-  it('are there for an hour of the release before, which asks for months', async () => {
+  it('take a statement of more rows than the small ones have ids; ids then go on behind the reserve', async () => {
+    const reserve = (await chunks()).at(-1);
+    await database.query(`SELECT setval('events_id_seq', ${reserve?.first_id}::bigint - 3)`);
+    await database.query(`INSERT INTO events (event_type) SELECT 'many' FROM generate_series(1, 100)`);
+    expect(
+      await database.query(`SELECT count(*) AS n FROM ${reserve?.name} WHERE event_type = 'many'`),
+    ).toEqual([{ n: '98' }]);
+    expect(await makeEventChunks(keeper)).toBeGreaterThan(4);
+    expect(await makeEventChunks(keeper)).toBe(0);
+    expect(await database.query(`INSERT INTO events (event_type) VALUES ('next') RETURNING id`)).toEqual([
+      { id: reserve?.end_id },
+    ]);
+  });
+
+  it('are made before the small ones end, whatever was left of them', async () => {
+    const before = (await chunks()).at(-1);
+    const left = 100_000;
+    await database.query(`SELECT setval('events_id_seq', ${before?.first_id}::bigint - ${left})`);
+    expect(await makeEventChunks(keeper)).toBeGreaterThan(4);
+    expect(await database.query(`SELECT last_value FROM events_id_seq`)).toEqual([
+      { last_value: before?.end_id },
+    ]);
+  });
+
+  it('are made by the release before too, which asks for months', async () => {
     const ask = `SELECT make_event_partitions('2026-01-01', '2026-02-01') AS made`;
-    const last = Number((await chunks()).at(-1)?.end_id);
-    expect(await database.query(ask)).toEqual([{ made: 1 }]);
     expect(await database.query(ask)).toEqual([{ made: 0 }]);
     const reserve = (await chunks()).at(-1);
-    expect(reserve?.is_sealed).toBe(true);
-    expect(Number(reserve?.end_id) - last).toBe(2 ** 26);
-    const id = last + 60_000_000;
-    await database.query(`INSERT INTO events (id, event_type) VALUES (${id}, 'later')`);
-    expect(await makeEventChunks(keeper)).toBe(0);
-    // What is made ahead goes on behind it.
-    await database.query(`SELECT setval('events_id_seq', ${reserve?.end_id})`);
-    expect(await makeEventChunks(keeper)).toBeGreaterThan(4);
-    expect(await database.query(ask)).toEqual([{ made: 1 }]);
+    await database.query(`SELECT setval('events_id_seq', ${reserve?.first_id})`);
+    const [row] = await database.query<{ made: number }>(ask);
+    expect(row?.made).toBeGreaterThan(4);
   });
 
   it('are 400 at most for twenty thousand million events', async () => {

@@ -46,21 +46,39 @@ RETURN CASE WHEN chunks < 192 THEN 65536 WHEN chunks < 256 THEN 131072 WHEN chun
             WHEN chunks < 320 THEN 524288 WHEN chunks < 336 THEN 1048576 WHEN chunks < 352 THEN 8388608
             WHEN chunks < 368 THEN 33554432 WHEN chunks < 384 THEN 134217728 ELSE 1073741824 END;
 
--- Makes chunks ahead of the ids that were given, and of up_to. To attach one waits for no reader and no writer.
--- Those that would take long to read, and what lies before a sequence that was raised, have their indexes from the
--- start. Returns how many were made.
+-- Makes a chunk of the ids from first_id up to end_id. To attach one waits for no reader and no writer.
+CREATE FUNCTION make_event_chunk(chunk text, first_id bigint, end_id bigint, is_indexed boolean) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+  EXECUTE format('CREATE TABLE %I (LIKE events INCLUDING CONSTRAINTS INCLUDING STORAGE)', chunk);
+  -- Without a primary key, publications of deletes ask for it; it costs nothing where there are none.
+  EXECUTE format('ALTER TABLE %I REPLICA IDENTITY FULL', chunk);
+  IF is_indexed THEN
+    PERFORM index_event_chunk(chunk);
+  END IF;
+  EXECUTE format('ALTER TABLE events ATTACH PARTITION %I FOR VALUES FROM (%s) TO (%s)',
+                 chunk, coalesce(first_id::text, 'MINVALUE'), end_id);
+END $$;
+
+-- Makes chunks ahead of the ids that were given, and one for up_to. Behind the small ones lies a reserve of many ids
+-- with its indexes, for statements that bring more rows than the small ones have ids. When the small ones are nearly
+-- used up there are new ones behind the reserve, and the sequence goes on there: to put them before it, it would have
+-- to be taken out, which waits for every reader. Chunks that would take long to read, and what lies before a sequence
+-- that was raised, have their indexes from the start. Returns how many were made.
 CREATE FUNCTION make_event_chunks(up_to bigint DEFAULT 0) RETURNS integer
 LANGUAGE plpgsql SET lock_timeout = '200ms' AS $$
 DECLARE
   ahead CONSTANT bigint := 1048576;
+  nearly CONSTANT bigint := 131072;
+  reserve CONSTANT bigint := 67108864;
   given bigint;
+  last_id bigint;
+  small_end bigint;
   next_id bigint;
   following bigint;
-  size bigint;
+  go_on_at bigint;
   chunks bigint;
   made integer := 0;
-  chunk text;
-  is_far boolean;
 BEGIN
   IF to_regclass('events') IS NULL OR NOT EXISTS (
     SELECT FROM pg_partitioned_table
@@ -69,36 +87,44 @@ BEGIN
   ) THEN
     RETURN 0;
   END IF;
-  SELECT greatest(last_value, up_to) INTO given FROM events_id_seq;
+  SELECT last_value INTO given FROM events_id_seq;
   -- A sequence at its end gives no more ids, and is set back by somebody.
-  IF given > 9223372028264841216 THEN
+  IF greatest(given, up_to) > 9223372028264841216 THEN
     RETURN 0;
   END IF;
-  SELECT max(end_id) INTO next_id FROM event_chunks();
-  IF next_id > given + ahead THEN
-    RETURN 0;
-  END IF;
-  -- Servers take turns.
-  PERFORM pg_advisory_xact_lock(1398210565);
-  SELECT max(end_id), count(*) INTO next_id, chunks FROM event_chunks();
-  WHILE next_id IS NULL OR next_id <= given + ahead LOOP
-    is_far := next_id < given - 4194304;
-    size := event_chunk_size(chunks);
-    following := CASE WHEN is_far THEN given + 1 ELSE coalesce(next_id, 1) + size END;
-    chunk := 'events_from_' || coalesce(next_id, 0);
-    EXECUTE format('CREATE TABLE %I (LIKE events INCLUDING CONSTRAINTS INCLUDING STORAGE)', chunk);
-    -- Without a primary key, publications of deletes ask for it; it costs nothing where there are none.
-    EXECUTE format('ALTER TABLE %I REPLICA IDENTITY FULL', chunk);
-    IF is_far OR size > 1048576 THEN
-      PERFORM index_event_chunk(chunk);
+  FOR attempt IN 1 .. 2 LOOP
+    SELECT CASE WHEN name LIKE 'events_reserve_%' THEN first_id ELSE end_id END, end_id INTO small_end, next_id
+    FROM event_chunks() AS chunk ORDER BY chunk.end_id DESC LIMIT 1;
+    IF small_end > given + nearly AND next_id > up_to THEN
+      RETURN 0;
     END IF;
-    EXECUTE format('ALTER TABLE events ATTACH PARTITION %I FOR VALUES FROM (%s) TO (%s)',
-                   chunk, coalesce(next_id::text, 'MINVALUE'), following);
+    -- Servers take turns.
+    PERFORM pg_advisory_xact_lock(1398210565);
+    SELECT last_value INTO given FROM events_id_seq;
+  END LOOP;
+  last_id := greatest(given, up_to);
+  SELECT count(*) INTO chunks FROM event_chunks();
+  IF next_id < last_id - 4 * ahead THEN
+    PERFORM make_event_chunk('events_from_' || next_id, next_id, last_id + 1, true);
+    next_id := last_id + 1;
+    made := 1;
+  END IF;
+  last_id := greatest(last_id, next_id);
+  WHILE next_id IS NULL OR next_id <= last_id + ahead LOOP
+    following := coalesce(next_id, 1) + event_chunk_size(chunks + made);
+    PERFORM make_event_chunk('events_from_' || coalesce(next_id, 0), next_id, following,
+                             following - coalesce(next_id, 1) > ahead);
+    IF go_on_at IS NULL AND following > given THEN
+      go_on_at := coalesce(next_id, 1);
+    END IF;
     next_id := following;
-    chunks := chunks + 1;
     made := made + 1;
   END LOOP;
-  RETURN made;
+  PERFORM make_event_chunk('events_reserve_' || next_id, next_id, next_id + reserve, true);
+  IF go_on_at > given THEN
+    PERFORM setval('events_id_seq', go_on_at, false);
+  END IF;
+  RETURN made + 1;
 END $$;
 
 -- Builds all indexes of a chunk that it lacks, in one transaction.
@@ -203,14 +229,14 @@ BEGIN
   RETURN true;
 END $$;
 
--- Months are made only where events are in months alone. The release before asks for them each hour.
+-- The release before asks for months each hour, and makes no chunks of its own accord.
 ALTER FUNCTION make_event_partitions(date, date) RENAME TO make_event_months;
 
 CREATE FUNCTION make_event_partitions(first_month date, last_month date) RETURNS integer
 LANGUAGE plpgsql AS $$
 BEGIN
   IF EXISTS (SELECT FROM event_chunks()) THEN
-    RETURN 0;
+    RETURN make_event_chunks();
   END IF;
   RETURN make_event_months(first_month, last_month);
 END $$;

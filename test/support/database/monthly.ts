@@ -4,7 +4,7 @@ import { clientOptions } from '../../../src/postgres/pool.js';
 import { prepareDatabase } from '../../../src/store/migrate.js';
 import { createEmptyDatabase, type TestDatabase } from './database.js';
 
-const folder = new URL('../../../src/store/migrations', import.meta.url);
+const folder = new URL('../../../src/store/migrations/', import.meta.url);
 /** The last release with events in months had this migration. */
 const LAST_OF_MONTHS = 10;
 
