@@ -121,7 +121,7 @@ BEGIN
     made := made + 1;
   END LOOP;
   PERFORM make_event_chunk('events_reserve_' || next_id, next_id, next_id + reserve, true);
-  IF go_on_at > given THEN
+  IF go_on_at > given + 1 THEN
     PERFORM setval('events_id_seq', go_on_at, false);
   END IF;
   RETURN made + 1;
