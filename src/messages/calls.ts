@@ -66,6 +66,8 @@ export interface CallBatch {
   readonly resolveId: number;
   readonly resolveDeadlineMs: number;
   readonly codes: readonly string[];
+  /** Askers of all calls up to this id have been answered: PostgreSQL is down. What has not begun must not begin. */
+  readonly givenUpTo?: number;
 }
 
 /** What became of a batch's codes: links for those that lead somewhere, nothing for the others. */

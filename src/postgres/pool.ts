@@ -65,6 +65,7 @@ export class Pool {
   #generation = 0;
   /** Connections that PostgreSQL has let in. */
   #open = 0;
+  #wasOpen = false;
   #queued = 0;
 
   constructor(options: PoolOptions) {
@@ -89,6 +90,7 @@ export class Pool {
     this.#pool.on('connect', (client) => {
       this.#generations.set(client, this.#generation);
       this.#open += 1;
+      this.#wasOpen = true;
       client.on('error', options.onConnectionError);
     });
     this.#pool.on('remove', () => {
@@ -146,6 +148,11 @@ export class Pool {
   async #once<T>(deadlineMs: number, work: (connection: Connection) => Promise<T>): Promise<T> {
     const deadline = Date.now() + deadlineMs;
     const client = await this.#checkOut(deadline);
+    // Whoever asked has been answered, and may ask again: what begins now would be done twice.
+    if (Date.now() >= deadline) {
+      client.release();
+      throw new DeadlineError(`no connection to PostgreSQL within ${deadlineMs} ms`);
+    }
     deadlines.set(client, deadline);
     this.#publish();
     this.#counters.add('poolCheckouts');
@@ -197,14 +204,16 @@ export class Pool {
 
   /**
    * A connection that was not there in its time is asked for again, for nothing was done on it: it is our own
-   * thread that is slow as a rule, in the first moment of a busy machine.
+   * thread that is slow as a rule, in the first moment of a busy machine. Where all of the pool's connections have
+   * gone it is PostgreSQL, and whoever asked has soon been answered.
    */
   async #connect(deadline: number): Promise<pg.PoolClient> {
     for (let attempt = 1; ; attempt += 1) {
       try {
         return await this.#pool.connect();
       } catch (error) {
-        if (!isConnectTimeout(error) || attempt === ATTEMPTS || Date.now() >= deadline) throw error;
+        const isAway = this.#wasOpen && this.#open === 0;
+        if (!isConnectTimeout(error) || isAway || attempt === ATTEMPTS || Date.now() >= deadline) throw error;
         this.#counters.add('poolRetries');
       }
     }

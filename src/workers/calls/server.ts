@@ -100,6 +100,7 @@ export class CallServer {
       this.#resolves.push({ resolveId, deadlineMs, codes, replies });
     }
     for (const call of batch.calls) this.#enqueue(call, replies);
+    if (batch.givenUpTo !== undefined) replies.giveUp(batch.givenUpTo);
     this.#dispatch();
   }
 
@@ -224,14 +225,24 @@ export class CallServer {
   async #performBatch(operation: BatchOperation<unknown>, batch: readonly QueuedCall[]): Promise<void> {
     const { pool, counters } = this.#thread;
     const deadlineMs = Math.max(...batch.map(({ call }) => call.deadlineMs)) - Date.now();
-    const items = batch.map(({ call }) => ({ input: call.request.input, context: this.#contextOf(call) }));
+    let wanted: readonly QueuedCall[] = [];
     try {
-      const results = await pool.run(deadlineMs, (connection) => operation.runAll(connection, items));
+      const results = await pool.run(deadlineMs, async (connection) => {
+        // Some may have been given up while a connection was waited for.
+        wanted = batch.filter(isStillWanted);
+        const items = wanted.map(({ call }) => ({
+          input: call.request.input,
+          context: this.#contextOf(call),
+        }));
+        return items.length === 0 ? [] : operation.runAll(connection, items);
+      });
       if (batch[0]?.call.request.operation === 'createLink') {
         counters.add('createBatches');
-        counters.add('linksAskedFor', batch.length);
+        counters.add('linksAskedFor', wanted.length);
       }
-      for (const [index, { call, replies }] of batch.entries()) {
+      for (const { call, replies } of batch.filter((queued) => !wanted.includes(queued)))
+        replies.addAnswer(call.id, failed('UNAVAILABLE'));
+      for (const [index, { call, replies }] of wanted.entries()) {
         const answer = results[index] ?? failed('INTERNAL');
         counters.add('linksCreated', linksMadeBy(answer));
         replies.addAnswer(call.id, answer);
@@ -252,10 +263,13 @@ export class CallServer {
     const context = this.#contextOf(call);
     const { input } = call.request;
     const { idempotent } = call.caller;
-    const work = (connection: Connection): Promise<CallAnswer> =>
-      idempotent === undefined || operation.kind === 'list'
+    const work = async (connection: Connection): Promise<CallAnswer> => {
+      // It may have been given up while a connection was waited for.
+      if (!isStillWanted(queued)) return failed('UNAVAILABLE');
+      return idempotent === undefined || operation.kind === 'list'
         ? perform(connection, operation, input, context)
         : runOnce(connection, idempotent, input, context, (own) => operation.run(connection, input, own));
+    };
     const isRepeatable = operation.kind === 'read' || operation.kind === 'list';
     try {
       const answer = isRepeatable
@@ -325,6 +339,7 @@ function linksMadeBy(answer: CallAnswer): number {
   return answer.made ?? (answer.shortCode === undefined ? 0 : 1);
 }
 
-function isStillWanted({ call }: QueuedCall): boolean {
-  return call.deadlineMs > Date.now();
+/** Whether whoever asked still waits. What is not wanted any more must not begin: its asker may ask again. */
+function isStillWanted({ call, replies }: QueuedCall): boolean {
+  return call.deadlineMs > Date.now() && !replies.isGivenUp(call.id);
 }
