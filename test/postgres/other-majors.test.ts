@@ -53,8 +53,11 @@ describeWith('postgres')('the PostgreSQL of the system', () => {
     const url = await createUrl(server, { user_id: user.id, title: 'Ünïcode' });
     for (let count = 0; count < 5; count += 1)
       expect(await click(server, url.short_code)).toBe(url.original_url);
-    const clicks = (await server.json(`/events?url_id=${url.id}&event_type=click`)).body as Event[];
-    expect(clicks).toHaveLength(5);
+    // A read waits for clicks, a second at most.
+    await eventually(async () => {
+      const clicks = (await server.json(`/events?url_id=${url.id}&event_type=click`)).body as Event[];
+      return clicks.length === 5;
+    });
     expect((await server.json(`/urls/${url.id}`)).body).toMatchObject({ click_count: 5, title: 'Ünïcode' });
     const note = await server.post('/events', { event_type: 'note', url_id: url.id, details: { n: 1 } });
     expect([note.status, (note.body as Event).details]).toEqual([201, { n: 1 }]);

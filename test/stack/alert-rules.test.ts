@@ -81,17 +81,21 @@ describeWith('promtool', 'amtool')('by their own tools', () => {
   it.each([
     ['never', 'vector(0) > 1'],
     ['always', 'vector(1)'],
-  ])('an alert that %s fires would be noticed by them, whichever it is', async (_, expr) => {
-    for (const [file, { groups }] of readRules()) {
-      const changed = groups.map(({ rules, ...group }) => ({
-        ...group,
-        rules: rules.map((rule): Rule => (rule.alert === undefined ? rule : { ...rule, expr })),
-      }));
-      writeFileSync(path.join(folder, 'rules', file), stringify({ groups: changed }));
-    }
-    const { output } = await run(toolPath('promtool'), ['test', 'rules', ...tests]);
-    cpSync(rulesFolder, path.join(folder, 'rules'), { recursive: true });
-    const noticed = new Set([...output.matchAll(/alertname=\W*(\w+)/g)].map(([, name]) => name));
-    expect(alerts.map(({ alert }) => alert).filter((name) => !noticed.has(name))).toEqual([]);
-  });
+  ])(
+    'an alert that %s fires would be noticed by them, whichever it is',
+    { timeout: 180_000 },
+    async (_, expr) => {
+      for (const [file, { groups }] of readRules()) {
+        const changed = groups.map(({ rules, ...group }) => ({
+          ...group,
+          rules: rules.map((rule): Rule => (rule.alert === undefined ? rule : { ...rule, expr })),
+        }));
+        writeFileSync(path.join(folder, 'rules', file), stringify({ groups: changed }));
+      }
+      const { output } = await run(toolPath('promtool'), ['test', 'rules', ...tests]);
+      cpSync(rulesFolder, path.join(folder, 'rules'), { recursive: true });
+      const noticed = new Set([...output.matchAll(/alertname=\W*(\w+)/g)].map(([, name]) => name));
+      expect(alerts.map(({ alert }) => alert).filter((name) => !noticed.has(name))).toEqual([]);
+    },
+  );
 });
