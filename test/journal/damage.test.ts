@@ -131,7 +131,7 @@ describe.each([
         expect(reader.pendingBytes(undefined)).toBe(0);
         for (const { keptAs } of damages) expect(existsSync(path.join(folder, keptAs ?? ''))).toBe(true);
       }),
-      { numRuns: 2000 },
+      { numRuns: 600 },
     );
   });
 
@@ -159,7 +159,7 @@ describe.each([
         }
         expect(isSubsequence(seen, urlIds)).toBe(true);
       }),
-      { numRuns: 2000 },
+      { numRuns: 600 },
     );
   });
 });
