@@ -47,7 +47,7 @@ interface PendingResolve<Flight> {
   readonly flights: readonly Flight[];
 }
 
-const NO_CALLS: CallBatch = { calls: [], resolveId: 0, resolveDeadlineMs: 0, codes: [] };
+const NO_CALLS = { calls: [], resolveId: 0, resolveDeadlineMs: 0, codes: [] } satisfies CallBatch;
 
 /** One coarse timer looks for calls past their deadline. */
 const SWEEP_MS = 25;
@@ -206,13 +206,11 @@ export class Calls<Flight extends FlightOf<Flight>> {
       this.#queuedFlights = [];
       flights[0]?.control.onFailed('UNAVAILABLE', flights);
     }
-    const ports = new Set<MessagePort>();
-    for (const [id, { deadlineMs, port }] of this.#pending) {
-      if (!isDown && now < deadlineMs) continue;
-      if (isDown && port !== undefined) ports.add(port);
-      this.#giveUp(id);
+    for (const [id, { deadlineMs }] of this.#pending) {
+      if (isDown || now >= deadlineMs) this.#giveUp(id);
     }
-    for (const port of ports) port.postMessage({ ...NO_CALLS, givenUpTo: this.#lastId } satisfies CallBatch);
+    // Deadlines a worker knows by itself.
+    if (isDown) for (const port of this.#ports) port.postMessage({ ...NO_CALLS, givenUpTo: this.#lastId });
     for (const [resolveId, { deadlineMs }] of this.#resolving) {
       if (isDown || now >= deadlineMs) this.#settleResolution({ resolveId, ok: false, error: 'UNAVAILABLE' });
     }

@@ -1,3 +1,5 @@
+import type { Config } from '../config.js';
+import type { Keep } from '../journal/kept-segments.js';
 import type { IngestOutcome } from '../messages/ingest.js';
 import { Backoff } from '../runtime/backoff.js';
 
@@ -183,4 +185,13 @@ export class IngestPolicy {
 
 function behind({ behindSinceMs }: Candidate): number {
   return behindSinceMs ?? Number.MAX_SAFE_INTEGER;
+}
+
+/** What becomes of ingested segments; where the disk has no room for new clicks, it is not kept for old ones. */
+export function keepOf(
+  { CLICK_JOURNAL_KEEP_SECONDS, CLICK_JOURNAL_KEEP_BYTES }: Config,
+  isDiskRefusing: boolean,
+): Keep {
+  if (isDiskRefusing) return { ms: 0, bytes: 0 };
+  return { ms: CLICK_JOURNAL_KEEP_SECONDS * 1000, bytes: CLICK_JOURNAL_KEEP_BYTES };
 }

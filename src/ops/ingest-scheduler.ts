@@ -2,7 +2,6 @@ import { randomUUID } from 'node:crypto';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from '../config.js';
-import type { Keep } from '../journal/kept-segments.js';
 import type { ThreadCounters } from '../memory/counters.js';
 import { type JournalSlot, JournalSlots } from '../memory/journal-slots.js';
 import { Database, type ServerState } from '../memory/server-state.js';
@@ -11,7 +10,7 @@ import type { BarrierTarget } from '../messages/supervisor.js';
 import { describeError } from '../runtime/describe-error.js';
 import type { Logger } from '../runtime/logger.js';
 import { IngestAccount } from './ingest-account.js';
-import { IngestPolicy, type IngestTiming, JournalTurn, occasionOf } from './ingest-policy.js';
+import { IngestPolicy, type IngestTiming, JournalTurn, keepOf, occasionOf } from './ingest-policy.js';
 import { JournalFolders } from './journal-folders.js';
 import { hasWork, type TrackedJournal, trackJournal } from './tracked-journal.js';
 
@@ -261,7 +260,13 @@ export class IngestScheduler {
     const written = isLive ? slot?.written : undefined;
     const { mustAsk } = journal;
     journal.mustAsk = false;
-    const job = { journalId, folder, written, keep: this.#keep, mustAsk };
+    const job = {
+      journalId,
+      folder,
+      written,
+      keep: keepOf(this.#options.config, this.#options.isDiskRefusing()),
+      mustAsk,
+    };
     const outcome = await this.#options.ingest(job).catch(failedOutcome);
     this.#running -= 1;
     if (outcome.pendingBytes !== undefined) {
@@ -325,13 +330,6 @@ export class IngestScheduler {
     journal.slot = JournalSlots.detach(slot);
     journal.slotIndex = undefined;
     this.#options.slots.release(slotIndex);
-  }
-
-  /** What becomes of ingested segments; where the disk has no room for new clicks, it is not kept for old ones. */
-  get #keep(): Keep {
-    const { CLICK_JOURNAL_KEEP_SECONDS, CLICK_JOURNAL_KEEP_BYTES } = this.#options.config;
-    if (this.#options.isDiskRefusing()) return { ms: 0, bytes: 0 };
-    return { ms: CLICK_JOURNAL_KEEP_SECONDS * 1000, bytes: CLICK_JOURNAL_KEEP_BYTES };
   }
 
   #settleWaiters(): void {

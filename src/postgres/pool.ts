@@ -65,7 +65,6 @@ export class Pool {
   #generation = 0;
   /** Connections that PostgreSQL has let in. */
   #open = 0;
-  #wasOpen = false;
   #queued = 0;
 
   constructor(options: PoolOptions) {
@@ -90,7 +89,6 @@ export class Pool {
     this.#pool.on('connect', (client) => {
       this.#generations.set(client, this.#generation);
       this.#open += 1;
-      this.#wasOpen = true;
       client.on('error', options.onConnectionError);
     });
     this.#pool.on('remove', () => {
@@ -204,16 +202,14 @@ export class Pool {
 
   /**
    * A connection that was not there in its time is asked for again, for nothing was done on it: it is our own
-   * thread that is slow as a rule, in the first moment of a busy machine. Where all of the pool's connections have
-   * gone it is PostgreSQL, and whoever asked has soon been answered.
+   * thread that is slow as a rule, in the first moment of a busy machine.
    */
   async #connect(deadline: number): Promise<pg.PoolClient> {
     for (let attempt = 1; ; attempt += 1) {
       try {
         return await this.#pool.connect();
       } catch (error) {
-        const isAway = this.#wasOpen && this.#open === 0;
-        if (!isConnectTimeout(error) || isAway || attempt === ATTEMPTS || Date.now() >= deadline) throw error;
+        if (!isConnectTimeout(error) || attempt === ATTEMPTS || Date.now() >= deadline) throw error;
         this.#counters.add('poolRetries');
       }
     }

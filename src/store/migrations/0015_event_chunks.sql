@@ -242,10 +242,11 @@ BEGIN
 END $$;
 
 -- A link's owner loses its events with the link, and another gets them with it: what is counted for the statistics
--- then. The hot chunk is read from end to end for it, so it is done for many links at once; stats_note_link did it
--- for each, and nothing calls it any more.
+-- then. The hot chunk is read from end to end for it: it is done for many links at once, and no longer for each.
 DROP TRIGGER short_urls_deleted_stats ON short_urls;
 DROP TRIGGER short_urls_updated_stats ON short_urls;
+DROP FUNCTION stats_note_link();
+DROP FUNCTION stats_note_owner(bigint, bigint, bigint);
 
 CREATE FUNCTION stats_note_owners(link_ids bigint[], link_owners bigint[], sign bigint) RETURNS void
 LANGUAGE plpgsql AS $$

@@ -82,22 +82,3 @@ BEGIN
   END IF;
   RETURN NULL;
 END $$;
-
-CREATE OR REPLACE FUNCTION stats_note_link() RETURNS trigger
-LANGUAGE plpgsql AS $$
-BEGIN
-  IF NOT stats_are_noted() THEN
-    RETURN NULL;
-  END IF;
-  IF TG_OP = 'UPDATE' THEN
-    -- Who has noted an event on the link is waited for; who comes later waits, and sees the new owner.
-    PERFORM FROM short_urls WHERE id = NEW.id FOR UPDATE;
-  END IF;
-  IF OLD.user_id IS NOT NULL THEN
-    PERFORM stats_note_owner(OLD.id, OLD.user_id, -1);
-  END IF;
-  IF TG_OP = 'UPDATE' AND NEW.user_id IS NOT NULL THEN
-    PERFORM stats_note_owner(NEW.id, NEW.user_id, 1);
-  END IF;
-  RETURN NULL;
-END $$;

@@ -240,8 +240,7 @@ export class CallServer {
         counters.add('createBatches');
         counters.add('linksAskedFor', wanted.length);
       }
-      for (const { call, replies } of batch.filter((queued) => !wanted.includes(queued)))
-        replies.addAnswer(call.id, failed('UNAVAILABLE'));
+      // What is not wanted has its answer.
       for (const [index, { call, replies }] of wanted.entries()) {
         const answer = results[index] ?? failed('INTERNAL');
         counters.add('linksCreated', linksMadeBy(answer));
