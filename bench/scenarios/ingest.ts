@@ -83,7 +83,7 @@ export const ingest: Scenario = {
       facts: bytes,
       timelines: [],
       notes: [
-        'one journal, so one connection takes it in, as one connection copies in the baselines',
+        'one journal, so one connection ingests it, as one connection copies in the baselines',
         'CPU of the baselines is that of the process that sends rows which lie ready in memory',
       ],
       unitCosts:
