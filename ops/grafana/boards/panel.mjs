@@ -1,5 +1,5 @@
-// From a few words a panel to what Grafana reads. Dashboards are written here and not in Grafana, so that
-// a change of one can be reviewed; `npm run dashboards` writes the JSON.
+// Makes Grafana's JSON from a few words for each panel. Dashboards are written here and not in Grafana, to make
+// changes reviewable; `npm run dashboards` writes the JSON.
 
 const prometheus = { type: 'prometheus', uid: 'prometheus' };
 const postgres = { type: 'grafana-postgresql-datasource', uid: 'postgres' };
@@ -7,7 +7,7 @@ const postgres = { type: 'grafana-postgresql-datasource', uid: 'postgres' };
 /** Width of a dashboard in Grafana's units. */
 const FULL_WIDTH = 24;
 
-/** A threshold as [value from which it holds, colour]; the first one holds from the start. */
+/** A threshold as [lowest value, colour]; the first one has no lower bound. */
 function thresholdsOf(steps) {
   const all = [[null, 'green'], ...steps];
   return { mode: 'absolute', steps: all.map(([value, color]) => ({ value, color })) };
@@ -90,7 +90,7 @@ export function number(title, spec) {
   );
 }
 
-/** A table of what the database says; `unit` is of its number columns. */
+/** A table from a query to the database; `unit` applies to its number columns. */
 export function table(title, { unit, description, sql, width = 12, height = 8, sortBy }) {
   return {
     type: 'table',
@@ -125,7 +125,7 @@ export function row(title) {
   return { type: 'row', title, width: FULL_WIDTH, height: 1, collapsed: false, panels: [] };
 }
 
-/** Puts panels side by side as far as they fit, and numbers them. */
+/** Puts as many panels side by side as fit, and numbers them. */
 function layOut(panels) {
   let x = 0;
   let y = 0;
@@ -143,7 +143,7 @@ function layOut(panels) {
   });
 }
 
-/** A whole dashboard. `hasReplicas`: with a choice of replicas, `$instance` in its expressions. */
+/** A whole dashboard. `hasReplicas` adds a choice of replicas, `$instance` in its expressions. */
 export function dashboard({ uid, title, description, hasReplicas = false, panels }) {
   const instance = {
     name: 'instance',

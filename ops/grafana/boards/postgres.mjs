@@ -6,7 +6,7 @@ const rate = (metric) => `sum by (instance) (rate(${metric}${chosen}[$__rate_int
 export const postgres = dashboard({
   uid: 'switchyard-postgres',
   title: 'PostgreSQL and pool',
-  description: 'Whether the database can be reached, who waits for it, and how large it has become.',
+  description: 'Whether the database can be reached, what waits for it, and how large it is.',
   hasReplicas: true,
   panels: [
     number('Reachable', {
@@ -22,7 +22,7 @@ export const postgres = dashboard({
     number('Hearing changes', {
       unit: 'short',
       description:
-        'Replicas whose LISTEN connection is alive. One that is deaf reads cached links again before use.',
+        'Replicas whose LISTEN connection is alive. A replica without one reads cached links again before use.',
       thresholds: [
         [0, 'red'],
         [1, 'green'],
@@ -32,8 +32,7 @@ export const postgres = dashboard({
     }),
     number('Waiting for a connection', {
       unit: 'short',
-      description:
-        'Work that has no connection yet. PoolWaiting fires when it is more than 5 for half a minute.',
+      description: 'Work that waits for a connection. PoolWaiting fires above 5 for half a minute.',
       thresholds: [
         [1, 'orange'],
         [5, 'red'],
@@ -55,7 +54,7 @@ export const postgres = dashboard({
     row('Pool'),
     lines('Connections', {
       unit: 'short',
-      description: 'Open pooled connections and those in use; the LISTEN connection comes on top.',
+      description: 'Open pooled connections and those in use, without the LISTEN connection.',
       min: 0,
       queries: [
         [`switchyard_pool_connections${chosen}`, '{{instance}} open'],
@@ -72,13 +71,13 @@ export const postgres = dashboard({
     }),
     lines('Work', {
       unit: 'ops',
-      description: 'Times a second that work was given a connection.',
+      description: 'Times a second that work got a connection.',
       queries: [[rate('switchyard_pool_checkouts_total'), '{{instance}}']],
     }),
     lines('Errors and retries', {
       unit: 'ops',
       description:
-        'Work that failed on its connection, and work run again after a deadlock or a broken connection.',
+        'Work that failed on its connection, and work repeated after a deadlock or a broken connection.',
       queries: [
         [rate('switchyard_pool_errors_total'), '{{instance}} errors'],
         [rate('switchyard_pool_retries_total'), '{{instance}} retries'],
@@ -86,12 +85,12 @@ export const postgres = dashboard({
     }),
     lines('Calls', {
       unit: 'ops',
-      description: 'Calls a second from gateways to workers, redirect look-ups not counted.',
+      description: 'Calls a second from gateways to workers, without redirect look-ups.',
       queries: [[rate('switchyard_calls_total'), '{{instance}}']],
     }),
     lines('Creates in a statement', {
       unit: 'short',
-      description: 'Links created by one INSERT: creates of one moment share it.',
+      description: 'Links created by one INSERT: simultaneous creates share it.',
       min: 0,
       queries: [
         [
@@ -110,8 +109,7 @@ export const postgres = dashboard({
     row('Inside PostgreSQL'),
     table('Tables', {
       unit: 'decbytes',
-      description:
-        'Size with indexes, a table’s partitions added up. Grafana’s role reads the catalogue only.',
+      description: 'Size with indexes, partitions added up. Grafana’s role reads only the catalogue.',
       sortBy: 'bytes',
       sql: `SELECT coalesce(parent.relname, c.relname) AS "table", sum(pg_total_relation_size(c.oid))::bigint AS bytes
 FROM pg_class c
@@ -124,7 +122,7 @@ ORDER BY bytes DESC`,
     table('Rows', {
       unit: 'short',
       description:
-        'Estimated rows, and dead ones that the next vacuum will take. Many dead rows in short_urls are the click counters at work.',
+        'Estimated rows, and dead ones that the next vacuum will remove. Many dead rows in short_urls come from click counters.',
       sortBy: 'rows',
       sql: `SELECT relname AS "table", n_live_tup AS rows, n_dead_tup AS dead_rows, n_tup_hot_upd AS hot_updates, n_tup_upd AS updates
 FROM pg_stat_user_tables
@@ -133,7 +131,7 @@ LIMIT 20`,
     }),
     table('Connections by user', {
       unit: 'short',
-      description: 'All connections to the server: the budget of each replica is DATABASE_POOL_MAX.',
+      description: 'All connections to the server; each replica has a budget of DATABASE_POOL_MAX.',
       sortBy: 'connections',
       sql: `SELECT usename AS "user", count(*) AS connections
 FROM pg_stat_activity
@@ -143,8 +141,7 @@ ORDER BY connections DESC`,
     }),
     table('Database', {
       unit: 'short',
-      description:
-        'Commits, roll-backs, and how often a page was found in memory, since the statistics were reset.',
+      description: 'Commits, rollbacks, and how often a page was in memory, since the statistics were reset.',
       sql: `SELECT pg_database_size(current_database()) AS bytes, xact_commit AS commits, xact_rollback AS rollbacks,
   round(100.0 * blks_hit / nullif(blks_hit + blks_read, 0), 2) AS found_in_memory_percent, deadlocks
 FROM pg_stat_database

@@ -13,25 +13,26 @@ export const redirectEngine = dashboard({
     lines('Hit ratio', {
       unit: 'percentunit',
       description:
-        'Share of redirects answered from memory. It falls after a start, with more links than the caches hold, and when PostgreSQL’s changes can’t be heard.',
+        'Share of redirects answered from memory. It falls after a start, with more links than the caches hold, and while the server can’t learn of changes.',
       min: 0,
       max: 1,
       queries: [['switchyard:cache_hits:ratio1m{instance=~"$instance"}', '{{instance}}']],
     }),
     lines('Misses', {
       unit: 'reqps',
-      description: 'Codes a second that had to be looked up in PostgreSQL.',
+      description: 'Codes a second looked up in PostgreSQL.',
       queries: [[rate('switchyard_cache_misses_total'), '{{instance}}']],
     }),
     lines('Unknown codes', {
       unit: 'reqps',
       description:
-        'Requests a second for codes that are known not to exist: scanners, mostly. They cost no query.',
+        'Requests a second for codes that the cache knows not to exist, mostly from scanners. They cost no query.',
       queries: [[rate('switchyard_cache_unknown_hits_total'), '{{instance}}']],
     }),
     lines('Cached links', {
       unit: 'short',
-      description: 'A link counts once for each gateway thread that has it; a gateway holds CACHE_MAX_LINKS.',
+      description:
+        'A link counts once for each gateway thread that has it; a gateway holds up to CACHE_MAX_LINKS.',
       min: 0,
       queries: [
         [`switchyard_cache_links${chosen}`, '{{instance}} links'],
@@ -41,7 +42,7 @@ export const redirectEngine = dashboard({
     lines('Suspect links', {
       unit: 'reqps',
       description:
-        'After the LISTEN connection was lost, cached links are read again before use; with PostgreSQL away they are served as they are.',
+        'After a loss of the LISTEN connection, gateways read cached links again before use; while PostgreSQL is down they serve them as they are.',
       queries: [
         [rate('switchyard_cache_suspect_refreshes_total'), '{{instance}} read again'],
         [rate('switchyard_cache_stale_served_total'), '{{instance}} served as they were'],
@@ -49,7 +50,7 @@ export const redirectEngine = dashboard({
     }),
     lines('Codes looked up at a time', {
       unit: 'short',
-      description: 'Misses of one moment share one query; the more at a time, the cheaper each.',
+      description: 'Simultaneous misses share one query; the more at a time, the cheaper each.',
       min: 0,
       queries: [
         [
@@ -62,8 +63,7 @@ export const redirectEngine = dashboard({
     row('Cost'),
     lines('CPU of a redirect', {
       unit: 's',
-      description:
-        'CPU time of the whole process, divided by the redirects: true when redirects are most of what it does.',
+      description: 'CPU time of the whole process divided by its redirects; accurate if it does little else.',
       logarithmic: true,
       queries: [
         [`${rate('process_cpu_seconds_total')} / switchyard:redirects:rate1m${chosen}`, '{{instance}}'],
@@ -71,7 +71,7 @@ export const redirectEngine = dashboard({
     }),
     lines('Time of a redirect', {
       unit: 's',
-      description: 'Quantiles by replica, inside the gateway.',
+      description: 'Quantiles by replica, measured inside the gateway.',
       thresholds: [[0.05, 'red']],
       logarithmic: true,
       queries: [
@@ -88,13 +88,13 @@ export const redirectEngine = dashboard({
     lines('Calls that wait', {
       unit: 'short',
       description:
-        'Calls and codes that wait for a worker’s answer. At CALL_PENDING_MAX a gateway, further ones are refused.',
+        'Calls and codes that wait for a worker’s answer. A gateway refuses calls beyond CALL_PENDING_MAX.',
       min: 0,
       queries: [[`switchyard_calls_pending${chosen}`, '{{instance}}']],
     }),
     lines('Request bodies in memory', {
       unit: 'bytes',
-      description: 'JSON bodies being received; at BODY_TOTAL_BYTES a gateway, further ones are refused.',
+      description: 'JSON bodies being received; a gateway refuses bodies beyond BODY_TOTAL_BYTES.',
       min: 0,
       queries: [[`switchyard_request_body_bytes${chosen}`, '{{instance}}']],
     }),
@@ -102,7 +102,7 @@ export const redirectEngine = dashboard({
     row('Threads'),
     lines('Event loop busy', {
       unit: 'percentunit',
-      description: 'Share of the last second that a thread’s event loop was not idle.',
+      description: 'Share of the last second in which a thread’s event loop was not idle.',
       thresholds: [[0.9, 'red']],
       min: 0,
       max: 1,
@@ -118,7 +118,7 @@ export const redirectEngine = dashboard({
     lines('Event loop lag, longest', {
       unit: 's',
       description:
-        'The longest single delay in a second: a collection, a large body, a machine that was busy elsewhere.',
+        'The longest single delay in a second: a garbage collection, a large body, a busy machine.',
       queries: [[`switchyard_event_loop_lag_max_seconds${chosen}`, '{{instance}} {{thread}}']],
     }),
     lines('Heap', {
@@ -130,7 +130,7 @@ export const redirectEngine = dashboard({
     }),
     lines('Threads missing', {
       unit: 'short',
-      description: 'Threads that should be alive and are not, by kind: 0 but for moments.',
+      description: 'Threads that should be alive but are not, by kind: 0 except for moments.',
       thresholds: [[1, 'red']],
       min: 0,
       queries: [
