@@ -23,13 +23,13 @@ import type { Flight } from './redirect/code-resolver.js';
 import { Schemas } from './schemas.js';
 import type { Transfers } from './transfers.js';
 
-/** A route that is answered here: all but the redirects. */
+/** A route that is answered here: every route but the redirects. */
 export type ApiRoute = Exclude<AnyRoute, { performs: 'redirect' }>;
 type WorkerRoute = Extract<ApiRoute, { performs: 'call' | 'list' }>;
 
 export interface ApiOptions {
   readonly access: AccessControl;
-  /** Absent where requests are not limited. */
+  /** Absent if requests are not limited. */
   readonly rateLimit: RateLimit | undefined;
   readonly calls: Calls<Flight>;
   readonly bodies: Bodies;
@@ -39,13 +39,13 @@ export interface ApiOptions {
   readonly barriers: Barriers;
   readonly operations: Operations;
   readonly callDeadlineMs: number;
-  /** Of work whose length is the data's choice. */
+  /** For work whose duration depends on the data. */
   readonly longDeadlineMs: number;
-  /** Where short URLs are for this client. */
+  /** The origin of short URLs for this client. */
   readonly originFor: (exchange: Exchange) => string;
 }
 
-/** Answers any route of the registry as it is declared: checks the request, performs it, answers. */
+/** Answers any route of the registry as declared: checks the request, performs it, answers. */
 export class Api {
   readonly #options: ApiOptions;
   #schemas: Schemas | undefined;
@@ -59,13 +59,13 @@ export class Api {
     });
   }
 
-  /** The request headers that are needed for a route. */
+  /** The request headers that a route needs. */
   headersOf(route: ApiRoute): readonly RequestHeader[] {
     const needed: readonly RequestHeader[] = this.#options.access.guards(route) ? keyHeaders : [];
     return [...new Set<RequestHeader>([...route.headers, 'idempotency-key', ...needed])];
   }
 
-  /** To be called in the request's handler, before anything is awaited. */
+  /** Call it in the request's handler, before anything is awaited. */
   async answer(route: ApiRoute, exchange: Exchange): Promise<void> {
     const access = this.#options.access.check(route, exchange);
     if (route.performs === 'import') {
@@ -74,7 +74,7 @@ export class Api {
     }
     const schemas = this.#schemas;
     if ('then' in access || schemas === undefined) {
-      // A body has to be read from the beginning.
+      // A body must be read from the beginning.
       const early = route.bodyLimit === 'none' ? undefined : this.#readBody(route, exchange);
       const grant = this.#admit(route, exchange, await access);
       if (grant !== undefined) await this.#answer(route, exchange, grant, await this.#schemasLoaded, early);
@@ -84,11 +84,14 @@ export class Api {
     }
   }
 
-  /** Counts a request that is limited, and looks at what all routes look at first. @returns `undefined` when it has been answered why it may not go on. */
+  /**
+   * Counts a limited request, and makes the checks that all routes share. @returns `undefined` if it has
+   * answered with a refusal.
+   */
   #admit(route: ApiRoute, exchange: Exchange, access: Access): Grant | undefined {
     const { rateLimit } = this.#options;
     if (rateLimit !== undefined && route.scope !== 'public') {
-      // Whoever is gone has no address any more.
+      // A client that is gone has no address any more.
       if (exchange.isOver) return undefined;
       const keyId = access.ok ? access.grant.keyId : access.keyId;
       if (!rateLimit.admit(exchange, keyId)) return undefined;
@@ -140,7 +143,7 @@ export class Api {
     else await this.#perform(route, exchange, { owner: grant.owner, idempotent }, input);
   }
 
-  /** A refusal of a body that was read: the worker keeps it, or knows of another answer with the key. */
+  /** A refusal after the body was read: the worker keeps it, or knows another answer with the key. */
   async #refuseOnce(
     exchange: Exchange,
     refusal: Extract<Checked, { ok: false }>,
@@ -153,7 +156,7 @@ export class Api {
     const answer = await calls.call({ operation: 'refuseRequest', input }, caller, callDeadlineMs);
     if (!answer.ok && answer.error !== 'LIST_TOO_LONG')
       exchange.fail(answer.error, answer.detail, replayed(answer));
-    // The same request was accepted once, by a version with other rules: its answer is not this route's to shape.
+    // An earlier version with other rules accepted the same request: this route must not shape its answer.
     else exchange.fail(error, detail);
   }
 
@@ -168,7 +171,7 @@ export class Api {
   }
 
   async #checkBody(route: ApiRoute, exchange: Exchange, schemas: Schemas, body: Body): Promise<Checked> {
-    // Nobody is there any more where there is no error.
+    // Without an error, the client is gone.
     if (!body.ok) return { ok: false, error: body.error ?? 'BODY_DEADLINE' };
     const { bytes } = body;
     const sent = { contentType: exchange.header('content-type'), bytes, limits: this.#bodyClass(route).json };
@@ -183,10 +186,10 @@ export class Api {
     input: Readonly<Record<string, unknown>>,
   ): Promise<void> {
     const { calls, barriers, callDeadlineMs, longDeadlineMs } = this.#options;
-    // Without a database the call will be refused; there is nothing to wait for.
+    // Without a database the call will be refused: don't wait.
     const headers = calls.hasDatabase ? await barriers.wait(route.barrier) : [];
     if (exchange.isOver) return;
-    // The one place where an input gets its type: the schemas of its own route have let it pass.
+    // The one place where an input gets its type: the schemas of its own route have accepted it.
     const request = { operation: route.operation, input } as CallRequest;
     const caller = {
       requestId: exchange.requestId,
@@ -204,7 +207,7 @@ export class Api {
     }
   }
 
-  /** Answers with a list in the form that was asked for; one that is long is streamed. */
+  /** Answers with a list in the requested format; streams a long one. */
   #list(
     route: Extract<WorkerRoute, { performs: 'list' }>,
     exchange: Exchange,
@@ -227,7 +230,7 @@ export class Api {
     exchange: Exchange,
     access: Access | Promise<Access>,
   ): Promise<void> {
-    // In the moment after the start, too, what checks the query is not there yet.
+    // Just after the start, the schemas that check the query may not be loaded yet either.
     const early = 'then' in access || this.#schemas === undefined ? new EarlyUpload(exchange) : undefined;
     const grant = this.#admit(route, exchange, await access);
     if (grant === undefined) return;
@@ -268,12 +271,12 @@ function refuse(exchange: Exchange, refusal: Checked): void {
   if (!refusal.ok) exchange.fail(refusal.error, refusal.detail);
 }
 
-/** Whether a route takes an Idempotency-Key; others refuse it. */
+/** Whether a route accepts an Idempotency-Key; others refuse it. */
 function takesKey(route: ApiRoute): boolean {
   return 'isIdempotent' in route;
 }
 
-/** Whether a client may have the answer already. */
+/** Whether the client has this answer already. */
 function hasTags({ headers }: { readonly headers: readonly RequestHeader[] }): boolean {
   return headers.includes('if-none-match');
 }
@@ -303,7 +306,7 @@ function succeed(
   exchange.json(status, result.body, [...location, ...headers]);
 }
 
-/** How many rows the whole list has, as far as they were counted. */
+/** The number of rows in the whole list, as far as they were counted. */
 function totalHeaders(total: number | undefined): Headers {
   if (total === undefined) return [];
   if (total <= MAX_TOTAL) return [['X-Total-Count', String(total)]];
@@ -313,7 +316,7 @@ function totalHeaders(total: number | undefined): Headers {
   ];
 }
 
-/** RFC 8288, relative to where the client found this page: a proxy's host and scheme are its own affair. */
+/** RFC 8288, relative to this page's address, which keeps a proxy's host and scheme out of it. */
 function linkToNext({ path, query }: Exchange, cursor: string): string {
   const parameters = new URLSearchParams(query);
   parameters.set('after', cursor);

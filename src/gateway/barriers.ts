@@ -2,12 +2,12 @@ import type { Barrier } from '../api/route.js';
 import type { Headers } from './http/exchange.js';
 import type { SupervisorLink } from './supervisor-link.js';
 
-/** How long a read of links waits for clicks, whose counters it shows; nobody is promised it. */
+/** How long a read of links waits for the clicks in its counters; this is no promise. */
 const COUNTER_WAIT_MS = 200;
-/** Beyond so many pending clicks that wait would be in vain. */
+/** Beyond this many pending clicks the wait would be pointless. */
 const COUNTER_MAX_CLICKS = 10_000;
 
-/** What a read waits for before it is made; see `Barrier` in src/api/route.ts. */
+/** What a read waits for before it starts; see `Barrier` in src/api/route.ts. */
 export class Barriers {
   readonly #supervisor: SupervisorLink;
   readonly #maxWaitMs: number;
@@ -17,7 +17,7 @@ export class Barriers {
     this.#maxWaitMs = maxWaitMs;
   }
 
-  /** @returns headers that say how many clicks the reader will not see. */
+  /** @returns headers with the number of clicks that the reader will not see. */
   async wait(barrier: Barrier): Promise<Headers> {
     switch (barrier) {
       case 'none':

@@ -5,10 +5,10 @@ import type { ThreadCounters } from '../memory/counters.js';
 import type { BodyChecked } from '../messages/body-checks.js';
 import type { SupervisorLink } from './supervisor-link.js';
 
-/** A body of more bytes is parsed by a worker: in a gateway it would hold up its visitors. */
+/** A worker parses larger bodies: in a gateway they would delay visitors. */
 export const PARSED_HERE_BYTES = 128 * 1024;
 
-/** Has large bodies checked by a worker. */
+/** Lets a worker check large bodies. */
 export class BodyChecks {
   readonly #supervisor: Pick<SupervisorLink, 'checkBody'>;
   readonly #counters: ThreadCounters;
@@ -20,7 +20,7 @@ export class BodyChecks {
     this.#deadlineMs = deadlineMs;
   }
 
-  /** @param sent Its bytes are gone afterwards. @returns UNAVAILABLE when there was no answer in time. */
+  /** @param sent Its bytes are transferred. @returns UNAVAILABLE if no answer came in time. */
   check(route: { readonly method: string; readonly path: string }, sent: SentBody): Promise<Checked> {
     this.#counters.add('largeBodies');
     return new Promise((resolve) => {
@@ -41,7 +41,7 @@ export class BodyChecks {
   }
 }
 
-/** The bytes in memory of their own, which can be handed over. */
+/** The bytes in their own memory, which can be transferred. */
 function ownBytes(bytes: Buffer): ArrayBuffer {
   const { buffer, byteOffset, byteLength } = bytes;
   const isWhole = byteOffset === 0 && byteLength === buffer.byteLength && buffer instanceof ArrayBuffer;

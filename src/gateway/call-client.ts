@@ -21,14 +21,14 @@ export interface CallsOptions {
   readonly deadlineMs: number;
 }
 
-/** Called with what became of the flights whose codes were resolved together. */
+/** Called with the results for flights whose codes were resolved together. */
 export interface FlightControl<Flight> {
-  /** A flight whose code is not among the links leads nowhere. */
+  /** A flight whose code is not among the links has no link. */
   onLinks(links: ResolvedLinks, flights: readonly Flight[]): void;
   onFailed(error: ErrorCode, flights: readonly Flight[]): void;
 }
 
-/** A short code on its way, and who is to hear of it. All flights of a gateway have one control. */
+/** A short code on its way, and its listener. All flights of a gateway share one control. */
 interface FlightOf<Flight> {
   readonly shortCode: string;
   readonly control: FlightControl<Flight>;
@@ -36,7 +36,7 @@ interface FlightOf<Flight> {
 
 interface PendingCall {
   readonly deadlineMs: number;
-  /** The worker it was sent to; none while it is queued. */
+  /** The worker that has it; none while it is queued. */
   port: MessagePort | undefined;
   readonly answer: (answer: CallAnswer) => void;
 }
@@ -61,7 +61,7 @@ export class Calls<Flight extends FlightOf<Flight>> {
   readonly #options: CallsOptions;
   readonly #ports: MessagePort[] = [];
   #nextPort = 0;
-  /** A gateway listens a moment before it has a worker; what is asked until then waits for the first. */
+  /** A gateway listens shortly before it has a worker; earlier calls wait for the first one. */
   #hasHadWorker = false;
   readonly #startedMs = Date.now();
   readonly #pending = new Map<number, PendingCall>();
@@ -79,7 +79,7 @@ export class Calls<Flight extends FlightOf<Flight>> {
     this.#sweeper = setInterval(() => this.#sweep(), SWEEP_MS);
   }
 
-  /** A way to a worker; it is forgotten when the worker ends. */
+  /** A port to a worker; it is dropped when the worker ends. */
   addWorker(port: MessagePort): void {
     this.#ports.push(port);
     this.#hasHadWorker = true;
@@ -92,7 +92,7 @@ export class Calls<Flight extends FlightOf<Flight>> {
     return this.#pending.size + this.#queuedFlights.length + this.#resolvingFlights;
   }
 
-  /** Whether a call has any prospect of an answer from the database. */
+  /** Whether the database can be expected to answer a call. */
   get hasDatabase(): boolean {
     return this.#options.state.database === Database.UP;
   }
@@ -113,7 +113,7 @@ export class Calls<Flight extends FlightOf<Flight>> {
     });
   }
 
-  /** Asks for the link of a flight's code; the flight control hears the answer. */
+  /** Asks for the link of a flight's code; the flight control gets the answer. */
   resolve(flight: Flight): void {
     const refusal = this.#refusal();
     if (refusal !== undefined) {
@@ -180,7 +180,7 @@ export class Calls<Flight extends FlightOf<Flight>> {
     this.#publish();
   }
 
-  /** An answer after its deadline finds nobody. */
+  /** An answer after its deadline has no receiver. */
   #settle(id: number, answer: CallAnswer): void {
     const pending = this.#pending.get(id);
     if (pending === undefined) return;
@@ -209,7 +209,7 @@ export class Calls<Flight extends FlightOf<Flight>> {
     for (const [id, { deadlineMs }] of this.#pending) {
       if (isDown || now >= deadlineMs) this.#giveUp(id);
     }
-    // Deadlines a worker knows by itself.
+    // The worker knows these deadlines itself.
     if (isDown) for (const port of this.#ports) port.postMessage({ ...NO_CALLS, givenUpTo: this.#lastId });
     for (const [resolveId, { deadlineMs }] of this.#resolving) {
       if (isDown || now >= deadlineMs) this.#settleResolution({ resolveId, ok: false, error: 'UNAVAILABLE' });

@@ -3,10 +3,10 @@ import type { ConnectionBudget } from '../memory/connection-budget.js';
 import type { ThreadCounters } from '../memory/counters.js';
 import type { Logger } from '../runtime/logger.js';
 
-/** One line for all connections that are refused meanwhile. */
+/** One line covers all connections refused in this time. */
 const REFUSAL_LOG_MS = 10_000;
 
-/** A gateway's connections: as many as the server's budget has room for, the others are closed at once. */
+/** A gateway's connections: as many as the server's budget allows; it closes others at once. */
 export class Connections {
   readonly #budget: ConnectionBudget;
   readonly #counters: ThreadCounters;

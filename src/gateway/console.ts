@@ -5,7 +5,7 @@ import { packagedFolder } from '../runtime/package.js';
 import type { Exchange, Headers } from './http/exchange.js';
 import { accepts } from './http/request-head.js';
 
-/** Nothing but this server's own files and answers; no script or style within the page. */
+/** Only this server's own files and answers; no inline script or style. */
 const POLICY =
   "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'";
 
@@ -14,7 +14,7 @@ const pageHeaders: Headers = [
   ['Referrer-Policy', 'no-referrer'],
   ['Cache-Control', 'no-cache'],
 ];
-/** The name of a file changes with what is in it. */
+/** A file's name changes with its content. */
 const fileHeaders: Headers = [['Cache-Control', 'public, max-age=31536000, immutable']];
 
 const types: Readonly<Record<string, string>> = {
@@ -24,20 +24,20 @@ const types: Readonly<Record<string, string>> = {
   '.svg': 'image/svg+xml',
 };
 
-/** Codings that the build has packed each file with, best first, and what ends the names of what it made. */
+/** Codings in which the build compressed each file, best first, with the suffixes of the results. */
 const codings = [
   ['br', '.br'],
   ['gzip', '.gz'],
 ] as const;
 
-/** A file in all its forms, whole in memory. */
+/** A file in all its codings, whole in memory. */
 interface ConsoleFile {
   readonly type: string;
   readonly plain: Buffer;
   readonly packed: readonly (readonly [coding: string, content: Buffer])[];
 }
 
-/** The console, as the build has packed it: read at the first request, and kept. */
+/** The console as the build compressed it: read at the first request, and kept. */
 export class ConsoleFiles {
   readonly #folder = packagedFolder('gateway/console');
   #files: Promise<ReadonlyMap<string, ConsoleFile>> | undefined;
@@ -51,7 +51,7 @@ export class ConsoleFiles {
   }
 
   async file(exchange: Exchange): Promise<void> {
-    // The page has one address.
+    // The page has only one address.
     if (exchange.parameter === 'index.html') exchange.fail('NOT_FOUND');
     else await this.#answer(exchange.parameter, exchange, fileHeaders);
   }
@@ -75,7 +75,7 @@ export class ConsoleFiles {
 
   #read(): Promise<ReadonlyMap<string, ConsoleFile>> {
     this.#files ??= readFiles(this.#folder).catch((error: unknown) => {
-      // Asked for again, they are read again.
+      // The next request reads them again.
       this.#files = undefined;
       throw error;
     });

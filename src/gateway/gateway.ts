@@ -40,12 +40,12 @@ import { registerRoutes } from './router.js';
 import { SupervisorLink } from './supervisor-link.js';
 import { Transfers } from './transfers.js';
 
-/** What the supervisor starts a gateway thread with. */
+/** What a gateway thread gets from the supervisor at its start. */
 export interface GatewayData {
   readonly config: Config;
   readonly ordinal: number;
   readonly port: number;
-  /** Alone on its port: then a second process there fails to listen instead of sharing it. */
+  /** Not sharing its port: a second process then fails to listen instead of sharing it. */
   readonly isExclusive: boolean;
   readonly journalFolder: string;
   readonly journalId: string;
@@ -58,21 +58,21 @@ export interface GatewayData {
   readonly connections: SharedArrayBuffer;
   readonly listeners: SharedArrayBuffer;
   readonly wrongTries: SharedArrayBuffer;
-  /** Where requests to the API are limited. */
+  /** Present if requests to the API are limited. */
   readonly requestRates: SharedArrayBuffer | undefined;
   readonly journals: SharedArrayBuffer;
 }
 
-/** After its listener is closed, a gateway serves the connections it has for so long at least. */
+/** A gateway serves its connections for at least this long after it has closed its listener. */
 const DRAIN_CHECK_MS = 20;
-/** A listener that does not take what is sent to it is dropped. */
+/** A listener that does not read is dropped. */
 const LISTENER_STALL_MS = 5000;
 
 /**
  * A gateway thread: one uWebSockets.js App with its own link cache and click journal.
  *
- * It ends only by closing its App first: a thread that ends with an open one takes the process down
- * with it. `close` is therefore run on an uncaught exception too, which ends this thread alone.
+ * It always closes its App before it ends: a thread that ends with an open App takes the process down with
+ * it. An uncaught exception therefore also runs `close`, and ends only this thread.
  */
 class Gateway {
   readonly #data: GatewayData;
@@ -267,8 +267,8 @@ class Gateway {
   }
 
   /**
-   * No new connections; the next answer on each of the others closes it. Idle ones are left for a while:
-   * a request that meets a connection being cut has failed, and can't always be sent again.
+   * Accepts no new connections; the next answer on each open one closes it. Idle ones stay open for a while:
+   * a request into a connection that is being cut fails, and can't always be sent again.
    */
   #drain(): void {
     this.#host.isDraining = true;

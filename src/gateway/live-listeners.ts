@@ -3,7 +3,7 @@ import type { ThreadCounters } from '../memory/counters.js';
 import type { Exchange, Headers } from './http/exchange.js';
 
 export interface LiveListenersOptions {
-  /** Of listeners, over all gateways. */
+  /** The number of listeners, over all gateways. */
   readonly budget: ConnectionBudget;
   readonly counters: Pick<ThreadCounters, 'add' | 'set'>;
   /** How long a message may wait for room in the system's buffer. */
@@ -19,16 +19,16 @@ interface Listener {
 const STREAM_TYPE = 'text/event-stream';
 const headers: Headers = [
   ['Cache-Control', 'no-store'],
-  // For proxies that hold back what they pass on: Nginx is one.
+  // For proxies that buffer, such as Nginx.
   ['X-Accel-Buffering', 'no'],
 ];
 const encoder = new TextEncoder();
-/** No event, for who reads it: it shows whether all that was written before has gone. */
+/** A comment, not an event: it shows whether everything written before has been sent. */
 const COMMENT = encoder.encode(':\n\n').buffer as ArrayBuffer;
 
 /**
- * The listeners of one gateway, and server-sent events for them. Of a listener that does not keep up at most one
- * message is held; it misses those that follow, and is dropped when that one does not go within `stallMs`.
+ * The listeners of one gateway, and server-sent events for them. For a slow listener at most one message is
+ * held; it misses later ones, and is dropped if that one is not sent within `stallMs`.
  */
 export class LiveListeners {
   readonly #options: LiveListenersOptions;
@@ -59,7 +59,7 @@ export class LiveListeners {
       return true;
     });
     exchange.startStream(headers, STREAM_TYPE);
-    // A HEAD has its answer now.
+    // A HEAD is answered now.
     if (exchange.isOver) this.#left(listener);
     else this.#count();
   }
@@ -73,7 +73,7 @@ export class LiveListeners {
     }
   }
 
-  /** Ends all of them; there will be no others. */
+  /** Ends all of them, for good. */
   close(): void {
     this.#isClosed = true;
     for (const listener of [...this.#listeners]) {
@@ -90,7 +90,7 @@ export class LiveListeners {
     }, stallMs);
   }
 
-  /** There is room for some of what waits. */
+  /** There is room for waiting data. */
   #retry(listener: Listener): void {
     if (listener.stall === undefined || !listener.exchange.write(COMMENT)) return;
     clearTimeout(listener.stall);

@@ -1,11 +1,11 @@
 import { nearestName, plainName } from '../runtime/nearest-name.js';
 
 /**
- * Looks for a query parameter that we don't know and that resembles one of ours: it was meant to do
- * something, and without it the answer would be a larger or another one than was asked for.
+ * Looks for an unknown query parameter that resembles one of ours. The client meant it to do something, and
+ * without it would get a larger or different answer than it asked for.
  * @param known Parameters of this route.
- * @param words Those of all routes: what another route knows was not given for nothing either.
- * @returns what to say about the first such parameter; `undefined` when there is none.
+ * @param words Those of all routes: a parameter of another route was meant to do something too.
+ * @returns the message about the first such parameter; `undefined` if there is none.
  */
 export function nearestKnown(
   given: Iterable<string>,
@@ -21,7 +21,7 @@ export function nearestKnown(
   return undefined;
 }
 
-/** Longer than any name of ours by more than may be wrong with it. */
+/** Longer than any of our names plus the tolerated errors. */
 const MAX_LENGTH = 40;
 
 function isWord(name: string, words: ReadonlySet<string>): boolean {

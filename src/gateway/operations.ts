@@ -23,7 +23,7 @@ type Handlers = {
   readonly [Name in LocalName]: (exchange: Exchange, input: InputFor<Name>) => Promise<void> | void;
 };
 
-/** What the server knows of itself, for those who ask a gateway. */
+/** What the server knows about itself, for requests to a gateway. */
 export interface OperationsOptions {
   readonly supervisor: SupervisorLink;
   readonly listeners: LiveListeners;
@@ -33,14 +33,14 @@ export interface OperationsOptions {
   /** Of all threads. */
   readonly counters: Counters;
   readonly journals: JournalSlots;
-  /** Size that each gateway's journal may have. */
+  /** Maximum size of each gateway's journal. */
   readonly journalMaxBytes: number;
   readonly host: Pick<ExchangeHost, 'isDraining'>;
   /** Whether crawlers may follow links. */
   readonly isIndexed: boolean;
 }
 
-/** The routes that no worker is asked for: answered from shared memory, or by the supervisor for all threads. */
+/** The routes that need no worker: answered from shared memory, or by the supervisor for all threads. */
 export class Operations {
   readonly #options: OperationsOptions;
   readonly #reference = new Reference();
@@ -71,7 +71,7 @@ export class Operations {
     this.#robots = robotsText(routeWords, options.isIndexed);
   }
 
-  /** @param input As the schemas of the operation's route have let it pass. */
+  /** @param input Accepted by the schemas of the operation's route. */
   async perform(name: LocalName, exchange: Exchange, input: unknown): Promise<void> {
     await this.#handlers[name](exchange, input as never);
   }
@@ -87,14 +87,17 @@ export class Operations {
     exchange.json(200, JSON.stringify({ status, database, journal }));
   }
 
-  /** `listen-lost`: changes by other servers are not heard, and links are read again before use. */
+  /** `listen-lost`: this server does not hear changes by others, and reads links again before use. */
   #databaseCondition(): 'up' | 'listen-lost' | 'down' {
     const { state } = this.#options;
     if (state.database !== Database.UP) return 'down';
     return state.coherent ? 'up' : 'listen-lost';
   }
 
-  /** `full`: a gateway loses its clicks. `buffering`: the disk refuses them, and they are held in memory. */
+  /**
+   * `full`: a gateway loses its clicks. `buffering`: the disk refuses them, and the gateway holds them in
+   * memory.
+   */
   #journalCondition(): 'ok' | 'buffering' | 'full' {
     const { counters, journals, journalMaxBytes } = this.#options;
     for (let index = 0; index < JournalSlots.count; index += 1) {
@@ -118,7 +121,7 @@ export class Operations {
 
   #chaos(exchange: Exchange): void {
     const token = exchange.header('x-chaos-token');
-    // Without a token it is no guess.
+    // A request without a token is no guess.
     if (token === '') {
       exchange.fail('UNAUTHORIZED');
       return;
@@ -127,7 +130,7 @@ export class Operations {
     const key = `chaos ${limitKey(exchange.clientAddress)}`;
     const admission = chaosGuesses.begin(key, Date.now());
     if (admission !== 'go') {
-      // Others of this address are being compared, which is over in no time.
+      // Other guesses from this address are being compared, which takes no time.
       const seconds = admission === 'wait' ? 1 : admission.retrySeconds;
       exchange.fail('TOO_MANY_TRIES', undefined, [['Retry-After', String(seconds)]]);
       return;
@@ -142,7 +145,7 @@ export class Operations {
     this.#options.supervisor.tell({ kind: 'chaos' });
   }
 
-  /** In a time that tells nothing of the token, not even its length. */
+  /** Takes a time that reveals nothing about the token, not even its length. */
   #isAllowed(given: string): boolean {
     const { chaosToken } = this.#options;
     if (chaosToken === undefined) return false;

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { packagedFolder } from '../runtime/package.js';
 import type { Exchange, Headers } from './http/exchange.js';
 
-/** What the reference page may load and ask: this server alone; its library sets styles of elements. */
+/** What the reference page may load and request: only this server; its library sets styles of elements. */
 const POLICY = [
   "default-src 'none'",
   "script-src 'self'",
@@ -32,7 +32,7 @@ const headers: Headers = [
   ['Cache-Control', 'public, max-age=300'],
 ];
 
-/** The description of the API, for programs and for people, as the build has made it; each file is read once. */
+/** The description of the API, for programs and for people, as the build made it; each file is read once. */
 export class Reference {
   readonly #read = new Map<ReferenceFile, Promise<Buffer>>();
 
@@ -42,7 +42,7 @@ export class Reference {
     if (content === undefined) {
       content = readFile(path.join(folder, file));
       this.#read.set(name, content);
-      // Asked for again, it is read again.
+      // The next request reads it again.
       content.catch(() => this.#read.delete(name));
     }
     exchange.bytes(type, await content, headers);

@@ -14,12 +14,12 @@ export interface RouteTargets {
   readonly redirect: Redirect;
   readonly api: Api;
   readonly host: ExchangeHost;
-  /** Whether the console is served; without it its addresses are as any that are not known. */
+  /** Whether the console is served; otherwise its addresses are unknown ones. */
   readonly hasConsole: boolean;
   readonly onFault: (error: unknown, exchange: Exchange) => void;
 }
 
-/** What the library calls its registrations. */
+/** The library's names of its registrations. */
 const registrations = {
   GET: 'get',
   POST: 'post',
@@ -28,7 +28,7 @@ const registrations = {
   DELETE: 'del',
 } as const satisfies Record<Method, keyof TemplatedApp>;
 
-/** Registers all routes. Every path that is known answers every method, if only with a 405. */
+/** Registers all routes. Every known path answers every method, if only with a 405. */
 export function registerRoutes(app: TemplatedApp, targets: RouteTargets): void {
   const { host, hasConsole } = targets;
   const absent: ReadonlySet<unknown> = new Set(hasConsole ? [] : consoleRoutes);
@@ -43,7 +43,7 @@ export function registerRoutes(app: TemplatedApp, targets: RouteTargets): void {
   app.any('/*', (res, req) => new Exchange(res, req, unmatched, host).fail('NOT_FOUND'));
 }
 
-/** Answers the methods that a path does not have; those that it has are registered over this. */
+/** Answers the methods that a path lacks; its own methods are registered over this. */
 function registerRefusal(app: TemplatedApp, path: ApiRoute['path'], host: ExchangeHost): void {
   const methods = allowedMethods(path);
   const allow = (host.cors === undefined ? methods : [...methods, 'OPTIONS']).join(', ');
@@ -56,11 +56,11 @@ function registerRefusal(app: TemplatedApp, path: ApiRoute['path'], host: Exchan
       exchange.noContent();
       return;
     }
-    // An id that is no integer names no route, whatever the method.
+    // A path whose id is no integer is no route, whatever the method.
     if (path.includes('/:id') && !isIdText(exchange.parameter)) exchange.fail('NOT_FOUND');
     else exchange.fail('METHOD_NOT_ALLOWED', undefined, [['Allow', allow]]);
   };
-  // Without handlers of its own, a path like this would be taken for one with a parameter.
+  // Without its own handlers, such a path would match one with a parameter.
   for (const [method, registration] of Object.entries(registrations)) {
     if (!path.includes(':') && !methods.includes(method)) app[registration](path, refuse);
   }
@@ -88,7 +88,7 @@ function registerApi(app: TemplatedApp, route: ApiRoute, { api, host, onFault }:
   if (route.method === 'GET') app.head(route.path, handle);
 }
 
-/** A person who asks for nothing is led to the console; for programs there is nothing here, by any method. */
+/** A browser is redirected to the console; for programs there is nothing here, by any method. */
 function registerLanding(app: TemplatedApp, host: ExchangeHost): void {
   const landing: ExchangeRoute = { template: UNMATCHED, headers: ['accept'] };
   const vary: Headers = [['Vary', 'Accept']];

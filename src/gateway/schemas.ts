@@ -11,12 +11,12 @@ interface RouteSchemas {
 }
 
 /**
- * The schemas of all routes, made from their declarations. The first issue is the answer, as the
- * contract has one error an answer.
+ * The schemas of all routes, made from their declarations. The first issue is the answer, because the
+ * contract has one error in each answer.
  */
 export class Schemas {
   readonly #schemas: ReadonlyMap<RouteDeclaration, RouteSchemas>;
-  /** Every parameter and field of the API: a parameter that resembles one was meant to do something. */
+  /** Every parameter and field of the API: a parameter that resembles one was meant to be one. */
   readonly #words: ReadonlySet<string>;
 
   private constructor(z: Z) {
@@ -35,13 +35,13 @@ export class Schemas {
     );
   }
 
-  /** Loads the library first, which takes some 70 ms: redirects do not wait for it. */
+  /** First loads the library, which takes some 70 ms; redirects do not wait for it. */
   static async load(): Promise<Schemas> {
     const { z } = await import('zod');
     return new Schemas(z);
   }
 
-  /** The names that a route knows in its query and in its body. */
+  /** The names in a route's query and body. */
   namesOf(route: RouteDeclaration): { readonly query: string[]; readonly body: string[] } {
     const { query, body } = this.#of(route);
     return { query: namesIn(query), body: namesIn(body) };
@@ -59,7 +59,7 @@ export class Schemas {
       const mistake = nearestKnown(given.keys(), Object.keys(query.shape), this.#words);
       if (mistake !== undefined) return { ok: false, error: 'UNKNOWN_PARAMETER', detail: mistake };
     }
-    // Of a name that comes twice, the first counts, unless all of them do.
+    // If a name comes twice, the first counts, unless the schema takes all.
     const values: Record<string, string | string[]> = Object.fromEntries([...given].reverse());
     for (const name of route.repeatable ?? []) if (given.has(name)) values[name] = given.getAll(name);
     return checkAgainst(query, values);
@@ -80,7 +80,7 @@ function checkAgainst(schema: zod.ZodType | undefined, given: unknown): Checked 
   return schema === undefined ? { ok: true, value: {} } : (check(schema, given) as Checked);
 }
 
-/** The members of an object's schema, and of one that goes on to be transformed. */
+/** The members of an object's schema, transformed or not. */
 function namesIn(schema: zod.ZodType | undefined): string[] {
   if (schema === undefined) return [];
   const { shape, in: before } = schema.def as { shape?: object; in?: zod.ZodType };

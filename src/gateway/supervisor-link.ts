@@ -4,12 +4,12 @@ import type { BodyCheck } from '../messages/body-checks.js';
 import type { BarrierTarget, FromGateway, Question, ToGateway } from '../messages/supervisor.js';
 import type { TransferJob, TransferRequest } from '../messages/transfers.js';
 
-/** How long the supervisor may take for metrics or logs. */
+/** Deadline for metrics or logs from the supervisor. */
 const ASK_DEADLINE_MS = 2000;
-/** Questions of a gateway under way; whoever asks one more is refused. */
+/** A gateway's questions under way; further ones are refused. */
 const ASKED_MAX = 8;
 
-/** What a gateway asks of the supervisor and hears from it. */
+/** A gateway's conversation with the supervisor. */
 export class SupervisorLink {
   readonly #port: Pick<MessagePort, 'postMessage'>;
   readonly #journals: JournalSlots;
@@ -38,12 +38,12 @@ export class SupervisorLink {
   }
 
   /**
-   * @returns the answer's body, or `undefined` when there was none in time, or too many wait for one.
-   * All that ask for metrics at a time are given the same.
+   * @returns the answer's body, or `undefined` if none came in time, or too many requests wait. Simultaneous
+   * requests for metrics share one answer.
    */
   ask(question: Question): Promise<string | undefined> {
     if (question.of !== 'metrics') return this.#ask(question);
-    // Not the answer that is on its way, which may be older than what was counted since.
+    // Not the answer under way, which may lack the latest counts.
     this.#nextMetrics ??= this.#metrics.then(() => {
       this.#nextMetrics = undefined;
       const asked = this.#ask(question);
@@ -70,9 +70,9 @@ export class SupervisorLink {
   }
 
   /**
-   * Waits until the clicks that any gateway of this server has answered so far are in the database,
-   * for `boundMs` at most.
-   * @returns how many of them are not yet.
+   * Waits until the clicks that all gateways of this server have answered so far are in the database, for at
+   * most `boundMs`.
+   * @returns how many of them are still missing.
    */
   async clicksIngested(boundMs: number): Promise<number> {
     const targets = this.#pendingTargets();
@@ -86,7 +86,7 @@ export class SupervisorLink {
     }, 0);
   }
 
-  /** Clicks answered and not yet in the database, over all gateways. */
+  /** Clicks answered but not yet in the database, over all gateways. */
   get pendingClicks(): number {
     let sum = 0;
     for (let index = 0; index < JournalSlots.count; index += 1) sum += this.#journals.slot(index).pending;

@@ -16,29 +16,29 @@ import type { SupervisorLink } from './supervisor-link.js';
 export interface TransfersOptions {
   readonly state: ServerState;
   readonly supervisor: SupervisorLink;
-  /** For a worker to begin. */
+  /** Until a worker begins. */
   readonly waitMs: number;
-  /** Between any two signs of progress. */
+  /** Between two signs of progress. */
   readonly stallMs: number;
-  /** For the whole. */
+  /** For the whole transfer. */
   readonly deadlineMs: number;
   readonly waitingMax: number;
   readonly importMaxBytes: number;
 }
 
-/** Pieces of a list that may be on their way to a client that does not keep up. */
+/** Maximum pieces of a list under way to a slow client. */
 const LIST_CREDITS = 4;
-/** Bytes of an import that may be on their way to its worker before the client is paused. */
+/** Maximum bytes of an import under way to its worker before the client is paused. */
 const IMPORT_WINDOW_BYTES = 1024 * 1024;
-/** The same while it waits for its turn, as very many may. */
+/** The same for imports that wait for their turn, which may be very many. */
 const WAITING_WINDOW_BYTES = 64 * 1024;
 const SWEEP_MS = 100;
-/** Pieces are joined to blocks of so many bytes; what is left when a turn ends is a smaller one. */
+/** Pieces are joined into blocks of this size; the rest at the end of a turn is a smaller one. */
 const IMPORT_BLOCK_BYTES = 64 * 1024;
-/** The library gives up slow bodies; so often it is shown that we have not. */
+/** The library gives up on slow bodies; this is how often we reset its clock. */
 const NUDGE_MS = 4000;
 
-/** A transfer under way, as the deadlines see it. */
+/** A transfer under way, as the deadlines' timer sees it. */
 interface Watched {
   readonly client: string;
   hasBegun: boolean;
@@ -50,8 +50,8 @@ interface Watched {
 }
 
 /**
- * Imports and lists of any size, each over a port of its own to a worker, in pieces and with credits:
- * whoever is slow slows only this one transfer, and a fixed number of bytes is under way.
+ * Imports and lists of any size, each over its own port to a worker, in pieces and with credits: a slow side
+ * slows only its own transfer, and a fixed number of bytes is under way.
  */
 export class Transfers {
   readonly #options: TransfersOptions;
@@ -85,7 +85,7 @@ export class Transfers {
       switch (message.kind) {
         case 'chunk':
           if (!exchange.hasStarted) exchange.startStream(headers, contentType);
-          // A HEAD has its answer now.
+          // A HEAD is answered now.
           if (exchange.isOver) end();
           else if (exchange.write(message.bytes)) grant();
           else ungranted += 1;
@@ -108,8 +108,8 @@ export class Transfers {
   }
 
   /**
-   * Streams a multipart body in. To be called in the request's handler, before anything is awaited, or with
-   * what has come since.
+   * Streams a multipart body in. Call it in the request's handler, before anything is awaited, or with the
+   * bytes that have arrived since.
    */
   import(exchange: Exchange, request: ImportRequest, status: 200 | 201, early?: EarlyUpload): void {
     if (exchange.isOver) return;
@@ -128,8 +128,8 @@ export class Transfers {
       if (!exchange.isOver) blocks.flush();
     };
     const hasRoom = (): boolean => underWay < (watched.hasBegun ? IMPORT_WINDOW_BYTES : WAITING_WINDOW_BYTES);
-    // Once the body is there, it is the answer that ends the pause: to resume is to expect more of
-    // the client, for which the library has a time-out of its own.
+    // Once the body is complete, the answer ends the pause: resuming would mean expecting more from the
+    // client, for which the library has its own time-out.
     const resumeIfRoom = (): void => {
       if (!isComplete && hasRoom()) exchange.resume();
     };
@@ -224,7 +224,7 @@ export class Transfers {
     };
     this.#watched.add(watched);
     exchange.onAborted(end);
-    // The worker's end closes with the worker; a transfer that has answered is not concerned.
+    // The worker's end closes with the worker; a transfer that has answered is unaffected.
     port.on('close', () => {
       if (this.#watched.has(watched) && !exchange.isOver) fail();
     });
@@ -232,7 +232,7 @@ export class Transfers {
     return { port, watched, end };
   }
 
-  /** Of those who may wait, one address may be a half. */
+  /** One address may take half of the waiting places. */
   #isCrowded(client: string): boolean {
     const { waitingMax } = this.#options;
     let [waiting, ofClient] = [0, 0];

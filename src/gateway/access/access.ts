@@ -5,18 +5,18 @@ import type { ErrorCode } from '../../errors.js';
 import type { Exchange } from '../http/exchange.js';
 import type { FoundKey, KeyCache } from './key-cache.js';
 
-/** Leave to do what a route does, or the refusal. `keyId` is empty where no key is one. */
+/** Permission for a route, or the refusal. `keyId` is empty if the request has no valid key. */
 export type Access =
   | { readonly ok: true; readonly grant: Grant }
   | { readonly ok: false; readonly error: ErrorCode; readonly keyId: string };
 
-/** Who asks. */
+/** The client. */
 export interface Grant {
-  /** Of the key; `admin` for ADMIN_KEY, `ops` for OPS_KEY, empty where none was asked for. */
+  /** The key's; `admin` for ADMIN_KEY, `ops` for OPS_KEY, empty if no key was required. */
   readonly keyId: string;
-  /** The user whose links alone are seen and made. */
+  /** The only user whose links are seen and made. */
   readonly owner: string | undefined;
-  /** Whether links that exist may be changed: an import may want to. */
+  /** Whether existing links may be changed, as an import may do. */
   readonly mayChangeLinks: boolean;
 }
 
@@ -32,7 +32,7 @@ const UNAUTHORIZED: Access = { ok: false, error: 'UNAUTHORIZED', keyId: '' };
 const ADMIN: ApiKey = { id: 'admin', scopes: ['admin'], owner: undefined, expiresAtMs: undefined };
 const OPS: ApiKey = { id: 'ops', scopes: ['ops'], owner: undefined, expiresAtMs: undefined };
 
-/** Decides who may do what: the scope that a route declares against the key that a request brings. */
+/** Decides who may do what: compares the scope that a route declares with the request's key. */
 export class AccessControl {
   readonly #isOn: boolean;
   readonly #keys: AccessOptions['keys'];
@@ -54,7 +54,7 @@ export class AccessControl {
     return this.#isOn && route.scope !== 'public';
   }
 
-  /** At once where nothing has to be asked: a promise only for a key that is not cached. */
+  /** Returns a promise only for a key that is not cached. */
   check(route: RouteDeclaration, exchange: Exchange): Access | Promise<Access> {
     if (!this.guards(route)) return ANYBODY;
     const given = givenKey(exchange);
@@ -62,7 +62,7 @@ export class AccessControl {
     const own = this.#ownKey(given);
     if (own !== undefined) return judge(route, { ok: true, key: own });
     if (!keyPattern.test(given)) return UNAUTHORIZED;
-    // Found by its hash, whose value nobody can choose: how long that takes says nothing of any key.
+    // Looked up by its hash, which a client can't choose: the time reveals nothing about any key.
     const hash = hashOfKey(given);
     const known =
       this.#keys.lookup(hash) ??
@@ -71,7 +71,7 @@ export class AccessControl {
     return this.#keys.find(hash).then((found) => judge(route, found));
   }
 
-  /** In a time that tells nothing of the keys, not even their length. */
+  /** Takes a time that reveals nothing about the keys, not even their length. */
   #ownKey(given: string): ApiKey | undefined {
     if (this.#own.length === 0) return undefined;
     const digest = digestOf(given);
@@ -84,7 +84,7 @@ function digestOf(text: string): Buffer {
   return createHash('sha256').update(text).digest();
 }
 
-/** The key of a request, by either header; the first counts. */
+/** The key of a request, from either header; the first one counts. */
 function givenKey(exchange: Exchange): string | undefined {
   const [, bearer] = /^Bearer +(\S+) *$/i.exec(exchange.header('authorization')) ?? [];
   const key = bearer ?? exchange.header('x-api-key').trim();

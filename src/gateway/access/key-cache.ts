@@ -5,7 +5,7 @@ import { type Coherence, slotOf } from '../../memory/coherence.js';
 import { Database, type ServerState } from '../../memory/server-state.js';
 import type { CallAnswer, OwnRequest } from '../../messages/calls.js';
 
-/** What became of a key: what may be done with it, or why nothing may. */
+/** The verdict on a key: what it permits, or why it permits nothing. */
 export type FoundKey =
   | { readonly ok: true; readonly key: ApiKey }
   | { readonly ok: false; readonly error: ErrorCode };
@@ -15,11 +15,11 @@ export interface KeyCacheOptions {
   readonly state: ServerState;
   /** Asks a worker. */
   readonly ask: (request: OwnRequest) => Promise<CallAnswer>;
-  /** How long a key that nobody has is believed to be unknown. */
+  /** How long an unknown key is remembered as unknown. */
   readonly unknownMs: number;
 }
 
-/** What was known of coherence before a key was read. */
+/** The state of coherence before a key was read. */
 interface Stamp {
   readonly version: number;
   readonly epoch: number;
@@ -38,22 +38,22 @@ interface Flight extends Stamp {
   readonly found: Promise<FoundKey>;
 }
 
-/** A key that is used all the time and everywhere takes about 500 bytes. */
+/** A key takes about 500 bytes at most. */
 const KEYS_MAX = 10_000;
 const UNKNOWN_MAX = 10_000;
-/** `last_used_at` is no more exact than this. */
+/** The precision of `last_used_at`. */
 const NOTE_EVERY_MS = 60_000;
 const UNAUTHORIZED: FoundKey = { ok: false, error: 'UNAUTHORIZED' };
 
 /**
- * The API keys that a gateway has seen, by the SHA-256 of each, coherent as links are: a key that was changed
- * or revoked is known to be at once on this server and by NOTIFY on the others. While notifications are not
- * heard nothing that is cached is believed: the database is asked each time.
+ * The API keys that a gateway has seen, by their SHA-256, coherent as links are: this server learns of a
+ * changed or revoked key at once, the others by NOTIFY. While notifications are not heard, the gateway trusts
+ * no cached key and asks the database each time.
  */
 export class KeyCache {
   readonly #options: KeyCacheOptions;
   readonly #keys = new LRUCache<string, Entry>({ max: KEYS_MAX });
-  /** Apart, so that whoever guesses can't push keys out. */
+  /** Separate, to keep guesses from pushing keys out. */
   readonly #unknown = new LRUCache<string, Unknown>({ max: UNKNOWN_MAX });
   readonly #flights = new Map<string, Flight>();
 
@@ -61,7 +61,7 @@ export class KeyCache {
     this.#options = options;
   }
 
-  /** What is known of a key without asking; `undefined` where the database has to be asked. */
+  /** What the cache knows of a key; `undefined` if the database has to be asked. */
   lookup(hash: string): FoundKey | undefined {
     const entry = this.#keys.get(hash);
     const isHeard = this.#options.state.coherent;
@@ -71,7 +71,7 @@ export class KeyCache {
     return this.#holds(unknown, hash) ? UNAUTHORIZED : undefined;
   }
 
-  /** A key that was good when the database was last asked, where it can't be asked any more. */
+  /** A key that was good when the database last answered, for when it can't be asked. */
   lookupSuspect(hash: string): FoundKey | undefined {
     const entry = this.#keys.get(hash);
     if (entry === undefined || this.#options.state.database !== Database.DOWN) return undefined;
@@ -79,12 +79,12 @@ export class KeyCache {
     return isTrue ? this.#judge(entry.key) : undefined;
   }
 
-  /** Asks the database; one flight a key, however many wait for it. */
+  /** Asks the database, with one flight for each key, however many requests wait for it. */
   find(hash: string): Promise<FoundKey> {
     const stamp = this.#stamp(hash);
     const underWay = this.#flights.get(hash);
-    // A flight that left before the latest change may bring back what was revoked, and one that left before
-    // this request may too while changes go unheard.
+    // A flight that left before the latest change may bring back a revoked key, and so may one that left
+    // before this request while changes go unheard.
     const isGood = underWay?.version === stamp.version && underWay.epoch === stamp.epoch;
     if (underWay !== undefined && isGood && this.#options.state.coherent) return underWay.found;
     const found = this.#read(hash, stamp).finally(() => {
@@ -126,7 +126,7 @@ export class KeyCache {
     const nowMs = performance.now();
     if (found.ok && nowMs - entry.usedAtMs >= NOTE_EVERY_MS) {
       entry.usedAtMs = nowMs;
-      // Nobody waits for it, and one that is lost is made up for in a minute.
+      // Nothing waits for it, and the next one, a minute later, makes up for a lost one.
       void this.#options.ask({ operation: 'noteKeyUse', input: { id: entry.key.id } });
     }
     return found;

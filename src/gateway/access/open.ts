@@ -7,10 +7,10 @@ import type { Flight } from '../redirect/code-resolver.js';
 import { AccessControl } from './access.js';
 import { KeyCache } from './key-cache.js';
 
-/** Who asks when a gateway does, of its own accord. */
+/** The caller in a gateway's own requests. */
 const GATEWAY: Caller = { requestId: '', origin: '' };
 
-/** The control of access as the settings want it. */
+/** Access control according to the settings. */
 export function openAccess(
   config: Config,
   coherence: Coherence,

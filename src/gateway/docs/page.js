@@ -1,10 +1,10 @@
-// Begins the reference page. A file of its own, for the page allows no script within.
+// Begins the reference page, in its own file because the page allows no inline script.
 window.SwaggerUIBundle({
   url: '/openapi.json',
   dom_id: '#page',
   deepLinking: true,
   docExpansion: 'list',
   defaultModelsExpandDepth: 0,
-  // The library would otherwise show what a foreign host thinks of the document.
+  // Otherwise the library would show a foreign host's verdict on the document.
   validatorUrl: null,
 });

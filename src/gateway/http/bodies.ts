@@ -14,13 +14,13 @@ export interface BodiesOptions {
 
 export type Body =
   | { readonly ok: true; readonly bytes: Buffer }
-  /** `undefined`: the client went away, there is nobody to answer. */
+  /** `undefined`: the client went away. */
   | { readonly ok: false; readonly error: ErrorCode | undefined };
 
 const SWEEP_MS = 100;
-/** The library gives up slow bodies; so often it is shown that we have not. */
+/** The library gives up on slow bodies; this is how often we reset its clock. */
 const NUDGE_MS = 4000;
-/** What a body costs at least, however little of it has come. */
+/** The minimum cost of a body, however little of it has arrived. */
 const BODY_FLOOR_BYTES = 512;
 
 const unpackers: Readonly<
@@ -40,9 +40,9 @@ interface Reading {
 }
 
 /**
- * Reads whole request bodies, within a limit each, a limit in all and a deadline. A request may be
- * answered before its body has come in whole: the library reads the rest and throws it away, so that
- * its sender gets to see the answer.
+ * Reads whole request bodies, within a limit for each, a limit for all and a deadline. A request may be
+ * answered before its whole body has arrived: the library reads and discards the rest, to let its sender see
+ * the answer.
  */
 export class Bodies {
   readonly #options: BodiesOptions;
@@ -56,8 +56,8 @@ export class Bodies {
   }
 
   /**
-   * To be called in the request's handler, before anything is awaited.
-   * @param maxBytes Of the body as it is sent, and unpacked.
+   * Call it in the request's handler, before anything is awaited.
+   * @param maxBytes Of the body as sent, and of the unpacked one.
    */
   async read(exchange: Exchange, maxBytes: number): Promise<Body> {
     const coding = exchange.contentCoding;
@@ -106,10 +106,10 @@ export class Bodies {
         } else {
           buffer.add(chunk);
           if (!isLast) return;
-          // What comes next on the connection waits in the kernel: the library would cut the connection.
+          // Later bytes on the connection wait in the kernel: the library would cut the connection.
           exchange.pause();
           const complete = (): void => end({ ok: true, bytes: buffer.bytes });
-          // After its last chunk may come a trailer, at which the library breaks off: then nothing is to be done.
+          // A trailer may follow the last chunk, at which the library breaks off: then nothing must be done.
           if (exchange.isChunked) setImmediate(complete);
           else complete();
         }

@@ -1,7 +1,7 @@
 import type { JsonLimits } from '../../api/json-text.js';
 import type { BodyLimit } from '../../api/route.js';
 
-/** What a body of a class may be. */
+/** The limits of a class of bodies. */
 export interface BodyClass {
   readonly maxBytes: number;
   readonly json: JsonLimits;

@@ -1,11 +1,11 @@
 import { BlockList, isIP, isIPv4 } from 'node:net';
 
-/** Peers known to be trusted or not are remembered; a proxy has a few, and others shall not fill the memory. */
+/** Verdicts on peers to remember; a proxy has a few addresses, and others must not fill the memory. */
 const REMEMBERED_PEERS = 1000;
 
 /**
- * Who a request comes from. Headers that proxies set are believed where the connection, and every hop
- * that they name, comes from a trusted proxy.
+ * Who a request comes from. Headers set by proxies are trusted if the connection, and every hop that they
+ * name, comes from a trusted proxy.
  */
 export class ClientAddresses {
   readonly #trusted = new BlockList();
@@ -21,7 +21,7 @@ export class ClientAddresses {
     }
   }
 
-  /** @param peer As the library writes it. */
+  /** @param peer In the library's notation. */
   isTrusted(peer: string): boolean {
     const known = this.#known.get(peer);
     if (known !== undefined) return known;
@@ -34,8 +34,8 @@ export class ClientAddresses {
   }
 
   /**
-   * The address of the client: the last one in `forwardedFor` that no trusted proxy has.
-   * @param forwardedFor The X-Forwarded-For header: to it each proxy adds whom it was asked by.
+   * The client's address: the last one in `forwardedFor` that is no trusted proxy.
+   * @param forwardedFor The X-Forwarded-For header, to which each proxy adds its peer.
    */
   of(peer: string, forwardedFor: string): string {
     let client = plainAddress(peer) ?? peer;
@@ -50,13 +50,13 @@ export class ClientAddresses {
   }
 }
 
-/** What limits go by: an IPv4 address, or the /64 of an IPv6 one, which is what one subscriber has. */
+/** The unit of limits: an IPv4 address, or the /64 of an IPv6 one, which one subscriber has. */
 export function limitKey(address: string): string {
   const groups = expandIpv6(address);
   return groups === undefined ? address : `${hex(groups.slice(0, 4))}::/64`;
 }
 
-/** One way to write an address, IPv4 mapped into IPv6 as IPv4; `undefined` for what is no address. */
+/** The canonical form of an address, with IPv4 mapped into IPv6 as IPv4; `undefined` if it is no address. */
 export function plainAddress(text: string): string | undefined {
   if (isIP(text) === 0) return undefined;
   if (isIPv4(text)) return text;

@@ -3,7 +3,7 @@ import { keyHeaders, type RouteDeclaration } from '../../api/route.js';
 
 type Fields = readonly (readonly [name: string, value: string])[];
 
-/** Answer headers that a page of another origin may read, besides those that any may. */
+/** Answer headers that a page of another origin may read, besides the always readable ones. */
 const EXPOSED = [
   'Content-Disposition',
   'ETag',
@@ -20,7 +20,7 @@ const EXPOSED = [
   'X-Total-Is-Minimum',
 ].join(', ');
 
-/** Request headers that the API reads; what redirects alone read is not for pages. */
+/** Request headers that the API reads, without those that only redirects read. */
 const READ = [
   ...new Set([
     ...(routes as readonly RouteDeclaration[]).flatMap(({ performs, headers }) =>
@@ -34,7 +34,7 @@ const READ = [
   .sort()
   .join(', ');
 
-/** How long a browser need not ask again. */
+/** How long a browser may cache the answer. */
 const MAX_AGE_SECONDS = 600;
 
 /** Which pages of other origins may use the API (Fetch, "CORS protocol"). Keys travel in headers: no credentials. */
@@ -48,7 +48,7 @@ export class Cors {
     this.#isOpen = this.#origins.has('*');
   }
 
-  /** For any answer of the API. @param origin Of the page; empty where the request has none. */
+  /** For any answer of the API. @param origin Of the page; empty if the request has none. */
   headersFor(origin: string): Fields {
     const allowed = this.#allowed(origin);
     const vary: Fields = this.#isOpen ? [] : [['Vary', 'Origin']];
@@ -56,7 +56,7 @@ export class Cors {
     return [...vary, ['Access-Control-Allow-Origin', allowed], ['Access-Control-Expose-Headers', EXPOSED]];
   }
 
-  /** For the answer to OPTIONS of a path of the API, besides those for any answer. */
+  /** For an answer to OPTIONS on a path of the API, in addition to those for any answer. */
   optionsHeadersFor(path: string, origin: string): Fields {
     const methods = allowedMethods(path).join(', ');
     const allow: Fields = [['Allow', `${methods}, OPTIONS`]];

@@ -5,28 +5,28 @@ import type { ClientAddresses } from './client-address.js';
 import type { Cors } from './cors.js';
 import type { RequestLog } from './request-log.js';
 
-/** What every exchange of a gateway shares. */
+/** Shared by all exchanges of a gateway. */
 export interface ExchangeHost {
   readonly counters: ThreadCounters;
   readonly requestLog: RequestLog;
   readonly addresses: ClientAddresses;
-  /** Where pages of other origins may use the API. */
+  /** Present if pages of other origins may use the API. */
   readonly cors: Cors | undefined;
-  /** Exchanges that have begun and not ended; a drain waits for them. */
+  /** Open exchanges; a drain waits for them. */
   open: number;
-  /** Set when the server stops: connections are closed after their answer. */
+  /** Set when the server stops: connections then close after their answer. */
   isDraining: boolean;
-  /** Bytes answered since a connection was last found to have read what came before. */
+  /** Bytes answered since the last check of whether a connection reads. */
   unprovedBytes: number;
 }
 
-/** What an exchange has to know of its route. */
+/** What an exchange needs to know about its route. */
 export interface ExchangeRoute {
   readonly template: Route;
-  /** Request headers that the route reads; no others are kept. */
+  /** Request headers that the route reads; the exchange keeps no others. */
   readonly headers: readonly RequestHeader[];
   readonly usesOrigin?: boolean;
   readonly isQuiet?: boolean;
-  /** Whether pages of other origins may use it, where any may. */
+  /** Whether pages of other origins may use it, if CORS is on. */
   readonly isApi?: boolean;
 }

@@ -16,9 +16,8 @@ export type Headers = readonly (readonly [name: string, value: string])[];
 const NONE: Headers = [];
 
 /**
- * One request and its answer, for everything but a redirect that hits the cache. It may be answered
- * at any later time, and is answered once: after that, or when the client has gone, further answers
- * do nothing.
+ * One request and its answer, for everything but a redirect that hits the cache. It may be answered at any
+ * later time, but only once: after that, or once the client has gone, further answers do nothing.
  */
 export class Exchange {
   readonly method: Method;
@@ -37,10 +36,10 @@ export class Exchange {
   readonly #forwardedFor: string;
   readonly #wantsProblems: boolean;
   readonly #hasBody: boolean;
-  /** How the body is packed; empty for not at all. */
+  /** The body's coding; empty for none. */
   readonly contentCoding: string;
   readonly isChunked: boolean;
-  /** Whether an Idempotency-Key came without a value. */
+  /** Whether the request has an Idempotency-Key without a value. */
   readonly hasEmptyKey: boolean;
   #mustClose = false;
   #isOver = false;
@@ -49,7 +48,7 @@ export class Exchange {
   #aborted: (() => void)[] = [];
   #added: Headers = NONE;
 
-  /** Copies what may be needed later: `req` is gone once the handler returns. */
+  /** Copies what may be needed later: `req` is invalid once the handler returns. */
   constructor(res: HttpResponse, req: HttpRequest, route: ExchangeRoute, shared: ExchangeHost) {
     this.res = res;
     this.#route = route;
@@ -69,7 +68,7 @@ export class Exchange {
     if (route.isApi && shared.cors !== undefined)
       this.#added = shared.cors.headersFor(req.getHeader('origin'));
     shared.open += 1;
-    // Without this the process would be ended by a client that goes away.
+    // Without this, a client that goes away would end the process.
     res.onAborted(() => this.#onAborted());
     const length = req.getHeader('content-length');
     const coding = req.getHeader('transfer-encoding');
@@ -84,29 +83,29 @@ export class Exchange {
     }
   }
 
-  /** Who asks; to be read before the answer. */
+  /** The client's address; read it before the answer. */
   get clientAddress(): string {
     return this.#shared.addresses.of(this.#peer(), this.#forwardedFor);
   }
 
-  /** Answered, or its client is gone. */
+  /** Answered, or the client is gone. */
   get isOver(): boolean {
     return this.#isOver;
   }
 
-  /** @throws for a header that its route does not declare, and that is therefore not known. */
+  /** @throws for a header that the route does not declare, and the exchange therefore lacks. */
   header(name: RequestHeader): string {
     const index = this.#route.headers.indexOf(name);
     if (index < 0) throw new Error(`${this.#route.template} does not declare that it reads ${name}`);
     return this.#headers[index] ?? '';
   }
 
-  /** Calls back when the client goes away before the answer is complete. */
+  /** Calls back if the client goes away before the answer is complete. */
   onAborted(callback: () => void): void {
     this.#aborted.push(callback);
   }
 
-  /** Sends these with whatever the answer will be. */
+  /** Adds these headers to the answer, whatever it will be. */
   addHeaders(headers: Headers): void {
     this.#added = this.#added.length === 0 ? headers : [...this.#added, ...headers];
   }
@@ -119,7 +118,7 @@ export class Exchange {
     this.#end(status, headers, contentType, body);
   }
 
-  /** A file. What the client does not read at once is neither copied nor held for it. */
+  /** Sends a file. Parts that the client does not read at once are neither copied nor held for it. */
   bytes(contentType: string, content: Buffer, headers: Headers): void {
     if (this.#isOver || this.#hasStarted) return;
     if (this.method === 'HEAD' || this.#shared.isDraining) {
@@ -138,12 +137,12 @@ export class Exchange {
     this.#end(204, [], undefined, undefined);
   }
 
-  /** What the client has is still what it would be given. */
+  /** Answers that the client's copy is current. */
   notModified(headers: Headers): void {
     this.#end(304, headers, undefined, undefined);
   }
 
-  /** A redirect with an empty body; without a location for who is not to be led there. */
+  /** A redirect with an empty body; without a location for clients that must not follow it. */
   redirect(status: 301 | 302 | 303 | 307 | 308, location: string | undefined, headers: Headers = []): void {
     const where: Headers = location === undefined ? [] : [['Location', location]];
     this.#end(status, [...headers, ...where], undefined, undefined);
@@ -157,19 +156,19 @@ export class Exchange {
     this.#end(status, [...headers, ...retry], type, body);
   }
 
-  /** Stops reading the request's body, so that its sender has to wait; an answer ends the pause. */
+  /** Stops reading the request's body, which makes its sender wait; an answer ends the pause. */
   pause(): void {
     if (this.#isOver || this.#isPaused) return;
     this.#isPaused = true;
     this.res.pause();
   }
 
-  /** While an answer without a body is pending, what the client sends on waits in the kernel. */
+  /** While an answer to a request without a body is pending, further bytes wait in the kernel. */
   hold(): void {
     if (!this.#hasBody) this.pause();
   }
 
-  /** The library gives up bodies that come slowly; this sets its clock back. */
+  /** The library gives up on slow bodies; this resets its clock. */
   nudge(): void {
     if (this.#isOver || this.#isPaused || !this.#hasBody) return;
     this.res.pause();
@@ -182,7 +181,7 @@ export class Exchange {
     this.res.resume();
   }
 
-  /** Begins an answer whose body follows in pieces; `write` and `endStream` go with it. */
+  /** Begins an answer whose body follows in pieces, by `write` and `endStream`. */
   startStream(headers: Headers = [], contentType = JSON_TYPE): void {
     if (this.#isOver) return;
     this.#hasStarted = true;
@@ -193,7 +192,7 @@ export class Exchange {
     if (this.method === 'HEAD') this.endStream();
   }
 
-  /** @returns false when the client does not keep up: wait for `onWritable` before the next piece. */
+  /** @returns false if the client does not keep up: wait for `onWritable` before the next piece. */
   write(bytes: ArrayBuffer): boolean {
     if (this.#isOver) return true;
     let kept = true;
@@ -253,7 +252,7 @@ export class Exchange {
     this.#finish(status);
   }
 
-  /** Ends without a body and without a length, which the library can't at the same time as closing. */
+  /** Ends without a body and without a length, which the library can't combine with closing. */
   #endBare(): void {
     if (this.#closes) this.res.writeHeader('Connection', 'close');
     this.res.endWithoutBody();
@@ -264,8 +263,8 @@ export class Exchange {
   }
 
   /**
-   * Answers in parts, the first of one byte: where the library can't pass on even that, what came before has
-   * not been read, and the connection is cut. The rest follows as the client reads it.
+   * Answers in parts, the first of one byte. If the library can't pass on even that, the client has not read
+   * its earlier answers, and the connection is cut. The rest follows as the client reads.
    */
   #endProved(
     status: Status,
@@ -273,7 +272,7 @@ export class Exchange {
     contentType: string | undefined,
     body: string | Uint8Array | undefined,
   ): void {
-    // A redirect has no body; a blank is as good as none.
+    // A redirect has no body; a blank does as well.
     const given = body === undefined || body === '' ? BLANK : body;
     const bytes = typeof given === 'string' ? Buffer.from(given) : given;
     const send = this.#asRead(status, bytes);
@@ -290,7 +289,7 @@ export class Exchange {
     });
   }
 
-  /** Sends a body from an offset on, as far as the client reads it, and the rest as it goes on reading. */
+  /** Sends a body from an offset on, as fast as the client reads it. */
   #asRead(status: Status, bytes: Uint8Array): (from: number) => boolean {
     this.#hasStarted = true;
     const send = (from: number): boolean => {
@@ -312,12 +311,12 @@ export class Exchange {
     return Buffer.from(this.res.getRemoteAddressAsText()).toString('latin1');
   }
 
-  /** What a proxy says; empty when who says it is none that is trusted. */
+  /** The value from a proxy; empty if the sender is no trusted proxy. */
   #fromProxy(value: string): string {
     return value === '' || this.#shared.addresses.isTrusted(this.#peer()) ? value : '';
   }
 
-  /** The proxy's own id where it is a plausible one, so that it can be found in our logs. */
+  /** The proxy's own id if it is plausible, to make it appear in our logs. */
   #requestIdOf(given: string): string {
     return /^[\w.:/+=@-]{1,128}$/.test(given) && this.#fromProxy(given) !== '' ? given : randomUUID();
   }

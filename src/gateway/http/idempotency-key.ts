@@ -8,8 +8,8 @@ const keyForm = /^[\x20-\x7e]{1,255}$/;
 const HASHED_HERE_BYTES = 128 * 1024;
 
 /**
- * Why a request may not have its key; one without a key has none to refuse.
- * @param isTaken Whether the route takes any.
+ * Why the request's key is refused; `undefined` without a key.
+ * @param isTaken Whether the route accepts keys.
  */
 export function keyFault(exchange: Exchange, isTaken: boolean): ErrorCode | undefined {
   const key = exchange.header('idempotency-key');
@@ -19,8 +19,8 @@ export function keyFault(exchange: Exchange, isTaken: boolean): ErrorCode | unde
 }
 
 /**
- * What the worker needs to do a request once; `undefined` for a request without an Idempotency-Key.
- * @param scope The id of the API key, within which the idempotency key counts.
+ * What the worker needs to perform a request only once; `undefined` without an Idempotency-Key.
+ * @param scope The id of the API key to which the idempotency key belongs.
  */
 export async function idempotentRequest(
   exchange: Exchange,
@@ -36,7 +36,7 @@ export async function idempotentRequest(
   };
 }
 
-/** Of a large body in another thread. */
+/** Hashes a large body in another thread. */
 async function sha256(head: string, body: Buffer): Promise<string> {
   if (body.length <= HASHED_HERE_BYTES) return createHash('sha256').update(head).update(body).digest('hex');
   const digest = await webcrypto.subtle.digest('SHA-256', Buffer.concat([Buffer.from(head), body]));

@@ -1,8 +1,8 @@
 import type { Exchange } from './exchange.js';
 
 /**
- * Where short URLs are for a client: scheme and host.
- * @param baseUrl As it is set; without it the request's Host header says it.
+ * The origin of short URLs for a client: scheme and host.
+ * @param baseUrl The setting; without it the request's Host header decides.
  */
 export function originOf(exchange: Exchange, baseUrl: string | undefined, port: number): string {
   if (baseUrl !== undefined) return baseUrl;

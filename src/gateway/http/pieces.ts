@@ -1,11 +1,11 @@
 const FIRST_BYTES = 4096;
 
-/** A body that comes in pieces of any size, in one buffer that doubles: a piece costs its bytes. */
+/** A body that arrives in pieces of any size, in one buffer that doubles: a piece costs only its bytes. */
 export class GrowingBuffer {
   #bytes: Buffer;
   #length = 0;
 
-  /** @param expectedBytes What the client says; it is not believed beyond the first piece's room. */
+  /** @param expectedBytes The client's claim; trusted only up to the first piece's room. */
   constructor(expectedBytes = FIRST_BYTES) {
     this.#bytes = Buffer.allocUnsafeSlow(Math.max(1, Math.min(expectedBytes, FIRST_BYTES)));
   }
@@ -14,7 +14,7 @@ export class GrowingBuffer {
     return this.#length;
   }
 
-  /** @param piece Its memory may be gone when this returns. */
+  /** @param piece Its memory may be invalid once this returns. */
   add(piece: ArrayBuffer): void {
     const length = this.#length + piece.byteLength;
     if (length > this.#bytes.length) {
@@ -31,7 +31,7 @@ export class GrowingBuffer {
   }
 }
 
-/** Joins pieces into blocks that can be posted, each with its memory. */
+/** Joins pieces into blocks that can be transferred, each with its own memory. */
 export class BlockJoiner {
   readonly #blockBytes: number;
   readonly #post: (block: ArrayBuffer) => void;
@@ -43,7 +43,7 @@ export class BlockJoiner {
     this.#post = post;
   }
 
-  /** @param piece Its memory may be gone when this returns. */
+  /** @param piece Its memory may be invalid once this returns. */
   add(piece: ArrayBuffer): void {
     let rest = new Uint8Array(piece);
     while (rest.length > 0) {
@@ -56,7 +56,7 @@ export class BlockJoiner {
     }
   }
 
-  /** Posts what there is. */
+  /** Posts the pieces so far. */
   flush(): void {
     if (this.#block === undefined) return;
     const { buffer } = this.#block;

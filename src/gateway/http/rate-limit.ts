@@ -2,7 +2,7 @@ import { RequestRates } from '../../memory/request-rates.js';
 import { limitKey } from './client-address.js';
 import type { Exchange, Headers } from './exchange.js';
 
-/** So many requests to the API a minute, by key, else by client address, over all gateways of the server. */
+/** Limits requests to the API a minute, by key or else by client address, over all gateways of the server. */
 export class RateLimit {
   readonly #rates: RequestRates;
   readonly #policy: string;
@@ -13,9 +13,9 @@ export class RateLimit {
   }
 
   /**
-   * Counts a request, and has its answer say what is left.
-   * @param keyId Of a key that is one; empty where there is none.
-   * @returns false when it was one too many and has been answered.
+   * Counts a request, and makes its answer say what is left.
+   * @param keyId Of a valid key; empty without one.
+   * @returns false if it was one too many and has been answered.
    */
   admit(exchange: Exchange, keyId: string): boolean {
     const client = keyId === '' ? `address ${limitKey(exchange.clientAddress)}` : `key ${keyId}`;

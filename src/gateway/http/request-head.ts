@@ -1,7 +1,7 @@
 import type { HttpRequest } from 'uWebSockets.js';
 import { type Method, methods } from '../../api/http-series.js';
 
-/** Whether a media type is among those of an Accept header, by name. */
+/** Whether an Accept header names a media type. */
 export function accepts(header: string, type: string): boolean {
   if (!header.includes(type)) return false;
   return header.split(',').some((one) => {
@@ -16,9 +16,9 @@ export function methodOf(name: string): Method {
 }
 
 /**
- * What only a look at every header shows of a request with a body. `ambiguous`: one could take the body's end to be
- * elsewhere, by two lengths or a coding that is not ours. `empty-key`: an Idempotency-Key without a value, which the
- * library gives as if there were none.
+ * Faults of a request with a body that only a look at every header shows. `ambiguous`: another parser could
+ * find the body's end elsewhere, because of two lengths or an unknown coding. `empty-key`: an Idempotency-Key
+ * without a value, which the library reports as absent.
  */
 export function headFault(req: HttpRequest, coding: string): 'ambiguous' | 'empty-key' | undefined {
   if (coding !== '' && coding.trim().toLowerCase() !== 'chunked') return 'ambiguous';

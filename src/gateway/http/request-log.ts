@@ -3,7 +3,7 @@ import type { Status } from '../../api/statuses.js';
 import type { ThreadCounters } from '../../memory/counters.js';
 import { type Logger, thisPlace } from '../../runtime/logger.js';
 
-/** What a line says of a request. */
+/** What a log line says about a request. */
 export interface LoggedRequest {
   readonly method: string;
   readonly path: string;
@@ -13,8 +13,8 @@ export interface LoggedRequest {
 const place = thisPlace();
 
 /**
- * One line for each API request, and at most so many a second: under load the counters tell what is
- * going on, and a line costs more than many a request.
+ * One line for each API request, up to a limit a second: under load the counters show what is going on, and a
+ * line costs more than many a request.
  */
 export class RequestLog {
   readonly #log: Logger;
@@ -29,7 +29,7 @@ export class RequestLog {
     this.#perSecond = perSecond;
   }
 
-  /** @param isQuiet Of a route whose lines would push everything else out of the ring. */
+  /** @param isQuiet For a route whose lines would push everything else out of the ring. */
   note(request: LoggedRequest, route: Route, isQuiet: boolean, status: Status, milliseconds: number): void {
     const isFailure = status >= 500;
     if (!isFailure && isQuiet && !this.#log.isLevelEnabled('debug')) return;

@@ -1,15 +1,18 @@
-/** For a head or a further piece of a body to come, in seconds; of bodies `Bodies` and `Transfers` know better. */
+/**
+ * Seconds for a head or the next piece of a body to arrive; `Bodies` and `Transfers` have their own limits
+ * for bodies.
+ */
 const IDLE_SECONDS = 16;
 /** The library's clock ticks every 4 s, and counts up to 240. */
 const MARGIN_SECONDS = 8;
 const MOST_SECONDS = 240;
 
 /**
- * Connections that say nothing, or read nothing, are closed by the library: after our own deadlines.
+ * The library closes connections that send or read nothing, but only after our own deadlines.
  * @param stallMs How long a transfer may make no progress.
  */
 export function setTimeouts(app: unknown, stallMs: number): void {
-  // The declarations lack both.
+  // The type declarations lack both.
   const timeouts = app as {
     setIdleTimeout(seconds: number): void;
     setResponseTimeout(seconds: number): void;

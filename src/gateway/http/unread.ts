@@ -1,11 +1,11 @@
 /**
- * The library keeps for a connection whatever it does not read, without an end, and says that only when it is
- * asked to answer in parts. Once in so many bytes it is asked: whoever sends on and reads nothing is found
+ * The library keeps everything that a connection does not read, without a limit, and reveals it only when
+ * answering in parts. We ask once in so many bytes: a client that keeps sending and reads nothing is found
  * soon after its share of them, and cut.
  */
 export const PROOF_BYTES = 256 * 1024;
 
-/** What the head of an answer has about. */
+/** The approximate size of an answer's head. */
 export const HEAD_BYTES = 256;
-/** In two parts it can be asked for whether there is room. */
+/** In two parts, the library says whether there is room. */
 export const BLANK = '  ';

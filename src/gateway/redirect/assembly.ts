@@ -27,7 +27,7 @@ export interface RedirectParts {
   readonly journal: ClickJournal;
   readonly turn: Turn;
   readonly bodies: Bodies;
-  /** Where short URLs are for this client. */
+  /** The origin of short URLs for this client. */
   readonly originFor: (exchange: Exchange) => string;
   readonly onFault: (error: unknown, exchange: Exchange) => void;
 }
@@ -35,7 +35,7 @@ export interface RedirectParts {
 /** Wrong ones, for one link and client. */
 const PASSWORD_TRIES_PER_MINUTE = 10;
 
-/** Puts a gateway's redirect together, with the cache that it has for itself. */
+/** Assembles a gateway's redirect, with its own cache. */
 export function assembleRedirect(parts: RedirectParts): Redirect {
   const { config, host, state, calls, journal, turn, bodies, originFor, onFault } = parts;
   const { counters } = host;

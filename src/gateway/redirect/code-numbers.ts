@@ -1,4 +1,4 @@
-/** Numbers for the codes that don't pack into 64 bits: each has one that no other has, as long as it is kept. */
+/** Numbers for codes that don't pack into 64 bits: each has a unique one as long as it is kept. */
 export class CodeNumbers {
   readonly #numbers = new Map<string, number>();
   readonly #codes = new Map<number, string>();

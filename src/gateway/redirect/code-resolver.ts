@@ -9,7 +9,7 @@ import { parseLinkOptions } from './link-options.js';
 import type { LinkRow } from './link-table.js';
 import type { PendingVisit } from './pending-visit.js';
 
-/** A code being looked up, what was known of its coherence before, and who waits for it. */
+/** A code being looked up, the state of its coherence before, and the visits that wait for it. */
 export interface Flight {
   readonly shortCode: string;
   readonly stamp: FlightStamp;
@@ -17,7 +17,7 @@ export interface Flight {
   readonly control: FlightControl<Flight>;
 }
 
-/** What becomes of a visit once its code is known. */
+/** What happens to a visit once its code is resolved. */
 export interface VisitAnswers {
   follow(visit: PendingVisit, link: CachedLink): void;
   unknown(visit: PendingVisit): void;
@@ -25,9 +25,9 @@ export interface VisitAnswers {
 }
 
 /**
- * Finds the links that the cache can't answer for: one flight a code, however many ask for it. An
- * invalidation that arrives while a flight is under way wins: what it brings back is good for those who
- * asked before, and is not kept.
+ * Finds the links that the cache lacks, with one flight for each code, however many visits ask for it. An
+ * invalidation that arrives during a flight wins: the result is good for visits that asked before, and is not
+ * kept.
  */
 export class CodeResolver implements FlightControl<Flight> {
   readonly #cache: LinkCache;
@@ -56,7 +56,7 @@ export class CodeResolver implements FlightControl<Flight> {
     this.#onDatabase = options.onDatabase;
   }
 
-  /** Answers a visit of a code that is not in the cache, at once where it is known to lead nowhere. */
+  /** Answers a visit to a code that is not in the cache, at once if the code is known to be unknown. */
   resolve(shortCode: string, visit: PendingVisit): void {
     const ownCode = this.#cache.ownCodeOf(shortCode, performance.now());
     if (ownCode === undefined) {
@@ -78,7 +78,7 @@ export class CodeResolver implements FlightControl<Flight> {
     this.#counters.add('redirectMisses');
     const stamp = this.#cache.stamp(shortCode);
     const underWay = this.#flights.get(shortCode);
-    // A flight that left before the latest change may bring back what was replaced.
+    // A flight that left before the latest change may bring back the old link.
     if (underWay !== undefined && sameStamp(underWay.stamp, stamp)) {
       underWay.visits.push(visit);
       return;
@@ -104,7 +104,7 @@ export class CodeResolver implements FlightControl<Flight> {
   onFailed(error: ErrorCode, flights: readonly Flight[]): void {
     for (const flight of flights) {
       this.#forget(flight);
-      // The database can't be asked: what is only suspect is better than nothing.
+      // The database can't be asked: a suspect link is better than nothing.
       const suspect = this.#cache.lookupSuspect(flight.shortCode);
       for (const visit of flight.visits) {
         if (suspect === undefined) {
@@ -117,7 +117,7 @@ export class CodeResolver implements FlightControl<Flight> {
     }
   }
 
-  /** Another database behind the same address: nothing that was known of links holds in it. */
+  /** Another database behind the same address: nothing that we know of links holds there. */
   #enterDatabase(id: string | undefined): void {
     if (id === undefined || id === this.#databaseId) return;
     if (this.#databaseId !== undefined) this.#cache.clear();
@@ -131,7 +131,7 @@ export class CodeResolver implements FlightControl<Flight> {
   }
 
   #complete(flight: Flight, row: LinkRow, nowMs: number): void {
-    // What came into the table by another way than ours might split the response's header.
+    // A row that did not come through our API might split the response's header.
     if (!isRedirectTarget(row.target)) {
       for (const visit of flight.visits) this.#answers.unknown(visit);
       return;

@@ -1,8 +1,8 @@
 /**
- * A Location with the visitor's query behind its own, before its fragment. Nothing is merged or sorted: a name
- * that comes twice stays twice. What is not printable ASCII is percent-encoded, the rest stays as it was sent.
+ * A Location with the visitor's query after its own, before its fragment. Nothing is merged or sorted: a name
+ * that comes twice stays twice. Everything but printable ASCII is percent-encoded, the rest stays as sent.
  * @param location In ASCII, as `locationOf` writes it.
- * @param query As it stood in the request line, without its question mark: a text of bytes (latin1).
+ * @param query From the request line, without its question mark: a text of bytes (latin1).
  */
 export function withQuery(location: string, query: string): string {
   if (query === '') return location;

@@ -1,13 +1,13 @@
 import type { LinkOptions } from './link-options.js';
 
-/** Seconds are counted from here, so that they fit 31 bits until 2088. */
+/** Seconds count from here, which fits 31 bits until 2088. */
 export const TABLE_EPOCH_SECONDS = Date.UTC(2020, 0, 1) / 1000;
 const FRESH_FOR_EVER = 0x7fffffff;
 /** A link that takes more than its head to answer is never fresh. */
 const NEVER_FRESH = -0x80000000;
 
 /**
- * Until when a hit may be answered from its head, in seconds from TABLE_EPOCH_SECONDS: for ever for most,
+ * How long a hit may be answered from its head, in seconds from TABLE_EPOCH_SECONDS: for ever for most links,
  * never for those that take more.
  */
 export function freshUntil(options: LinkOptions | undefined): number {

@@ -15,16 +15,16 @@ import { parseLinkOptions, type RedirectStatus } from './link-options.js';
 import { answerPasswordForm, wantsPage } from './pages.js';
 import type { PendingVisit } from './pending-visit.js';
 
-/** Nobody may keep what is answered once, or to one person. */
+/** Nobody may cache an answer for one visit, or one person. */
 const PRIVATE: Headers = [['Cache-Control', 'private, no-store']];
 
-/** Passwords are compared one by one in a worker: it may take a while. */
+/** A worker compares passwords one by one, which may take a while. */
 const PASSWORD_DEADLINE_MS = 10_000;
 
-/** How often a try at a password looks whether those before it have been answered. */
+/** How often a try at a password checks whether earlier tries have been answered. */
 const TRY_AGAIN_MS = 20;
 
-/** What a guarded visit comes to when the link has let it in, or has not. */
+/** The outcome of a guarded visit, admitted or refused. */
 export interface GuardedAnswers {
   follow(visit: PendingVisit, link: CachedLink): void;
   end(visit: PendingVisit, error: 'LINK_EXPIRED' | 'CLICK_LIMIT', expiredUrl: string | undefined): void;
@@ -41,9 +41,9 @@ export interface GuardedVisitsOptions {
 }
 
 /**
- * Visits of links that do not let everyone in: those with a password, and those that redirect so many times
- * only. Both ask the database, which also says what the link is like now: what the cache has of it is never
- * answered. With both, the password comes first. A HEAD and a prefetch lead nowhere, and use nothing up.
+ * Visits to guarded links: those with a password, and those that redirect only so many times. Both ask the
+ * database, which also returns the link's present state: the cached one is never answered. With both, the
+ * password comes first. A HEAD and a prefetch don't redirect, and use nothing up.
  */
 export class GuardedVisits {
   readonly #options: GuardedVisitsOptions;
@@ -52,7 +52,7 @@ export class GuardedVisits {
     this.#options = options;
   }
 
-  /** Whether a visit has still to be let in. */
+  /** Whether a visit has not been admitted yet. */
   static concerns(visit: PendingVisit, { options }: CachedLink): boolean {
     return (
       (options.hasPassword && visit.authorizedBy === undefined) ||
@@ -62,7 +62,7 @@ export class GuardedVisits {
 
   enter(visit: PendingVisit, link: CachedLink, answers: GuardedAnswers): void {
     const { exchange } = visit;
-    // The link is for use at once only.
+    // The link is valid only for immediate use.
     const { shortCode, urlId, options } = link;
     const isHead = exchange.method === 'HEAD';
     if (visit.isPrefetch) {
@@ -112,7 +112,7 @@ export class GuardedVisits {
     const { exchange, form } = visit;
     const key = `${known.urlId} ${limitKey(exchange.clientAddress)}`;
     const header = textOf(exchange.header('x-link-password'));
-    // The body of a form belongs to the target where the link passes it on and the header has the password.
+    // If the header has the password and the link passes bodies on, the form's body belongs to the target.
     const isForm = form !== undefined && (header === '' || known.status === 301 || known.status === 302);
     let password = header;
     if (form !== undefined && isForm) {
@@ -136,7 +136,7 @@ export class GuardedVisits {
     else answers.follow({ ...visit, authorizedBy: isForm ? 'form' : 'header' }, link);
   }
 
-  /** @returns `undefined` when it has been answered why there was no try. */
+  /** @returns `undefined` if it has answered why there was no try. */
   async #try(
     exchange: Exchange,
     key: string,
@@ -182,7 +182,7 @@ export class GuardedVisits {
     return this.#options.calls.call(request, { requestId: exchange.requestId, origin: '' }, deadlineMs);
   }
 
-  /** The link as the database has it now, for use at once; nothing where its target is none. */
+  /** The link as the database has it now, for immediate use; nothing if its target is invalid. */
   #linkOf(row: RedirectLink): CachedLink | undefined {
     if (!isRedirectTarget(row.target)) return undefined;
     const { cache, state } = this.#options;

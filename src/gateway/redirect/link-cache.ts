@@ -6,8 +6,8 @@ import type { LinkOptions } from './link-options.js';
 import { type LinkRow, LinkTable, type Stamp } from './link-table.js';
 
 /**
- * A cached link. There is one of these a cache, for whichever link was found last: to be used at once
- * and not kept.
+ * A cached link. Each cache has one of these objects, for the link found last: use it at once and don't keep
+ * it.
  */
 export class CachedLink implements NumberedLink {
   readonly #table: LinkTable;
@@ -31,7 +31,7 @@ export class CachedLink implements NumberedLink {
     return this.#table.location(this.#entry);
   }
 
-  /** The place of its status in `redirectStatuses`. */
+  /** The index of its status in `redirectStatuses`. */
   get statusIndex(): number {
     return this.#table.statusIndex(this.#entry);
   }
@@ -40,7 +40,7 @@ export class CachedLink implements NumberedLink {
     return this.#table.options(this.#entry);
   }
 
-  /** Where it leads, as it was given. */
+  /** Its target, as given. */
   get target(): string {
     return this.#table.target(this.#entry);
   }
@@ -75,16 +75,16 @@ export class CachedLink implements NumberedLink {
   }
 }
 
-/** What was known before a code was looked up. */
+/** The state before a code was looked up. */
 export interface FlightStamp extends Stamp {
-  /** How many codes clients had chosen: one more may be another spelling. */
+  /** The number of codes chosen by clients: a new one may be another spelling. */
   readonly chosenCodes: number;
 }
 
-/** A code that no link has, or that is another spelling of a link's. */
+/** A code without a link, or another spelling of a link's code. */
 interface OtherCode extends FlightStamp {
   readonly untilMs: number;
-  /** The link's own code, where another spelling leads to one. */
+  /** The link's own code, if this is another spelling of it. */
   readonly ownCode: string | undefined;
 }
 
@@ -97,9 +97,8 @@ export interface LinkCacheOptions {
 }
 
 /**
- * One gateway's links, and beside them, so that a scanner can't push real links out, the codes that
- * were found not to exist or to be other
- * spellings. An entry is used only while its stamp holds.
+ * One gateway's links and, separately, to keep a scanner from pushing links out, the codes that do not exist
+ * or are other spellings. An entry is used only while its stamp is valid.
  */
 export class LinkCache {
   readonly #maxLinks: number;
@@ -142,8 +141,8 @@ export class LinkCache {
   }
 
   /**
-   * The link of a code though it is suspect: nobody has said that it changed, but a change may have
-   * gone unheard. To be served only when the database can't be asked.
+   * The link of a code though it is suspect: no change was reported, but one may have gone unheard. Serve it
+   * only when the database can't be asked.
    */
   lookupSuspect(shortCode: string): CachedLink | undefined {
     const entry = this.#links.find(shortCode);
@@ -160,13 +159,13 @@ export class LinkCache {
     );
   }
 
-  /** Whether a code is known not to exist, or not to be active. */
+  /** Whether the code is known to be missing or inactive. */
   isUnknown(shortCode: string, nowMs: number): boolean {
     const entry = this.#others.get(shortCode);
     return entry !== undefined && entry.ownCode === undefined && this.#holds(entry, nowMs);
   }
 
-  /** The link's own code, where this one is known to be another spelling of it. */
+  /** The link's own code, if this one is known to be another spelling of it. */
   ownCodeOf(shortCode: string, nowMs: number): string | undefined {
     const entry = this.#others.get(shortCode);
     return entry !== undefined && this.#holds(entry, nowMs) ? entry.ownCode : undefined;
@@ -181,14 +180,14 @@ export class LinkCache {
     );
   }
 
-  /** Forgets everything: what is known is of another database. */
+  /** Forgets everything, because it is about another database. */
   clear(): void {
     this.#links = new LinkTable(this.#maxLinks);
     this.#found = new CachedLink(this.#links);
     this.#others.clear();
   }
 
-  /** To be taken before the row is read, and given back with what was read. */
+  /** Take it before the row is read, and return it with the result. */
   stamp(shortCode: string): FlightStamp {
     const slot = slotOf(shortCode);
     const coherence = this.#coherence;
@@ -200,7 +199,9 @@ export class LinkCache {
     };
   }
 
-  /** Keeps what was read after `stamp` was taken; what was invalidated meanwhile is good for this once. */
+  /**
+   * Keeps what was read after `stamp` was taken; if it was invalidated meanwhile, it is valid only this once.
+   */
   fill(row: LinkRow, stamp: Stamp): CachedLink {
     const isTrue = this.#coherence.version(stamp.slot) === stamp.version;
     const entry = isTrue ? this.#links.put(row, stamp) : this.#links.putTransient(row, stamp);
@@ -208,13 +209,13 @@ export class LinkCache {
     return this.#found.at(entry);
   }
 
-  /** A link that was found under another spelling: good for this once, for nothing is known of its own code. */
+  /** A link found under another spelling: valid only this once, because nothing is known about its own code. */
   transient(row: LinkRow, stamp: Stamp): CachedLink {
     return this.#found.at(this.#links.putTransient(row, stamp));
   }
 
   /**
-   * Keeps that a code leads nowhere, or to the link of another spelling, for a short time.
+   * Remembers for a short time that a code is unknown, or another spelling.
    * @param stamp Taken before it was looked up.
    */
   fillOther(shortCode: string, stamp: FlightStamp, nowMs: number, ownCode?: string): void {

@@ -9,14 +9,14 @@ const statusLines: Readonly<Record<RedirectStatus, string>> = {
   308: '308 Permanent Redirect',
 };
 
-/** What a redirect has to know of a link besides its target. Times are milliseconds since 1970. */
+/** What a redirect needs to know about a link besides its target. Times are milliseconds since 1970. */
 export interface LinkOptions {
   readonly status: RedirectStatus;
   readonly cacheSeconds: number | undefined;
-  /** Absent also where it was past when the link was read. */
+  /** Also absent if it was past when the link was read. */
   readonly validSinceMs: number | undefined;
   readonly expiresAtMs: number | undefined;
-  /** Where an expired link, or one whose clicks are used up, leads. */
+  /** The target of an expired link, or one whose clicks are used up. */
   readonly expiredUrl: string | undefined;
   /** Whether each redirect has to be claimed in the database. */
   readonly isLimited: boolean;
@@ -38,7 +38,7 @@ export const plainOptions: LinkOptions = {
   isBaked: true,
 };
 
-/** As the resolve statement writes the options of a link that has any; times are seconds since 1970. */
+/** A link's options as the resolve statement writes them; times are seconds since 1970. */
 interface OptionsJson {
   readonly status: number;
   readonly cache: number | null;
@@ -51,7 +51,7 @@ interface OptionsJson {
 }
 
 /**
- * @param text What the store's resolve statement says of a link; `null` for a plain one.
+ * @param text From the store's resolve statement; `null` for a plain link.
  * @param nowMs By the database's clock.
  */
 export function parseLinkOptions(text: string | null, nowMs: number): LinkOptions | undefined {
@@ -75,14 +75,14 @@ export function parseLinkOptions(text: string | null, nowMs: number): LinkOption
       !json.password &&
       !json.query &&
       validSinceMs === undefined &&
-      // What is left until the link expires shortens max-age by the second.
+      // The time left until the link expires limits max-age.
       (cacheSeconds === undefined || expiresAtMs === undefined),
   };
 }
 
 /**
- * What the redirect says of its caching; `undefined` when it says nothing. Browsers keep a 301 or 308 for ever
- * unless they are asked not to, and clicks would be lost.
+ * The redirect's caching header; `undefined` for none. Browsers keep a 301 or 308 for ever unless told
+ * otherwise, which would lose clicks.
  */
 export function cacheControlOf(options: LinkOptions, nowMs: number): string | undefined {
   const { status, cacheSeconds, expiresAtMs, isLimited, hasPassword } = options;

@@ -11,15 +11,15 @@ export interface LinkRow {
   readonly urlId: string;
   readonly userId: string | null;
   readonly shortCode: string;
-  /** Where it leads, as it was given; the Location header is made of it. */
+  /** Its target as given, from which the Location header is made. */
   readonly target: string;
   /** When it was created, ms since 1970. */
   readonly createdMs: number;
-  /** Absent for a plain link: 302 at any time, for anyone, as often as they like. */
+  /** Absent for a plain link: 302 at any time, for anyone, any number of times. */
   readonly options?: LinkOptions | undefined;
 }
 
-/** What was known of a code's coherence before its row was read; see src/memory/coherence.ts. */
+/** The state of a code's coherence before its row was read; see src/memory/coherence.ts. */
 export interface Stamp {
   readonly slot: number;
   readonly version: number;
@@ -28,7 +28,7 @@ export interface Stamp {
 
 /** Columns of an entry, all 32-bit: together they are half a cache line. */
 const KEY_HIGH = 1;
-/** The coherence slot, and above it what is known of the entry in a bit or two. */
+/** The coherence slot, with flags of the entry in the bits above it. */
 const SLOT = 2;
 const VERSION = 3;
 const EPOCH = 4;
@@ -43,22 +43,21 @@ const SLOT_MASK = (1 << 18) - 1;
 const USED_BIT = 1 << 18;
 const STATUS_SHIFT = 19;
 
-/** Share of the table that is taken at most: beyond it, probing gets long. */
+/** Maximum load of the table: beyond it, probing gets long. */
 const MAX_LOAD = 0.75;
 const NONE = -1;
 
 /**
  * One gateway's links in columns, a fixed number of them at most, found by short code.
  *
- * A hit among a million objects is mostly waiting for memory: for the map's bucket, the object, its
- * code, its target. Here a code of up to ten usual characters is itself the key, 64 bits with its
- * length, and where it hashes to stands all else that a hit needs but the answer; the answer's head is
- * kept ready to be written. (Other codes are numbered by a map, and the number is the key.) Which link
- * has to go when there are enough is decided by the clock algorithm: least recently used, near
- * enough, and a use writes to no other entry.
+ * A hit among a million objects mostly waits for memory: for the map's bucket, the object, its code, its
+ * target. Here a code of up to ten common characters is itself the key, 64 bits with its length, and the
+ * place that its hash gives has everything that a hit needs but the answer; the answer's head is kept ready
+ * to be written. (A map numbers other codes, and the number is the key.) When the table is full, the clock
+ * algorithm chooses the link to evict: nearly the least recently used, and a use writes to no other entry.
  *
- * An entry's number is good until the next `put` or `remove`: entries move up when one is removed.
- * Columns are allocated for the largest number at once; the system gives them memory as it is used.
+ * An entry's number is valid until the next `put` or `remove`: entries move up when one is removed. Columns
+ * are allocated for the largest number at once; the system provides their memory on first use.
  */
 export class LinkTable {
   static readonly none = NONE;
@@ -69,16 +68,16 @@ export class LinkTable {
   readonly #cells: Int32Array;
   /** URL and user of each entry; 0 for no user. */
   readonly #ids: BigInt64Array;
-  /** When each link was created: no hit looks at it. */
+  /** When each link was created; no hit reads it. */
   readonly #created: Float64Array;
-  /** Of each entry the head of its answer; empty where there is no entry. */
+  /** The head of each entry's answer; empty without an entry. */
   readonly #heads: string[];
-  /** Targets of those entries whose Location says them in another form: few are not ASCII. */
+  /** Targets whose Location has another form; few are not ASCII. */
   readonly #targets = new Map<number, string>();
   /** Options of the links that have any. */
   readonly #options = new Map<number, LinkOptions>();
   readonly #packer = new CodePacker();
-  /** Without a secret, codes could be chosen that all hash to one place and are probed for ever. */
+  /** Without a secret, an attacker could choose codes that all hash to one place and make probing endless. */
   readonly #secret0: number;
   readonly #secret1: number;
   readonly #secret2: number;
@@ -97,7 +96,7 @@ export class LinkTable {
     this.#secret1 = secrets[1] as number;
     this.#secret2 = (secrets[2] as number) | 1;
     this.#scale = this.#capacity / 2 ** 32;
-    // One beyond: the link that is not kept.
+    // One more, for the link that is not kept.
     this.#cells = new Int32Array((this.#capacity + 1) << COLUMNS_BITS);
     this.#ids = new BigInt64Array((this.#capacity + 1) * 2);
     this.#created = new Float64Array(this.#capacity + 1);
@@ -126,28 +125,28 @@ export class LinkTable {
     const heads = this.#heads;
     for (let entry = this.#home(low, high); ; entry = this.#next(entry)) {
       const cell = entry << COLUMNS_BITS;
-      // The answer is looked at first, so that its memory is on its way together with that of the columns.
+      // Read the answer first, to fetch its memory together with that of the columns.
       if ((heads[entry] as string).length === 0) return NONE;
       if (cells[cell] === low && cells[cell + KEY_HIGH] === high) return entry;
     }
   }
 
-  /** How many entries are looked at to find a code, or to find that it is not there. */
+  /** The number of entries read to find a code, or to find that it is missing. */
   probes(shortCode: string): number {
     const entry = this.find(shortCode);
     if (entry === NONE || !this.#packer.pack(shortCode)) return 1;
     return this.#distance(this.#home(this.#packer.low, this.#packer.high), entry) + 1;
   }
 
-  /** Notes that an entry is of use. */
+  /** Marks an entry as used. */
   touch(entry: number): void {
     const cell = (entry << COLUMNS_BITS) + SLOT;
     const word = this.#cells[cell] as number;
-    // Most are noted already, and a line that is not written need not be fetched for writing.
+    // Most are marked already, and an unwritten cache line need not be fetched for writing.
     if ((word & USED_BIT) === 0) this.#cells[cell] = word | USED_BIT;
   }
 
-  /** Keeps a link in place of what was known of its code. @returns its entry. */
+  /** Keeps a link, replacing what was known of its code. @returns its entry. */
   put(row: LinkRow, stamp: Stamp): number {
     this.remove(row.shortCode);
     if (this.#size === this.#max) this.#evict();
@@ -167,7 +166,7 @@ export class LinkTable {
     return entry;
   }
 
-  /** Makes an entry of a link without keeping it: it lasts until the next call of this. */
+  /** Makes an entry of a link without keeping it; it is valid until the next call. */
   putTransient(row: LinkRow, stamp: Stamp): number {
     this.#write(this.#capacity, row, stamp);
     this.#transientCode = row.shortCode;
@@ -188,7 +187,7 @@ export class LinkTable {
     return nowSeconds < (this.#cells[(entry << COLUMNS_BITS) + FRESH_UNTIL] as number);
   }
 
-  /** The place of the redirect's status in `redirectStatuses`. */
+  /** The index of the redirect's status in `redirectStatuses`. */
   statusIndex(entry: number): number {
     return ((this.#cells[(entry << COLUMNS_BITS) + SLOT] as number) >>> STATUS_SHIFT) & 3;
   }
@@ -285,7 +284,7 @@ export class LinkTable {
     this.#setOptions(entry, options);
   }
 
-  /** Removes the next entry that was not used since the hand came by last. */
+  /** Removes the next entry that was not used since the hand's last visit. */
   #evict(): void {
     for (;;) {
       this.#hand = this.#next(this.#hand);
@@ -298,7 +297,7 @@ export class LinkTable {
     this.#vacate(this.#hand);
   }
 
-  /** Empties an entry, and moves up what had to probe past it. */
+  /** Empties an entry, and moves up the entries that had to probe past it. */
   #vacate(entry: number): void {
     const low = this.#cells[entry << COLUMNS_BITS] as number;
     if (this.#cells[(entry << COLUMNS_BITS) + KEY_HIGH] === UNPACKED_HIGH) this.#numbers.remove(low);
@@ -306,7 +305,7 @@ export class LinkTable {
     for (let other = this.#next(hole); this.#isTaken(other); other = this.#next(other)) {
       const cell = other << COLUMNS_BITS;
       const home = this.#home(this.#cells[cell] as number, this.#cells[cell + KEY_HIGH] as number);
-      // Whether its way from home to here leads past the hole.
+      // Whether its probe sequence passes the hole.
       if (this.#distance(home, other) < this.#distance(hole, other)) continue;
       this.#move(other, hole);
       hole = other;

@@ -1,6 +1,6 @@
 /**
- * Short codes as numbers: up to ten of the 64 usual characters are two 32-bit words, six bits a character, with
- * the length above them.
+ * Short codes as numbers: up to ten of the 64 common characters become two 32-bit words, six bits a
+ * character, with the length above them.
  */
 export const PACKED_CODE_MAX = 10;
 const CHARACTERS_A_WORD = 5;
@@ -17,7 +17,7 @@ export class CodePacker {
   low = 0;
   high = 0;
 
-  /** @returns false for a code that can't be packed; the words are then as they were. */
+  /** @returns false for a code that can't be packed; the words are then unchanged. */
   pack(shortCode: string): boolean {
     const { length } = shortCode;
     if (length === 0 || length > PACKED_CODE_MAX) return false;
@@ -38,7 +38,7 @@ export class CodePacker {
 
 /** The code of two words that `CodePacker` made. */
 export function unpackCode(low: number, high: number): string {
-  // The length stands above the characters: five of them, or fewer, in each word.
+  // The length is above the characters: up to five of them in each word.
   for (let length = 1; length <= PACKED_CODE_MAX; length += 1) {
     const inLow = Math.min(length, CHARACTERS_A_WORD);
     const inHigh = length - inLow;

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import type { LinkPreview } from '../../api/visits.js';
 import type { Exchange, Headers } from '../http/exchange.js';
 
-/** The two pages that a visitor may get to see. They have no script, and load nothing. */
+/** The two pages that a visitor may see. They have no script, and load nothing. */
 const style = `body{font:1.1rem/1.5 system-ui,sans-serif;max-width:34rem;margin:12vh auto;padding:0 1rem;color:#1a1a1a;background:#fff}
 h1{font-size:1.4rem}label,input,button{display:block;font:inherit}input{width:100%;box-sizing:border-box;margin:.3rem 0 1rem;padding:.5rem;border:1px solid #555}
 button{padding:.5rem 1.2rem;cursor:pointer}.host{font-size:1.6rem;font-weight:700;overflow-wrap:anywhere}.url{overflow-wrap:anywhere;color:#444}[role=alert]{color:#a00}
@@ -10,7 +10,7 @@ button{padding:.5rem 1.2rem;cursor:pointer}.host{font-size:1.6rem;font-weight:70
 
 const styleHash = createHash('sha256').update(style).digest('base64');
 
-/** A form may lead anywhere: browsers hold the redirect that answers it against this as well. */
+/** A form may lead anywhere: browsers check the redirect that answers it against this policy too. */
 const pageHeaders: Headers = [
   [
     'Content-Security-Policy',
@@ -28,7 +28,7 @@ export function wantsPage(exchange: Exchange): boolean {
   return /\btext\/html\b/i.test(exchange.header('accept'));
 }
 
-/** @param message What was wrong with the password before. */
+/** @param message What was wrong with the previous password. */
 export function answerPasswordForm(
   exchange: Exchange,
   status: 401 | 429,
@@ -67,7 +67,7 @@ function page(title: string, body: string): string {
 `;
 }
 
-/** The host in its ASCII form, which looks like no other. */
+/** The host in its ASCII form, which can't imitate another. */
 function hostOf(url: string): string {
   return URL.canParse(url) ? new URL(url).host : url;
 }

@@ -3,24 +3,24 @@ import type { Visit } from '../../journal/recorder.js';
 import type { Body } from '../http/bodies.js';
 import type { Exchange } from '../http/exchange.js';
 
-/** A request for a link that is not answered in its handler, with all that its answer may depend on. */
+/** A request for a link that is not answered in its handler, with everything on which its answer may depend. */
 export interface PendingVisit {
   readonly exchange: Exchange;
-  /** What is to be noted of the visit, where that is noted. */
+  /** What to note about the visit, if anything. */
   readonly noted: Visit | undefined;
-  /** Fetched ahead by a browser, before anyone has followed the link: no click. */
+  /** Prefetched by a browser, before anyone has followed the link: no click. */
   readonly isPrefetch: boolean;
-  /** A form's body, where one was sent and the link may have a password. */
+  /** A form's body, if one was sent and the link may have a password. */
   readonly form: Promise<Body> | undefined;
-  /** The code that the visitor wants to see, and not to follow: there was a `+` behind it. */
+  /** The code to show instead of following it: a `+` came after it. */
   readonly previewCode: string | undefined;
   /** How it gave the link's password, once it has. */
   readonly authorizedBy?: 'header' | 'form';
-  /** Whether the database has counted it under the link's limit. */
+  /** Whether the database has counted it against the link's limit. */
   readonly isClaimed?: true;
 }
 
-/** Whether a browser says that nobody has followed the link yet; parameters of the token are allowed. */
+/** Whether a browser marks the request as a prefetch; parameters of the token are allowed. */
 export function isPrefetch(req: HttpRequest): boolean {
   return hasPrefetchToken(req.getHeader('sec-purpose')) || hasPrefetchToken(req.getHeader('purpose'));
 }

@@ -9,12 +9,12 @@ const HEADERS: Headers = [['Cache-Control', 'no-store']];
 export interface PreviewsOptions {
   readonly calls: Pick<Calls<Flight>, 'call'>;
   readonly deadlineMs: number;
-  /** Where short URLs are for this client. */
+  /** The origin of short URLs for this client. */
   readonly originFor: (exchange: Exchange) => string;
   readonly onFault: (error: unknown, exchange: Exchange) => void;
 }
 
-/** Shows where a link leads, to those who want to know before they follow it. */
+/** Shows visitors where a link leads before they follow it. */
 export class Previews {
   readonly #options: PreviewsOptions;
 

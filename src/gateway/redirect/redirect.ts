@@ -19,7 +19,7 @@ type VisitedRoute = RouteOf<'redirect'>['path'];
 
 const HITS = Scalar.redirectHits;
 
-/** No code is longer than 128 characters; what is longer than this is not looked up. */
+/** No code is longer than 128 characters; anything longer than this is not looked up. */
 const CODE_MAX = 255;
 
 /** Paths that lead to a link: those of its routes, and one with a slash by mistake. */
@@ -30,7 +30,7 @@ export const visitedPaths = [
 ] as const satisfies (VisitedRoute | '/:short_code/')[];
 export type VisitedPath = (typeof visitedPaths)[number];
 
-/** What is read of a request, by what is known of its link. */
+/** What to read of a request, depending on what is known about its link. */
 interface ExchangeRoutes {
   readonly plain: ExchangeRoute;
   /** For a link that has a password, or may have one. */
@@ -60,15 +60,15 @@ export interface RedirectOptions {
   readonly bodies: Bodies;
   /** Of a form's body. */
   readonly formBytes: number;
-  /** Where a click is to say more than its link. */
+  /** Present if a click says more than its link. */
   readonly visits: VisitReader | undefined;
 }
 
 /**
  * The redirect.
  *
- * A hit is answered in the handler itself: one lookup, one click noted, two calls into the library;
- * no promise, no closure, no log line, and the clock is read once a turn. All else is a pending visit.
+ * The handler itself answers a hit: one look-up, one click noted, two calls into the library; no promise, no
+ * closure, no log line, and the clock is read once a turn. Everything else is a pending visit.
  */
 export class Redirect {
   readonly #cache: LinkCache;
@@ -95,12 +95,12 @@ export class Redirect {
     this.#visits = options.visits;
   }
 
-  /** Whether a click is to say more than its link; then `get` is not for use, but `visit`. */
+  /** Whether a click says more than its link; then use `visit`, not `get`. */
   get hasVisits(): boolean {
     return this.#visits !== undefined;
   }
 
-  /** GET /<short_code>. One with a body is looked at with care: it may end elsewhere for a proxy. */
+  /** GET /<short_code>. One with a body needs care: a proxy may see its end elsewhere. */
   get(res: HttpResponse, req: HttpRequest): void {
     const turn = this.#turn;
     if (!turn.isOpen) turn.begin();
@@ -122,8 +122,8 @@ export class Redirect {
   }
 
   /**
-   * The same in two parts, for then the library tells whether the connection has read what came before. Where
-   * it has not, it is cut, and nobody has clicked.
+   * The same in two parts, because then the library reveals whether the connection has read earlier answers.
+   * If not, it is cut, and there was no click.
    */
   #answerProved(res: HttpResponse, link: CachedLink, head: string): void {
     this.#host.unprovedBytes = 0;
@@ -139,7 +139,7 @@ export class Redirect {
     if (!isWritten) res.close();
   }
 
-  /** The same for any method and path, for links of any kind, and where visits are noted. */
+  /** The same for any method and path, for links of any kind, and for visits with details. */
   visit(res: HttpResponse, req: HttpRequest, path: VisitedPath): void {
     const parameter = req.getParameter(0) ?? '';
     const shortCode = decodeCode(path === '/:short_code/' ? `${parameter}/` : parameter);
@@ -197,7 +197,7 @@ function previewCodeOf(shortCode: string | undefined): string | undefined {
   return shortCode?.endsWith('+') === true && shortCode !== '+' ? shortCode.slice(0, -1) : undefined;
 }
 
-/** `/users/` is no code with a slash too many. */
+/** `/users/` is not a code with an extra slash. */
 function isRouteWithSlash(shortCode: string): boolean {
   return shortCode.endsWith('/') && isReserved(shortCode.slice(0, -1));
 }

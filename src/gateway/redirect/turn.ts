@@ -9,15 +9,15 @@ const HITS = Scalar.redirectHits;
 const hitSeries = redirectStatuses.map((status) => httpSeries.indexOf('GET', '/:short_code', status));
 
 /**
- * A turn of the gateway's event loop, as the redirects in it see it: its clock is read once, and its hits go
- * into the histogram together, with the turn's mean time each. They are answered within microseconds of each
- * other, and reading the clock for each would cost a tenth of the answer.
+ * A turn of the gateway's event loop, as its redirects see it: the clock is read once, and all hits enter the
+ * histogram together, each with the turn's mean time. They are answered within microseconds of each other,
+ * and reading the clock for each would cost a tenth of the answer.
  */
 export class Turn {
   readonly #counters: ThreadCounters;
   readonly #cells: Float64Array;
   readonly #state: ServerState;
-  /** Hits by the place of their status in `redirectStatuses`. */
+  /** Hits by the index of their status in `redirectStatuses`. */
   readonly #hits = new Uint32Array(redirectStatuses.length);
   readonly #onEnd: () => void;
   readonly #end = (): void => this.end();
@@ -26,7 +26,7 @@ export class Turn {
   /** Seconds since TABLE_EPOCH_SECONDS by the database's clock, read when the turn began. */
   nowSeconds = 0;
 
-  /** @param onEnd Run when the turn is over. */
+  /** @param onEnd Runs when the turn is over. */
   constructor(counters: ThreadCounters, state: ServerState, onEnd: () => void) {
     this.#counters = counters;
     this.#cells = counters.cells;

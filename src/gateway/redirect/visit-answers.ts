@@ -23,8 +23,8 @@ export interface AnswersOptions {
 }
 
 /**
- * Answers visits that take more than a look into the cache: those that had to be looked up, methods besides
- * GET, and links that expire, begin later, or say more than where they lead.
+ * Answers visits that need more than the cache: codes that were looked up, methods besides GET, and links
+ * that expire, begin later, or have other options.
  */
 export class Answers {
   readonly #journal: ClickJournal;
@@ -41,7 +41,7 @@ export class Answers {
     this.#previews = previews;
   }
 
-  /** Answers with what the link says at this moment. */
+  /** Answers according to the link's present state. */
   follow(visit: PendingVisit, link: CachedLink): void {
     const { exchange } = visit;
     if (exchange.isOver) return;
@@ -68,7 +68,7 @@ export class Answers {
     const caching = cacheControlOf(options, nowMs);
     exchange.redirect(
       visit.authorizedBy === 'form' ? 303 : options.status,
-      // The library gives the query as text in UTF-8; what goes into a Location is its bytes.
+      // The library gives the query as UTF-8 text; a Location needs its bytes.
       options.forwardsQuery
         ? withQuery(link.location, Buffer.from(exchange.query).toString('latin1'))
         : link.location,
@@ -76,7 +76,7 @@ export class Answers {
     );
   }
 
-  /** A link that is over leads elsewhere, if anywhere: neither a click nor an event. */
+  /** An ended link leads elsewhere, if anywhere: neither a click nor an event. */
   end(
     { exchange }: PendingVisit,
     error: 'LINK_EXPIRED' | 'CLICK_LIMIT',
@@ -105,13 +105,13 @@ export class Answers {
   }
 }
 
-/** Links that keep the method serve any; the others a form too, which may have the link's password. */
+/** Links that keep the method serve any method; the others also a form, which may have the link's password. */
 function isServed({ exchange, form }: PendingVisit, { status, hasPassword }: LinkOptions): boolean {
   if (exchange.method === 'GET' || exchange.method === 'HEAD') return true;
   return status === 307 || status === 308 || (hasPassword && form !== undefined);
 }
 
-/** A link expires at its second: what is said in whole seconds is meant so. */
+/** A link expires at its second, because its time was given in whole seconds. */
 function isPast(expiresAtMs: number, nowMs: number): boolean {
   return Math.floor(nowMs / 1000) >= Math.floor(expiresAtMs / 1000);
 }

@@ -6,7 +6,7 @@ import { isBot } from '../../runtime/bots.js';
 import { expandIpv6 } from '../http/client-address.js';
 
 export interface VisitOptions {
-  /** Whether more is noted than what kind of visit it was. */
+  /** Whether more than the kind of visit is noted. */
   readonly withDetails: boolean;
   readonly countsBots: boolean;
   readonly countryHeader: string | undefined;
@@ -18,7 +18,7 @@ export interface VisitOptions {
 const LONGEST_USER_AGENT = 512;
 const LONGEST_HOST = 255;
 
-/** A visit that is no click, of which nothing else is noted. */
+/** A visit that is no click, with no further details. */
 export const bareVisit: Visit = {
   referrer: '',
   userAgent: '',
@@ -28,19 +28,19 @@ export const bareVisit: Visit = {
 };
 
 /**
- * Notes what a request says of a visit. Nothing is parsed that can be parsed later, but for what must
- * not be kept at all: of the referrer only the host is noted, of the address only its network.
+ * Notes what a request says about a visit. Parsing waits where it can, but two values must not be kept whole:
+ * only the referrer's host and the address's network are noted.
  */
 export class VisitReader {
   readonly #options: VisitOptions;
-  /** User agents are few and long to judge. */
+  /** User agents are few, and judging one takes long. */
   readonly #kinds = new LRUCache<string, VisitKind>({ max: 1000 });
 
   constructor(options: VisitOptions) {
     this.#options = options;
   }
 
-  /** @returns `undefined` for a click of which nothing is noted. */
+  /** @returns `undefined` for a click without details. */
   read(res: HttpResponse, req: HttpRequest): Visit | undefined {
     const userAgent = req.getHeader('user-agent').slice(0, LONGEST_USER_AGENT);
     const kind = this.#kindOf(userAgent);
@@ -67,7 +67,7 @@ export class VisitReader {
 
   #address(res: HttpResponse, req: HttpRequest, header: string | undefined): string {
     if (header === undefined) return anonymised(Buffer.from(res.getRemoteAddressAsText()).toString('latin1'));
-    // The last entry is the one that the proxy in front of us has added itself.
+    // The proxy in front of us has added the last entry itself.
     return anonymised(req.getHeader(header).split(',').at(-1)?.trim() ?? '');
   }
 }
@@ -89,7 +89,7 @@ export function countryOf(text: string): string {
   return /^[a-z]{2}$/i.test(text) ? text.toUpperCase() : '';
 }
 
-/** An address without what tells one subscriber from another: the /24 of IPv4, the /48 of IPv6. */
+/** An address without the part that identifies a subscriber: the /24 of IPv4, the /48 of IPv6. */
 export function anonymised(address: string): string {
   const mapped = /^(?:[0:]+:ffff:)(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1] ?? address;
   const octets = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.\d{1,3}$/.exec(mapped);
@@ -107,7 +107,7 @@ export function anonymised(address: string): string {
     .join(':')}::`;
 }
 
-/** Header values are bytes; what a text in the database can't hold is left out. */
+/** Header values are bytes; bytes that a text in the database can't hold are left out. */
 function storable(text: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it looks for
   return text.replaceAll(/[\u0000-\u001f\u007f]/g, '');
