@@ -34,18 +34,18 @@ export const settings = z.object({
   HOST: z.string().default('0.0.0.0').describe('Address the gateways listen on'),
   PORT: integer(5000, 0, 65_535).describe('Port the gateways share; 0 takes a free one'),
   BASE_URL: httpUrl().describe('Origin of `short_url`; without it, the request’s Host header'),
-  CODE_LENGTH: integer(6, 4, 32).describe('Characters of a short code that is made'),
+  CODE_LENGTH: integer(6, 4, 32).describe('Characters of a generated short code'),
   REDIRECT_STATUS: z
     .enum(['301', '302', '307', '308'])
     .default('302')
     .transform(Number)
-    .describe('Status of a link that is made without one'),
+    .describe('Default status of a link'),
   BLOCKED_HOSTS: z
     .string()
     .optional()
     .refine((file) => file === undefined || canRead(file), { message: 'must be a file that can be read' })
     .describe(
-      'File of host names, one a line, that no link may lead to, with their subdomains; read again when it changes',
+      'File of host names, one a line, to which no link may lead, nor to their subdomains; read again when it changes',
     ),
   ROBOTS_INDEX: flag(true).describe('Whether /robots.txt lets crawlers follow links'),
   BLOCK_PRIVATE_TARGETS: flag(false).describe(
@@ -57,7 +57,7 @@ export const settings = z.object({
     .describe('Folder of the click journals and of the embedded PostgreSQL'),
   CSV_DIR: z.string().default('./csv').describe('Folder of users.csv, urls.csv and events.csv'),
   SEED_ON_BOOT: flag(true).describe('Load CSV_DIR when the database is empty'),
-  SEED_LENIENT: flag(false).describe('Load a seed file even when more of its rows are unusable than usable'),
+  SEED_LENIENT: flag(false).describe('Load a seed file even if more of its rows are unusable than usable'),
 
   DATABASE_URL: databaseUrl().describe(
     'PostgreSQL 15 to 18, directly or through a pooler in session mode; without any DATABASE_ setting, the embedded 17',
@@ -72,7 +72,7 @@ export const settings = z.object({
   DATABASE_CONNECT_MS: integer(1000, 50, 60_000).describe('Deadline for opening a connection'),
 
   GATEWAY_THREADS: integer(gatewayThreads, 1, 64).describe(
-    'Threads that serve HTTP; by default one for each core but one, at least 1 and at most 8',
+    'Threads that serve HTTP; by default one fewer than the cores, at least 1 and at most 8',
   ),
   WORKER_THREADS: integer(1, 1, 16).describe(
     'Worker threads for interactive calls; one more runs transfers, one more the click ingest',
@@ -80,11 +80,13 @@ export const settings = z.object({
 
   CACHE_MAX_LINKS: integer(500_000, 1, 20_000_000).describe('Links each gateway keeps'),
   CACHE_MAX_UNKNOWN: integer(10_000, 1, 10_000_000).describe('Unknown codes each gateway keeps'),
-  CACHE_UNKNOWN_MS: integer(800, 1, 1000).describe('How long an unknown code is believed to be unknown'),
+  CACHE_UNKNOWN_MS: integer(800, 1, 1000).describe('How long a gateway remembers that a code is unknown'),
 
   CALL_DEADLINE_MS: integer(1800, 50, 60_000).describe('Deadline of a call to the database; then 503'),
-  CALL_PENDING_MAX: integer(10_000, 1, 1_000_000).describe('Calls each gateway lets wait; beyond it 503'),
-  DELETE_DEADLINE_MS: integer(30_000, 50, 600_000).describe('Deadline of a delete, which may be a large one'),
+  CALL_PENDING_MAX: integer(10_000, 1, 1_000_000).describe(
+    'Calls that may wait at each gateway; beyond it 503',
+  ),
+  DELETE_DEADLINE_MS: integer(30_000, 50, 600_000).describe('Deadline of a delete, which may be large'),
   READ_BARRIER_MS: integer(1000, 0, 10_000).describe('How long a read of events waits for earlier clicks'),
 
   BODY_MAX_BYTES: integer(MEBIBYTE, 1, 1024 * MEBIBYTE).describe('Largest JSON body; beyond it 413'),
@@ -99,53 +101,57 @@ export const settings = z.object({
   TRANSFER_WAIT_MS: integer(10_000, 50, 600_000).describe('How long an import or list waits for its turn'),
   TRANSFER_WAITING_MAX: integer(1000, 1, 100_000).describe('Imports and lists that may wait; beyond it 503'),
   TRANSFER_PER_ADDRESS: integer(8, 1, 1000).describe(
-    'Lists, and imports, of one client address (IPv6: one /64) under way at one time, of 16 each; more have to wait',
+    'How many of the 16 lists, and of the 16 imports, under way one client address may have (IPv6: one /64); more have to wait',
   ),
   TRANSFER_MIN_BYTES_PER_SECOND: integer(65_536, 0, 1024 * MEBIBYTE).describe(
-    'While others wait for their turn, the slowest client below this is ended; 0: none is',
+    'While others wait for their turn, the server ends the slowest client below this; 0: never',
   ),
   TRANSFER_SPOOL_BYTES: integer(4096 * MEBIBYTE, 0, 1_048_576 * MEBIBYTE).describe(
-    'Files under `DATA_DIR` that keep uploads until they are complete, and lists for slow readers; beyond it an upload is 503, and a list waits in the database for its reader',
+    'Size of the files under `DATA_DIR` that hold unfinished uploads, and lists for slow readers; beyond it an upload is 503, and a list waits in the database for its reader',
   ),
-  TRANSFER_STALL_MS: integer(30_000, 50, 3_600_000).describe('A transfer without progress for so long ends'),
+  TRANSFER_STALL_MS: integer(30_000, 50, 3_600_000).describe(
+    'A transfer ends after this long without progress',
+  ),
   TRANSFER_DEADLINE_MS: integer(900_000, 50, 86_400_000).describe('Deadline of a whole import or list'),
 
   CLICK_JOURNAL_MODE: choice(['auto', 'mapped', 'written'], 'auto').describe(
     'How clicks are journalled. `mapped`: stored in the file’s memory before the redirect is answered; `written`: written when the event-loop turn ends; `auto`: mapped where the file system allows it',
   ),
   CLICK_JOURNAL_SEGMENT_BYTES: integer(4 * MEBIBYTE, 4096, 1024 * MEBIBYTE).describe(
-    'A journal segment of this size is ended',
+    'Size at which a journal segment ends',
   ),
-  CLICK_JOURNAL_SEGMENT_MS: integer(60_000, 100, 86_400_000).describe('A segment of this age is ended'),
+  CLICK_JOURNAL_SEGMENT_MS: integer(60_000, 100, 86_400_000).describe('Age at which a segment ends'),
   CLICK_JOURNAL_MAX_BYTES: integer(4096 * MEBIBYTE, 65_536, 1_048_576 * MEBIBYTE).describe(
     'Size of each gateway’s journal; beyond it new clicks are lost and counted',
   ),
   CLICK_JOURNAL_KEEP_SECONDS: integer(600, 0, 31_536_000).describe(
-    'How long an ingested segment is kept, for a database that falls back in time: a failover to an asynchronous standby, a restored backup. 0: it is removed at once',
+    'How long an ingested segment is kept in case the database falls back in time: a failover to an asynchronous standby, a restored backup. 0: it is removed at once',
   ),
   CLICK_JOURNAL_KEEP_BYTES: integer(1024 * MEBIBYTE, 0, 1_048_576 * MEBIBYTE).describe(
-    'Most ingested segments kept of each journal; beyond it the oldest go earlier, and all where the disk refuses new clicks',
+    'Size of the ingested segments kept for each journal; beyond it the oldest are removed earlier, and all of them when the disk refuses new clicks',
   ),
   CLICK_JOURNAL_BUFFER_BYTES: integer(8 * MEBIBYTE, 65_536, 1024 * MEBIBYTE).describe(
-    'Clicks held in memory while the disk refuses them; beyond it they are lost and counted',
+    'Size of the clicks held in memory while the disk refuses them; beyond it they are lost and counted',
   ),
   CLICK_JOURNAL_SYNC: syncPolicy('1000').describe(
-    'fdatasync of the journal: `never`, `turn` (each event-loop turn) or every so many milliseconds',
+    'fdatasync of the journal: `never`, `turn` (each event-loop turn) or an interval in milliseconds',
   ),
   CLICK_INGEST_BATCH: integer(20_000, 1, 1_000_000).describe('Most clicks in one ingest transaction'),
-  CLICK_INGEST_LINGER_MS: integer(500, 0, 1000).describe('Pause between ingests while nobody waits for them'),
+  CLICK_INGEST_LINGER_MS: integer(500, 0, 1000).describe(
+    'Pause between ingests while no read waits for clicks',
+  ),
 
   CLICK_DETAILS: choice(['off', 'basic', 'full'], 'off').describe(
-    'What a click event says beside the link. `basic`: referrer host, browser, system, device, country; `full`: the anonymised address too',
+    'What a click event says besides the link. `basic`: referrer host, browser, system, device, country; `full`: the anonymised address too',
   ),
   EVENTS_RETENTION_DAYS: integer(0, 0, 36_500).describe(
-    'Days that `click` and `preview` events are kept; counters and statistics go on counting them. 0: for ever',
+    'Days that `click` and `preview` events are kept; counters and statistics keep counting them. 0: for ever',
   ),
   ARCHIVE_DIR: z
     .string()
     .optional()
     .describe(
-      'Folder of archives that `switchyard archive` writes: with it, events are removed only when one of them has them',
+      'Folder of archives that `switchyard archive` writes: if set, only archived events are removed',
     ),
   COUNT_BOTS: flag(true).describe(
     'Whether visits of crawlers, previews and tools are clicks; if not, they are `preview` events',
@@ -157,51 +163,55 @@ export const settings = z.object({
     'Header in which a trusted proxy gives the address of a visitor; without it, the connection’s',
   ),
 
-  LISTEN_HEARTBEAT_MS: integer(200, 10, 10_000).describe('How often the LISTEN connection is proved alive'),
+  LISTEN_HEARTBEAT_MS: integer(200, 10, 10_000).describe(
+    'How often a heartbeat proves that the LISTEN connection is alive',
+  ),
   LISTEN_TIMEOUT_MS: integer(600, 10, 30_000).describe(
-    'A heartbeat unanswered for so long ends the connection',
+    'A heartbeat unanswered for this long ends the connection',
   ),
 
-  TRUSTED_PROXIES: networks('127.0.0.0/8,::1').describe('Networks whose `X-Forwarded-*` is believed'),
-  API_AUTH: choice(['off', 'on'], 'off').describe('Whether the API wants keys; redirects never do'),
-  ADMIN_KEY: apiKey().describe('A key with scope `admin`, to make the first keys with'),
+  TRUSTED_PROXIES: networks('127.0.0.0/8,::1').describe('Networks whose `X-Forwarded-*` is trusted'),
+  API_AUTH: choice(['off', 'on'], 'off').describe('Whether the API requires keys; redirects never do'),
+  ADMIN_KEY: apiKey().describe('A key with scope `admin`, to create the first keys'),
   ADMIN_KEY_FILE: z.string().optional().describe('Instead of ADMIN_KEY: file that holds it'),
-  OPS_KEY: apiKey().describe('A key with scope `ops`, for what reads /metrics and /logs'),
+  OPS_KEY: apiKey().describe('A key with scope `ops`, for readers of /metrics and /logs'),
   OPS_KEY_FILE: z.string().optional().describe('Instead of OPS_KEY: file that holds it'),
   CORS_ORIGINS: origins().describe(
-    'Pages whose scripts may use the API: origins, separated by commas, or `*` for all. Redirects never say so',
+    'Pages whose scripts may use the API: origins, separated by commas, or `*` for all. Redirects never carry CORS headers',
   ),
   API_RATE_PER_MINUTE: integer(0, 0, 1_000_000).describe(
-    'Requests to the API a minute by one key, else from one client address (IPv6: one /64), over all threads of the server; beyond it 429; 0: no limit. Redirects and public routes are never limited',
+    'API requests a minute with one key, or without one from one client address (IPv6: one /64), over all threads of the server; beyond it 429; 0: no limit. Redirects and public routes are never limited',
   ),
   LIVE_LISTENERS: integer(100, 0, 100_000).describe(
     'Listeners of GET /stats/live, over all threads of the server; beyond it 503',
   ),
-  CONSOLE: flag(true).describe('Whether the console is served, at /ui/; `off` takes it away'),
+  CONSOLE: flag(true).describe('Whether the server serves the console at /ui/'),
   CHAOS_TOKEN: z.string().optional().describe('Token of GET /chaos; unset: always 401'),
   CERTIFICATE_FILE: z
     .string()
     .optional()
     .describe(
-      'A certificate in PEM, such as the proxy’s: a metric says when it expires, and an alert before',
+      'A certificate in PEM, such as the proxy’s: a metric says when it expires, and an alert warns before',
     ),
   BACKUP_DIR: z
     .string()
     .optional()
-    .describe('Folder of backups: a metric says how old the newest is, and an alert when it is too old'),
+    .describe(
+      'Folder of backups: a metric gives the time of the newest, and an alert fires when it is too old',
+    ),
   LOG_LEVEL: logLevel('info').describe(
     'trace, debug, info, warn, error, fatal or silent; also warning, critical and off. Read again on SIGHUP',
   ),
   LOG_FORMAT: choice(['auto', 'json', 'pretty'], 'auto').describe(
-    'Form of log lines and of the first lines of a start: `json` for programs, `pretty` for people; `auto`: `pretty` on a terminal, else `json`',
+    'Format of log lines and of the first lines of a start: `json` for programs, `pretty` for people; `auto`: `pretty` on a terminal, else `json`',
   ),
   LOG_RING_MAX: integer(2000, 1000, 1_000_000).describe('Log entries kept for GET /logs'),
   LOG_REQUESTS_PER_SECOND: integer(500, 0, 100_000).describe(
-    'Request log lines a second and gateway; more are counted, not written',
+    'Request log lines a second for each gateway; more are counted, not written',
   ),
   DRAIN_DEADLINE_MS: integer(10_000, 0, 600_000).describe('Deadline of a graceful stop'),
   DRAIN_LINGER_MS: integer(0, 0, 600_000).describe(
-    'How long a stop leaves idle connections to their clients to close; behind a proxy, longer than it keeps them',
+    'How long a stop waits for clients to close idle connections; behind a proxy, set it longer than the proxy keeps them',
   ),
 });
 
@@ -223,13 +233,13 @@ export function describeSettings(): SettingDoc[] {
   });
 }
 
-/** Every setting, parsed; frozen, passed on to whoever needs it, never imported. */
+/** Every setting, parsed; frozen, passed to its consumers, never imported. */
 export type Config = Readonly<z.output<typeof settings>>;
 
-/** Secrets that may be in a file instead, as orchestrators hand them out; the variable itself counts first. */
+/** Secrets that may be in a file instead, as orchestrators provide them; the variable itself wins. */
 const inFiles = ['DATABASE_PASSWORD', 'ADMIN_KEY', 'OPS_KEY'] as const;
 
-/** @throws ConfigError for a file that can't be read, or has nothing in it. */
+/** @throws ConfigError for a file that can't be read, or is empty. */
 function secretsInFiles(given: Readonly<Record<string, string | undefined>>): Record<string, string> {
   return Object.fromEntries(
     inFiles.flatMap((name) => {
@@ -284,7 +294,7 @@ export function loadConfig(): Config {
   return parseConfig(readEnvironment());
 }
 
-/** Where PostgreSQL is, in the words of `pg.ClientConfig`; plain data, so that threads can be given it. */
+/** Where PostgreSQL is, in the words of `pg.ClientConfig`; plain data, which can be sent to threads. */
 export type DatabaseAddress =
   | { readonly connectionString: string }
   | {
@@ -296,7 +306,7 @@ export type DatabaseAddress =
     };
 
 function quoted(name: string, value: string | undefined): string {
-  // Secrets stay out of messages, and so out of logs.
+  // Secrets stay out of messages, and therefore out of logs.
   if (value === undefined || /PASSWORD|TOKEN|KEY|DATABASE_URL/.test(name)) return '';
   return `, not "${value.slice(0, 80)}"`;
 }

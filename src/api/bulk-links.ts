@@ -67,7 +67,7 @@ export const bulkLinkRoutes = [
   route({
     ...bulk,
     method: 'POST',
-    summary: '`{"urls"}`, 1 to 1,000 → what became of each; `?atomic=true`: all or none',
+    summary: '`{"urls"}`, 1 to 1,000 → a result for each; `?atomic=true`: all or none',
     scope: 'links:create',
     operation: 'createLinks',
     headers: ['content-type', 'idempotency-key'],
@@ -89,7 +89,7 @@ export const bulkLinkRoutes = [
   route({
     ...bulk,
     method: 'PATCH',
-    summary: '`{"ids","set"}`: changes what is given of 1 to 1,000 links; `?atomic=true`: all or none',
+    summary: '`{"ids","set"}`: changes the given fields of 1 to 1,000 links; `?atomic=true`: all or none',
     scope: 'links:write',
     operation: 'updateLinks',
     body: (z) => z.object({ ids: ids(z), set: change(z) }),
@@ -132,7 +132,7 @@ export const bulkLinkRoutes = [
     method: 'POST',
     path: '/urls/import',
     summary:
-      'links from a CSV file (multipart, field `file`), of any size: ours, or what Bitly, Kutt, YOURLS and Shlink export',
+      'links from a CSV file (multipart, field `file`), of any size: ours, or an export of Bitly, Kutt, YOURLS or Shlink',
     scope: 'links:create',
     performs: 'import',
     operation: 'importLinks',

@@ -20,7 +20,7 @@ export const consoleRoutes = [
   route({
     ...file,
     path: '/ui',
-    summary: 'leads to the console',
+    summary: 'redirects to the console',
     operation: 'consoleEntry',
     headers: [],
     status: 302,
@@ -28,7 +28,7 @@ export const consoleRoutes = [
   route({
     ...file,
     path: '/ui/',
-    summary: 'the console, a page to make links and to watch them; `GET /` of a browser leads there',
+    summary: 'the console, a page to make and watch links; a browser’s `GET /` is redirected there',
     operation: 'consolePage',
     status: 200,
   }),

@@ -16,7 +16,7 @@ export const crawlerRoutes = [
   route({
     ...file,
     path: '/robots.txt',
-    summary: 'closes everything but links to crawlers; `ROBOTS_INDEX=false` closes links too',
+    summary: 'keeps crawlers out of everything but links; `ROBOTS_INDEX=false` keeps them out of links too',
     operation: 'robots',
     status: 200,
   }),

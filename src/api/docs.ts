@@ -16,13 +16,13 @@ export const docsRoutes = [
   route({
     ...page,
     path: '/openapi.json',
-    summary: 'this interface for programs (OpenAPI 3.1)',
+    summary: 'this API for programs (OpenAPI 3.1)',
     operation: 'openapi',
   }),
   route({
     ...page,
     path: '/docs',
-    summary: 'the same as a page, to read and to try',
+    summary: 'the same as a page, to read and try',
     operation: 'docsPage',
   }),
   route({

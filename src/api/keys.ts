@@ -13,7 +13,7 @@ export const keyRoutes = [
   route({
     method: 'GET',
     path: '/keys',
-    summary: 'the API keys, never what they are',
+    summary: 'the API keys, without the keys themselves',
     scope: 'admin',
     isAlwaysGuarded: true,
     refusesOwners: true,
@@ -29,7 +29,7 @@ export const keyRoutes = [
   route({
     method: 'POST',
     path: '/keys',
-    summary: 'a new API key, shown this once',
+    summary: 'a new API key, shown only once',
     scope: 'admin',
     isAlwaysGuarded: true,
     refusesOwners: true,

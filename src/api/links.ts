@@ -51,7 +51,7 @@ export const optionErrors = [
 
 const change = {
   path: '/urls/:id',
-  summary: 'changes what is given of a link',
+  summary: 'changes the given fields of a link',
   scope: 'links:write',
   performs: 'call',
   operation: 'updateLink',

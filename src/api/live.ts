@@ -27,7 +27,7 @@ export const liveRoutes = [
     ...bodyless,
     method: 'GET',
     path: '/stats/live',
-    summary: 'what happens, as server-sent events: one a second, of the last second',
+    summary: 'live figures as server-sent events: one a second, about the last second',
     scope: 'stats:read',
     refusesOwners: true,
     performs: 'local',

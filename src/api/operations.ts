@@ -22,7 +22,7 @@ export const operationsRoutes = [
   route({
     method: 'GET',
     path: '/health/ready',
-    summary: 'whether all is well: the database, the click journal; 503 while the server stops',
+    summary: 'the state of the database and the click journal; 503 while the server stops',
     scope: 'public',
     performs: 'local',
     operation: 'readiness',
@@ -71,7 +71,7 @@ export const operationsRoutes = [
   route({
     method: 'GET',
     path: '/chaos',
-    summary: 'ends the server, for who has the token',
+    summary: 'ends the server, with the token',
     scope: 'public',
     performs: 'local',
     operation: 'chaos',

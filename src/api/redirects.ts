@@ -26,7 +26,7 @@ export const redirectRoutes = [
   route({
     ...visit,
     path: '/:short_code',
-    summary: `${visit.summary}; a \`+\` behind the code shows the target instead`,
+    summary: `${visit.summary}; a \`+\` after the code shows the target instead`,
   }),
   route({ ...visit, path: '/urls/:short_code/redirect' }),
 ] as const;

@@ -61,7 +61,7 @@ export const userRoutes = [
   route({
     method: 'POST',
     path: '/users/bulk',
-    summary: 'users from a CSV file (multipart, field `file`), of any size; skipped rows are named by line',
+    summary: 'users from a CSV file (multipart, field `file`), of any size; lists skipped rows by line',
     scope: 'users',
     refusesOwners: true,
     performs: 'import',
@@ -89,7 +89,7 @@ export const userRoutes = [
   route({
     method: 'PUT',
     path: '/users/:id',
-    summary: 'changes what is given',
+    summary: 'changes the given fields of a user',
     scope: 'users',
     performs: 'call',
     operation: 'updateUser',

@@ -29,7 +29,7 @@ export function addRemoteCommands(program: Command, z: Z): void {
   add(links, 'get', 'shows a link', '<link>', [])
     .addHelpText('after', examples('links get 17', 'links get sale'))
     .action(act((client, _given, _fields, link) => findLink(client, link)));
-  add(links, 'set', 'changes what is given of a link', '<link>', fieldsOf(z, 'PATCH /urls/:id', 'body'))
+  add(links, 'set', 'changes the given fields of a link', '<link>', fieldsOf(z, 'PATCH /urls/:id', 'body'))
     .addHelpText(
       'after',
       examples('links set sale --expires-at 2027-01-01', 'links set 17 --title none --is-active false'),
@@ -80,7 +80,7 @@ export function addRemoteCommands(program: Command, z: Z): void {
   add(users, 'get', 'shows a user', '<id>', [])
     .addHelpText('after', examples('users get 3'))
     .action(act((client, _given, _fields, id) => client.json('GET', `/users/${encodeURIComponent(id)}`)));
-  add(users, 'set', 'changes what is given of a user', '<id>', fieldsOf(z, 'PUT /users/:id', 'body'))
+  add(users, 'set', 'changes the given fields of a user', '<id>', fieldsOf(z, 'PUT /users/:id', 'body'))
     .addHelpText('after', examples('users set 3 --email ada@example.org'))
     .action(
       act((client, given, fields, id) =>
@@ -100,7 +100,7 @@ export function addRemoteCommands(program: Command, z: Z): void {
     .action(act((client, _given, _fields, file) => client.upload('/users/bulk', file)));
 
   const keys = group(program, 'keys', 'API keys; they want a key with scope admin');
-  add(keys, 'add', 'makes a key, which is shown this once', '', keyFields(z))
+  add(keys, 'add', 'creates a key and shows it only once', '', keyFields(z))
     .addHelpText('after', examples('keys add --name dashboard --scopes links:read,stats:read'))
     .action(act((client, given, fields) => client.json('POST', '/keys', valuesOf(fields, given))));
   add(keys, 'list', 'shows keys, never what they are', '', [])

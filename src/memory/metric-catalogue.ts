@@ -1,6 +1,6 @@
 /**
- * Every metric that the server publishes, once. To add one: an entry here, and the call that counts
- * (`counters.add('key')` in a thread) or the reading (src/ops/server-readings.ts) that it asks for; the
+ * Every metric that the server publishes, once. To add one, add an entry here and the call that counts
+ * (`counters.add('key')` in a thread) or the reading (src/ops/server-readings.ts); the
  * compiler names what is missing. Names follow Prometheus: one prefix, base units, `_total` for counters.
  */
 export interface Metric {
@@ -8,7 +8,7 @@ export interface Metric {
   readonly kind: 'counter' | 'gauge' | 'histogram';
   readonly help: string;
   readonly labels: readonly string[];
-  /** The name of the release before; published beside the new one until the next release. */
+  /** The name in the previous release; published beside the new one until the next release. */
   readonly alias?: string;
 }
 
@@ -27,31 +27,28 @@ const ofKind = { labels: ['kind'] };
 const ofRequest = ['method', 'route', 'status'];
 
 /**
- * A cell each in every thread's shared memory. A counter is the sum over all threads there ever were, a
- * gauge the sum over living ones, or one of each thread where its label is `thread`.
+ * Each has a cell in every thread's shared memory. A counter is the sum over all threads that ever ran, a
+ * gauge the sum over living ones, or one value for each thread where its label is `thread`.
  */
 export const threadMetrics = {
   redirectHits: counter('switchyard_cache_hits_total', 'Redirects answered from a link cache'),
-  redirectMisses: counter('switchyard_cache_misses_total', 'Redirects whose code had to be looked up'),
+  redirectMisses: counter('switchyard_cache_misses_total', 'Redirects whose code the cache did not have'),
   unknownHits: counter(
     'switchyard_cache_unknown_hits_total',
-    'Requests for a code that was known not to exist',
+    'Requests for a code that the cache knew not to exist',
   ),
   suspectRefreshes: counter(
     'switchyard_cache_suspect_refreshes_total',
-    'Suspect links that were read again before use',
+    'Suspect links read again before use',
   ),
   staleServed: counter(
     'switchyard_cache_stale_served_total',
-    'Suspect links served because PostgreSQL was away',
+    'Suspect links served because PostgreSQL was down',
   ),
-  calls: counter(
-    'switchyard_calls_total',
-    'Calls from gateways to workers, not including lookups of short codes',
-  ),
+  calls: counter('switchyard_calls_total', 'Calls from gateways to workers, without look-ups of short codes'),
   callsRefused: counter(
     'switchyard_calls_refused_total',
-    'Calls refused: PostgreSQL away, or too many waiting',
+    'Calls refused: PostgreSQL down, or too many waiting',
   ),
   callDeadlines: counter('switchyard_call_deadlines_total', 'Calls that got no answer before their deadline'),
   clicksJournalled: counter('switchyard_clicks_journalled_total', 'Clicks written to a journal', {
@@ -59,7 +56,7 @@ export const threadMetrics = {
   }),
   clicksLost: counter(
     'switchyard_clicks_lost_total',
-    'Clicks given up: journal full, disk refusing, damage, or a database that fell back too far',
+    'Clicks lost: journal full, disk refusing, damage, or a database that fell back too far',
     { alias: 'clicks_lost_total' },
   ),
   journalWrittenBytes: counter('switchyard_journal_written_bytes_total', 'Bytes written to click journals'),
@@ -86,30 +83,30 @@ export const threadMetrics = {
   ),
   clicksRewound: counter(
     'switchyard_clicks_rewound_total',
-    'Clicks that the database had and lost by falling back in time; ingested again, they count as ingested again',
+    'Clicks that the database lost by falling back in time; when ingested again they count as ingested again',
   ),
   journalRewinds: counter(
     'switchyard_journal_rewinds_total',
-    'Times the database was found to have less of a journal than it had: a failover, or a restored backup',
+    'Times the database had less of a journal than before: a failover, or a restored backup',
   ),
   ingestBatches: counter('switchyard_ingest_batches_total', 'Ingest transactions committed'),
   ingestFailures: counter(
     'switchyard_ingest_failures_total',
-    'Steps of the ingest that failed, to be tried again: reading a journal or a folder, or a transaction',
+    'Ingest steps that failed and are tried again: reading a journal or a folder, or a transaction',
   ),
   ingestBytes: counter('switchyard_ingest_bytes_total', 'Bytes of journal ingested'),
   ingestSeconds: counter('switchyard_ingest_seconds_total', 'Time spent in ingest transactions'),
   statsFailures: counter(
     'switchyard_stats_failures_total',
-    'Steps of the statistics that failed, to be tried again',
+    'Steps of the statistics job that failed and are tried again',
   ),
   retentionRemoved: counter(
     'switchyard_retention_removed_total',
-    'Clicks and previews removed for being older than EVENTS_RETENTION_DAYS',
+    'Clicks and previews removed because they were older than EVENTS_RETENTION_DAYS',
   ),
   retentionFailures: counter(
     'switchyard_retention_failures_total',
-    'Pieces of old events that could not be removed, to be tried again in a minute',
+    'Pieces of old events that could not be removed and are tried again in a minute',
   ),
   poolCheckouts: counter(
     'switchyard_pool_checkouts_total',
@@ -123,10 +120,10 @@ export const threadMetrics = {
   resolveBatches: counter('switchyard_resolve_batches_total', 'SELECTs that resolved short codes'),
   resolvedCodes: counter('switchyard_resolved_codes_total', 'Short codes looked up in the database'),
   createBatches: counter('switchyard_create_batches_total', 'INSERTs that created links'),
-  linksAskedFor: counter('switchyard_created_links_total', 'Links asked to be created'),
+  linksAskedFor: counter('switchyard_created_links_total', 'Links that requests asked to create'),
   linksCreated: counter(
     'switchyard_links_created_total',
-    'Links that were made: one by one, in bulk and by imports',
+    'Links created: one by one, in bulk and by imports',
   ),
   importedRows: counter('switchyard_import_rows_total', 'CSV rows imported'),
   importSkippedRows: counter('switchyard_import_skipped_rows_total', 'CSV rows that an import skipped'),
@@ -137,15 +134,15 @@ export const threadMetrics = {
   ),
   connectionsRefused: counter(
     'switchyard_connections_refused_total',
-    'Connections closed at once: as many were open as the limit of descriptors allows',
+    'Connections closed at once because the limit of descriptors allowed no more',
   ),
   connectionsUnread: counter(
     'switchyard_connections_unread_total',
-    'Connections cut: they sent on and read no answer',
+    'Connections cut because they kept sending and read no answer',
   ),
   liveListenersDropped: counter(
     'switchyard_live_listeners_dropped_total',
-    'Listeners of /stats/live that were dropped: they did not read',
+    'Listeners of /stats/live dropped because they did not read',
   ),
   liveListeners: gauge('switchyard_live_listeners', 'Listeners of /stats/live'),
   largeBodies: counter('switchyard_large_bodies_total', 'Large JSON bodies, which a worker parses'),
@@ -171,7 +168,7 @@ export const threadMetrics = {
   ),
   journalSizeBytes: gauge(
     'switchyard_journal_size_bytes',
-    'Size of the gateways’ journals on the disk, without what is kept',
+    'Size of the gateways’ journals on the disk, without kept segments',
   ),
   ingestStopped: gauge(
     'switchyard_ingest_stopped',
@@ -179,24 +176,21 @@ export const threadMetrics = {
   ),
   indexesMissing: gauge(
     'switchyard_background_indexes_missing',
-    'Indexes that an upgrade left to be built while the server serves, and that are not there yet',
+    'Indexes that an upgrade builds while the server serves, and that do not exist yet',
   ),
   statsQueued: gauge(
     'switchyard_stats_queue_rows',
-    'Changes of clicks and previews that wait to be added to the statistics, a row a statement',
+    'Changes of clicks and previews that wait to be added to the statistics, one row for each statement',
   ),
-  statsBehind: gauge('switchyard_stats_behind_seconds', 'How long the oldest of them has waited'),
+  statsBehind: gauge('switchyard_stats_behind_seconds', 'How long the oldest of these changes has waited'),
   statsBuilding: gauge('switchyard_stats_building', 'Whether the statistics of older events are being built'),
   transfersActive: gauge('switchyard_transfers_active', 'Imports and streamed lists under way'),
   transfersWaiting: gauge(
     'switchyard_transfers_waiting',
     'Imports and lists that wait for a place or a connection',
   ),
-  spoolBytes: gauge('switchyard_spool_bytes', 'Files that keep uploads, and lists for slow readers'),
-  poolSize: gauge(
-    'switchyard_pool_connections',
-    'Open pooled connections to PostgreSQL, not including LISTEN',
-  ),
+  spoolBytes: gauge('switchyard_spool_bytes', 'Size of files that hold uploads, and lists for slow readers'),
+  poolSize: gauge('switchyard_pool_connections', 'Open pooled connections to PostgreSQL, without LISTEN'),
   poolInUse: gauge('switchyard_pool_in_use', 'Pooled connections in use'),
   poolWaiting: gauge('switchyard_pool_waiting', 'Work that waits for a pooled connection'),
   eventLoopLagP99: gauge(
@@ -211,33 +205,33 @@ export const threadMetrics = {
   ),
   eventLoopUtilization: gauge(
     'switchyard_event_loop_utilization',
-    'Share of the last second the event loop was busy',
+    'Share of the last second in which the event loop was busy',
     ofThread,
   ),
   heapUsedBytes: gauge('switchyard_heap_used_bytes', 'JavaScript heap in use', ofThread),
 } as const satisfies Record<string, Metric>;
 
-/** What the supervisor reads when it is asked. */
+/** Read by the supervisor on request. */
 export const serverMetrics = {
-  buildInfo: gauge('switchyard_build_info', 'Always 1; what is running is in the labels', {
+  buildInfo: gauge('switchyard_build_info', 'Always 1; the labels say what is running', {
     labels: ['version', 'node'],
   }),
   databaseUp: gauge('switchyard_database_up', 'Whether PostgreSQL can be reached'),
-  cacheCoherent: gauge('switchyard_cache_coherent', 'Whether changes by other servers are being heard'),
+  cacheCoherent: gauge('switchyard_cache_coherent', 'Whether this server learns of changes by other servers'),
   listenLosses: counter('switchyard_listen_losses_total', 'Times the LISTEN connection was lost'),
-  connectionsMax: gauge('switchyard_connections_max', 'Connections of clients that may be open at one time'),
+  connectionsMax: gauge('switchyard_connections_max', 'Client connections that may be open at one time'),
   poolMax: gauge('switchyard_pool_connections_max', 'DATABASE_POOL_MAX'),
   journalPendingBytes: gauge('switchyard_journal_pending_bytes', 'Bytes of journal not in the database yet'),
   journalKeptBytes: gauge(
     'switchyard_journal_kept_bytes',
-    'Bytes of journal that are ingested and kept for a database that falls back',
+    'Bytes of journal that are ingested, and kept in case the database falls back',
   ),
   clicksPending: gauge('switchyard_clicks_pending', 'Clicks of this server not in the database yet', {
     alias: 'clicks_pending',
   }),
   clicksElsewhere: gauge(
     'switchyard_clicks_elsewhere',
-    'Clicks in the journals that wait for another database, whose links they are on',
+    'Clicks in the journals that wait for another database, which has their links',
   ),
   journalMapped: gauge(
     'switchyard_journal_mapped',
@@ -246,13 +240,13 @@ export const serverMetrics = {
   ingestBehind: gauge('switchyard_ingest_behind_seconds', 'Age of the oldest click not in the database'),
   logLinesDropped: counter(
     'switchyard_log_lines_dropped_total',
-    'Log lines that the output did not take: full, slow or gone',
+    'Log lines dropped because the output was full, slow or gone',
   ),
   memoryLimit: gauge(
     'switchyard_memory_limit_bytes',
-    'Memory that the process may use: of its container, or all',
+    'Memory that the process may use: its container’s limit, or all',
   ),
-  diskFree: gauge('switchyard_disk_free_bytes', 'Bytes free for us on the disk of a folder', {
+  diskFree: gauge('switchyard_disk_free_bytes', 'Bytes free for the server on the disk of a folder', {
     labels: ['folder'],
   }),
   diskSize: gauge('switchyard_disk_size_bytes', 'Size of the disk of a folder', { labels: ['folder'] }),
@@ -264,24 +258,21 @@ export const serverMetrics = {
     'switchyard_last_backup_timestamp_seconds',
     'Time of the newest file in BACKUP_DIR; 0 without a folder, 1 when there is none in it',
   ),
-  retentionDays: gauge(
-    'switchyard_retention_days',
-    'EVENTS_RETENTION_DAYS; 0 where events are kept for ever',
-  ),
+  retentionDays: gauge('switchyard_retention_days', 'EVENTS_RETENTION_DAYS; 0 if events are kept for ever'),
   retentionUnarchived: gauge(
     'switchyard_retention_unarchived_events',
-    'Old clicks and previews of months over that stay for not being in an archive in ARCHIVE_DIR',
+    'Old clicks and previews of past months that stay because no archive in ARCHIVE_DIR has them',
   ),
   retentionLastRun: gauge(
     'switchyard_retention_last_run_timestamp_seconds',
-    'When old events were last looked for to the end; the start before the first time',
+    'When the last complete search for old events ended; before the first one, the start',
   ),
   threads: gauge('switchyard_threads', 'Threads that are alive', ofKind),
   threadsWanted: gauge('switchyard_threads_wanted', 'Threads that should be alive', ofKind),
   threadRestarts: counter('switchyard_thread_restarts_total', 'Threads that died and were replaced', ofKind),
 } as const satisfies Record<string, Metric>;
 
-/** Of every request, by its series; the names are the usual ones of any HTTP server. */
+/** Counted for every request; the names are the usual ones of HTTP servers. */
 export const httpMetrics = {
   requests: {
     name: 'http_requests_total',

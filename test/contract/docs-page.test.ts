@@ -23,7 +23,7 @@ describeWith('chromium')('GET /docs', () => {
       await page.goto(`${suite.server.url}/docs`);
       const operation = page.locator('#operations-urls-updateLink');
       await operation.waitFor({ timeout: 60_000 });
-      expect(await operation.innerText()).toContain('changes what is given of a link');
+      expect(await operation.innerText()).toContain('changes the given fields of a link');
       // Opened, it shows its parameters and answers.
       await operation.click();
       await operation.locator('.responses-wrapper').waitFor({ timeout: 60_000 });
