@@ -6,6 +6,8 @@ import type { ScenarioResult } from './report/results.js';
 export interface Subject {
   readonly name: string;
   readonly root: string;
+  /** Other than the bench's own. */
+  readonly settings?: Readonly<Record<string, string>>;
 }
 
 /** What every scenario of a run is given. */

@@ -1,6 +1,7 @@
-import { spawn, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import path from 'node:path';
 import type { ServerHandle } from '../arms/process.js';
+import { psql } from '../arms/psql.js';
 import { startSwitchyard } from '../arms/switchyard.js';
 import type { Database } from '../data/database.js';
 import { writeDistinctPaths } from '../data/links.js';
@@ -224,22 +225,4 @@ async function missingUsers(database: Database, count: number): Promise<number> 
   return Math.abs(
     count - (await database.number(`SELECT count(*) FROM users WHERE username LIKE 'imported%'`)),
   );
-}
-
-function psql({ url }: Database, script: string): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const child = spawn('psql', ['--no-psqlrc', '--quiet', '-v', 'ON_ERROR_STOP=1', url], {
-      stdio: ['pipe', 'ignore', 'pipe'],
-    });
-    let said = '';
-    child.stderr.setEncoding('utf8').on('data', (text: string) => {
-      said += text;
-    });
-    child.once('error', reject);
-    child.once('close', (code) => {
-      if (code === 0) resolve();
-      else reject(new Error(`psql ended with ${code}: ${said}`));
-    });
-    child.stdin.end(script);
-  });
 }

@@ -5,7 +5,7 @@ import { compareArms, runRounds, stepsOf } from '../rounds.js';
 import type { Scenario } from '../scenario.js';
 import { bareBaseline } from './redirect-hit.js';
 import { CONNECTIONS, LINKS, popularPaths, withRedirectServers } from './redirect-setup.js';
-import { measureTarget } from './targets.js';
+import { measureTarget, ratioTarget } from './targets.js';
 
 const SHARE = 0.5;
 const FIND_SECONDS = 3;
@@ -53,6 +53,7 @@ export const redirectRate: Scenario = {
         arms: results,
         comparisons: compareArms(results, ['cpuMicros', 'p99']),
         targets: [
+          ...ratioTarget(results, 'CPU per request of the bare App', 'cpuMicros', 'bare', name, 1.15),
           ...measureTarget(results, 'p99 of the bare App', (one) => latencyAt(one, 0.99), 'bare', name, 1.5),
           ...measureTarget(results, 'p99.9 of the bare App', (one) => latencyAt(one, 0.999), 'bare', name, 2),
         ],

@@ -102,6 +102,7 @@ export async function withRedirectServers<T>(
           databaseUrl: database.url,
           placement: 'server core',
           profiles: bench.profiles,
+          ...(subject.settings === undefined ? {} : { settings: subject.settings }),
         });
         await fillCache(server);
         if (arm === undefined) ends.push(await holdIngest(database));
