@@ -2,6 +2,7 @@ import type { HttpRequest } from 'uWebSockets.js';
 import type { Visit } from '../../journal/recorder.js';
 import type { Body } from '../http/bodies.js';
 import type { Exchange } from '../http/exchange.js';
+import { headerName } from '../http/header-name.js';
 
 /** A request for a link that is not answered in its handler, with everything on which its answer may depend. */
 export interface PendingVisit {
@@ -20,9 +21,12 @@ export interface PendingVisit {
   readonly isClaimed?: true;
 }
 
+const secPurpose = headerName('sec-purpose');
+const purpose = headerName('purpose');
+
 /** Whether a browser marks the request as a prefetch; parameters of the token are allowed. */
 export function isPrefetch(req: HttpRequest): boolean {
-  return hasPrefetchToken(req.getHeader('sec-purpose')) || hasPrefetchToken(req.getHeader('purpose'));
+  return hasPrefetchToken(req.getHeader(secPurpose)) || hasPrefetchToken(req.getHeader(purpose));
 }
 
 /** @param value Of a Sec-Purpose or Purpose header: tokens separated by commas, each with parameters. */
