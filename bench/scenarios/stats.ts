@@ -4,7 +4,8 @@ import { VisitKind } from '../../src/journal/format.js';
 import type { JournalledClick } from '../../src/journal/known.js';
 import { copyInto } from '../../src/postgres/copy.js';
 import { clientOptions } from '../../src/postgres/pool.js';
-import { addDifferences, buildSums, mergeLinkSums, sumBusyLinks } from '../../src/store/stats-sums.js';
+import { buildSums } from '../../src/store/stats-build.js';
+import { addDifferences, keepSums, sumBusyLinks } from '../../src/store/stats-sums.js';
 import { differenceRows } from '../../src/workers/ingest/click-differences.js';
 import { startSwitchyard } from '../arms/switchyard.js';
 import { clickedLinks } from '../data/clicks.js';
@@ -117,9 +118,9 @@ async function makeSums(database: Database): Promise<{ seconds: number; busyLink
     await buildSums(client);
     let busyLinks = 0;
     for (let more = 1; more > 0; busyLinks += more) more = await sumBusyLinks(client);
-    await mergeLinkSums(client);
+    while (await keepSums(client));
     const seconds = (performance.now() - startMs) / 1000;
-    await client.query('VACUUM (ANALYZE) stats_sums, stats_links');
+    await client.query('VACUUM (ANALYZE) stats_rollups, stats_day_facts');
     return { seconds, busyLinks };
   } finally {
     await client.end();
@@ -128,7 +129,7 @@ async function makeSums(database: Database): Promise<{ seconds: number; busyLink
 
 async function sizesOf({ number }: Database, clicks: number): Promise<{ bytes: number }> {
   const bytes = await number(
-    `SELECT pg_total_relation_size('stats_sums') + pg_total_relation_size('stats_links')`,
+    `SELECT pg_total_relation_size('stats_rollups') + pg_total_relation_size('stats_day_facts')`,
   );
   return { bytes: bytes / clicks };
 }

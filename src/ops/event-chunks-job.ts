@@ -1,5 +1,5 @@
-import { describeError } from '../runtime/describe-error.js';
 import type { Logger } from '../runtime/logger.js';
+import { FailureNotice } from './failure-notice.js';
 
 export interface EventChunksJobOptions {
   readonly log: Logger;
@@ -15,12 +15,13 @@ const EVERY_MS = 1000;
 /** Has chunks of events made ahead of the clicks, and full ones sealed. The work itself is a worker's. */
 export class EventChunksJob {
   readonly #options: EventChunksJobOptions;
+  readonly #notice: FailureNotice;
   #timer: NodeJS.Timeout | undefined;
   #isRunning = false;
-  #hasFailed = false;
 
   constructor(options: EventChunksJobOptions) {
     this.#options = options;
+    this.#notice = new FailureNotice(options.log, 'chunks of events are neither made nor sealed');
   }
 
   start(): void {
@@ -37,21 +38,11 @@ export class EventChunksJob {
     this.#isRunning = true;
     try {
       while (await this.#options.keep()) if (this.#timer === undefined) break;
-      this.#hasFailed = false;
+      this.#notice.succeeded();
     } catch (error) {
-      this.#fail(error);
+      if (this.#timer !== undefined) this.#notice.failed(error);
     } finally {
       this.#isRunning = false;
     }
-  }
-
-  /** Said once, until a step succeeds. */
-  #fail(error: unknown): void {
-    if (this.#hasFailed || this.#timer === undefined) return;
-    this.#hasFailed = true;
-    this.#options.log.warn(
-      { error },
-      `chunks of events are neither made nor sealed: ${describeError(error)}`,
-    );
   }
 }

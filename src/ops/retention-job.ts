@@ -1,14 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { RetentionCursor, RetentionOutcome } from '../messages/retention.js';
-import { describeError } from '../runtime/describe-error.js';
 import type { Logger } from '../runtime/logger.js';
+import type { RetentionCursor, RetentionStep } from '../store/retention.js';
+import { FailureNotice } from './failure-notice.js';
 
 export interface RetentionJobOptions {
   readonly log: Logger;
   /** EVENTS_RETENTION_DAYS; 0: nothing is removed. */
   readonly days: number;
   /** Removes a piece. */
-  readonly step: (cursor: RetentionCursor | undefined) => Promise<RetentionOutcome>;
+  readonly step: (cursor: RetentionCursor | undefined) => Promise<RetentionStep>;
 }
 
 const EVERY_MS = 3_600_000;
@@ -21,15 +21,16 @@ const AGAIN_MS = 60_000;
  */
 export class RetentionJob {
   readonly #options: RetentionJobOptions;
+  readonly #notice: FailureNotice;
   readonly #stopped = new AbortController();
   #timer: NodeJS.Timeout | undefined;
-  #hasFailed = false;
   #unarchived = 0;
   /** Seconds since 1970. Before the first round it is the start, from when on it is due. */
   #lastRun = Date.now() / 1000;
 
   constructor(options: RetentionJobOptions) {
     this.#options = options;
+    this.#notice = new FailureNotice(options.log, 'old events are not removed');
   }
 
   /** When a round was last finished, in seconds since 1970; the start before the first. */
@@ -63,15 +64,12 @@ export class RetentionJob {
     try {
       const removed = await this.#removeAll();
       this.#lastRun = Date.now() / 1000;
-      this.#hasFailed = false;
+      this.#notice.succeeded();
       if (removed > 0)
         log.info({ removed }, `removed ${removed} clicks and previews older than ${days} days`);
       return true;
     } catch (error) {
-      // Said once, until a round succeeds.
-      if (!this.#hasFailed && !this.#stopped.signal.aborted)
-        log.warn({ error }, `old events are not removed: ${describeError(error)}`);
-      this.#hasFailed = true;
+      if (!this.#stopped.signal.aborted) this.#notice.failed(error);
       return false;
     }
   }

@@ -1,6 +1,6 @@
 import type { StatisticsOutcome } from '../messages/statistics.js';
-import { describeError } from '../runtime/describe-error.js';
 import type { Logger } from '../runtime/logger.js';
+import { FailureNotice } from './failure-notice.js';
 
 export interface StatisticsJobOptions {
   readonly log: Logger;
@@ -11,8 +11,8 @@ export interface StatisticsJobOptions {
 }
 
 /**
- * How long the job rests after its work: a part of each owner's sums is written once a step however much waits, so
- * that a busy server's are added less often. Sums are at most 5 s behind.
+ * How long the job rests after its work: a row for each minute and kind of sum is written once a step however much waits,
+ * so that a busy server's are added less often. Sums are at most 5 s behind.
  */
 const SHORTEST_REST_MS = 1000;
 const LONGEST_REST_MS = 3000;
@@ -21,12 +21,13 @@ const REST_A_WORK = 20;
 /** Has the statistics' sums kept up, a step every second or few; more while there is more. The work is a worker's. */
 export class StatisticsJob {
   readonly #options: StatisticsJobOptions;
+  readonly #notice: FailureNotice;
   #timer: NodeJS.Timeout | undefined;
   #isBuilding = false;
-  #hasFailed = false;
 
   constructor(options: StatisticsJobOptions) {
     this.#options = options;
+    this.#notice = new FailureNotice(options.log, 'statistics fall behind');
   }
 
   start(): void {
@@ -54,7 +55,7 @@ export class StatisticsJob {
     try {
       let step = await this.#options.add();
       while (step.hasMore && this.#timer !== undefined) step = await this.#options.add();
-      this.#hasFailed = false;
+      this.#notice.succeeded();
       if (!step.isBuilt) void this.#build();
     } catch (error) {
       this.#fail(error);
@@ -73,10 +74,7 @@ export class StatisticsJob {
     }
   }
 
-  /** Said once, until a step succeeds. */
   #fail(error: unknown): void {
-    if (this.#hasFailed || this.#timer === undefined) return;
-    this.#hasFailed = true;
-    this.#options.log.warn({ error }, `statistics fall behind: ${describeError(error)}`);
+    if (this.#timer !== undefined) this.#notice.failed(error);
   }
 }

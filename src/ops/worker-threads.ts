@@ -4,11 +4,11 @@ import { Piscina } from 'piscina';
 import type { Config, DatabaseAddress } from '../config.js';
 import type { BodyCheck } from '../messages/body-checks.js';
 import type { IngestJob, IngestOutcome } from '../messages/ingest.js';
-import type { RetentionCursor, RetentionOutcome } from '../messages/retention.js';
 import type { StatisticsOutcome } from '../messages/statistics.js';
 import type { TransferJob, TransferRequest } from '../messages/transfers.js';
 import { Backoff } from '../runtime/backoff.js';
 import { entryPoint } from '../runtime/package.js';
+import type { RetentionCursor, RetentionStep } from '../store/retention.js';
 import type { WorkerData, WorkerRole } from '../workers/thread.js';
 import { type ConnectionPlan, planConnections } from './connection-plan.js';
 
@@ -165,11 +165,8 @@ export class Workers {
     await this.#bulkPools().transfer.run(undefined, { name: 'buildStatistics' });
   }
 
-  async removeOldEvents(cursor: RetentionCursor | undefined): Promise<RetentionOutcome> {
-    return (await this.#bulkPools().transfer.run(
-      { cursor },
-      { name: 'removeOldEvents' },
-    )) as RetentionOutcome;
+  async removeOldEvents(cursor: RetentionCursor | undefined): Promise<RetentionStep> {
+    return (await this.#bulkPools().transfer.run({ cursor }, { name: 'removeOldEvents' })) as RetentionStep;
   }
 
   /** Ends all threads; what still runs is cut off. */

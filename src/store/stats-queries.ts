@@ -1,73 +1,86 @@
 import type { Statement } from '../postgres/pool.js';
+import { entriesIn } from './stats-rollups.js';
 
 /** The bounds as times; `$1` are they in ms. */
 const BOUNDS = `(SELECT array_agg(timestamp 'epoch' + ms * interval '1 millisecond' ORDER BY ms)
                  FROM unnest($1::bigint[]) AS ms)`;
 
+/** A time that is given in ms. */
+const time = (value: string): string => `(timestamp 'epoch' + ${value}::bigint * interval '1 millisecond')`;
+
+const MINUTES = `slot + place * interval '1 minute'`;
+const QUARTERS = `slot + place * interval '15 minutes'`;
+
+/** Minute by minute, or quarter by quarter where that is what there is. `$2` is the key, `$3` and `$4` the first and the last bound. */
+const seriesOf = (step: string, from: string, at: string): string => `
+  SELECT ${at} AS at, clicks, previews
+  FROM (${entriesIn(`stats_rollups
+    WHERE kind = 't' AND step = '${step}' AND slot >= ${from} AND slot < ${time('$4')} AND first_key <= $2 AND last_key >= $2`)}
+  ) AS entries WHERE key = $2`;
+
 export const seriesStatement: Statement = {
-  name: 'stats_series',
+  name: 'stats_rollup_series',
   text: `WITH given AS MATERIALIZED (SELECT ${BOUNDS} AS bounds)
-         SELECT width_bucket(slot, bounds) AS place, sum(clicks), sum(previews)
-         FROM given, stats_sums
-         WHERE owner = $2 AND field = 't' AND step = $3::"char"
-           AND slot >= bounds[1] AND slot < bounds[array_upper(bounds, 1)]
+         SELECT width_bucket(at, bounds), sum(clicks), sum(previews)
+         FROM given, (
+           ${seriesOf('m', time('$3'), 'slot')}
+           UNION ALL ${seriesOf('h', `date_trunc('hour', ${time('$3')})`, MINUTES)}
+           UNION ALL ${seriesOf('q', `date_trunc('day', ${time('$3')})`, QUARTERS)}
+         ) AS parts
+         WHERE at >= ${time('$3')} AND at < ${time('$4')}
          GROUP BY 1`,
 };
 
-/** Whole days of UTC are read by the day; what is before and after them by the finer step. */
+/**
+ * What there is of a range: whole days and hours as wholes, and what is before and after them by quarters and minutes.
+ * `$1` to `$6` are times in ms: of the range, of its whole days that are folded, and of its whole hours that are.
+ */
+function entriesOf(kind: 'f' | 'l', keys: string): string {
+  const [first, last, firstDay, lastDay, firstHour, lastHour] = [1, 2, 3, 4, 5, 6].map((n) => time(`$${n}`));
+  const entries = (step: string, slots: string): string =>
+    entriesIn(`stats_rollups WHERE kind = '${kind}' AND step = '${step}' AND ${slots} ${keys}`);
+  const inDays = `slot >= ${firstDay} AND slot < ${lastDay}`;
+  const inHours = `slot >= ${firstHour} AND slot < ${lastHour}`;
+  const atEdge = `slot IN (date_trunc('day', ${first}), date_trunc('day', ${last})) AND NOT (${inDays})`;
+  return `
+    ${entries('D', inDays)}
+    UNION ALL ${entries('H', `${inHours} AND NOT (${inDays})`)}
+    UNION ALL SELECT * FROM (${entries('q', atEdge)}) AS edge WHERE ${QUARTERS} >= ${first} AND ${QUARTERS} < ${last}
+    UNION ALL ${entries('m', `slot >= ${first} AND slot < ${last} AND NOT (${inHours}) AND NOT (${inDays})`)}`;
+}
+
+/** `$7` is the key, `$8` the letters of the fields, `$9` how many; `$10` and `$11` are all clicks and previews. */
 export const valuesStatement: Statement = {
-  name: 'stats_values',
-  text: `WITH given AS (
-           SELECT timestamp 'epoch' + $1::bigint * interval '1 millisecond' AS first,
-                  timestamp 'epoch' + $2::bigint * interval '1 millisecond' AS first_day,
-                  timestamp 'epoch' + $3::bigint * interval '1 millisecond' AS last_day,
-                  timestamp 'epoch' + $4::bigint * interval '1 millisecond' AS last
-         ), slots AS (
-           SELECT field, value, clicks, previews FROM given, stats_sums
-           WHERE owner = $5 AND field = ANY (array_append($6::"char"[], 'n')) AND step = 'd' AND slot >= first_day AND slot < last_day
+  name: 'stats_rollup_values',
+  text: `WITH summed AS MATERIALIZED (
+           SELECT fact, sum(clicks) AS clicks, sum(previews) AS previews
+           FROM (${entriesOf('f', 'AND first_key <= $7 AND last_key >= $7')}) AS parts WHERE key = $7 GROUP BY fact
+         ), all_values AS (
+           SELECT left(fact, 1) AS field, substr(fact, 2) AS value, clicks, previews FROM summed
+           WHERE left(fact, 1) = ANY ($8::text[])
            UNION ALL
-           SELECT field, value, clicks, previews FROM given, stats_sums
-           WHERE owner = $5 AND field = ANY (array_append($6::"char"[], 'n')) AND step = $7::"char" AND slot >= first AND slot < first_day
-           UNION ALL
-           SELECT field, value, clicks, previews FROM given, stats_sums
-           WHERE owner = $5 AND field = ANY (array_append($6::"char"[], 'n')) AND step = $7::"char" AND slot >= last_day AND slot < last
-         ), summed AS (
-           SELECT field, value, sum(clicks) AS clicks, sum(previews) AS previews FROM slots GROUP BY field, value
-         ), added AS (
-           SELECT field, value, sum(clicks) AS clicks, sum(previews) AS previews
-           FROM (SELECT * FROM summed WHERE field <> 'n'
-                 UNION ALL
-                 -- What has no fact at all is unknown in each field.
-                 SELECT asked, value, clicks, previews FROM summed, unnest($6::"char"[]) AS asked WHERE field = 'n') AS all_fields
-           GROUP BY field, value
+           -- What has no value of a field.
+           SELECT field, NULL, $10::bigint - coalesce(sum(clicks), 0), $11::bigint - coalesce(sum(previews), 0)
+           FROM unnest($8::text[]) AS field LEFT JOIN summed ON lower(left(fact, 1)) = field GROUP BY field
          ), ranked AS (
            SELECT *, row_number() OVER (PARTITION BY field ORDER BY clicks DESC, value COLLATE "C") AS place
-           FROM added WHERE clicks <> 0 OR previews <> 0
+           FROM all_values WHERE clicks <> 0 OR previews <> 0
          )
-         SELECT field, value, clicks, previews FROM ranked WHERE place <= $8 ORDER BY field, place`,
+         SELECT field, value, clicks, previews FROM ranked WHERE place <= $9 ORDER BY field, place`,
 };
 
-/** The links with most clicks; `source` chooses which links there are, by `url_id`. */
+/** The links with most clicks, `$7` of them; `chosen` says which links there are, by `url_id`. */
 function codesStatement(name: string, before: string, chosen: string): Statement {
   return {
     name,
-    text: `WITH given AS (
-             SELECT timestamp 'epoch' + $1::bigint * interval '1 millisecond' AS first,
-                    timestamp 'epoch' + $2::bigint * interval '1 millisecond' AS last
-           ), slots AS (
-             SELECT changed.url_id, changed.clicks, coalesce(changed.previews, 0) AS previews
-             FROM given, stats_links, unnest(url_ids, stats_links.clicks, stats_links.previews)
-               AS changed (url_id, clicks, previews)
-             WHERE slot >= first AND slot < last
-             UNION ALL
-             SELECT value::bigint, clicks, previews FROM given, stats_sums
-             WHERE owner = 0 AND field = 'l' AND step IN ('m', 'q') AND slot >= first AND slot < last
+    text: `WITH slots AS (
+             SELECT key AS url_id, clicks, previews FROM (${entriesOf('l', '')}) AS parts
            )${before}, added AS (
              SELECT url_id, sum(clicks) AS clicks, sum(previews) AS previews FROM ${chosen} GROUP BY url_id
            )
            SELECT 'l', short_code AS value, sum(clicks) AS clicks, sum(previews) AS previews
            FROM added LEFT JOIN short_urls ON id = url_id WHERE clicks <> 0 OR previews <> 0
-           GROUP BY short_code ORDER BY clicks DESC, short_code COLLATE "C" LIMIT $3`,
+           GROUP BY short_code ORDER BY clicks DESC, short_code COLLATE "C" LIMIT $7`,
   };
 }
 
@@ -80,10 +93,10 @@ export const ownCodesStatement = codesStatement(
      SELECT url_id, sum(changed.clicks + changed.previews) AS n
      FROM stats_queue, unnest(url_ids, owners, stats_queue.clicks, stats_queue.previews)
        AS changed (url_id, owner, clicks, previews)
-     WHERE kind = 'owners' AND owner = $4 GROUP BY url_id
+     WHERE kind = 'owners' AND owner = $8 GROUP BY url_id
    ), owned AS (
      SELECT id AS url_id FROM short_urls
-     WHERE user_id = $4 AND NOT EXISTS (SELECT FROM given_away WHERE url_id = id AND n > 0)
+     WHERE user_id = $8 AND NOT EXISTS (SELECT FROM given_away WHERE url_id = id AND n > 0)
      UNION SELECT url_id FROM given_away WHERE n < 0
    )`,
   'slots JOIN owned USING (url_id)',

@@ -1,5 +1,17 @@
 import type { Connection } from '../postgres/pool.js';
 
+/** Who changes the sums holds this lock: one server at a time. */
+const STATISTICS_LOCK = 0x5357_0003;
+
+/** Takes the lock until the transaction ends; `false` where another has it. */
+export async function hasStatisticsLock(connection: Connection): Promise<boolean> {
+  const { rows } = await connection.query<{ locked: string }>(
+    'SELECT pg_try_advisory_xact_lock($1) AS locked',
+    [STATISTICS_LOCK],
+  );
+  return rows[0]?.locked === 't';
+}
+
 /** What waits to be added to the sums, and how far they are behind. */
 export interface WaitingDifferences {
   /** Whether the sums hold all events; if not, they are to be built. */
@@ -21,7 +33,7 @@ const WAITING = `
    UNION ALL SELECT id, 'batch', noted_at, amount FROM stats_batches) AS waiting`;
 
 const waitingStatement = `
-  SELECT (SELECT is_built FROM stats_state) AS is_built,
+  SELECT (SELECT is_complete FROM stats_state) AS is_built,
          count(*) AS queued, greatest(extract(epoch FROM clock_timestamp() - min(noted_at)), 0) AS behind
   FROM ${WAITING}`;
 
@@ -55,7 +67,7 @@ export async function nextRuns(
     `SELECT id, kind, (SELECT count(*) FROM ${WAITING}) AS all
      FROM (SELECT id, kind, row_number() OVER in_order AS place, sum(amount) OVER in_order - amount AS before
            FROM ${WAITING} WINDOW in_order AS (ORDER BY id)) AS placed
-     WHERE place <= ${ROWS_A_STEP} AND before < ${AMOUNT_A_STEP} AND (SELECT is_built FROM stats_state)
+     WHERE place <= ${ROWS_A_STEP} AND before < ${AMOUNT_A_STEP}
      ORDER BY id`,
   );
   const runs: WaitingRun[] = [];

@@ -14,6 +14,7 @@ import {
   valuesStatement,
 } from './stats-queries.js';
 
+const HOUR_MS = 3_600_000;
 const DAY_MS = 86_400_000;
 const MAX_INTERVALS = 2000;
 /** What an interval that nobody chose gives at most. */
@@ -23,7 +24,7 @@ const DEFAULT_DAYS = 30;
 /** Whose sums those of all links are. */
 const ALL_LINKS = '0';
 
-/** Fields as the sums' table has them. */
+/** Fields as the sums have them. */
 const letters: Readonly<Record<StatsField, string>> = {
   country: 'c',
   referrer: 'r',
@@ -55,18 +56,54 @@ interface Source {
   readonly asOfMs: number;
   /** Counts by the place of their interval, from 1 on. */
   series(range: Range): Promise<Map<number, Counts>>;
-  /** The values with most clicks of each field. */
-  values(range: Range, by: readonly StatsField[], limit: number): Promise<Map<StatsField, Value[]>>;
+  /** The values with most clicks of each field; `all` is what the range has. */
+  values(
+    range: Range,
+    by: readonly StatsField[],
+    limit: number,
+    all: Readonly<Counts>,
+  ): Promise<Map<StatsField, Value[]>>;
 }
 
+/** The database at the moment of an answer, in ms since 1970. */
+interface State {
+  readonly nowMs: number;
+  readonly asOfMs: number;
+  /** Whether the sums hold all events. */
+  readonly isComplete: boolean;
+  /** Up to where whole days and hours of each kind of sum are there. */
+  readonly folds: ReadonlyMap<string, { readonly hoursMs: number; readonly daysMs: number }>;
+}
+
+const msOf = (time: string): string => `(extract(epoch FROM ${time}) * 1000)::bigint`;
+
 const stateStatement: Statement = {
-  name: 'stats_state',
+  name: 'stats_rollup_state',
   // The queue being empty, all that was committed before the transaction began is in the sums.
-  text: `SELECT (extract(epoch FROM now()) * 1000)::bigint, is_built,
-                (extract(epoch FROM CASE WHEN EXISTS (SELECT FROM stats_queue) OR EXISTS (SELECT FROM stats_batches)
-                                        THEN as_of ELSE now() END) * 1000)::bigint
-         FROM stats_state`,
+  text: `SELECT ${msOf('now()')}, is_complete,
+                ${msOf(`CASE WHEN EXISTS (SELECT FROM stats_queue) OR EXISTS (SELECT FROM stats_batches)
+                             THEN as_of ELSE now() END`)},
+                kind, ${msOf('hours_to')}, ${msOf('days_to')}
+         FROM stats_state, stats_folds`,
 };
+
+async function readState(connection: Connection): Promise<State> {
+  type Values = readonly [
+    now: string,
+    isComplete: string,
+    asOf: string,
+    kind: string,
+    hours: string,
+    days: string,
+  ];
+  const rows = await rowsOf<Values>(connection, stateStatement);
+  const [now, isComplete, asOf] = rows[0] ?? [];
+  const folds = rows.map(([, , , kind, hours, days]): [string, { hoursMs: number; daysMs: number }] => [
+    kind,
+    { hoursMs: Number(hours), daysMs: Number(days) },
+  ]);
+  return { nowMs: Number(now), isComplete: isComplete === 't', asOfMs: Number(asOf), folds: new Map(folds) };
+}
 
 const ownLinkStatement: Statement = {
   name: 'stats_link',
@@ -77,36 +114,40 @@ const ownLinkStatement: Statement = {
 type SeriesRow = readonly [place: string, clicks: string, previews: string];
 type ValueRow = readonly [field: string, value: string | null, clicks: string, previews: string];
 
-/** The sums of all links, or of one owner's. */
-function sumsOf(connection: Connection, owner: string, asOfMs: number): Source {
-  const stepOf = ({ interval }: Range): string => (interval === 'minute' ? 'm' : 'q');
+/** The sums of all links, of one owner's, or of one link. */
+function sumsOf(connection: Connection, key: string, { asOfMs, folds }: State): Source {
   return {
     asOfMs,
     series: async (range) =>
-      seriesOf(await rowsOf<SeriesRow>(connection, seriesStatement, [range.bounds, owner, stepOf(range)])),
-    values: async (range, by, limit) => {
-      const [first, last] = endsOf(range);
-      const firstDay = Math.min(Math.ceil(first / DAY_MS) * DAY_MS, last);
-      const lastDay = Math.max(Math.floor(last / DAY_MS) * DAY_MS, firstDay);
-      const rows = await rowsOf<ValueRow>(connection, valuesStatement, [
-        ...[first, firstDay, lastDay, last],
-        owner,
-        by.filter((field) => field !== 'code').map((field) => letters[field]),
-        stepOf(range),
-        limit,
-      ]);
-      if (by.includes('code')) rows.push(...(await codesOf(connection, owner, range, limit)));
+      seriesOf(await rowsOf<SeriesRow>(connection, seriesStatement, [range.bounds, key, ...endsOf(range)])),
+    values: async (range, by, limit, all) => {
+      const facts = by.filter((field) => field !== 'code').map((field) => letters[field]);
+      const rows: ValueRow[] = [];
+      if (facts.length > 0) {
+        const values = [...partsOf(range, folds.get('f')), key, facts, limit, all.clicks, all.previews];
+        rows.push(...(await rowsOf<ValueRow>(connection, valuesStatement, values)));
+      }
+      if (by.includes('code')) {
+        const values = [...partsOf(range, folds.get('l')), limit];
+        rows.push(
+          ...(await (key === ALL_LINKS
+            ? rowsOf<ValueRow>(connection, allCodesStatement, values)
+            : rowsOf<ValueRow>(connection, ownCodesStatement, [...values, key]))),
+        );
+      }
       return valuesOf(rows, by, (field) => letters[field]);
     },
   };
 }
 
-/** The links with most clicks, of all or of one owner's. */
-function codesOf(connection: Connection, owner: string, range: Range, limit: number): Promise<ValueRow[]> {
-  const values = [...endsOf(range), limit];
-  return owner === ALL_LINKS
-    ? rowsOf<ValueRow>(connection, allCodesStatement, values)
-    : rowsOf<ValueRow>(connection, ownCodesStatement, [...values, owner]);
+/** A range, its whole days and its whole hours, as far as there are sums of whole ones: where each begins and ends. */
+function partsOf(range: Range, fold = { hoursMs: 0, daysMs: 0 }): number[] {
+  const [first, last] = endsOf(range);
+  const whole = (unitMs: number, toMs: number): number[] => [
+    Math.ceil(first / unitMs) * unitMs,
+    Math.min(Math.floor(last / unitMs) * unitMs, toMs),
+  ];
+  return [first, last, ...whole(DAY_MS, fold.daysMs), ...whole(HOUR_MS, fold.hoursMs)];
 }
 
 /** The events of one link, counted, and those of it that were dropped: whole quarters of an hour, older than all minutes. */
@@ -173,15 +214,14 @@ function rangeOf({ from, to, interval, timezone }: Input, nowMs: number): Range 
 async function answer(
   connection: Connection,
   input: Input,
-  sourceAt: (state: { nowMs: number; isBuilt: boolean; asOfMs: number }) => Promise<Source | ErrorCode>,
+  sourceAt: (state: State) => Promise<Source | ErrorCode>,
 ): Promise<OperationResult> {
   return inTransaction(connection, async () => {
     await connection.query('SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY');
-    const [state] = await rowsOf<[now: string, isBuilt: string, asOf: string]>(connection, stateStatement);
-    const nowMs = Number(state?.[0]);
-    const range = rangeOf(input, nowMs);
+    const state = await readState(connection);
+    const range = rangeOf(input, state.nowMs);
     if (typeof range === 'string') return failed(range);
-    const source = await sourceAt({ nowMs, isBuilt: state?.[1] === 't', asOfMs: Number(state?.[2]) });
+    const source = await sourceAt(state);
     if (typeof source === 'string') return failed(source);
     return { ok: true, body: JSON.stringify(await statisticsOf(source, range, input)) };
   });
@@ -206,7 +246,7 @@ async function statisticsOf(source: Source, range: Range, input: Input): Promise
     series,
   };
   if (by === undefined) return answered;
-  const values = await source.values(range, by, limit);
+  const values = await source.values(range, by, limit, all);
   const others = [...values].map(([field, listed]): [StatsField, Counts] => {
     const { clicks, previews } = total(listed);
     return [field, { clicks: all.clicks - clicks, previews: all.previews - previews }];
@@ -231,11 +271,11 @@ function getLinkStats(
   input: InputFor<'getLinkStats'>,
   { owner }: OperationContext,
 ): Promise<OperationResult> {
-  return answer(connection, input, async ({ nowMs, isBuilt, asOfMs }) => {
+  return answer(connection, input, async (state) => {
     const [link] = await rowsOf(connection, ownLinkStatement, [input.id, owner ?? null]);
     if (link === undefined) return 'URL_NOT_FOUND';
-    const isSummed = isBuilt && link[0] === 't';
-    return isSummed ? sumsOf(connection, `-${input.id}`, asOfMs) : eventsOf(connection, input.id, nowMs);
+    const isSummed = state.isComplete && link[0] === 't';
+    return isSummed ? sumsOf(connection, `-${input.id}`, state) : eventsOf(connection, input.id, state.nowMs);
   });
 }
 
@@ -244,8 +284,8 @@ function getStats(
   input: InputFor<'getStats'>,
   { owner }: OperationContext,
 ): Promise<OperationResult> {
-  return answer(connection, input, async ({ isBuilt, asOfMs }) =>
-    isBuilt ? sumsOf(connection, owner ?? ALL_LINKS, asOfMs) : 'STATISTICS_UNDER_WAY',
+  return answer(connection, input, async (state) =>
+    state.isComplete ? sumsOf(connection, owner ?? ALL_LINKS, state) : 'STATISTICS_UNDER_WAY',
   );
 }
 

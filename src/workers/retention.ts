@@ -1,10 +1,9 @@
 import { statSync } from 'node:fs';
 import path from 'node:path';
-import type { RetentionCursor, RetentionOutcome } from '../messages/retention.js';
 import { sqlStateOf } from '../postgres/failures.js';
 import type { Connection } from '../postgres/pool.js';
 import { wholeArchives } from '../store/archive.js';
-import { beginRound, removeOldEvents } from '../store/retention.js';
+import { beginRound, type RetentionCursor, type RetentionStep, removeOldEvents } from '../store/retention.js';
 import type { WorkerThread } from './thread.js';
 
 const PIECE_DEADLINE_MS = 30_000;
@@ -22,7 +21,7 @@ let rows = 500;
 export async function stepRetention(
   { pool, counters, config }: WorkerThread,
   cursor: RetentionCursor | undefined,
-): Promise<RetentionOutcome> {
+): Promise<RetentionStep> {
   const begun = performance.now();
   let from = cursor;
   try {

@@ -1,18 +1,18 @@
 import type { StatisticsOutcome } from '../messages/statistics.js';
-import { addDifferences, mergeLinkSums, sumBusyLinks, tidySums } from '../store/stats-sums.js';
+import { addDifferences, keepSums, sumBusyLinks, tidySums } from '../store/stats-sums.js';
 import type { WorkerThread } from './thread.js';
 
 const STEP_DEADLINE_MS = 120_000;
 /** How often what is out of date is removed. */
 const TIDY_MS = 600_000;
-/** How often links' sums are put in order. */
-const LINKS_MS = 60_000;
+/** How often what is over is folded, and links with many clicks get sums of their own. */
+const KEEP_MS = 60_000;
 
 let tidiedAtMs = 0;
-/** The first time at the first step: an upgrade has much to do. */
-let linksAtMs = Number.NEGATIVE_INFINITY;
+/** The first time at the first step: there is much to do after a stop. */
+let keptAtMs = Number.NEGATIVE_INFINITY;
 
-/** One transaction of the sums; now and then, where nothing waits, they are put in order. */
+/** One transaction of the sums; now and then, where nothing waits, they are folded and tidied. */
 export async function stepStatistics({ pool, counters }: WorkerThread): Promise<StatisticsOutcome> {
   try {
     const step = await pool.run(STEP_DEADLINE_MS, addDifferences);
@@ -24,11 +24,11 @@ export async function stepStatistics({ pool, counters }: WorkerThread): Promise<
       tidiedAtMs = performance.now();
       await pool.run(STEP_DEADLINE_MS, tidySums);
     }
-    if (performance.now() - linksAtMs > LINKS_MS) {
-      linksAtMs = performance.now();
-      await pool.run(STEP_DEADLINE_MS, mergeLinkSums);
+    if (performance.now() - keptAtMs > KEEP_MS) {
+      keptAtMs = performance.now();
+      const isMore = await pool.run(STEP_DEADLINE_MS, keepSums);
       // A few at a time, and the others at the next step.
-      if ((await pool.run(STEP_DEADLINE_MS, sumBusyLinks)) > 0) linksAtMs = Number.NEGATIVE_INFINITY;
+      if ((await pool.run(STEP_DEADLINE_MS, sumBusyLinks)) > 0 || isMore) keptAtMs = Number.NEGATIVE_INFINITY;
     }
     return step;
   } catch (error) {

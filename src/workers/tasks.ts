@@ -1,7 +1,6 @@
 import { isMainThread, type MessagePort, workerData } from 'node:worker_threads';
 import type { BodyCheck } from '../messages/body-checks.js';
 import type { IngestJob, IngestOutcome } from '../messages/ingest.js';
-import type { RetentionCursor, RetentionOutcome } from '../messages/retention.js';
 import type { StatisticsOutcome } from '../messages/statistics.js';
 import type { ImportRequest, ListRequest, TransferJob } from '../messages/transfers.js';
 import type { Connection } from '../postgres/pool.js';
@@ -10,8 +9,9 @@ import { keepClickOrder } from '../store/click-order.js';
 import { isInChunks, keepEventChunks } from '../store/event-chunks.js';
 import { maintainDatabase } from '../store/migrate.js';
 import { chunkOldEvents, dropTightConstraint } from '../store/old-events.js';
+import type { RetentionCursor, RetentionStep } from '../store/retention.js';
 import { dropRetiredIndexes } from '../store/retired-indexes.js';
-import { buildSums } from '../store/stats-sums.js';
+import { buildSums } from '../store/stats-build.js';
 import { CallServer } from './calls/server.js';
 import { checkBodyOf } from './check-body.js';
 import { takeInJournal } from './ingest/ingest.js';
@@ -152,7 +152,7 @@ export function addStatistics(): Promise<StatisticsOutcome> {
 export async function buildStatistics(): Promise<void> {
   const { pool, log } = own();
   log.info('the statistics are being built; links are served meanwhile');
-  const isBuilt = await inTurn(() => pool.runOnce(BUILD_DEADLINE_MS, buildSums));
+  const isBuilt = await inTurn(() => pool.runOnce(BUILD_DEADLINE_MS, (connection) => buildSums(connection)));
   log.info(isBuilt ? 'the statistics are built' : 'another server builds the statistics');
 }
 
@@ -161,7 +161,7 @@ export function removeOldEvents({
   cursor,
 }: {
   readonly cursor: RetentionCursor | undefined;
-}): Promise<RetentionOutcome> {
+}): Promise<RetentionStep> {
   return inTurn(() => stepRetention(own(), cursor));
 }
 

@@ -1,7 +1,9 @@
 import pg from 'pg';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import { clientOptions } from '../../src/postgres/pool.js';
-import { addDifferences, mergeLinkSums, sumBusyLinks, tidySums } from '../../src/store/stats-sums.js';
+import { buildSums } from '../../src/store/stats-build.js';
+import { foldNext, mergeRows } from '../../src/store/stats-folds.js';
+import { addDifferences, keepSums, sumBusyLinks, tidySums } from '../../src/store/stats-sums.js';
 import { createDatabase, type TestDatabase } from '../support/database/database.js';
 
 let database: TestDatabase;
@@ -21,8 +23,10 @@ afterAll(async () => {
 
 beforeEach(async () => {
   await database.query(
-    'TRUNCATE users, short_urls, events, stats_queue, stats_batches, stats_sums, stats_links',
+    'TRUNCATE users, short_urls, events, dropped_events, stats_queue, stats_batches, stats_rollups, stats_day_facts',
   );
+  await database.query('UPDATE stats_state SET is_complete = true, next_url = NULL');
+  await database.query('SELECT stats_begin_folds()');
   await database.query('TRUNCATE stats_summed_links, link_clicks');
   await database.query(
     `INSERT INTO users (id, username, email) SELECT n, 'u' || n, n || '@x.example' FROM generate_series(1, 2) AS n`,
@@ -66,35 +70,49 @@ async function ingest(link: number, amount = 3): Promise<void> {
   await database.query('COMMIT');
 }
 
-/** Sums of days, all that are not zero, and what a count over the events makes of them. */
-async function expectEqual(owner: string, condition: string): Promise<void> {
+const ENTRIES = `(
+  SELECT kind, step, slot + coalesce(place, 0) * CASE step WHEN 'h' THEN interval '1 minute' ELSE interval '15 minutes' END
+           AS at, key, fact, clicks, coalesce(previews, 0) AS previews
+  FROM (SELECT kind, step, slot, unnest(keys) AS key, unnest(offsets) AS place, unnest(facts) AS fact,
+               unnest(clicks) AS clicks, unnest(previews) AS previews FROM stats_rollups) AS rows) AS entries`;
+
+/** Sums of quarters of an hour, all that are not zero, and what a count over the events makes of them. */
+async function expectEqual(key: string, condition: string): Promise<void> {
+  const quarter = (time: string): string => `date_bin('15 minutes', ${time}, timestamp '2000-01-01')::text`;
   const sums = await database.query(
-    `SELECT field, slot::text AS day, value, sum(clicks)::integer AS clicks, sum(previews)::integer AS previews
-     FROM (SELECT * FROM stats_sums WHERE field <> 'n'
-           UNION ALL
-           SELECT owner, letter, step, slot, value, clicks, previews
-           FROM stats_sums, unnest('{c,b}'::"char"[]) AS letter WHERE field = 'n') AS all_fields
-     WHERE owner = $1 AND step = 'd' AND field IN ('t', 'c', 'b')
-     GROUP BY 1, 2, 3 HAVING sum(clicks) <> 0 OR sum(previews) <> 0 ORDER BY 1, 2, 3`,
-    [owner],
+    `SELECT fact, ${quarter('at')} AS at, sum(clicks)::integer AS clicks, sum(previews)::integer AS previews
+     FROM ${ENTRIES} WHERE key = $1 AND kind <> 'l' AND step IN ('m', 'h', 'q')
+     GROUP BY 1, 2 HAVING sum(clicks) <> 0 OR sum(previews) <> 0 ORDER BY 1, 2`,
+    [key],
   );
   const counted = await database.query(
-    `SELECT field::"char" AS field, date_trunc('day', "timestamp")::text AS day, value,
+    `SELECT fact, ${quarter('"timestamp"')} AS at,
             count(*) FILTER (WHERE event_type = 'click')::integer AS clicks,
             count(*) FILTER (WHERE event_type = 'preview')::integer AS previews
      FROM events CROSS JOIN LATERAL
-       (VALUES ('t', NULL), ('c', details ->> 'country'), ('b', details ->> 'browser')) AS facts (field, value)
-     WHERE ${condition} GROUP BY 1, 2, 3 ORDER BY 1, 2, 3`,
+       (SELECT NULL AS fact UNION ALL SELECT 'c' || (details ->> 'country') WHERE details ->> 'country' IS NOT NULL
+        UNION ALL SELECT 'b' || (details ->> 'browser') WHERE details ->> 'browser' IS NOT NULL) AS facts
+     WHERE ${condition} GROUP BY 1, 2 ORDER BY 1, 2`,
   );
   expect(sums).toEqual(counted);
+  // Whole hours and days say the same as their parts.
+  const wholes = await database.query(
+    `SELECT kind, key, fact, sum(clicks) FILTER (WHERE step = 'D' AND at < days_to) AS days,
+            sum(clicks) FILTER (WHERE step IN ('m', 'q') AND at < days_to) AS in_days,
+            sum(clicks) FILTER (WHERE step = 'H' AND at >= quarters_to) AS hours,
+            sum(clicks) FILTER (WHERE step = 'm' AND at < hours_to) AS minutes
+     FROM ${ENTRIES} JOIN stats_folds USING (kind) WHERE kind <> 't' GROUP BY 1, 2, 3`,
+  );
+  for (const { days, in_days, hours, minutes } of wholes)
+    expect([Number(days), Number(hours)]).toEqual([Number(in_days), Number(minutes)]);
 }
 
 /** Links by what their rows say, and by their events. */
 async function expectLinksEqual(): Promise<void> {
   const sums = await database.query(
-    `SELECT changed.url_id, sum(changed.clicks)::integer AS clicks, coalesce(sum(changed.previews), 0)::integer AS previews
-     FROM stats_links, unnest(url_ids, stats_links.clicks, stats_links.previews) AS changed (url_id, clicks, previews)
-     GROUP BY 1 HAVING sum(changed.clicks) <> 0 OR sum(changed.previews) <> 0 ORDER BY 1`,
+    `SELECT key AS url_id, sum(clicks)::integer AS clicks, sum(previews)::integer AS previews
+     FROM ${ENTRIES} WHERE kind = 'l' AND step IN ('m', 'h', 'q')
+     GROUP BY 1 HAVING sum(clicks) <> 0 OR sum(previews) <> 0 ORDER BY 1`,
   );
   const counted = await database.query(
     `SELECT url_id, count(*) FILTER (WHERE event_type = 'click')::integer AS clicks,
@@ -102,6 +120,13 @@ async function expectLinksEqual(): Promise<void> {
      FROM events GROUP BY 1 ORDER BY 1`,
   );
   expect(sums).toEqual(counted);
+}
+
+async function expectAllEqual(): Promise<void> {
+  await expectEqual('0', 'true');
+  for (const owner of [1, 2])
+    await expectEqual(String(owner), `url_id IN (SELECT id FROM short_urls WHERE user_id = ${owner})`);
+  await expectLinksEqual();
 }
 
 it('a link with many clicks gets sums of its own, of its events without what still waits', async () => {
@@ -126,45 +151,99 @@ it('a link with many clicks gets sums of its own, of its events without what sti
   await addDifferences(client);
   await tidySums(client);
   expect(await database.query('SELECT url_id FROM stats_summed_links')).toEqual([{ url_id: '2' }]);
-  expect(await database.query('SELECT FROM stats_sums WHERE owner = -1')).toEqual([]);
+  expect(
+    await database.query(
+      `SELECT FROM ${ENTRIES} WHERE key = -1 GROUP BY kind, step, at, fact HAVING sum(clicks) <> 0 OR sum(previews) <> 0`,
+    ),
+  ).toEqual([]);
 });
 
-it('what is added to a slot one after another is one row after a while', async () => {
-  for (let n = 0; n < 4; n += 1) {
+it('what is added to a slot one after another is merged after a while', async () => {
+  for (let n = 0; n < 8; n += 1) {
     await happen('ARRAY[1, 2, 3, 4, 5, 6]::bigint[]', 20 + n);
     await addDifferences(client);
   }
-  // Of what is over nothing more is to be expected.
-  await mergeLinkSums(client);
+  while (!(await mergeRows(client)));
   const rows = await database.query(
-    `SELECT FROM stats_links WHERE slot < now() AT TIME ZONE 'utc' - interval '3 minutes' GROUP BY step, slot HAVING count(*) > 1`,
+    `SELECT FROM stats_rollups WHERE NOT is_folded AND (step <> 'm' OR slot < now() AT TIME ZONE 'utc' - interval '3 minutes')
+     GROUP BY kind, step, slot HAVING count(*) >= 8`,
   );
   expect(rows).toEqual([]);
-  await expectLinksEqual();
+  await expectAllEqual();
 });
 
-it('minutes become quarters when nobody may ask for them any more, those of the previous release too', async () => {
-  await happen('ARRAY[1, 2]::bigint[]');
+it('what is over is folded, what comes late or goes is where its time is by now, and the whole is equal', async () => {
+  const happened = (hours: number, count: number): Promise<unknown> =>
+    database.query(
+      `INSERT INTO events (url_id, event_type, "timestamp", details)
+       SELECT 1 + n % 6, CASE WHEN n % 4 = 0 THEN 'preview' ELSE 'click' END,
+              date_trunc('minute', now() AT TIME ZONE 'utc') - n * interval '1 hour' * $1 / $2,
+              CASE WHEN n % 3 = 0 THEN '{}' ELSE json_build_object('country', n % 4, 'browser', nullif(n % 2, 0)) END
+       FROM generate_series(1, $2::integer) AS n`,
+      [hours, count],
+    );
+  // As if the server had stood still for two days.
+  await database.query(
+    `UPDATE stats_folds SET (hours_to, quarters_to, days_to) = (day, day, day)
+     FROM (SELECT date_trunc('day', now() AT TIME ZONE 'utc') - interval '2 days' AS day) AS before`,
+  );
+  await happened(80, 400);
   await addDifferences(client);
-  await database.query(
-    `INSERT INTO stats_sums (owner, field, step, slot, value, clicks, previews)
-     SELECT owner, 'l', 'm', now() AT TIME ZONE 'utc' - interval '26 hours', '3', 2, 1 FROM unnest('{0,1}'::bigint[]) AS owner`,
+  await expectAllEqual();
+  while (await keepSums(client));
+  await expectAllEqual();
+  const misplaced = await database.query(
+    `SELECT kind, step, slot FROM stats_rollups JOIN stats_folds USING (kind)
+     WHERE NOT CASE step WHEN 'm' THEN slot >= CASE kind WHEN 't' THEN hours_to ELSE quarters_to END WHEN 'q' THEN slot < quarters_to WHEN 'D' THEN slot < days_to
+                         ELSE slot >= quarters_to AND slot < hours_to END`,
   );
-  await database.query(`UPDATE stats_links SET slot = slot - interval '2 days' WHERE step = 'm'`);
+  expect(misplaced).toEqual([]);
+  const [folds] = await database.query(
+    `SELECT count(*)::integer AS n FROM stats_folds, (SELECT now() AT TIME ZONE 'utc' AS utc) AS clock
+     WHERE hours_to >= date_trunc('hour', utc - interval '2 minutes') AND days_to >= date_trunc('day', utc - interval '2 minutes')
+       AND quarters_to >= date_trunc('hour', utc - interval '25 hours')`,
+  );
+  expect(folds).toEqual({ n: 3 });
+  await happened(80, 200);
+  await database.query('DELETE FROM events WHERE id % 7 = 0');
+  await addDifferences(client);
+  await expectAllEqual();
   await tidySums(client);
-  await mergeLinkSums(client);
-  expect(
-    await database.query(
-      `SELECT count(*) FILTER (WHERE step = 'm')::integer AS minutes,
-              count(*) FILTER (WHERE slot <> date_bin('15 minutes', slot, timestamp '2000-01-01'))::integer AS odd,
-              (SELECT count(*)::integer FROM stats_sums WHERE field = 'l') AS old
-       FROM stats_links`,
-    ),
-  ).toEqual([{ minutes: 0, odd: 0, old: 0 }]);
-  await database.query(
-    `INSERT INTO events (url_id, event_type) VALUES (3, 'click'), (3, 'click'), (3, 'preview')`,
-  );
-  await expectLinksEqual();
+  await expectAllEqual();
+  expect(await foldNext(client)).toBe(false);
+  // Nothing is left of what was taken off.
+  await database.query('DELETE FROM events');
+  await addDifferences(client);
+  while (!(await mergeRows(client, 1)));
+  expect(await database.query(`SELECT step FROM stats_rollups WHERE step NOT IN ('m', 'q')`)).toEqual([]);
+});
+
+it('sums are made anew in pieces while events come and go', async () => {
+  await happen('ARRAY[1, 2, 3, 4, 5, 6]::bigint[]', 300);
+  await addDifferences(client);
+  await happen('ARRAY[2, 6]::bigint[]', 50);
+  await ingest(3);
+  await database.query('UPDATE stats_state SET is_complete = false');
+  const other = new pg.Client(clientOptions(database.address, 'test', 20_000));
+  await other.connect();
+  let isBuilt = false;
+  const building = buildSums(other, 20).then((whether) => {
+    isBuilt = true;
+    return whether;
+  });
+  try {
+    for (let n = 1; !isBuilt; n += 1) {
+      await ingest(1 + (n % 6));
+      await happen(`ARRAY[${1 + (n % 5)}, 6]::bigint[]`, 5);
+      await database.query('DELETE FROM events WHERE id % 31 = 0');
+      await database.query('UPDATE short_urls SET user_id = 1 + id % 2 WHERE id = $1', [1 + (n % 6)]);
+    }
+    expect(await building).toBe(true);
+  } finally {
+    await other.end();
+  }
+  while ((await addDifferences(client)).hasMore);
+  await expectAllEqual();
 });
 
 it('a step is bounded by what waits, and a TRUNCATE voids only what was before it', async () => {
@@ -183,9 +262,6 @@ it('a step is bounded by what waits, and a TRUNCATE voids only what was before i
   await database.query('INSERT INTO stats_queue (kind) VALUES ($1)', ['no_owners']);
   await ingest(5);
   await addDifferences(client);
-  await expectEqual(
-    '2',
-    'id IN (SELECT max(id) FROM events) OR id IN (SELECT id FROM events ORDER BY id DESC LIMIT 3)',
-  );
+  await expectEqual('2', 'id IN (SELECT id FROM events ORDER BY id DESC LIMIT 3)');
   await expectEqual('0', 'true');
 });

@@ -1,0 +1,137 @@
+/**
+ * SQL of `stats_rollups`. An entry is what a key had: kind, key, minute, fact, clicks and previews (see migration 0025).
+ * Each statement ends with rows for all entries that it brings, in one go.
+ */
+
+/** Minutes are kept an hour longer than anybody may ask for them. */
+export const OLDEST_MINUTE = `(now() AT TIME ZONE 'utc' - interval '25 hours')`;
+
+/** Quarters of an hour that a time is in. */
+export const quarterOf = (time: string): string => `date_bin('15 minutes', ${time}, timestamp '2000-01-01')`;
+
+/** Places of a row: who reads one key reads all of them. Of links all are read. */
+const PLACES = 256;
+const LINK_PLACES = 10_000;
+
+/** Rows from `placed`: kind, step, slot, key, place (in the slot, or NULL), fact, clicks, previews. */
+export const insertPlaced = (isFolded: boolean): string => `
+  INSERT INTO stats_rollups
+    (kind, step, slot, first_key, last_key, amount, is_folded, keys, offsets, facts, clicks, previews)
+  SELECT kind, step, slot, min(key), max(key), count(*), ${isFolded}, array_agg(key),
+         CASE WHEN count(place) > 0 THEN array_agg(place) ELSE '{}' END,
+         CASE WHEN count(fact) > 0 THEN array_agg(fact) ELSE '{}' END,
+         array_agg(clicks), CASE WHEN bool_or(previews <> 0) THEN array_agg(previews) ELSE '{}' END
+  FROM (SELECT *, (row_number() OVER (PARTITION BY kind, step, slot, sign(key) ORDER BY key) - 1)
+                  / CASE kind WHEN 'l' THEN ${LINK_PLACES} ELSE ${PLACES} END AS part
+        FROM placed WHERE clicks <> 0 OR previews <> 0) AS numbered
+  GROUP BY kind, step, slot, sign(key), part`;
+
+/** Entries of rows, with their slot and their place in it. */
+export const entriesIn = (rows: string): string => `
+  SELECT kind, slot, key, place, fact, clicks, coalesce(previews, 0) AS previews
+  FROM (SELECT kind, slot, unnest(keys) AS key, unnest(offsets) AS place, unnest(facts) AS fact,
+               unnest(clicks) AS clicks, unnest(previews) AS previews
+        FROM ${rows}) AS places`;
+
+/** Of a minute: which quarter of the day, and which minute of the hour. Of infinite ones the first. */
+const QUARTER_PLACE = 'coalesce(extract(hour FROM minute) * 4 + floor(extract(minute FROM minute) / 15), 0)';
+const MINUTE_PLACE = 'coalesce(extract(minute FROM minute), 0)';
+
+/** Puts `entries` where their minutes are by now. */
+const insertEntries = `
+  , placed AS (
+    SELECT kind, 'm'::"char" AS step, minute AS slot, key, NULL::smallint AS place, fact, clicks, previews
+    FROM entries JOIN stats_folds USING (kind) WHERE minute >= hours_to
+    UNION ALL
+    SELECT kind, steps.step, steps.slot, key, steps.place, fact, sum(clicks)::integer, sum(previews)::integer
+    FROM entries JOIN stats_folds USING (kind) CROSS JOIN LATERAL (
+      SELECT 'q'::"char", date_trunc('day', minute), (${QUARTER_PLACE})::smallint WHERE minute < quarters_to
+      UNION ALL
+      SELECT 'h', date_trunc('hour', minute), (${MINUTE_PLACE})::smallint WHERE minute >= quarters_to AND kind = 't'
+      UNION ALL
+      SELECT 'm', minute, NULL WHERE minute >= quarters_to AND kind <> 't'
+      UNION ALL
+      SELECT 'H', date_trunc('hour', minute), NULL WHERE minute >= quarters_to AND kind <> 't'
+      UNION ALL
+      SELECT 'D', date_trunc('day', minute), NULL WHERE minute < days_to AND kind <> 't'
+    ) AS steps (step, slot, place)
+    WHERE minute < hours_to
+    GROUP BY 1, 2, 3, 4, 5, 6
+  )
+  ${insertPlaced(false)}`;
+
+export const FACTS = 'country, referrer, browser, system, device';
+
+/** Facts as entries have them: a letter for the field, and the value. */
+const letters = { country: 'c', referrer: 'r', browser: 'b', system: 'o', device: 'd' } as const;
+
+/**
+ * Of each field so many values a day are kept of a key, the first to come. What has another one is under the field's
+ * capital letter, and in what the answer calls other.
+ */
+const VALUES_A_DAY = 1000;
+
+/** A row for each fact, by the letter of its field, of rows that have columns of facts; `columns` come along. */
+export const factsIn = (source: string, columns: string): string =>
+  Object.entries(letters)
+    .map(
+      ([name, letter]) =>
+        `SELECT ${columns}, ('${letter}' || ${name}) COLLATE "C" AS fact FROM ${source} WHERE ${name} IS NOT NULL`,
+    )
+    .join(' UNION ALL ');
+
+/**
+ * Adds `links` (url_id, minute, clicks, previews), `totals` (key, minute, clicks, previews) and `detailed` (key, minute, fact,
+ * clicks, previews), which `before` defines; numbers are integers.
+ */
+export const addEntries = (before: string): string => `
+  ${before}
+  , facts AS MATERIALIZED (
+    SELECT key, minute, fact, sum(clicks)::integer AS clicks, sum(previews)::integer AS previews
+    FROM detailed GROUP BY 1, 2, 3
+  ), days AS MATERIALIZED (
+    SELECT key, date_trunc('day', minute) AS day, fact, left(fact, 1) AS field, sum(clicks) + sum(previews) AS n
+    FROM facts GROUP BY 1, 2, 3
+  ), touched AS MATERIALIZED (
+    SELECT DISTINCT key, day FROM days
+  ), had AS MATERIALIZED (
+    SELECT key, day, unnest(stats_day_facts.facts) AS fact FROM stats_day_facts JOIN touched USING (key, day)
+    UNION ALL
+    SELECT DISTINCT old.key, old.day, folded.fact
+    FROM (SELECT * FROM touched WHERE day < (SELECT days_to FROM stats_folds WHERE kind = 'f')) AS old
+    CROSS JOIN LATERAL (
+      SELECT fact FROM (
+        ${entriesIn(`stats_rollups WHERE kind = 'f' AND step = 'D' AND slot = old.day
+                       AND first_key <= old.key AND last_key >= old.key`)}
+      ) AS of_day WHERE of_day.key = old.key OFFSET 0
+    ) AS folded
+  ), fresh AS MATERIALIZED (
+    SELECT key, day, fact, n,
+           row_number() OVER (PARTITION BY key, day, field ORDER BY n DESC, fact) + coalesce(there, 0) AS place
+    FROM days
+      LEFT JOIN had USING (key, day, fact)
+      LEFT JOIN (SELECT key, day, left(fact, 1) AS field, count(*) AS there FROM had GROUP BY 1, 2, 3) AS filled
+        USING (key, day, field)
+    WHERE had.key IS NULL
+  ), refused AS MATERIALIZED (
+    SELECT key, day, fact FROM fresh WHERE n < 0 OR place > ${VALUES_A_DAY}
+  ), noted AS (
+    INSERT INTO stats_day_facts AS noted (key, day, facts)
+    SELECT key, day, array_agg(fact) FROM fresh
+    WHERE n >= 0 AND place <= ${VALUES_A_DAY} AND day >= (SELECT days_to FROM stats_folds WHERE kind = 'f')
+    GROUP BY key, day
+    ON CONFLICT (key, day) DO UPDATE SET facts = noted.facts || excluded.facts
+  ), entries AS MATERIALIZED (
+    SELECT 'l'::"char" AS kind, url_id AS key, minute, NULL::text COLLATE "C" AS fact,
+           sum(clicks)::integer AS clicks, sum(previews)::integer AS previews
+    FROM links GROUP BY url_id, minute
+    UNION ALL
+    SELECT 't', key, minute, NULL, sum(clicks)::integer, sum(previews)::integer FROM totals GROUP BY key, minute
+    UNION ALL
+    SELECT 'f', facts.key, minute, CASE WHEN refused.key IS NULL THEN facts.fact ELSE upper(left(facts.fact, 1)) END AS kept,
+           sum(clicks)::integer, sum(previews)::integer
+    FROM facts LEFT JOIN refused
+      ON refused.key = facts.key AND refused.fact = facts.fact AND refused.day = date_trunc('day', minute)
+    GROUP BY 2, 3, 4
+  )
+  ${insertEntries}`;
