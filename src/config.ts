@@ -60,9 +60,12 @@ export const settings = z.object({
   SEED_LENIENT: flag(false).describe('Load a seed file even if more of its rows are unusable than usable'),
 
   DATABASE_URL: databaseUrl().describe(
-    'PostgreSQL 15 to 18, directly or through a pooler in session mode; without any DATABASE_ setting, the embedded 17',
+    'PostgreSQL 15 to 18, directly or through a pooler in session mode; several hosts separated by commas: the primary among them is found. Without any DATABASE_ setting, the embedded 17',
   ),
-  DATABASE_HOST: z.string().optional().describe('Instead of DATABASE_URL: host'),
+  DATABASE_HOST: z
+    .string()
+    .optional()
+    .describe('Instead of DATABASE_URL: host, or several, separated by commas'),
   DATABASE_PORT: integer(5432, 1, 65_535).describe('Instead of DATABASE_URL: port'),
   DATABASE_NAME: z.string().optional().describe('Instead of DATABASE_URL: database (default switchyard)'),
   DATABASE_USER: z.string().optional().describe('Instead of DATABASE_URL: user (default switchyard)'),

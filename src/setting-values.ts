@@ -143,12 +143,32 @@ export function headerName() {
     .optional();
 }
 
+/** A URL a host: libpq's form has them separated by commas, each with its port. */
+export function splitDatabaseUrl(text: string): string[] {
+  const [, before = '', hosts = '', behind = ''] =
+    /^(\w+:\/\/(?:[^/?#]*@)?)([^/?#@]*)(.*)$/s.exec(text) ?? [];
+  const names = hosts.split(',');
+  // A single host's URL is left as it is.
+  return names.length === 1 ? [text] : names.map((host) => before + host + behind);
+}
+
+/** What may be asked of several hosts: which one is written to is found out, by more than this. */
+const writableAttributes: readonly (string | null)[] = [null, 'read-write', 'primary'];
+
 export function databaseUrl() {
   return z
     .string()
     .optional()
-    .refine((text) => text === undefined || (/^postgres(ql)?:\/\//.test(text) && URL.canParse(text)), {
-      message: 'must be a postgresql:// URL',
+    .superRefine((text, context) => {
+      if (text === undefined) return;
+      const refuse = (message: string): void => context.addIssue({ code: 'custom', message });
+      const urls = splitDatabaseUrl(text);
+      const isUrl = (url: string): boolean => /^postgres(ql)?:\/\//.test(url) && URL.canParse(url);
+      if (!urls.every(isUrl)) refuse('must be a postgresql:// URL');
+      else if (urls.length > 1 && urls.some((url) => new URL(url).host === ''))
+        refuse('must have no empty place between its hosts');
+      else if (!writableAttributes.includes(new URL(urls[0] ?? '').searchParams.get('target_session_attrs')))
+        refuse('must have target_session_attrs=read-write, or none: the primary is written to');
     });
 }
 

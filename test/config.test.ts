@@ -1,7 +1,14 @@
 import { rmSync, writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { ConfigError, describeSettings, loadConfig, parseConfig, settings } from '../src/config.js';
-import { givenDatabase } from '../src/postgres/given-database.js';
+import {
+  ConfigError,
+  type DatabaseAddress,
+  describeSettings,
+  loadConfig,
+  parseConfig,
+  settings,
+} from '../src/config.js';
+import { givenDatabase, hostName } from '../src/postgres/given-database.js';
 import { makeFolder } from './support/machine/folders.js';
 
 describe('settings', () => {
@@ -102,9 +109,9 @@ describe('the database', () => {
 
   it('is named by a URL, or by its parts', () => {
     const url = 'postgresql://u:p@h:1/d';
-    expect(givenDatabase(parseConfig({ DATABASE_URL: url, DATABASE_HOST: 'other' }))).toEqual({
-      connectionString: url,
-    });
+    expect(givenDatabase(parseConfig({ DATABASE_URL: url, DATABASE_HOST: 'other' }))).toEqual([
+      { connectionString: url },
+    ]);
     expect(
       givenDatabase(
         parseConfig({
@@ -115,13 +122,52 @@ describe('the database', () => {
           DATABASE_PASSWORD: 'p@:/',
         }),
       ),
-    ).toEqual({ host: 'h', port: 6543, database: 'n/ä', user: 'u', password: 'p@:/' });
-    expect(givenDatabase(parseConfig({ DATABASE_NAME: 'n' }))).toEqual({
-      host: 'localhost',
-      port: 5432,
-      database: 'n',
-      user: 'switchyard',
-    });
+    ).toEqual([{ host: 'h', port: 6543, database: 'n/ä', user: 'u', password: 'p@:/' }]);
+    expect(givenDatabase(parseConfig({ DATABASE_NAME: 'n' }))).toEqual([
+      { host: 'localhost', port: 5432, database: 'n', user: 'switchyard' },
+    ]);
+  });
+});
+
+describe('several hosts of the database', () => {
+  const hosts = (url: string): string[] =>
+    (givenDatabase(parseConfig({ DATABASE_URL: url })) ?? []).map((address) =>
+      'connectionString' in address ? address.connectionString : '',
+    );
+
+  it('are an address each, with what they have in common', () => {
+    expect(
+      hosts('postgresql://u:p,w@a:1,b,[::1]:2/d?target_session_attrs=read-write&sslmode=disable'),
+    ).toEqual([
+      'postgresql://u:p,w@a:1/d?target_session_attrs=read-write&sslmode=disable',
+      'postgresql://u:p,w@b/d?target_session_attrs=read-write&sslmode=disable',
+      'postgresql://u:p,w@[::1]:2/d?target_session_attrs=read-write&sslmode=disable',
+    ]);
+    expect(hosts('postgres://a,b')).toEqual(['postgres://a', 'postgres://b']);
+    expect(givenDatabase(parseConfig({ DATABASE_HOST: 'a, b' }))).toMatchObject([
+      { host: 'a', port: 5432 },
+      { host: 'b', port: 5432 },
+    ]);
+  });
+
+  it('are named in the log without their user', () => {
+    const [url] = givenDatabase(parseConfig({ DATABASE_URL: 'postgresql://u:p@a:1,b/d' })) ?? [];
+    const [parts] = givenDatabase(parseConfig({ DATABASE_HOST: 'h', DATABASE_PASSWORD: 'p' })) ?? [];
+    const [socket] =
+      givenDatabase(parseConfig({ DATABASE_URL: 'postgresql:///d?host=/run/postgresql' })) ?? [];
+    expect([url, parts, socket].map((address) => hostName(address as DatabaseAddress))).toEqual([
+      'a:1',
+      'h:5432',
+      '/run/postgresql',
+    ]);
+  });
+
+  it.each([
+    ['postgresql://a,b/d?target_session_attrs=standby', 'must have target_session_attrs=read-write, or none'],
+    ['postgresql://a,,b/d', 'must have no empty place between its hosts'],
+    ['postgresql://a:1,b:x/d', 'must be a postgresql:// URL'],
+  ])('%s are refused', (url, why) => {
+    expect(() => parseConfig({ DATABASE_URL: url })).toThrow(`DATABASE_URL ${why}`);
   });
 });
 

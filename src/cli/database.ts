@@ -1,8 +1,11 @@
 import type { Config, DatabaseAddress } from '../config.js';
 import { Counters } from '../memory/counters.js';
 import { EmbeddedPostgres } from '../postgres/embedded.js';
-import { givenDatabase } from '../postgres/given-database.js';
+import { givenDatabase, hostName } from '../postgres/given-database.js';
+import { askHosts } from '../postgres/host-probe.js';
 import { Pool } from '../postgres/pool.js';
+import { choosePrimary } from '../postgres/primary-choice.js';
+import { SeenTimeline } from '../postgres/seen-timeline.js';
 import { createLogger } from '../runtime/logger.js';
 import { makeEventChunks } from '../store/event-chunks.js';
 import type { IngestContext } from '../workers/ingest/ingest.js';
@@ -19,7 +22,7 @@ export async function openDatabase(config: Config): Promise<ToolDatabase> {
   const log = createLogger('tool', config.LOG_LEVEL, (line) => process.stderr.write(line));
   const notice = (line: string): void => log.warn(line);
   const embedded = given === undefined ? await EmbeddedPostgres.start(config.DATA_DIR, notice) : undefined;
-  const address = (given ?? embedded?.address) as DatabaseAddress;
+  const address = embedded?.address ?? (await primaryOf(given ?? [], config));
   const { counters } = new Counters().claim('ingest');
   const pool = new Pool({
     address,
@@ -42,4 +45,14 @@ export async function openDatabase(config: Config): Promise<ToolDatabase> {
       await embedded?.stop();
     },
   };
+}
+
+/** @throws when none of several hosts is the primary; a single one is taken as it is. */
+async function primaryOf(addresses: readonly DatabaseAddress[], config: Config): Promise<DatabaseAddress> {
+  if (addresses.length === 1) return addresses[0] as DatabaseAddress;
+  const states = await askHosts(addresses, config.DATABASE_CONNECT_MS);
+  const { host, places } = choosePrimary(states, new SeenTimeline(config.DATA_DIR).seen, undefined);
+  if (host !== undefined) return addresses[host] as DatabaseAddress;
+  const what = addresses.map((address, index) => `${hostName(address)}: ${places[index]}`).join(', ');
+  throw new Error(`no host of DATABASE_URL is the primary (${what})`);
 }

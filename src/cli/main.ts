@@ -11,6 +11,7 @@ import { completionOf, type Shell, shells } from './completion.js';
 import { adoptFolders, drainJournals, showJournals, verifyJournals } from './journal.js';
 import { reconcile } from './reconcile.js';
 import { addRemoteCommands } from './remote.js';
+import { acceptTimeline, showTimeline } from './timeline.js';
 
 /** What the process ends with. */
 const Exit = { OK: 0, FOUND: 1, USAGE: 2, FAILED: 3 } as const;
@@ -67,6 +68,14 @@ async function makeProgram(): Promise<Command> {
     .command('remove <cluster>')
     .description('removes one that no data folder names')
     .action((cluster: string) => removeOutsideCluster(cluster));
+  const timeline = program
+    .command('timeline')
+    .description('the timeline of PostgreSQL that the servers of DATA_DIR wrote to last')
+    .action(() => showTimeline(loadConfig()));
+  timeline
+    .command('accept <timeline>')
+    .description('lets them write to a primary on a lower one')
+    .action((text: string) => acceptTimeline(loadConfig(), text));
   addRemoteCommands(program, z);
   program
     .command('completion')

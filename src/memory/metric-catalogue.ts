@@ -217,6 +217,19 @@ export const serverMetrics = {
     labels: ['version', 'node'],
   }),
   databaseUp: gauge('switchyard_database_up', 'Whether PostgreSQL can be reached'),
+  databaseHosts: gauge(
+    'switchyard_database_hosts',
+    'Hosts of DATABASE_URL by what they are: `primary`, `standby`, `silent`, or `stale`, an old primary that is not written to',
+    { labels: ['place'] },
+  ),
+  databaseTimeline: gauge(
+    'switchyard_database_timeline',
+    'Timeline of the PostgreSQL that is written to; 0 while there is none, or it is not known',
+  ),
+  databaseSwitches: counter(
+    'switchyard_database_switches_total',
+    'Times that another host than before became the one that is written to',
+  ),
   cacheCoherent: gauge('switchyard_cache_coherent', 'Whether this server learns of changes by other servers'),
   listenLosses: counter('switchyard_listen_losses_total', 'Times the LISTEN connection was lost'),
   connectionsMax: gauge('switchyard_connections_max', 'Client connections that may be open at one time'),

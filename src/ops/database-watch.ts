@@ -1,21 +1,23 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
-import type { DatabaseAddress } from '../config.js';
 import type { Coherence } from '../memory/coherence.js';
 import { Database, type ServerState } from '../memory/server-state.js';
 import { destroy } from '../postgres/cancel.js';
-import { type ClusterIdentity, clusterIdentity, isSameCluster } from '../postgres/cluster-identity.js';
-import { isConnectionLoss, sqlStateOf } from '../postgres/failures.js';
+import { type ClusterIdentity, identityOf, isSameCluster, roleOf } from '../postgres/cluster-identity.js';
+import { withDeadline } from '../postgres/deadline.js';
+import { isConnectionLoss, NotPrimaryError, sqlStateOf } from '../postgres/failures.js';
 import { type Connection, clientOptions } from '../postgres/pool.js';
 import { isStatementMode, sharesBackends } from '../postgres/pooler.js';
 import { Backoff } from '../runtime/backoff.js';
 import { UnusableDatabaseError } from '../store/migrate.js';
+import type { DatabaseHosts } from './database-hosts.js';
 
 const CHANNEL = 'switchyard_invalidation';
 
 export interface DatabaseWatchOptions {
-  readonly address: () => DatabaseAddress;
+  /** Where PostgreSQL may be, and which of them is the primary. */
+  readonly hosts: DatabaseHosts;
   readonly coherence: Coherence;
   readonly state: ServerState;
   readonly connectMs: number;
@@ -45,6 +47,8 @@ export type DatabaseChange =
 /** How often it is proved that a notification arrives; in between, that the connection is alive. */
 const ECHO_EVERY_MS = 10_000;
 const BACKOFF = { firstMs: 40, maxMs: 1000 };
+/** How often it is looked whether there is a primary; nobody is asked for it. */
+const PRIMARY_LOOK_MS = 50;
 const GOODBYE_MS = 500;
 /** pg_stat_activity, LISTEN and the heartbeat all stand on this one. */
 const APPLICATION_NAME = 'switchyard listen';
@@ -66,7 +70,7 @@ class NotHeardError extends Error {
  * and coherent) → *connecting* again, when the connection breaks or a heartbeat goes unanswered. A
  * change may have gone unheard meanwhile, so on entering *listening* again a new epoch begins: all
  * that is cached becomes suspect. Where PostgreSQL is another one by then, or the same on another timeline, it is
- * prepared again.
+ * prepared again. Of several hosts it is the primary that is listened to; when that is another one, the connection is cut.
  */
 export class DatabaseWatch {
   readonly #options: DatabaseWatchOptions;
@@ -99,6 +103,7 @@ export class DatabaseWatch {
    * @throws UnusableDatabaseError, or what `prepare` or PostgreSQL's refusal to let us in threw.
    */
   start(): Promise<void> {
+    this.#options.hosts.start();
     return new Promise((resolve, reject) => {
       this.#first = { resolve, reject };
       this.#done = this.#watch();
@@ -112,6 +117,7 @@ export class DatabaseWatch {
     // A frozen PostgreSQL would never say goodbye.
     if (client !== undefined) await withDeadline(client, client.end(), GOODBYE_MS).catch(() => undefined);
     await this.#done;
+    this.#options.hosts.stop();
   }
 
   async #watch(): Promise<void> {
@@ -127,7 +133,7 @@ export class DatabaseWatch {
           return;
         }
         this.#failedToConnect(error as Error);
-        await this.#pause(backoff.next());
+        await this.#pause(error instanceof NotPrimaryError ? PRIMARY_LOOK_MS : backoff.next());
         await this.#options.revive().catch(() => undefined);
         continue;
       }
@@ -145,11 +151,14 @@ export class DatabaseWatch {
   }
 
   async #connect(): Promise<pg.Client> {
-    const { connectMs } = this.#options;
-    const client = await this.#open();
+    const { connectMs, hosts } = this.#options;
+    const host = await hosts.choose();
+    const client = await this.#open(host);
     try {
+      const identity = identityOf(await withDeadline(client, roleOf(client), connectMs));
+      hosts.requireNewest(identity);
       if (!this.#isPrepared) {
-        await this.#requireOwnBackend(client);
+        await this.#requireOwnBackend(client, host);
         await this.#options.prepare(client);
         this.#isPrepared = true;
       }
@@ -161,7 +170,8 @@ export class DatabaseWatch {
       await withDeadline(client, client.query(listen), connectMs);
       await this.#proveHearing(client, connectMs);
       await this.#readClock(client, connectMs);
-      await this.#recognise(client, connectMs);
+      await this.#recognise(client, identity);
+      hosts.use(host, this.#identity);
     } catch (error) {
       destroy(client);
       throw error;
@@ -176,19 +186,21 @@ export class DatabaseWatch {
   }
 
   /** Whether it is the PostgreSQL that it was, on the same timeline. What does not say who it is, stays who it was. */
-  async #recognise(client: pg.Client, timeoutMs: number): Promise<void> {
+  async #recognise(client: pg.Client, identity: ClusterIdentity | undefined): Promise<void> {
     const from = this.#identity;
-    const to = (await withDeadline(client, clusterIdentity(client), timeoutMs)) ?? from;
+    const to = identity ?? from;
     if (from !== undefined && to !== undefined && !isSameCluster(from, to)) {
+      // Nobody is to work on it before it is prepared, and nobody on the other one.
+      this.#options.hosts.leave();
       this.#options.onChange({ kind: 'replaced', from, to });
       await this.#options.prepareAgain(client);
     }
     this.#identity = to;
   }
 
-  async #open(): Promise<pg.Client> {
-    const { address, connectMs } = this.#options;
-    const client = new pg.Client(clientOptions(address(), APPLICATION_NAME, connectMs));
+  async #open(host: number): Promise<pg.Client> {
+    const { hosts, connectMs } = this.#options;
+    const client = new pg.Client(clientOptions(hosts.addressOf(host), APPLICATION_NAME, connectMs));
     client.on('error', () => undefined);
     try {
       await client.connect();
@@ -200,10 +212,10 @@ export class DatabaseWatch {
   }
 
   /** @throws UnusableDatabaseError where a pooler in between would give our backend to others. */
-  async #requireOwnBackend(client: pg.Client): Promise<void> {
+  async #requireOwnBackend(client: pg.Client, host: number): Promise<void> {
     let other: pg.Client | undefined;
     const another = async (): Promise<pg.Client> => {
-      other = await this.#open();
+      other = await this.#open(host);
       return other;
     };
     const isShared = await withDeadline(client, sharesBackends(client, another), this.#options.connectMs * 2)
@@ -247,6 +259,7 @@ export class DatabaseWatch {
     const broken = new Promise<Error>((resolve) => {
       client.once('error', resolve);
       client.once('end', () => resolve(new Error('the connection ended')));
+      this.#options.hosts.onLeft = resolve;
     });
     for (;;) {
       const heartbeat = this.#heartbeat(client, heartbeatMs, timeoutMs);
@@ -261,6 +274,7 @@ export class DatabaseWatch {
     await this.#pause(everyMs);
     if (this.#isStopped) return undefined;
     try {
+      this.#options.hosts.requireInUse();
       await this.#readClock(client, timeoutMs);
       if (performance.now() - this.#echoedAtMs >= ECHO_EVERY_MS) await this.#proveHearing(client, timeoutMs);
       return undefined;
@@ -312,22 +326,5 @@ export class DatabaseWatch {
 
   async #pause(milliseconds: number): Promise<void> {
     await sleep(milliseconds, undefined, { signal: this.#wake.signal, ref: true }).catch(() => undefined);
-  }
-}
-
-/** The promise's value, unless it takes too long: then the connection is cut. */
-async function withDeadline<T>(client: pg.Client, promise: Promise<T>, milliseconds: number): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => {
-      reject(new Error(`no answer within ${milliseconds} ms: connection terminated`));
-      destroy(client);
-    }, milliseconds);
-  });
-  try {
-    return await Promise.race([promise, late]);
-  } finally {
-    clearTimeout(timer);
-    promise.catch(() => undefined);
   }
 }

@@ -1,8 +1,10 @@
 import type { Config } from '../config.js';
 import type { JournalMode } from '../journal/mode.js';
 import type { ConnectionBudget } from '../memory/connection-budget.js';
+import type { Primary } from '../memory/primary.js';
 import { Database, type ServerState } from '../memory/server-state.js';
 import { packageVersion } from '../runtime/package.js';
+import type { DatabaseHosts } from './database-hosts.js';
 import type { DatabaseWatch } from './database-watch.js';
 import type { GatewayThreads } from './gateway-threads.js';
 import type { IngestScheduler } from './ingest-scheduler.js';
@@ -18,6 +20,8 @@ export interface ReadParts {
   /** Of clients. */
   readonly clients: ConnectionBudget;
   readonly watch: DatabaseWatch;
+  readonly hosts: DatabaseHosts;
+  readonly primary: Primary;
   readonly ingest: IngestScheduler;
   readonly journalMode: JournalMode;
   readonly gateways: GatewayThreads;
@@ -32,6 +36,13 @@ export function readingsOf(parts: ReadParts): ServerReadings {
   return {
     buildInfo: () => [{ labels: { version: packageVersion(), node: process.version }, value: 1 }],
     databaseUp: () => (parts.state.database === Database.UP ? 1 : 0),
+    databaseHosts: () =>
+      Object.entries(parts.hosts.places(parts.state.database === Database.UP)).map(([place, value]) => ({
+        labels: { place },
+        value,
+      })),
+    databaseTimeline: () => parts.primary.read().timeline,
+    databaseSwitches: () => parts.hosts.switches,
     cacheCoherent: () => (parts.state.coherent ? 1 : 0),
     // All connections but the first followed the loss of one.
     listenLosses: () => Math.max(0, parts.watch.connections - 1),

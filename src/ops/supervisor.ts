@@ -6,9 +6,12 @@ import { ConnectionBudget } from '../memory/connection-budget.js';
 import { Counters } from '../memory/counters.js';
 import { JournalSlots } from '../memory/journal-slots.js';
 import { MinuteTable } from '../memory/minute-table.js';
+import { Primary } from '../memory/primary.js';
 import { Database, ServerState } from '../memory/server-state.js';
 import { EmbeddedPostgres } from '../postgres/embedded.js';
 import { givenDatabase } from '../postgres/given-database.js';
+import type { PrimaryOptions } from '../postgres/primary-connections.js';
+import { SeenTimeline } from '../postgres/seen-timeline.js';
 import { describeError } from '../runtime/describe-error.js';
 import { descriptorLimit } from '../runtime/descriptors.js';
 import type { Logger } from '../runtime/logger.js';
@@ -16,6 +19,7 @@ import type { Teardown } from '../runtime/teardown.js';
 import { watchThread } from '../runtime/thread-health.js';
 import type { SeedReport } from '../store/seed.js';
 import { logChange } from './database-changes.js';
+import { DatabaseHosts } from './database-hosts.js';
 import { DatabaseWatch } from './database-watch.js';
 import { planClientConnections } from './descriptor-plan.js';
 import { EventChunksJob } from './event-chunks-job.js';
@@ -98,10 +102,20 @@ export class Supervisor {
 
     const listeners = ConnectionBudget.of(config.LIVE_LISTENERS);
 
-    const { embedded, address } = await database(options);
+    const { embedded, addresses } = await database(options);
     const contact = new FirstContact(config, log);
+    const primary = new Primary();
+    const hosts = new DatabaseHosts({
+      addresses: () => (embedded === undefined ? addresses : [embedded.address]),
+      primary,
+      seen: new SeenTimeline(config.DATA_DIR),
+      connectMs: config.DATABASE_CONNECT_MS,
+      everyMs: config.LISTEN_HEARTBEAT_MS,
+      timeoutMs: config.LISTEN_TIMEOUT_MS,
+      log,
+    });
     const watch: DatabaseWatch = new DatabaseWatch({
-      address: () => embedded?.address ?? address,
+      hosts,
       coherence,
       state,
       connectMs: config.DATABASE_CONNECT_MS,
@@ -120,7 +134,7 @@ export class Supervisor {
       openConnections: () => counters.livingTotal('poolSize'),
     });
     teardown.add({ end: () => watch.stop().then(() => undefined) });
-    const workers = startWorkers(options, address, coherence, counters);
+    const workers = startWorkers(options, { addresses, primary }, coherence, counters);
     const ingest = await IngestScheduler.open({
       config,
       state,
@@ -180,6 +194,8 @@ export class Supervisor {
       state,
       clients,
       watch,
+      hosts,
+      primary,
       ingest,
       journalMode,
       gateways,
@@ -236,27 +252,27 @@ export class Supervisor {
   }
 }
 
-async function database({
-  config,
-  logs,
-  teardown,
-}: SupervisorOptions): Promise<{ embedded: EmbeddedPostgres | undefined; address: DatabaseAddress }> {
+async function database({ config, logs, teardown }: SupervisorOptions): Promise<{
+  embedded: EmbeddedPostgres | undefined;
+  addresses: readonly DatabaseAddress[];
+}> {
   const given = givenDatabase(config);
-  if (given !== undefined) return { embedded: undefined, address: given };
+  if (given !== undefined) return { embedded: undefined, addresses: given };
   const embedded = await EmbeddedPostgres.start(config.DATA_DIR, (line) => logs.logger.warn(line));
   teardown.add({ end: () => embedded.stop().then(() => undefined) });
-  return { embedded, address: embedded.address };
+  return { embedded, addresses: [embedded.address] };
 }
 
 function startWorkers(
   { config, logs, teardown }: SupervisorOptions,
-  address: DatabaseAddress,
+  { addresses, primary }: PrimaryOptions,
   coherence: Coherence,
   counters: Counters,
 ): Workers {
   const workers = new Workers({
     config,
-    address,
+    addresses,
+    primary: primary.buffer,
     coherence: coherence.buffer,
     counters: counters.buffer,
     onThreadLost: (role, error) => {

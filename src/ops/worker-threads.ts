@@ -14,7 +14,10 @@ import { type ConnectionPlan, planConnections } from './connection-plan.js';
 
 export interface WorkersOptions {
   readonly config: Config;
-  readonly address: DatabaseAddress;
+  /** Where PostgreSQL may be. */
+  readonly addresses: readonly DatabaseAddress[];
+  /** Which of them is the primary. */
+  readonly primary: SharedArrayBuffer;
   readonly coherence: SharedArrayBuffer;
   readonly counters: SharedArrayBuffer;
   /** Called when a thread has died, with the reason where it is known. */
@@ -182,8 +185,8 @@ export class Workers {
 }
 
 function startPool(options: WorkersOptions, role: WorkerRole, connections: number): Piscina {
-  const { config, address, coherence, counters } = options;
-  const data: WorkerData = { config, role, address, connections, coherence, counters };
+  const { config, addresses, primary, coherence, counters } = options;
+  const data: WorkerData = { config, role, addresses, primary, connections, coherence, counters };
   return new Piscina({
     filename,
     minThreads: 1,

@@ -7,23 +7,54 @@ export interface ClusterIdentity {
   readonly timeline: number;
 }
 
-/** @returns `undefined` where it does not say: a standby, or a service that lets nobody ask. */
-export async function clusterIdentity(client: pg.ClientBase): Promise<ClusterIdentity | undefined> {
+/** What a PostgreSQL says of itself. */
+export interface HostRole {
+  /** Whether it takes writes: it is no standby, and nobody has made it read-only. */
+  readonly isWritable: boolean;
+  /** `undefined` where it lets nobody ask. */
+  readonly system: string | undefined;
+  /** `undefined` where it lets nobody ask; of a standby too. */
+  readonly timeline: number | undefined;
+}
+
+const WRITABLE = `(NOT pg_is_in_recovery() AND current_setting('transaction_read_only') = 'off')`;
+
+/** The control file may still have the old timeline just after a promotion; the next record's is the new one. */
+export const ROLE_QUERY = `
+  SELECT ${WRITABLE} AS writable, (SELECT system_identifier::text FROM pg_control_system()) AS system,
+         CASE WHEN pg_is_in_recovery() THEN NULL
+              ELSE left(pg_walfile_name(pg_current_wal_insert_lsn()), 8) END AS timeline`;
+
+export interface RoleRow {
+  readonly writable: string;
+  readonly system: string | null;
+  readonly timeline: string | null;
+}
+
+export function roleOfRow({ writable, system, timeline }: RoleRow): HostRole {
+  return {
+    isWritable: writable === 't',
+    system: system ?? undefined,
+    timeline: timeline === null ? undefined : Number.parseInt(timeline, 16),
+  };
+}
+
+/** Asks a PostgreSQL, over a connection whose values are text, for its role. */
+export async function roleOf(client: pg.ClientBase): Promise<HostRole> {
   try {
-    // The control file may still have the old timeline just after a promotion; the next record's is the new one.
-    const { rows } = await client.query<{ system: string; timeline: string | null }>(
-      `SELECT system_identifier::text AS system,
-              CASE WHEN pg_is_in_recovery() THEN NULL
-                   ELSE left(pg_walfile_name(pg_current_wal_insert_lsn()), 8) END AS timeline
-       FROM pg_control_system()`,
-    );
-    const [row] = rows;
-    if (row === undefined || row.timeline === null) return undefined;
-    return { system: row.system, timeline: Number.parseInt(row.timeline, 16) };
+    const { rows } = await client.query<RoleRow>(ROLE_QUERY);
+    return roleOfRow(rows[0] as RoleRow);
   } catch (error) {
     if (isConnectionLoss(error)) throw error;
-    return undefined;
   }
+  // A service that lets nobody ask who it is.
+  const { rows } = await client.query<{ writable: string }>(`SELECT ${WRITABLE} AS writable`);
+  return { isWritable: rows[0]?.writable === 't', system: undefined, timeline: undefined };
+}
+
+/** @returns `undefined` where it does not say: a standby, or a service that lets nobody ask. */
+export function identityOf({ system, timeline }: HostRole): ClusterIdentity | undefined {
+  return system === undefined || timeline === undefined ? undefined : { system, timeline };
 }
 
 export function isSameCluster(one: ClusterIdentity, other: ClusterIdentity): boolean {

@@ -85,7 +85,7 @@ export function retryDecisionOf(error: unknown): RetryDecision {
 /** Whether the connection itself failed, so that it is useless from now on. */
 export function isConnectionLoss(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
-  if (error instanceof DeadlineError) return true;
+  if (error instanceof DeadlineError || error instanceof NotPrimaryError) return true;
   const code = (error as { code?: unknown }).code;
   if (typeof code === 'string') {
     return socketFailures.has(code) || code.startsWith('08') || /^57P0[1-3]$/.test(code);
@@ -106,6 +106,11 @@ export function isConnectTimeout(error: unknown): boolean {
 /** A statement that did not end in its time; its connection was cut. */
 export class DeadlineError extends Error {
   override readonly name = 'DeadlineError';
+}
+
+/** What answers must not be written to, or there is nothing to write to. */
+export class NotPrimaryError extends Error {
+  override readonly name: string = 'NotPrimaryError';
 }
 
 /** What a call that failed is answered with. */

@@ -1,17 +1,27 @@
 import type { Config, DatabaseAddress } from '../config.js';
+import { splitDatabaseUrl } from '../setting-values.js';
 
-/** The PostgreSQL that the settings name; `undefined` where the embedded one is to be started. */
-export function givenDatabase(config: Config): DatabaseAddress | undefined {
-  if (config.DATABASE_URL !== undefined) return { connectionString: config.DATABASE_URL };
+/** The PostgreSQL that the settings name, a host each; `undefined` where the embedded one is to be started. */
+export function givenDatabase(config: Config): readonly DatabaseAddress[] | undefined {
+  if (config.DATABASE_URL !== undefined) {
+    return splitDatabaseUrl(config.DATABASE_URL).map((connectionString) => ({ connectionString }));
+  }
   const { DATABASE_HOST, DATABASE_NAME, DATABASE_USER, DATABASE_PASSWORD } = config;
   if ([DATABASE_HOST, DATABASE_NAME, DATABASE_USER, DATABASE_PASSWORD].every((part) => part === undefined)) {
     return undefined;
   }
-  return {
-    host: DATABASE_HOST ?? 'localhost',
+  return (DATABASE_HOST ?? 'localhost').split(',').map((host) => ({
+    host: host.trim(),
     port: config.DATABASE_PORT,
     database: DATABASE_NAME ?? 'switchyard',
     user: DATABASE_USER ?? 'switchyard',
     ...(DATABASE_PASSWORD === undefined ? {} : { password: DATABASE_PASSWORD }),
-  };
+  }));
+}
+
+/** What a host is called in the log: never its user or password. */
+export function hostName(address: DatabaseAddress): string {
+  if (!('connectionString' in address)) return `${address.host}:${address.port}`;
+  const { host, searchParams } = new URL(address.connectionString);
+  return host || (searchParams.get('host') ?? 'localhost');
 }

@@ -1,14 +1,18 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import type { DatabaseAddress } from '../config.js';
 import type { ThreadCounters } from '../memory/counters.js';
 import { closeConnection, destroy, endWork } from './cancel.js';
+import type { RoleRow } from './cluster-identity.js';
 import {
   DeadlineError,
   isConnectionLoss,
   isConnectTimeout,
   lacksPartition,
+  NotPrimaryError,
   retryDecisionOf,
 } from './failures.js';
+import { PrimaryConnections, type PrimaryOptions } from './primary-connections.js';
 
 /** A connection in use; every statement of the store takes one as its first argument. */
 export type Connection = pg.ClientBase;
@@ -20,7 +24,8 @@ export interface Statement {
 }
 
 export interface PoolOptions {
-  readonly address: DatabaseAddress;
+  /** One that stays the same, or whichever host is the primary. */
+  readonly address: DatabaseAddress | PrimaryOptions;
   /** Connections this pool may hold: a share of DATABASE_POOL_MAX. */
   readonly max: number;
   /** Shown in pg_stat_activity. */
@@ -40,7 +45,11 @@ export interface PoolOptions {
 export const textTypes = { getTypeParser: () => (text: string) => text } as unknown as pg.CustomTypesConfig;
 
 /** The options of a single connection, the same for pooled ones and for the LISTEN connection. */
-export function clientOptions(address: DatabaseAddress, name: string, connectMs: number): pg.ClientConfig {
+export function clientOptions(
+  address: DatabaseAddress | Record<string, never>,
+  name: string,
+  connectMs: number,
+): pg.ClientConfig {
   return {
     ...address,
     application_name: name,
@@ -53,6 +62,9 @@ export function clientOptions(address: DatabaseAddress, name: string, connectMs:
 
 /** A deadlock's victim is seldom the victim again. */
 const ATTEMPTS = 3;
+/** How long work waits for another primary than the one that is gone, and how often it looks. */
+const PRIMARY_WAIT_MS = 2000;
+const PRIMARY_LOOK_MS = 25;
 
 /** A bounded pool of connections for one kind of work in one thread. */
 export class Pool {
@@ -60,6 +72,7 @@ export class Pool {
   readonly #pool: pg.Pool;
   readonly #counters: ThreadCounters;
   readonly #makePartitions: PoolOptions['makePartitions'];
+  readonly #primary: PrimaryConnections | undefined;
   /** Which generation a connection is of; what those before the present one have prepared is out of date. */
   readonly #generations = new WeakMap<pg.ClientBase, number>();
   #generation = 0;
@@ -71,16 +84,22 @@ export class Pool {
     this.max = options.max;
     this.#counters = options.counters;
     this.#makePartitions = options.makePartitions;
+    const { address } = options;
+    const primary = 'primary' in address ? new PrimaryConnections(address) : undefined;
+    this.#primary = primary;
     this.#pool = new pg.Pool({
-      ...clientOptions(options.address, options.name, options.connectMs),
+      ...clientOptions('primary' in address ? {} : address, options.name, options.connectMs),
+      ...(primary === undefined ? {} : { Client: primary.Client as never }),
       max: options.max,
       idleTimeoutMillis: 60_000,
       // Not as parameters of the start, which a connection pooler in between refuses.
       onConnect: async (client) => {
-        await client.query({
-          text: sessionSettings(options),
+        const question = primary?.questionTo(client);
+        const results = (await client.query({
+          text: [sessionSettings(options), ...(question === undefined ? [] : [question])].join(';'),
           query_timeout: options.connectMs,
-        } as pg.QueryConfig);
+        } as pg.QueryConfig)) as unknown as pg.QueryResult<RoleRow>[];
+        primary?.requirePrimary(client, question === undefined ? undefined : results.at(-1)?.rows[0]);
       },
     });
     // An idle connection that breaks tells the pool; one in use tells itself. Unheard, either
@@ -152,6 +171,7 @@ export class Pool {
       throw new DeadlineError(`no connection to PostgreSQL within ${deadlineMs} ms`);
     }
     deadlines.set(client, deadline);
+    if (this.#primary !== undefined) primaries.set(client, this.#primary);
     this.#publish();
     this.#counters.add('poolCheckouts');
     let onEnd: () => void = () => undefined;
@@ -193,9 +213,11 @@ export class Pool {
   async #checkOut(deadline: number): Promise<pg.PoolClient> {
     for (;;) {
       const client = await this.#connect(deadline);
-      if (this.#generations.get(client) === this.#generation) return client;
-      // Closed before the next one is opened, which would be one too many.
-      await closeConnection(client);
+      const isOfPrimary = this.#primary?.isCurrent(client) ?? true;
+      if (this.#generations.get(client) === this.#generation && isOfPrimary) return client;
+      // Closed before the next one is opened, which would be one too many. An old primary may never say goodbye.
+      if (isOfPrimary) await closeConnection(client);
+      else destroy(client);
       client.release(true);
     }
   }
@@ -205,10 +227,18 @@ export class Pool {
    * thread that is slow as a rule, in the first moment of a busy machine.
    */
   async #connect(deadline: number): Promise<pg.PoolClient> {
+    const primaryUntil = Math.min(deadline, Date.now() + PRIMARY_WAIT_MS);
     for (let attempt = 1; ; attempt += 1) {
       try {
+        this.#primary?.requireKnown();
         return await this.#pool.connect();
       } catch (error) {
+        // What answers is another one than the supervisor knows of, which it soon will.
+        if (error instanceof NotPrimaryError && Date.now() < primaryUntil) {
+          attempt -= 1;
+          await sleep(PRIMARY_LOOK_MS);
+          continue;
+        }
         if (!isConnectTimeout(error) || attempt === ATTEMPTS || Date.now() >= deadline) throw error;
         this.#counters.add('poolRetries');
       }
@@ -216,6 +246,7 @@ export class Pool {
   }
 
   async end(): Promise<void> {
+    this.#primary?.stop();
     await this.#pool.end();
   }
 
@@ -239,6 +270,9 @@ function sessionSettings({ statementMs, idleInTransactionMs }: PoolOptions): str
 /** When the work on a connection is to be over, ms since 1970: behind it, nobody waits for what it changes. */
 const deadlines = new WeakMap<Connection, number>();
 
+/** Whose connections lead to the primary, and nowhere else. */
+const primaries = new WeakMap<Connection, PrimaryConnections>();
+
 /** Connections between a BEGIN and its end. */
 const inside = new WeakSet<Connection>();
 
@@ -255,6 +289,7 @@ export async function inTransaction<T>(connection: Connection, work: () => Promi
     // A cancellation that arrives between two statements cancels nothing, and a busy thread's timer comes late.
     if (Date.now() >= (deadlines.get(connection) ?? Number.POSITIVE_INFINITY))
       throw new DeadlineError('too late to commit');
+    primaries.get(connection)?.requireCurrent(connection);
     await connection.query('COMMIT');
     return result;
   } catch (error) {

@@ -2,6 +2,7 @@ import path from 'node:path';
 import type { Config, DatabaseAddress } from '../config.js';
 import { Coherence } from '../memory/coherence.js';
 import { Counters, type ThreadCounters } from '../memory/counters.js';
+import { Primary } from '../memory/primary.js';
 import { Pool } from '../postgres/pool.js';
 import { BlockedHosts } from '../runtime/blocked-hosts.js';
 import { describeError } from '../runtime/describe-error.js';
@@ -19,7 +20,10 @@ export type WorkerRole = 'interactive' | 'transfer' | 'ingest';
 export interface WorkerData {
   readonly config: Config;
   readonly role: WorkerRole;
-  readonly address: DatabaseAddress;
+  /** Where PostgreSQL may be. */
+  readonly addresses: readonly DatabaseAddress[];
+  /** Which of them is the primary. */
+  readonly primary: SharedArrayBuffer;
   /** Connections that this thread may hold. */
   readonly connections: number;
   readonly coherence: SharedArrayBuffer;
@@ -52,7 +56,7 @@ export function startWorkerThread(data: WorkerData): WorkerThread {
   watchThread(counters);
   const isInteractive = role === 'interactive';
   const pool = new Pool({
-    address: data.address,
+    address: { addresses: data.addresses, primary: new Primary(data.primary) },
     max: data.connections,
     name: `switchyard ${role}`,
     connectMs: config.DATABASE_CONNECT_MS,
