@@ -4,7 +4,7 @@ let known: string | undefined | null = null;
 
 /**
  * The id of this start of the system (UUID): memory that was shared with a file outlives every process, but
- * not the system. `undefined` where the system does not tell; then every start is taken for another one.
+ * not the system. `undefined` if the system has none; then every start counts as another one.
  */
 export function bootId(): string | undefined {
   if (known !== null) return known;

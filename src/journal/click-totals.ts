@@ -1,8 +1,8 @@
-/** What became of a journal's clicks, from its beginning. */
+/** The fate of a journal's clicks, from its beginning. */
 export interface ClickTotals {
   /** In the database. */
   readonly clicks: number;
-  /** Dropped: their link was deleted before they came. */
+  /** Dropped: their link was deleted before they were ingested. */
   readonly dropped: number;
   /** Rejected by the database and set aside. */
   readonly rejected: number;

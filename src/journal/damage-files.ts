@@ -3,23 +3,23 @@ import path from 'node:path';
 import type { SegmentState } from './segment-state.js';
 import { copyStretch } from './segments.js';
 
-/** What a reader found damaged and kept aside. */
+/** Damage that a reader found and kept aside. */
 export interface Damage {
   readonly file: string;
   readonly offset: number;
   readonly bytes: number;
   readonly reason: string;
-  /** The file beside it that the damaged bytes were kept in; `undefined` when even that failed. */
+  /** The file beside it with the damaged bytes; `undefined` if even that failed. */
   readonly keptAs: string | undefined;
 }
 
 const diskFull = new Set(['ENOSPC', 'EDQUOT']);
 
-/** Keeps what is damaged in files of its own, beside the journal. */
+/** Keeps damaged bytes in separate files, beside the journal. */
 export class DamageFiles {
   readonly #folder: string;
   readonly #onDamage: (damage: Damage) => void;
-  /** Damage that has been kept and said: the names of its files, with their sizes in bytes. */
+  /** Damage that has been kept and logged: the names of its files, with their sizes in bytes. */
   readonly #kept = new Map<string, number>();
 
   constructor(folder: string, onDamage: (damage: Damage) => void) {
@@ -35,20 +35,20 @@ export class DamageFiles {
   ): void {
     const file = path.basename(segment.file);
     const keptAs = `${file}.${offset}.damaged`;
-    // A step that kept it may have failed later, and be tried again.
+    // A step that kept it may have failed later, and is repeated.
     if (this.#kept.get(keptAs) === bytes) return;
     try {
       copyStretch(descriptor, offset, bytes, path.join(this.#folder, keptAs));
       this.#kept.set(keptAs, bytes);
       this.#onDamage({ file, offset, bytes, reason, keptAs });
     } catch (error) {
-      // A full disk must not hold up the ingest, which is what makes room. Anything else is tried again.
+      // A full disk must not block the ingest, because the ingest makes room. Any other error is tried again.
       if (!diskFull.has((error as NodeJS.ErrnoException).code ?? '')) throw error;
       this.#onDamage({ file, offset, bytes, reason, keptAs: undefined });
     }
   }
 
-  /** Puts away a whole file that can't be one of ours, however large it is. */
+  /** Sets a whole file aside that can't be ours, however large it is. */
   putAway(segment: SegmentState, reason: string): void {
     const file = path.basename(segment.file);
     const keptAs = `${file}.0.damaged`;

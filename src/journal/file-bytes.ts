@@ -1,8 +1,8 @@
 import { readSync } from 'node:fs';
 
-/** @returns up to `length` bytes of a file; fewer where it ends. They have their memory to themselves. */
+/** @returns up to `length` bytes of a file; fewer where it ends. Nothing else shares their memory. */
 export function readAt(descriptor: number, offset: number, length: number): Buffer {
-  // From the start of the memory, so that it can be looked at as words.
+  // From the start of the memory, which makes them readable as words.
   const bytes = Buffer.from(new ArrayBuffer(Math.max(0, length)));
   let done = 0;
   while (done < bytes.length) {

@@ -27,13 +27,13 @@ import { crc32 } from 'node:zlib';
  *                          u32      check of both
  *                   12288           the same, of every second sync
  *
- * The first 128 bytes keep this form in every later version, so that an older reader can tell a newer file
- * from a damaged one: it leaves it where it is.
+ * The first 128 bytes keep this form in every later version. An older reader can thereby tell a newer file
+ * from a damaged one, and leaves it where it is.
  */
 export const FORMAT_VERSION = 2;
 export const FIRST_VERSION = 1;
 export const FIRST_HEADER_BYTES = 64;
-/** The header of a segment that is written, and what every header of this version begins with. */
+/** The header of a written segment, and the beginning of every header of this version. */
 export const HEADER_BYTES = 128;
 export const PAGE_BYTES = 4096;
 export const MAPPED_HEADER_BYTES = 4 * PAGE_BYTES;
@@ -46,11 +46,14 @@ const MAPPED_FLAG = 1;
 const MAGIC = Buffer.from('SWYCLICK', 'latin1');
 export const NO_ID = '00000000-0000-0000-0000-000000000000';
 
-/** What a visit was, as far as its gateway could tell. */
+/** The kind of a visit, as far as its gateway could tell. */
 export const VisitKind = { CLICK: 0, PREVIEW: 1, HEAD: 2 } as const;
 export type VisitKind = (typeof VisitKind)[keyof typeof VisitKind];
 
-/** A link as a journal knows it; ids are decimal text. Two links are the same if all but owner and target are. */
+/**
+ * A link as a journal knows it; ids are decimal text. Two links are the same if everything but owner and
+ * target agrees.
+ */
 export interface JournalledLink {
   readonly urlId: string;
   readonly userId: string | null;
@@ -66,15 +69,15 @@ export interface SegmentHeader {
   readonly journalId: string;
   readonly segment: number;
   readonly createdMs: number;
-  /** `undefined` in version 1, and where it was not known. */
+  /** `undefined` in version 1, and if it was unknown. */
   readonly databaseId: string | undefined;
   readonly bootId: string | undefined;
   readonly seed: number;
-  /** Whether records were stored in mapped memory; else they were written. */
+  /** Whether records were stored in mapped memory; otherwise they were written. */
   readonly isMapped: boolean;
 }
 
-/** Writes what a segment of the current version begins with, into memory that may be a mapping. */
+/** Writes the header of a segment of the current version, into memory that may be a mapping. */
 export function encodeHeader(into: Buffer, header: Omit<SegmentHeader, 'version' | 'headerBytes'>): void {
   const bytes = Buffer.alloc(HEADER_BYTES);
   MAGIC.copy(bytes, 0);
@@ -91,7 +94,7 @@ export function encodeHeader(into: Buffer, header: Omit<SegmentHeader, 'version'
   bytes.copy(into, 0);
 }
 
-/** What stands at the beginning of a file that is no segment to be read. */
+/** What the beginning of a file shows that is no readable segment. */
 export type NoHeader =
   /** Nothing was journalled in it yet: it is empty, or was made ready and never used. */
   | 'unused'
@@ -99,7 +102,7 @@ export type NoHeader =
   | 'newer'
   | { readonly reason: string };
 
-/** @param bytes The first `HEADER_BYTES` of a file, or all of it where there are fewer. */
+/** @param bytes The first `HEADER_BYTES` of a file, or all of a shorter one. */
 export function decodeHeader(bytes: Buffer): SegmentHeader | NoHeader {
   if (bytes.every((byte) => byte === 0)) return 'unused';
   if (bytes.length < FIRST_HEADER_BYTES) return { reason: 'shorter than a segment header' };
@@ -146,7 +149,7 @@ export function segmentFile(journalId: string, segment: number): string {
   return `${journalId}.${String(segment).padStart(10, '0')}.clicks`;
 }
 
-/** @returns whose segment a file is, or `undefined` for any other file. */
+/** @returns the journal and number of a segment's file, or `undefined` for any other file. */
 export function parseSegmentFile(file: string): { journalId: string; segment: number } | undefined {
   const match = /^([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.(\d{10})\.clicks$/.exec(file);
   if (match === null) return undefined;

@@ -1,7 +1,7 @@
 import { readAt } from './file-bytes.js';
 import { decodeFrame, FRAME_MAGIC, type Frame } from './frames.js';
 
-/** What stands in a stretch of a segment: a whole frame, or bytes that are none. */
+/** The content of a stretch of a segment: a whole frame, or bytes that are none. */
 export type Scanned =
   | { readonly kind: 'frame'; readonly offset: number; readonly frame: Frame }
   | { readonly kind: 'damage'; readonly offset: number; readonly bytes: number; readonly reason: string };
@@ -9,8 +9,8 @@ export type Scanned =
 const READ_BYTES = 1024 * 1024;
 
 /**
- * Reads the frames between two offsets of a segment file, the first of which is where a frame begins.
- * What is no whole frame is reported as damage, and reading goes on at the next whole frame.
+ * Reads the frames between two offsets of a segment file, beginning at a frame. Reports everything but whole
+ * frames as damage, and continues at the next whole frame.
  */
 export function* scanFrames(descriptor: number, start: number, end: number): Generator<Scanned> {
   const window = new Window(descriptor, end);
@@ -29,7 +29,7 @@ export function* scanFrames(descriptor: number, start: number, end: number): Gen
   }
 }
 
-/** A part of a file in memory, that moves along as it is read. */
+/** A part of a file in memory that moves along with the reading. */
 class Window {
   readonly #descriptor: number;
   readonly #end: number;
@@ -55,7 +55,7 @@ class Window {
     }
   }
 
-  /** The offset of the next whole frame at or after `from`, else the end. Frames begin on multiples of 4. */
+  /** The offset of the next whole frame at or after `from`, or the end. Frames begin on multiples of 4. */
   nextFrame(from: number): number {
     for (let offset = roundUp(from); offset + 4 <= this.#end; ) {
       const bytes = readAt(this.#descriptor, offset, Math.min(READ_BYTES, this.#end - offset));

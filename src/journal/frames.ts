@@ -2,8 +2,8 @@ import { crc32 } from 'node:zlib';
 import { FIRST_HEADER_BYTES, type JournalledLink } from './format.js';
 
 /**
- * What a segment of version 1 holds after its header: frames, each the clicks of one event-loop turn of one
- * gateway. Nothing writes this version any more; it is read to its end. All numbers are little-endian.
+ * The content of a segment of version 1 after its header: frames, each with the clicks of one event-loop turn
+ * of one gateway. Nothing writes this version any more; it is read to its end. All numbers are little-endian.
  *
  *     frame header      0  4 bytes  "SWFR"
  *                       4  u32      size of the frame, header included; a multiple of 4
@@ -92,7 +92,7 @@ export function decodeFrame(bytes: Buffer, offset: number): Frame | 'incomplete'
   const frame = bytes.subarray(offset, offset + size);
   if (frame.readUInt32LE(8) !== crc32(frame.subarray(12))) return 'damaged';
   const form = frame.readUInt32LE(12);
-  // A form that this version does not know can't be read, however whole it is.
+  // A whole frame in a form that this version does not know can't be read either.
   if (form !== PLAIN_FORM && form !== DETAILED_FORM) return 'damaged';
   const definitions = decodeDefinitions(frame, FRAME_HEADER_BYTES, definitionEnd);
   const wordCount = (size - definitionEnd) / 4;

@@ -1,7 +1,7 @@
 import type { ThreadCounters } from '../memory/counters.js';
 import type { Chunk } from './written-segments.js';
 
-/** What the disk has not taken yet, in the order in which it is to be written. */
+/** Chunks that the disk has refused so far, in the order in which to write them. */
 export class HeldChunks {
   readonly #counters: ThreadCounters;
   readonly #chunks: Chunk[] = [];
@@ -23,7 +23,7 @@ export class HeldChunks {
     return this.#chunks[0];
   }
 
-  /** Keeps a copy: its memory is about to be used again. */
+  /** Keeps a copy, because its memory will be reused. */
   add(chunk: Chunk): void {
     this.#chunks.push({ ...chunk, bytes: Buffer.from(chunk.bytes) });
     this.#count(chunk.bytes.length);
@@ -34,7 +34,7 @@ export class HeldChunks {
     if (chunk !== undefined) this.#count(-chunk.bytes.length);
   }
 
-  /** Gives all of it up. @returns how many clicks that are. */
+  /** Gives everything up. @returns the number of lost clicks. */
   discard(): number {
     const clicks = this.#chunks.reduce((sum, chunk) => sum + chunk.clicks, 0);
     this.#chunks.length = 0;

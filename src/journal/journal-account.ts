@@ -1,11 +1,11 @@
 import { Scalar, type ThreadCounters } from '../memory/counters.js';
 import { JournalCell, type JournalSlot } from '../memory/journal-slots.js';
 
-// By number, for what is counted at every turn.
+// By number, because these are counted at every turn.
 const { clicksJournalled, journalWrittenBytes, journalSizeBytes } = Scalar;
 const { framed, writtenBytes, removedBytes } = JournalCell;
 
-/** What a journal tells the ingest, and what it counts. */
+/** What a journal publishes to the ingest, and what it counts. */
 export class JournalAccount {
   readonly #slot: JournalSlot;
   readonly #counters: ThreadCounters;
@@ -13,7 +13,7 @@ export class JournalAccount {
   readonly #facts: Float64Array;
   readonly #onWritten: () => void;
 
-  /** @param onWritten Called when the ingest sleeps and there is something for it. */
+  /** @param onWritten Called if the ingest sleeps and there are clicks for it. */
   constructor(slot: JournalSlot, counters: ThreadCounters, onWritten: () => void) {
     this.#slot = slot;
     this.#counters = counters;
@@ -22,7 +22,7 @@ export class JournalAccount {
     this.#onWritten = onWritten;
   }
 
-  /** So many clicks more may be read, up to there. */
+  /** Publishes this many more clicks, up to this position. */
   publish(segment: number, end: number, bytes: number, clicks: number): void {
     const cells = this.#cells;
     const facts = this.#facts;
@@ -34,7 +34,7 @@ export class JournalAccount {
     this.wake();
   }
 
-  /** Says that all segments before are complete, even while nothing is in this one. */
+  /** Publishes that all earlier segments are complete, even while this one is empty. */
   beginSegment(segment: number): void {
     this.#slot.setWritten(segment, 0);
   }
@@ -43,7 +43,7 @@ export class JournalAccount {
     if (this.#slot.mustWake()) this.#onWritten();
   }
 
-  /** Whether the journal has so many bytes that are not ingested. */
+  /** Whether the journal has at least this many bytes that are not ingested. */
   isFull(maxBytes: number): boolean {
     const size = (this.#facts[writtenBytes] as number) - (this.#facts[removedBytes] as number);
     this.#cells[journalSizeBytes] = size;

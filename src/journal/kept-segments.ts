@@ -3,7 +3,7 @@ import path from 'node:path';
 import { type ClickTotals, sumOf } from './click-totals.js';
 import type { JournalPosition } from './position.js';
 
-/** For how long, and how many bytes of a journal, ingested segments are kept. */
+/** How long, and up to how many bytes of a journal, ingested segments are kept. */
 export interface Keep {
   readonly ms: number;
   readonly bytes: number;
@@ -17,17 +17,17 @@ export interface KeptSegment {
   /** Of its file. */
   readonly bytes: number;
   readonly databaseId: string;
-  /** What had become of the journal's clicks by its end; `undefined` where nobody saw. */
+  /** The journal's totals at its end; `undefined` if unknown. */
   readonly totals: ClickTotals | undefined;
 }
 
-/** Up to where a database had a journal when the last segment was removed. */
+/** How far a database had a journal when the last segment was removed. */
 interface RemovedTo {
   readonly segment: number;
   readonly totals: ClickTotals;
 }
 
-/** Clicks that a database lacks and the journal has no more. */
+/** Clicks that a database lacks and the journal no longer has. */
 export interface Gap {
   /** The last segment that is gone. */
   readonly segment: number;
@@ -35,7 +35,7 @@ export interface Gap {
 }
 
 interface Entry extends KeptSegment {
-  /** By the clock that only goes forward; by another's, for the file. */
+  /** By the monotonic clock; the file has the wall clock's time. */
   readonly sinceMs: number;
   readonly atMs: number;
 }
@@ -43,15 +43,15 @@ interface Entry extends KeptSegment {
 /** `<journal id>.kept.json`, beside the segments. */
 const SUFFIX = '.kept.json';
 
-/** @returns whose note a file is, or `undefined` for any other file. */
+/** @returns the journal of a note's file, or `undefined` for any other file. */
 export function parseKeptFile(file: string): string | undefined {
   return file.endsWith(SUFFIX) ? file.slice(0, -SUFFIX.length) : undefined;
 }
 
 /**
- * The segments of a journal that are ingested and kept, and how far those went that are removed. It is noted in a
- * file, so that the next owner of the journal goes on. The note may be lost: then segments are kept longer, and
- * what lay before them is not counted when it is missing.
+ * The ingested segments of a journal that are kept, and how far the removed ones went. A note in a file lets
+ * the next owner of the journal continue. The note may be lost: then segments are kept longer, and missing
+ * clicks before them are not counted.
  */
 export class KeptSegments {
   readonly #file: string;
@@ -63,12 +63,12 @@ export class KeptSegments {
     this.#file = path.join(folder, journalId + SUFFIX);
   }
 
-  /** Of all segments that are kept. */
+  /** Of all kept segments. */
   get bytes(): number {
     return [...this.#all()].reduce((sum, { bytes }) => sum + bytes, 0);
   }
 
-  /** Whether there is nothing to do about a segment: it was ingested, and is not needed for this position. */
+  /** Whether a segment needs nothing: it was ingested, and this position does not need it. */
   isBehind(segment: number, position: JournalPosition | undefined, databaseId: string | undefined): boolean {
     const entry = this.#load().get(segment);
     if (entry === undefined) return false;
@@ -76,7 +76,7 @@ export class KeptSegments {
     return position !== undefined && isPassed(entry, position);
   }
 
-  /** Notes a segment that has been ingested, for the first time or again. @returns whether it is new. */
+  /** Notes an ingested segment, for the first time or again. @returns whether it is new. */
   add(segment: KeptSegment): boolean {
     const entries = this.#load();
     const known = entries.get(segment.segment);
@@ -86,7 +86,7 @@ export class KeptSegments {
     return known === undefined;
   }
 
-  /** What need not be kept any longer, oldest first. @param keep `undefined`: nothing is kept. */
+  /** Segments that need not be kept any longer, oldest first. @param keep `undefined`: keep none. */
   expired(
     keep: Keep | undefined,
     position: JournalPosition | undefined,
@@ -103,13 +103,13 @@ export class KeptSegments {
     });
   }
 
-  /** How soon the next one has been kept for long enough; `undefined` when there is none. */
+  /** The time until the next one has been kept for long enough; `undefined` if there is none. */
   msToNext(keep: Keep, databaseId: string | undefined): number | undefined {
     const [oldest] = this.#of(databaseId).map(({ sinceMs }) => sinceMs + keep.ms - performance.now());
     return oldest === undefined ? undefined : Math.max(0, oldest);
   }
 
-  /** Notes that a segment's file goes. */
+  /** Notes that a segment's file is removed. */
   removed({ segment, databaseId, totals }: Pick<KeptSegment, 'segment' | 'databaseId' | 'totals'>): void {
     this.#load().delete(segment);
     this.#isChanged = true;
@@ -118,7 +118,7 @@ export class KeptSegments {
     this.#removed.set(databaseId, { segment, totals });
   }
 
-  /** What a database at this position lacks and nobody can give it. */
+  /** The clicks that a database at this position lacks for good. */
   gap(position: JournalPosition, databaseId: string | undefined, totals: ClickTotals): Gap | undefined {
     this.#load();
     const removed = this.#removed.get(databaseId ?? '');
@@ -127,7 +127,7 @@ export class KeptSegments {
     return clicks > 0 ? { segment: removed.segment, clicks } : undefined;
   }
 
-  /** The most that a database is known to have had of the journal. */
+  /** The largest totals of the journal that a database is known to have had. */
   most(databaseId: string): ClickTotals | undefined {
     const known = this.#of(databaseId).map(({ totals }) => totals);
     known.push(this.#removed.get(databaseId)?.totals);
@@ -137,7 +137,7 @@ export class KeptSegments {
     }, undefined);
   }
 
-  /** Writes the note, if it is another. */
+  /** Writes the note if it has changed. */
   save(): void {
     if (!this.#isChanged) return;
     const note = {
@@ -153,11 +153,11 @@ export class KeptSegments {
       renameSync(`${this.#file}.tmp`, this.#file);
       this.#isChanged = false;
     } catch {
-      // A disk that is full must not hold up the ingest; what is noted in memory goes into the next note.
+      // A full disk must not block the ingest; the next note includes what is in memory.
     }
   }
 
-  /** The journal is no more. */
+  /** The journal is gone. */
   forget(): void {
     for (const file of [this.#file, `${this.#file}.tmp`]) rmSync(file, { force: true });
     this.#entries = undefined;
@@ -168,20 +168,20 @@ export class KeptSegments {
     return this.#load().values();
   }
 
-  /** What one database has, in order. */
+  /** The segments of one database, in order. */
   #of(databaseId: string | undefined): Entry[] {
     return [...this.#all()]
       .filter((entry) => databaseId === undefined || entry.databaseId === databaseId)
       .sort((one, other) => one.segment - other.segment);
   }
 
-  /** @throws when there is a note that can't be read, as for a lack of descriptors. */
+  /** @throws if the note exists but can't be read, as without free descriptors. */
   #load(): Map<number, Entry> {
     if (this.#entries !== undefined) return this.#entries;
     const note = parse(readIfThere(this.#file));
     const entries = new Map<number, Entry>();
     for (const kept of note.kept) {
-      // A clock that was set back makes no segment younger than now.
+      // A clock that was set back must not make a segment's time later than now.
       const ageMs = Math.max(0, Date.now() - kept.atMs);
       entries.set(kept.segment, { ...kept, sinceMs: performance.now() - ageMs });
     }
@@ -210,7 +210,7 @@ function readIfThere(file: string): string {
   }
 }
 
-/** What a note says; of one that is damaged, or by somebody else, nothing. */
+/** A note's content; nothing for a damaged or foreign one. */
 function parse(text: string): Note {
   try {
     const { kept, removed } = JSON.parse(text) as Note;
@@ -220,7 +220,7 @@ function parse(text: string): Note {
       removed.every((one) => isPlace(one) && isTotals(one.totals));
     if (isWhole) return { kept, removed };
   } catch {
-    // Of a file that is cut short nothing can be believed either.
+    // A truncated file can't be trusted either.
   }
   return { kept: [], removed: [] };
 }

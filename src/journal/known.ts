@@ -13,7 +13,7 @@ import {
   wordsOf,
 } from './records.js';
 
-/** What was noted of a visit, where visits are noted; empty for unknown. */
+/** The details of a visit, where details are noted; empty for unknown. */
 export interface JournalledVisit {
   readonly referrer: string;
   readonly userAgent: string;
@@ -22,31 +22,31 @@ export interface JournalledVisit {
   readonly kind: VisitKind;
 }
 
-/** A click as it was journalled: who was sent where, and when. */
+/** A journalled click: which link, when, and how it was visited. */
 export interface JournalledClick {
   readonly link: JournalledLink;
   readonly timeMs: number;
   readonly visit: JournalledVisit | undefined;
 }
 
-/** Texts of a segment that are numbered below this can be told by a part of a number; more it has not. */
+/** A segment has no more texts than this, which lets a part of a number identify each. */
 const NUMBERS = 2 ** 17;
-/** Visits that are kept, some 150 bytes each. */
+/** Number of visits to keep, some 150 bytes each. */
 const MOST_VISITS = 10_000;
 
-/** The links and texts of one segment as far as it has been read. */
+/** The links and texts of one segment, as far as it was read. */
 export class Known {
   readonly segment: number;
   /** How far the segment has been read. */
   offset = 0;
-  /** Clicks that were read or are known to be lost. */
+  /** Clicks that were read, or are known to be lost. */
   clicks = 0;
   /** Where the last whole record ended. */
   lastRecord = 0;
   #timeMs: number;
   readonly #links: JournalledLink[] = [];
   readonly #texts: string[] = [''];
-  /** Visits of the same facts are one object, so that whoever makes something of them does it once. */
+  /** Visits with the same facts are one object, which lets others derive things from it only once. */
   readonly #visits = new Map<number, Map<number, JournalledVisit>>();
   #visitsKept = 0;
   readonly #time = new Uint32Array(2);
@@ -57,12 +57,12 @@ export class Known {
     this.#timeMs = createdMs;
   }
 
-  /** Whether the frame's clicks come before what has been read: it stands in the file a second time. */
+  /** Whether the frame's clicks were read already: the file has the frame twice. */
   hasTaken(frame: Frame): boolean {
     return frame.firstClick < this.clicks;
   }
 
-  /** @returns how many clicks can't be read: lost in damage before this frame, or of undefined links. */
+  /** @returns the number of unreadable clicks: lost in damage before this frame, or of undefined links. */
   takeFrame(frame: Frame, clicks: JournalledClick[]): number {
     const { form, words, timeMs } = frame;
     const stride = WORDS_PER_CLICK[form];
@@ -87,8 +87,8 @@ export class Known {
   }
 
   /**
-   * Takes a whole record. What is of a kind that it does not know says nothing to this version.
-   * @returns how many clicks are found not to be tellable.
+   * Processes a whole record. Skips kinds that this version does not know.
+   * @returns the number of clicks found to be unreadable.
    */
   takeRecord(words: Uint32Array, at: number, bytes: () => Buffer, clicks: JournalledClick[]): number {
     const head = words[at + 1] as number;

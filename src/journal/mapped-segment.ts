@@ -25,7 +25,7 @@ export class MappedSegment {
     this.#file = path.join(folder, segmentFile(journalId, segment));
   }
 
-  /** Asks for all that is stored to be synced. @returns whether there is anything to sync. */
+  /** Requests a sync of everything stored. @returns whether there is anything to sync. */
   sync(recorder: Recorder): boolean {
     if (recorder.end === this.#syncedEnd) return false;
     recorder.skipToPage();
@@ -34,14 +34,14 @@ export class MappedSegment {
     return true;
   }
 
-  /** Syncs it in this thread, which waits for the disk. @throws when the disk refuses. */
+  /** Syncs it in this thread, which waits for the disk. @throws if the disk refuses. */
   syncAtOnce(recorder: Recorder): void {
     recorder.skipToPage();
     this.#descriptor ??= openSync(this.#file, 'r+');
     fdatasyncSync(this.#descriptor);
   }
 
-  /** It is not touched any more. @param end Where its records end; 0 where there are none. */
+  /** Retires it: it is not touched any more. @param end Where its records end; 0 if there are none. */
   retire(end: number): void {
     this.#supply.retire(this.segment, end);
     if (this.#descriptor !== undefined) closeSync(this.#descriptor);

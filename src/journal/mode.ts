@@ -1,20 +1,20 @@
 import { mkdirSync, statfsSync } from 'node:fs';
 import { loadKoffi, type NativeMemory, openNative } from './native.js';
 
-/** How a journal keeps clicks, and, where it could be better, why it is not. */
+/** How a journal stores clicks, and why not in the better way, if it does not. */
 export type JournalMode =
   | { readonly kind: 'mapped'; readonly native: NativeMemory }
   | { readonly kind: 'written'; readonly reason: string };
 
-/** `CLICK_JOURNAL_MODE=mapped`, and it can't be. */
+/** `CLICK_JOURNAL_MODE=mapped` is impossible here. */
 export class JournalModeError extends Error {
   override readonly name = 'JournalModeError';
 }
 
 /**
- * File systems of Linux on which allocated space is what later stores use, by their `statfs` type. On one that
- * copies on write, or that somebody else's machine keeps, allocation promises nothing, and a store to a mapping
- * could end the process; on one that nobody has tried, it might.
+ * Linux file systems on which later stores use the allocated space, by their `statfs` type. On one that
+ * copies on write, or is on another machine, allocation promises nothing, and a store to a mapping could end
+ * the process; on an untested one it might.
  */
 const trusted = new Map([
   [0xef53, 'ext2, ext3, ext4'],
@@ -23,8 +23,8 @@ const trusted = new Map([
 ]);
 
 /**
- * Whether clicks can be stored in mapped memory there.
- * @throws JournalModeError when they must be and can't.
+ * Whether clicks can be stored in mapped memory in a folder.
+ * @throws JournalModeError if they must be but can't.
  */
 export function journalMode(wanted: 'mapped' | 'written' | 'auto', folder: string): JournalMode {
   if (wanted === 'written') return { kind: 'written', reason: 'CLICK_JOURNAL_MODE=written' };

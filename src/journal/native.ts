@@ -1,14 +1,17 @@
 import { createRequire } from 'node:module';
 
-/** The calls of the system that Node does not offer. Each `number` is an error of the system, 0 for none. */
+/** The system calls that Node lacks. Each `number` is an errno, 0 for success. */
 export interface NativeMemory {
-  /** Gives a file its space on the disk, so that no store to it can find the disk full. */
+  /** Allocates a file's space on the disk: no store to it can then find the disk full. */
   allocate(descriptor: number, bytes: number): Promise<number>;
-  /** Addresses for a mapping, to be used again and again and never given back: stray stores to it meet memory. */
+  /**
+   * Reserves addresses for a mapping, reused again and again and never given back: stray stores always meet
+   * memory.
+   */
   reserve(bytes: number): bigint | number;
-  /** Puts a file in the place of what is mapped at an address. */
+  /** Maps a file over whatever is mapped at an address. */
   mapFile(address: bigint, bytes: number, descriptor: number): number;
-  /** Puts memory of nobody there. */
+  /** Maps anonymous memory there. */
   mapNothing(address: bigint, bytes: number): number;
   /** Makes every page writable ahead of time. */
   touch(address: bigint, bytes: number): Promise<void>;
@@ -25,14 +28,14 @@ const MAP_FAILED = 2n ** 64n - 1n;
 const MADV_POPULATE_WRITE = 23;
 const EINTR = 4;
 const PAGE_WORDS = 1024;
-/** Pages that are touched at a time where the system can't do it for us. */
+/** Pages to touch at a time if the system can't do it for us. */
 const SLICE_WORDS = 256 * PAGE_WORDS;
 
 const isMac = process.platform === 'darwin';
 const MAP_ANONYMOUS = isMac ? 0x1000 : 0x20;
 const MAP_NORESERVE = isMac ? 0x40 : 0x4000;
 
-/** @returns why there is none, in one line. */
+/** @returns why it is unavailable, in one line. */
 export function loadKoffi(): Koffi | string {
   if (process.platform !== 'linux' && !isMac) return `mapped segments are not served on ${process.platform}`;
   try {
@@ -67,7 +70,7 @@ export function openNative(koffi: Koffi): NativeMemory {
     mapFile: (address, bytes, descriptor) => fixed(address, bytes, MAP_SHARED, descriptor),
     mapNothing: (address, bytes) => fixed(address, bytes, nothing, -1),
     touch: async (address, bytes) => {
-      // Linux 5.14 and newer do it in a thread that nobody waits for.
+      // Linux 5.14 and newer do it in a thread, without blocking anything.
       if (madvise !== undefined && (await callAsync(madvise, address, bytes, MADV_POPULATE_WRITE)) === 0)
         return;
       const words = new Uint32Array(view(address, bytes));
@@ -105,7 +108,7 @@ const F_PREALLOCATE = 42;
 const F_ALLOCATEALL = 4;
 const F_PEOFPOSMODE = 3;
 
-/** macOS has no posix_fallocate: space is asked for by fcntl, and the file's size is set after. */
+/** macOS has no posix_fallocate: fcntl requests the space, then the file's size is set. */
 function macAllocate(koffi: Koffi): NativeMemory['allocate'] {
   const library = koffi.load(null);
   koffi.struct('fstore_t', {

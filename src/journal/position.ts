@@ -5,7 +5,7 @@ export interface JournalPosition {
   readonly offset: number;
 }
 
-/** @returns less than 0 when `one` comes before `other`, 0 for the same place, more than 0 otherwise. */
+/** @returns less than 0 if `one` comes before `other`, 0 for the same place, more than 0 otherwise. */
 export function comparePositions(one: JournalPosition, other: JournalPosition): number {
   return one.segment === other.segment ? one.offset - other.offset : one.segment - other.segment;
 }

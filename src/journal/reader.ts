@@ -23,31 +23,31 @@ import { listSegments, shrinkSegment, syncFolder, withSegment } from './segments
 export interface JournalPiece {
   readonly from: JournalPosition;
   readonly to: JournalPosition;
-  /** Whose links they are on; `undefined` where the journal does not say. */
+  /** The database of their links; `undefined` if the journal does not say. */
   readonly databaseId: string | undefined;
   readonly clicks: readonly JournalledClick[];
-  /** Clicks that are known to have been here and can't be read. */
+  /** Clicks that are known to have been here but can't be read. */
   readonly unreadable: number;
-  /** Whether the piece ended because it has as many clicks as were asked for. */
+  /** Whether the piece ended because it has the requested number of clicks. */
   readonly isFull: boolean;
-  /** Whether it stands for segments that are gone: the database has fallen back to before them. */
+  /** Whether it replaces segments that are gone: the database has fallen back to before them. */
   readonly isGap: boolean;
 }
 
-/** Clicks that are not for the database that the journal is read for. */
+/** Clicks for a database other than the reader's. */
 export interface Elsewhere {
   readonly clicks: number;
   readonly databaseIds: readonly string[];
 }
 
 /**
- * Reads one journal from a position on, for one database. A position lies between two records, or frames;
- * links that were defined before it in its segment are read again where they are not known.
+ * Reads one journal from a position on, for one database. A position is between two records, or frames;
+ * unknown links that were defined before it in its segment are read again.
  *
- * Up to the point that a living writer says it has reached, and up to where a journal is known to end whose
- * writer is no more, every byte must belong to a whole record. What does not is damage: it is kept aside in
- * a file of its own and reported. Segments on another database's links are passed over and stay; at one of a
- * later version reading ends.
+ * Up to the point that a living writer has published, or the known end of a journal whose writer is gone,
+ * every byte must belong to a whole record. Other bytes are damage: the reader keeps them in a separate file
+ * and reports them. It skips segments with another database's links, which stay; at a segment of a later
+ * version it stops.
  */
 export class JournalReader {
   readonly folder: string;
@@ -58,9 +58,9 @@ export class JournalReader {
   #position: JournalPosition | undefined;
   #databaseId: string | undefined;
   #totals: ClickTotals | undefined;
-  /** Of segments that have been passed for the first time, and that nobody was told of. */
+  /** Of segments that were passed for the first time and not reported yet. */
   #passedBytes = 0;
-  /** Segments whose bytes are among them already: a disk that is read-only lets no segment go. */
+  /** Segments whose bytes are counted already: on a read-only disk no segment can be removed. */
   readonly #counted = new Set<number>();
   #known = new Known(-1, 0);
 
@@ -76,8 +76,8 @@ export class JournalReader {
   }
 
   /**
-   * @param databaseId Whose clicks are wanted; without it, whoever's they are.
-   * @param totals What has become of the clicks before the position.
+   * @param databaseId The database whose clicks to read; without it, all.
+   * @param totals The fate of the clicks before the position.
    */
   seek(position: JournalPosition | undefined, databaseId?: string, totals?: ClickTotals): void {
     this.#position = position;
@@ -86,10 +86,10 @@ export class JournalReader {
   }
 
   /**
-   * Reads on from the position, to the end of the segment in which there is anything. It moves
-   * nothing: `seek` to the piece's end once the piece is safe.
-   * @param written How far a living writer has got; `undefined` for a journal whose writer is no more.
-   * @returns `undefined` when there is nothing to read now.
+   * Reads from the position to the end of the first segment with content. It does not move the position:
+   * `seek` to the piece's end once the piece is safe.
+   * @param written How far a living writer has got; `undefined` for a journal whose writer is gone.
+   * @returns `undefined` if there is nothing to read now.
    */
   read(mostClicks: number, written: JournalPosition | undefined): JournalPiece | undefined {
     const from = this.#position;
@@ -115,9 +115,9 @@ export class JournalReader {
   }
 
   /**
-   * Removes the complete segments that lie before the position, when they have been kept for long enough.
+   * Removes complete segments before the position that have been kept for long enough.
    * @param keep `undefined`: none is kept.
-   * @returns the bytes that were journalled in those that have been passed for the first time.
+   * @returns the journalled bytes of those that were passed for the first time.
    */
   removeIngested(written: JournalPosition | undefined, keep?: Keep): number {
     const position = this.#position;
@@ -134,7 +134,7 @@ export class JournalReader {
     const kept = this.#kept;
     const expired = kept.expired(keep, position, this.#databaseId);
     for (const segment of expired) kept.removed(segment);
-    // First: of a segment that is gone, its successors have to know.
+    // First, because its successors must know about a segment that is gone.
     if (keep !== undefined) kept.save();
     for (const { segment } of expired) this.#remove(segment, 0);
     const passedBytes = this.#passedBytes;
@@ -146,10 +146,10 @@ export class JournalReader {
   #pass(segment: SegmentState, position: JournalPosition): boolean {
     const { layout, number, end, size, first, journalled } = segment;
     const databaseId = isHeader(layout) ? layout.databaseId : undefined;
-    // Without an identity of its links, or without clicks, it would be of no use.
+    // Without a database id, or without clicks, it would be useless.
     if (!segment.isComplete || databaseId === undefined || journalled <= first) return false;
     if (databaseId !== this.#databaseId) return false;
-    // The totals are those of what was ingested last.
+    // The totals are those after the latest ingest.
     const totals = number === position.segment ? this.#totals : undefined;
     const isNew = this.#kept.add({
       segment: number,
@@ -174,18 +174,18 @@ export class JournalReader {
     return this.#kept.expired(keep, this.#position, this.#databaseId).length > 0;
   }
 
-  /** What is kept: bytes, and how soon the next segment will have been kept for long enough. */
+  /** The kept bytes, and the time until the next segment has been kept for long enough. */
   keeps(keep: Keep): { readonly bytes: number; readonly msToNext: number | undefined } {
     const { bytes } = this.#kept;
     return { bytes, msToNext: this.#kept.msToNext(keep, this.#databaseId) };
   }
 
-  /** The most that a database is known to have had of this journal. */
+  /** The largest totals of this journal that a database is known to have had. */
   most(databaseId: string): ClickTotals | undefined {
     return this.#kept.most(databaseId);
   }
 
-  /** Whether all that is left of a journal whose writer is no more is kept for a database that falls back. */
+  /** Whether everything left of a journal whose writer is gone is kept in case the database falls back. */
   get isKept(): boolean {
     return !this.isGone && this.#segments(undefined).length === 0;
   }
@@ -205,26 +205,26 @@ export class JournalReader {
     }, 0);
   }
 
-  /** Whether no segment is left. @throws when that can't be found out. */
+  /** Whether no segment is left. @throws if that can't be determined. */
   get isGone(): boolean {
     return listSegments(this.folder, this.journalId).length === 0;
   }
 
   /**
-   * Makes the removal of the segments outlive a loss of power.
-   * @returns whether their folder is there: when it is not, they may come back with it.
+   * Makes the removal of the segments survive a power failure.
+   * @returns whether their folder exists: if not, they may come back with it.
    */
   syncRemovals(): boolean {
     return syncFolder(this.folder);
   }
 
-  /** Whether what is left of a journal whose writer is no more is not for this server and its database. */
+  /** Whether the rest of a journal whose writer is gone is for another server version or database. */
   get isForOthers(): boolean {
     const segments = this.#segments(undefined);
     return segments.length > 0 && segments.every((one) => one.layout === 'newer' || this.#isElsewhere(one));
   }
 
-  /** What waits for other databases. */
+  /** The clicks that wait for other databases. */
   elsewhere(written: JournalPosition | undefined): Elsewhere {
     const segments = this.#segments(written).filter((segment) => this.#isElsewhere(segment));
     const clicks = segments.reduce((sum, segment) => sum + this.#layouts.countClicks(segment), 0);
@@ -257,7 +257,7 @@ export class JournalReader {
     mostClicks: number,
   ): JournalPiece {
     const none = { from, clicks: [], unreadable: 0, isFull: false, isGap: false, databaseId: undefined };
-    // One that its writer had not begun to use, or was ended between opening and writing.
+    // A segment that its writer had not begun to use, or whose writer died between opening and writing.
     if (layout === 'unused') return { ...none, to: { segment: segment.number, offset: segment.end } };
     if ('reason' in layout) {
       const { reason } = layout;
@@ -285,7 +285,7 @@ export class JournalReader {
     return { from, to, clicks, unreadable, isFull: isFull(), isGap: false, databaseId: layout.databaseId };
   }
 
-  /** Reads a stretch of a segment into `known` and `clicks`. @returns how many clicks can't be read. */
+  /** Reads a stretch of a segment into `known` and `clicks`. @returns the number of unreadable clicks. */
   #take(
     descriptor: number,
     { layout, trusted }: SegmentState,

@@ -1,7 +1,10 @@
 import { readAt } from './file-bytes.js';
 import { CLICK_WORDS, checkedWords, checkOf, isPossible, UNIT_BYTES, wordsOf } from './records.js';
 
-/** A stretch of a segment's file. Before `trusted` all of it is records; beyond, what is none is not there. */
+/**
+ * A stretch of a segment's file. Before `trusted` every byte belongs to a record; beyond, other bytes don't
+ * count.
+ */
 export interface Stretch {
   readonly start: number;
   readonly end: number;
@@ -13,7 +16,7 @@ export interface RecordSink {
    * A whole record.
    * @param words In which it begins at `at`. @param bytes The same memory, from the record's beginning to its end.
    * @param end Where it ends in the file.
-   * @returns whether to go on.
+   * @returns whether to continue.
    */
   readonly onRecord: (words: Uint32Array, at: number, bytes: () => Buffer, end: number) => boolean;
   /** Bytes that are no record. */
@@ -22,7 +25,7 @@ export interface RecordSink {
 
 const WINDOW_BYTES = 1024 * 1024;
 
-/** @returns where it stopped: the end, or behind the record that was enough. */
+/** @returns where it stopped: the end, or behind the last requested record. */
 export function scanRecords(descriptor: number, seed: number, stretch: Stretch, sink: RecordSink): number {
   const { start, end } = stretch;
   const run = new BadRun(stretch.trusted, sink);
@@ -39,7 +42,7 @@ export function scanRecords(descriptor: number, seed: number, stretch: Stretch, 
       const size = wordsOf(head);
       const canBe = isPossible(head);
       const fits = at + size <= words.length;
-      // Of what seems to go beyond the window, more is read; of what goes beyond the end there is no more.
+      // Read more if a record seems to go beyond the window; beyond the end there is no more.
       if (canBe && !fits && !isLast) break;
       const place = offset + at * 4;
       const check = words[at] as number;
@@ -70,7 +73,7 @@ export function scanRecords(descriptor: number, seed: number, stretch: Stretch, 
   return Math.max(offset, end);
 }
 
-/** Bytes one after the other that are no record. Zeros beyond what is trusted have never been anything. */
+/** A run of bytes that are no record. Zeros beyond the trusted part never were records. */
 class BadRun {
   readonly #trusted: number;
   readonly #sink: RecordSink;

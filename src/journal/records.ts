@@ -1,8 +1,8 @@
 import { type JournalledLink, VisitKind } from './format.js';
 
 /**
- * What a segment of version 2 holds after its header: records, one after the other, each beginning on a
- * multiple of 8 bytes. All numbers are little-endian.
+ * The content of a segment of version 2 after its header: consecutive records, each beginning on a multiple
+ * of 8 bytes. All numbers are little-endian.
  *
  *     every record   0  u32      check, of the segment's seed, the record's place in the file and what
  *                                follows the check in the record; never 0
@@ -29,10 +29,10 @@ import { type JournalledLink, VisitKind } from './format.js';
  *                   16  4 × u32  numbers of texts, 0 for none: referrer host, user agent, country, address
  *     gap (5)                    nothing; its check covers its first 8 bytes only
  *
- * A record may be longer than this version knows, and of a kind that it does not know: what is unknown is
- * passed over by its size. A segment explains itself: whatever a click refers to is defined before it in
- * the same file. A check proves a record on its own, wherever the bytes around it have got to; and because
- * it depends on the seed and the place, no bytes of another file or another place pass.
+ * A record may be longer than this version knows, or of an unknown kind: readers use the size to skip what
+ * they don't know. A segment is self-contained: everything that a click refers to is defined before it in the
+ * same file. A check proves a single record, whatever happened to the bytes around it; and because it depends
+ * on the seed and the place, no bytes of another file or place pass.
  */
 export const RecordKind = { TURN: 1, LINK: 2, TEXT: 3, VISIT: 4, GAP: 5 } as const;
 export const UNIT_BYTES = 8;
@@ -59,15 +59,15 @@ export function kindOf(head: number): number {
   return (head >>> KIND_SHIFT) & 0xff;
 }
 
-/** The size of a record in words, as its second word tells it. */
+/** The size of a record in words, from its second word. */
 export function wordsOf(head: number): number {
   return head >>> CLASS_SHIFT === 0 ? CLICK_WORDS : (head & SIZE_MASK) * UNIT_WORDS;
 }
 
-/** No record is larger, but for a gap. */
+/** No record but a gap is larger. */
 const LARGEST_WORDS = 16_384;
 
-/** Whether a record can have such a second word. */
+/** Whether this can be a record's second word. */
 export function isPossible(head: number): boolean {
   if (head >>> CLASS_SHIFT === 0) return true;
   const words = wordsOf(head);
@@ -78,7 +78,7 @@ export function isPossible(head: number): boolean {
   );
 }
 
-/** The check of a click, for whoever stores one a few nanoseconds after the other. */
+/** The check of a click, made for storing one every few nanoseconds. */
 export function clickCheck(seed: number, offset: number, head: number): number {
   let hash = Math.imul(seed ^ Math.imul(offset, 0x9e3779b1) ^ head, 0x85ebca6b);
   hash = (hash << 13) | (hash >>> 19);
@@ -86,7 +86,7 @@ export function clickCheck(seed: number, offset: number, head: number): number {
   return ((hash ^ (hash >>> 13)) | 1) >>> 0;
 }
 
-/** @param start Where the record is in `words`. @param end Where what its check covers ends. */
+/** @param start The record's index in `words`. @param end Where the part under the check ends. */
 export function checkOf(
   seed: number,
   offset: number,
@@ -112,7 +112,7 @@ function padded(bytes: number): number {
   return Math.ceil(bytes / UNIT_BYTES) * UNIT_BYTES;
 }
 
-/** The most bytes that the definition of such a link takes; a character takes 3 at most. */
+/** The maximum size of such a link's definition in bytes; a character takes at most 3. */
 export function linkBytesAtMost(link: JournalledLink): number {
   return padded(LINK_HEADER_BYTES + (link.shortCode.length + link.target.length) * 3);
 }
@@ -121,7 +121,7 @@ export function textBytesAtMost(text: string): number {
   return padded(TEXT_HEADER_BYTES + text.length * 3);
 }
 
-/** Writes a link's definition but for its check. @returns its size in words. */
+/** Writes a link's definition without its check. @returns its size in words. */
 export function encodeLink(into: Buffer, offset: number, number: number, link: JournalledLink): number {
   const code = into.write(link.shortCode, offset + LINK_HEADER_BYTES, 'utf8');
   const target = into.write(link.target, offset + LINK_HEADER_BYTES + code, 'utf8');
@@ -153,7 +153,7 @@ function pad(into: Buffer, offset: number, bytes: number): number {
   return size;
 }
 
-/** @returns the number and the link; `undefined` when its lengths contradict each other. */
+/** @returns the number and the link; `undefined` if its lengths contradict each other. */
 export function decodeLink(record: Buffer): [number: number, link: JournalledLink] | undefined {
   if (record.length < LINK_HEADER_BYTES) return undefined;
   const code = LINK_HEADER_BYTES + record.readUInt32LE(12);

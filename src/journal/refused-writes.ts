@@ -10,17 +10,17 @@ export interface RefusedWritesOptions {
   readonly bufferBytes: number;
   /** Bytes that may wait on the disk. */
   readonly maxBytes: number;
-  /** @throws when the disk refuses. */
+  /** @throws if the disk refuses. */
   readonly write: (chunk: Chunk) => void;
-  /** Called when the disk or a bound begins to refuse clicks, and without an error when that is over. */
+  /** Called when the disk or a bound begins to refuse clicks, and without an error when that ends. */
   readonly onTrouble: (error: Error | undefined) => void;
-  /** Called when all is written and there is room. */
+  /** Called when everything is written and there is room. */
   readonly onResumed: () => void;
 }
 
 const RETRY_MS = 250;
 
-/** What a journal does while the disk refuses: chunks wait in memory, in order, and are tried again. */
+/** Handles a disk that refuses: chunks wait in memory, in order, and are tried again. */
 export class RefusedWrites {
   readonly #options: RefusedWritesOptions;
   readonly #held: HeldChunks;
@@ -42,7 +42,7 @@ export class RefusedWrites {
     return this.#timer !== undefined;
   }
 
-  /** Keeps what the disk has not taken. */
+  /** Keeps a chunk that the disk refused. */
   hold(chunk: Chunk): void {
     this.#held.add(chunk);
     if (this.#held.bytes < this.#options.bufferBytes) return;
@@ -60,7 +60,7 @@ export class RefusedWrites {
     this.#timer ??= setInterval(() => this.#retry(), RETRY_MS).unref();
   }
 
-  /** Tries once more. What the disk still refuses is lost, and counted. */
+  /** Tries once more. Clicks that the disk still refuses are lost, and counted. */
   close(): void {
     clearInterval(this.#timer);
     try {

@@ -15,12 +15,12 @@ export function readHeader(descriptor: number): SegmentHeader | NoHeader {
   return decodeHeader(readAt(descriptor, 0, HEADER_BYTES));
 }
 
-/** What a mapped segment's own cells say of it. */
+/** The values of a mapped segment's own cells. */
 export interface MappedCells {
-  /** Where its records end, as they are in memory: exact for as long as the system runs that they were stored on. */
+  /** Where its records end in memory: exact as long as the system keeps running. */
   readonly end: number;
   readonly clicks: number;
-  /** Where they ended before the last sync that is known of. */
+  /** Where they ended before the last known sync. */
   readonly synced: number;
 }
 

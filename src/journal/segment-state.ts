@@ -10,43 +10,43 @@ import { type SegmentFile, withSegment } from './segments.js';
 
 const WINDOW_BYTES = 256 * 1024;
 const zeros = Buffer.alloc(WINDOW_BYTES);
-/** More than any setting makes a segment. */
+/** Larger than any setting allows a segment. */
 const LARGEST_BYTES = 2 ** 30 + 2 ** 24;
 
 export type Layout = SegmentHeader | NoHeader;
 
-/** A segment as it stands at the moment. */
+/** The present state of a segment. */
 export interface SegmentState extends SegmentFile {
   readonly layout: Layout;
-  /** Its writer has gone on to another segment, or is no more. */
+  /** Its writer has moved on to another segment, or is gone. */
   readonly isComplete: boolean;
-  /** Where what is journalled begins. */
+  /** Where the records begin. */
   readonly first: number;
-  /** Where its bytes end for us: what is beyond may still be being written. */
+  /** Where its readable bytes end: beyond that, a write may be in progress. */
   readonly end: number;
   /** Before this every byte belongs to a record; beyond, each record proves itself. */
   readonly trusted: number;
-  /** Bytes that were journalled, as far as that is known; its file may be larger. */
+  /** Journalled bytes, as far as known; its file may be larger. */
   readonly journalled: number;
   readonly cells: MappedCells | undefined;
 }
 
-/** A segment that nobody writes to any more. */
+/** A segment that has no writer any more. */
 export function stateOf(segment: SegmentFile): SegmentState {
   return new Layouts().stateOf(segment, undefined);
 }
 
-/** What is known of a journal's segments, so that nobody reads a header twice. */
+/** The known state of a journal's segments, to read each header only once. */
 export class Layouts {
   readonly #layouts = new Map<number, Layout>();
   readonly #counts = new Map<number, { end: number; clicks: number }>();
 
-  /** @param written How far a living writer has got; `undefined` for a journal whose writer is no more. */
+  /** @param written How far a living writer has got; `undefined` for a journal whose writer is gone. */
   stateOf(segment: SegmentFile, written: JournalPosition | undefined): SegmentState {
     const { number, size } = segment;
     const isComplete = written === undefined || number < written.segment;
     const reached = number === written?.segment ? Math.min(size, written.offset) : 0;
-    // What a living writer has not come to yet is nobody's business.
+    // Ignore what a living writer has not reached yet.
     const layout = written !== undefined && number > written.segment ? 'unused' : this.#layoutOf(segment);
     const header = isHeader(layout) ? layout : undefined;
     const first = header?.headerBytes ?? 0;
@@ -68,7 +68,7 @@ export class Layouts {
       const journalled = layout === 'unused' || layout === 'newer' ? 0 : size;
       return { ...segment, layout, isComplete, first, end: size, trusted: size, journalled, cells };
     }
-    // The system that stored them runs on, or its successor does: then memory that was not synced is gone.
+    // Either the system that stored them still runs, or its successor does, and unsynced memory is gone.
     const trusted = inside(isOfThisBoot(layout) ? cells.end : cells.synced);
     return {
       ...segment,
@@ -118,7 +118,7 @@ export class Layouts {
     const known = this.#layouts.get(number);
     if (known !== undefined) return known;
     const layout = safely(() => withSegment(file, (descriptor) => readLayout(descriptor, size))) ?? 'unused';
-    // One that is not in use yet may come to be.
+    // A segment that is not in use yet may be used later.
     if (layout !== 'unused') this.#layouts.set(number, layout);
     return layout;
   }
@@ -127,7 +127,7 @@ export class Layouts {
 function readLayout(descriptor: number, size: number): Layout {
   const layout = readHeader(descriptor);
   if (layout !== 'unused') return layout;
-  // A header that is gone though something follows it was lost with the machine.
+  // A missing header with bytes after it was lost with the machine.
   if (size > LARGEST_BYTES) return { reason: 'not a click journal: larger than a segment' };
   for (let offset = 0; offset < size; offset += WINDOW_BYTES) {
     const bytes = readAt(descriptor, offset, Math.min(WINDOW_BYTES, size - offset));
@@ -136,7 +136,7 @@ function readLayout(descriptor: number, size: number): Layout {
   return layout;
 }
 
-/** A segment may be removed while it is looked at. */
+/** A segment may be removed during the look. */
 function safely<T>(work: () => T): T | undefined {
   try {
     return work();
@@ -146,13 +146,13 @@ function safely<T>(work: () => T): T | undefined {
   }
 }
 
-/** Clicks that were stored behind the last that can be read: the segment's cells still tell how many there were. */
+/** Clicks stored after the last readable one: the segment's cells still have their number. */
 export function missingAtEnd({ cells }: SegmentState, known: Known): number {
   if (cells === undefined) return 0;
   return Math.max(0, Math.min(cells.clicks - known.clicks, Math.floor((cells.end - known.lastRecord) / 8)));
 }
 
-/** Whether it is known where the records end: the system that stored them runs on. */
+/** Whether the end of the records is known, because the system that stored them still runs. */
 export function isExact({ layout, cells }: SegmentState): boolean {
   return cells !== undefined && isOfThisBoot(layout);
 }

@@ -15,9 +15,9 @@ import { readAt } from './file-bytes.js';
 import { parseSegmentFile, segmentFile } from './format.js';
 
 /**
- * Segments as files. A folder that is not there holds none; one that can't be read is an error, never
- * an empty folder. What bears a segment's name and is no regular file (a pipe, a folder, a link) is not
- * ours, and is neither opened nor removed.
+ * Segments as files. A missing folder has none; an unreadable one is an error, never an empty folder.
+ * Anything with a segment's name that is no regular file (a pipe, a folder, a link) is not ours, and is
+ * neither opened nor removed.
  */
 export interface SegmentFile {
   readonly number: number;
@@ -30,7 +30,7 @@ const COPY_BYTES = 1024 * 1024;
 
 /**
  * The segments of a journal on the disk, in order. @throws for every error but a folder's absence.
- * @param isWanted By their numbers; the others' files are not looked at.
+ * @param isWanted By number; other files are not examined.
  */
 export function listSegments(
   folder: string,
@@ -60,7 +60,7 @@ export function listJournals(folder: string): string[] {
   return [...ids];
 }
 
-/** The names in a folder; none where there is no such folder. */
+/** The names in a folder; none if it does not exist. */
 export function readFolder(folder: string): string[] {
   try {
     return readdirSync(folder);
@@ -70,7 +70,7 @@ export function readFolder(folder: string): string[] {
   }
 }
 
-/** Opens a segment to read it. A pipe put in its place meanwhile does not hold us up. */
+/** Opens a segment to read it. A pipe in its place can't block us. */
 export function openSegment(file: string): number {
   const descriptor = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW);
   if (fstatSync(descriptor).isFile()) return descriptor;
@@ -78,7 +78,7 @@ export function openSegment(file: string): number {
   throw new Error(`${path.basename(file)} is no regular file`);
 }
 
-/** Opens a segment for as long as `use` takes. */
+/** Opens a segment for the duration of `use`. */
 export function withSegment<T>(file: string, use: (descriptor: number) => T): T {
   const descriptor = openSegment(file);
   try {
@@ -88,7 +88,7 @@ export function withSegment<T>(file: string, use: (descriptor: number) => T): T 
   }
 }
 
-/** Copies a stretch of a file into a file of its own, which is there whole or not at all. */
+/** Copies a stretch of a file into a new file, which exists whole or not at all. */
 export function copyStretch(descriptor: number, offset: number, bytes: number, target: string): void {
   const unfinished = `${target}.tmp`;
   rmSync(unfinished, { force: true });
@@ -109,12 +109,12 @@ export function copyStretch(descriptor: number, offset: number, bytes: number, t
   renameSync(unfinished, target);
 }
 
-/** Less is not worth a copy. */
+/** A smaller gain is not worth a copy. */
 const LEAST_SPARE_BYTES = 64 * 1024;
 
 /**
- * Gives back what a writer that was killed left of the space that was allocated for its segment. A copy takes its
- * place, for the file itself may be mapped still, should the writer be alive after all.
+ * Frees the allocated space that a killed writer left unused in its segment. A copy replaces the file,
+ * because the file itself may still be mapped if the writer is alive after all.
  * @param bytes Where its records end.
  */
 export function shrinkSegment({ file, size }: SegmentFile, bytes: number): void {
@@ -122,16 +122,16 @@ export function shrinkSegment({ file, size }: SegmentFile, bytes: number): void 
   try {
     withSegment(file, (descriptor) => copyStretch(descriptor, 0, bytes, file));
   } catch {
-    // A disk that is full: it stays as large as it is.
+    // On a full disk it keeps its size.
   }
 }
 
-/** File systems that know no sync of a folder answer with one of these. */
+/** File systems that can't sync a folder answer with one of these. */
 const unsyncable = new Set(['EINVAL', 'ENOTSUP', 'EISDIR', 'EPERM', 'EBADF']);
 
 /**
- * Makes removals in a folder outlive a loss of power.
- * @returns whether the folder is there.
+ * Makes removals in a folder survive a power failure.
+ * @returns whether the folder exists.
  */
 export function syncFolder(folder: string): boolean {
   let descriptor: number;

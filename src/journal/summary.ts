@@ -7,7 +7,7 @@ import { CLASS_SHIFT, kindOf, RecordKind } from './records.js';
 import { type SegmentState, stateOf } from './segment-state.js';
 import { listSegments, withSegment } from './segments.js';
 
-/** What a journal holds. */
+/** The content of a journal. */
 export interface JournalSummary {
   readonly journalId: string;
   readonly segments: number;
@@ -23,7 +23,7 @@ export interface JournalSummary {
   readonly lastMs: number | undefined;
   /** Databases whose links were clicked. */
   readonly databases: readonly string[];
-  /** Segments that a newer version of the server made. */
+  /** Segments made by a newer version of the server. */
   readonly newer: number;
   readonly damages: readonly { file: string; offset: number; bytes: number; reason: string }[];
 }

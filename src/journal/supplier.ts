@@ -27,7 +27,7 @@ export interface SupplierOptions {
   readonly native: NativeMemory;
 }
 
-/** Room for the largest record with all that stands before it, several times over. */
+/** Room for the largest record with everything that must precede it, several times over. */
 const LEAST_BYTES = 256 * 1024;
 const GRAIN_BYTES = 64 * 1024;
 
@@ -36,7 +36,7 @@ interface MadeSegment {
   readonly descriptor: number;
   readonly address: bigint;
   syncs: number;
-  /** Settles when the sync that is under way is over. */
+  /** Settles when the sync under way is over. */
   syncing: Promise<void> | undefined;
 }
 
@@ -48,11 +48,11 @@ interface Customer {
 
 /**
  * Makes mapped segments for gateways, in the supervisor's thread: allocates their space, maps them, makes
- * their pages writable, and syncs and cuts them after. What may take long runs in the system's own threads.
+ * their pages writable, and later syncs and cuts them. Slow calls run in the thread pool.
  *
- * A store to a mapping can end the process in two ways: the file has no space for it, or the address is
- * mapped no more. Neither can be: space is allocated before a file is mapped; a file is cut only after its
- * place was taken by memory of nobody; and addresses are never given back, but used again.
+ * A store to a mapping can end the process in two ways: the file has no space for it, or the address is no
+ * longer mapped. Neither can happen: space is allocated before a file is mapped; a file is cut only after
+ * anonymous memory has replaced its mapping; and addresses are never given back, but reused.
  */
 export class SegmentSupplier {
   readonly #options: SupplierOptions;
@@ -67,7 +67,7 @@ export class SegmentSupplier {
     this.#bytes = MAPPED_HEADER_BYTES + Math.ceil(records / GRAIN_BYTES) * GRAIN_BYTES;
   }
 
-  /** Does what a gateway asks for; its answer may come later. */
+  /** Handles a gateway's request; the answer may come later. */
   handle(journalId: string, request: SegmentRequest, reply: (answer: SegmentReply) => void): void {
     const customer = this.#customers.get(journalId) ?? { made: new Map(), hasEnded: false };
     this.#customers.set(journalId, customer);
@@ -86,20 +86,20 @@ export class SegmentSupplier {
     }
   }
 
-  /** The gateway is no more: nobody stores to its segments. */
+  /** The gateway is gone: nothing stores to its segments. */
   ended(journalId: string): void {
     const customer = this.#customers.get(journalId);
     if (customer === undefined) return;
     customer.hasEnded = true;
     this.#customers.delete(journalId);
     for (const [segment, { file, descriptor }] of customer.made) {
-      // One that was never begun holds nothing; of the others, readers find the end in its cells.
+      // An unused segment has nothing; readers find the end of the others in their cells.
       if (!isBegun(descriptor)) rmSync(file, { force: true });
       this.#retire(customer, segment, undefined);
     }
   }
 
-  /** Waits for what is under way; all gateways are no more. */
+  /** Waits for work under way; all gateways are gone. */
   async close(): Promise<void> {
     for (const journalId of this.#customers.keys()) this.ended(journalId);
     await Promise.allSettled(this.#underWay);
@@ -141,7 +141,7 @@ export class SegmentSupplier {
     try {
       return openSync(file, 'wx+', 0o600);
     } catch (error) {
-      // Somebody has tidied up the whole folder; there is no reason to lose clicks for that.
+      // Somebody has removed the whole folder; that is no reason to lose clicks.
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
       mkdirSync(this.#options.folder, { recursive: true, mode: 0o700 });
       return openSync(file, 'wx+', 0o600);
@@ -165,7 +165,7 @@ export class SegmentSupplier {
     return address;
   }
 
-  /** @returns whether nothing is mapped there any more; else the address is never used again. */
+  /** @returns whether nothing is mapped there any more; otherwise the address is never used again. */
   #release(address: bigint): boolean {
     if (this.#options.native.mapNothing(address, this.#bytes) !== 0) return false;
     this.#free.push(address);
@@ -192,12 +192,12 @@ export class SegmentSupplier {
     this.#track(made.syncing);
   }
 
-  /** @param end Where its records end; `undefined` when only its cells tell. */
+  /** @param end Where its records end; `undefined` if only its cells say. */
   #retire(customer: Customer, segment: number, end: number | undefined): void {
     const made = customer.made.get(segment);
     if (made === undefined) return;
     customer.made.delete(segment);
-    // Only now may it be cut: as long as it was mapped, no byte of it could be taken away.
+    // Only now may it be cut: while it was mapped, it had to keep every byte.
     const canCut = this.#release(made.address) && end !== undefined;
     this.#track(this.#finish(made, canCut ? end : undefined));
   }
@@ -228,11 +228,11 @@ export class SegmentSupplier {
     try {
       work();
     } catch {
-      // A file that keeps its unused space, or a position that is not noted, loses nothing.
+      // A file that keeps its unused space, or a missing position, loses nothing.
     }
   }
 
-  /** A new segment's name is to survive a loss of power as its content does. */
+  /** A new segment's name must survive a power failure as its content does. */
   #syncFolder(): void {
     if (!this.#options.isSynced) return;
     this.#try(() => {
@@ -242,14 +242,14 @@ export class SegmentSupplier {
   }
 }
 
-/** @returns whether all that is in a file has reached the disk. */
+/** @returns whether the whole content of a file has reached the disk. */
 function synced(descriptor: number): Promise<boolean> {
   return new Promise((resolve) => {
     fdatasync(descriptor, (error) => resolve(error === null));
   });
 }
 
-/** Two places take turns: whatever becomes of one, the other still says what it said. */
+/** Two places alternate: whatever happens to one, the other keeps its value. */
 function syncOffset(count: number): number {
   return SYNC_OFFSETS[count % 2] as number;
 }

@@ -1,18 +1,18 @@
-/** What a gateway asks of whoever makes its segments, in the supervisor's thread. */
+/** A gateway's requests to the maker of its segments, in the supervisor's thread. */
 export type SegmentRequest =
   | { readonly kind: 'prepare'; readonly segment: number }
-  /** All that was stored up to `end` is to be synced. */
+  /** Sync everything stored before `end`. */
   | { readonly kind: 'sync'; readonly segment: number; readonly end: number }
-  /** The segment is not touched by its gateway any more; its records end there. */
+  /** The gateway does not touch the segment any more; its records end there. */
   | { readonly kind: 'retire'; readonly segment: number; readonly end: number };
 
 export type SegmentReply =
-  /** Its file is allocated, mapped at `address` and nothing has been stored in it. */
+  /** Its file is allocated and mapped at `address`, with nothing stored in it. */
   | { readonly kind: 'ready'; readonly segment: number; readonly address: bigint; readonly bytes: number }
   | { readonly kind: 'refused'; readonly segment: number; readonly reason: string }
   | { readonly kind: 'synced'; readonly segment: number; readonly isRemoved: boolean };
 
-/** A segment whose memory is stored to. */
+/** A segment in whose memory a gateway stores. */
 export interface ReadySegment {
   readonly segment: number;
   readonly mapping: ArrayBuffer;
@@ -24,23 +24,23 @@ export interface SupplyOptions {
   readonly view: (address: bigint, bytes: number) => ArrayBuffer;
 }
 
-/** What a journal does when its supply has something to say. */
+/** A journal's reactions to its supply. */
 export interface SupplyListener {
-  /** @param wasRefused Whether the one that was asked for before could not be made. */
+  /** @param wasRefused Whether the previous request failed. */
   readonly onReady: (wasRefused: boolean) => void;
-  /** It is asked for again by itself. */
+  /** The supply asks again by itself. */
   readonly onRefused: (reason: string, isFirst: boolean) => void;
   readonly onSynced: (segment: number, isRemoved: boolean) => void;
 }
 
-/** Segments that are written while one is awaited get numbers before it: so many at most. */
+/** Segments written while a mapped one is awaited get numbers before it: at most this many. */
 const STRIDE = 1024;
-/** How soon a segment is asked for again after one was refused. */
+/** The pause before the next request after a refused one. */
 const RETRY_MS = 1000;
 
 /**
- * A gateway's segments, made by another thread ahead of time: there is always one ready, or on its way.
- * The gateway only stores to their memory.
+ * A gateway's segments, which another thread makes ahead of time: one is always ready, or on its way. The
+ * gateway only stores to their memory.
  */
 export class SegmentSupply {
   readonly #options: SupplyOptions;
@@ -57,7 +57,7 @@ export class SegmentSupply {
     this.#options = options;
   }
 
-  /** Asks for a segment to go on in after this one, unless there is one, or one is on its way. */
+  /** Requests the next segment, unless one is ready or on its way. */
   prepare(after: number): void {
     this.#after = after;
     if (this.#awaited !== undefined || this.#ready !== undefined || this.#retryTimer !== undefined) return;
@@ -73,7 +73,7 @@ export class SegmentSupply {
     return this.#ready !== undefined;
   }
 
-  /** No segment of another kind may get this number, or a later one. */
+  /** No segment of the other kind may get this number, or a later one. */
   get nextNumber(): number {
     return this.#ready?.segment ?? this.#awaited ?? Number.POSITIVE_INFINITY;
   }
@@ -113,7 +113,7 @@ export class SegmentSupply {
     this.#listener?.onReady(wasRefused);
   }
 
-  /** Asks for no more, and gives nothing that comes later. */
+  /** Requests no more segments, and ignores later ones. */
   close(): void {
     this.#isClosed = true;
     clearTimeout(this.#retryTimer);

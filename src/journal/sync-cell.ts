@@ -1,4 +1,4 @@
-/** A position that has been synced, with how many there have been: three words. */
+/** A synced position, with the number of syncs so far: three words. */
 const CELL_BYTES = 12;
 
 function checkOf(position: number, count: number): number {
@@ -12,7 +12,7 @@ export function writeSyncCell(words: Uint32Array, at: number, position: number, 
   words[at + 2] = checkOf(position, count);
 }
 
-/** @returns the position, 0 where there is none, or not a whole one. */
+/** @returns the position, 0 if there is none or it is not whole. */
 export function readSyncCell(bytes: Buffer, offset: number): number {
   if (bytes.length < offset + CELL_BYTES) return 0;
   const position = bytes.readUInt32LE(offset);

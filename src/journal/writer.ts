@@ -22,29 +22,29 @@ export interface ClickJournalOptions {
   readonly maxBytes: number;
   readonly bufferBytes: number;
   readonly sync: SyncPolicy;
-  /** Where mapped segments come from; without it all are written. */
+  /** The source of mapped segments; without it all are written. */
   readonly supply?: SegmentSupply | undefined;
-  /** Called after a turn with clicks when the ingest sleeps. */
+  /** Called after a turn with clicks if the ingest sleeps. */
   readonly onWritten: () => void;
   /** Called when the disk or the bound begins to refuse clicks, and without an error when that is over. */
   readonly onTrouble: (error: Error | undefined) => void;
 }
 
-// By number, for what is counted at every turn.
+// By number, because these are counted at every turn.
 const { journalSyncs } = Scalar;
 
-/** A segment with more is ended: all its texts are in memory. */
+/** A segment with more texts ends, because all its texts are in memory. */
 const MOST_TEXTS = 65_536;
 
 /**
  * One gateway's click journal. Format, states and promises: src/journal/README.md.
  *
  * - *mapped*: a click is stored in a segment's memory, and is in the file before its answer goes out.
- * - *written*: clicks gather in memory and are written when the turn ends; or each at once, where mapped
- *   segments are the rule and none is ready.
- * - *holding*: the disk refused to be written to; clicks wait in memory, in order, and are tried again.
- * - *refusing*: what waits in memory, or the journal on the disk, has reached its bound; new clicks are
- *   counted as lost. Redirects go on in every state.
+ * - *written*: clicks gather in memory and are written when the turn ends; or each at once, if segments
+ *   should be mapped but none is ready.
+ * - *holding*: the disk refused a write; clicks wait in memory, in order, and are tried again.
+ * - *refusing*: the memory for waiting clicks, or the journal on the disk, has reached its bound; new clicks
+ *   are counted as lost. Redirects work in every state.
  */
 export class ClickJournal {
   readonly #options: ClickJournalOptions;
@@ -61,17 +61,17 @@ export class ClickJournal {
 
   #segment = 1;
   #seed = randomBytes(4).readUInt32LE(0);
-  /** The segment's, while it is a mapped one. */
+  /** The segment's, while it is mapped. */
   #mapped: MappedSegment | undefined;
   /** Whether every click is written at once. */
   #isThrough = false;
   #hasBegun = false;
   #header: Buffer | undefined;
-  /** What of the segment has been published: its end, and the clicks in it. */
+  /** The published part of the segment: its end, and the clicks in it. */
   #publishedEnd = 0;
   #publishedClicks = 0;
   #openedMs = 0;
-  /** The same by the monotonic clock: the other may be set. */
+  /** The same by the monotonic clock, because the other may be set. */
   #openedAtMs = 0;
   readonly #syncTimer: NodeJS.Timeout | undefined;
   readonly #rollTimer: NodeJS.Timeout;
@@ -111,7 +111,7 @@ export class ClickJournal {
     options.supply.prepare(this.#segment);
   }
 
-  /** From now on the links that are clicked are of this database. */
+  /** From now on clicks are on links of this database. */
   setDatabase(id: string): void {
     if (id === this.#databaseId) return;
     if (this.#hasBegun) {
@@ -121,7 +121,7 @@ export class ClickJournal {
     this.#databaseId = id;
   }
 
-  /** Notes a click on a link, before its answer goes out; `flush` is to be called when the turn ends. */
+  /** Notes a click on a link, before its answer goes out; call `flush` when the turn ends. */
   record(link: NumberedLink): void {
     this.#facts[0] = (this.#facts[0] as number) + 1;
     if (this.#refused.isRefusing) {
@@ -144,7 +144,7 @@ export class ClickJournal {
     if (this.#isThrough) this.#writeThrough();
   }
 
-  /** The turn is over: what it has noted is written where it has to be, and may be read. */
+  /** Ends the turn: writes its clicks if necessary, and publishes them. */
   flush(): void {
     const clicks = this.#recorder.clicks - this.#publishedClicks;
     if (clicks === 0) return;
@@ -152,7 +152,7 @@ export class ClickJournal {
     else this.#flushMapped(this.#mapped, clicks);
   }
 
-  /** Ends the journal. What the disk still refuses is lost, and counted. */
+  /** Ends the journal. Clicks that the disk still refuses are lost, and counted. */
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
@@ -165,7 +165,7 @@ export class ClickJournal {
     this.#files.close();
   }
 
-  /** The first click of a segment, or one for which there is no room. */
+  /** Handles the first click of a segment, or one for which there is no room. */
   #makeRoom(add: () => boolean): void {
     if (!this.#hasBegun) this.#begin();
     if (add()) return;
@@ -209,7 +209,7 @@ export class ClickJournal {
     this.#rollIfDue(this.#recorder.end - MAPPED_HEADER_BYTES);
   }
 
-  /** What is stored may be read. */
+  /** Publishes the stored clicks. */
   #publishMapped(clicks: number): void {
     const { end } = this.#recorder;
     this.#account.publish(this.#segment, end, end - this.#publishedEnd, clicks);
@@ -248,7 +248,7 @@ export class ClickJournal {
       this.#endSegment();
   }
 
-  /** @throws when the disk refuses; it is written again from its start, later. */
+  /** @throws if the disk refuses; it is written again from its start, later. */
   #write(chunk: Chunk): void {
     this.#files.write(chunk);
     if (this.#options.sync === 'turn') this.#options.counters.add('journalSyncs');
@@ -271,7 +271,7 @@ export class ClickJournal {
     if (size >= segmentBytes || isOld || this.#recorder.textCount >= MOST_TEXTS) this.#endSegment();
   }
 
-  /** Without clicks there is no turn that could end an old segment, and only an ended one can go. */
+  /** Without clicks there is no turn to end an old segment, and only an ended one can be removed. */
   #rollIdle(): void {
     if (!this.#hasBegun || !this.#refused.isEmpty) return;
     if (performance.now() - this.#openedAtMs < this.#options.segmentMs) return;
@@ -279,17 +279,17 @@ export class ClickJournal {
     if (this.#refused.isEmpty && this.#hasBegun) this.#endSegment();
   }
 
-  /** The next click goes to another segment: one that is ready, or else one that is written. */
+  /** Sends the next click to another segment: a ready mapped one, otherwise a written one. */
   #endSegment(): void {
     const isHeld = !this.#refused.isEmpty;
     const ready = isHeld ? undefined : this.#supply?.take();
     const next = ready?.segment ?? this.#segment + 1;
-    // One that is on its way has its number already, and what is written before it must come before it.
+    // A segment on its way has its number already, and clicks written before it must come before it.
     if (ready === undefined && next >= (this.#supply?.nextNumber ?? Number.POSITIVE_INFINITY)) return;
     this.#leaveMapped();
     if (!isHeld) this.#files.end();
     this.#enter(next, ready);
-    // Says that the segment before is complete, even while nothing is in this one.
+    // Publishes that the previous segment is complete, even while this one is empty.
     if (!isHeld) this.#account.beginSegment(next);
     this.#account.wake();
     if (!this.#isClosed) this.#supply?.prepare(next);
@@ -318,7 +318,7 @@ export class ClickJournal {
     return this.#buffer.memory(this.#segment, this.#seed, HEADER_BYTES);
   }
 
-  /** A mapped segment is ready: it is the better place, and what was begun elsewhere ends. */
+  /** A mapped segment is ready: it is the better place, and the current written one ends. */
   #enterReady(): void {
     if (this.#isClosed || this.#mapped !== undefined) return;
     this.flush();
@@ -341,7 +341,7 @@ export class ClickJournal {
     if (isRemoved && segment === this.#segment && this.#mapped !== undefined) this.#leaveRemoved();
   }
 
-  /** What goes to a file without a name is lost when it is closed: better to begin a new one. */
+  /** Bytes in a file without a name are lost when it is closed: begin a new one. */
   #leaveRemoved(): void {
     this.#options.onTrouble(new Error('the open segment of the click journal was removed by somebody'));
     this.flush();

@@ -20,18 +20,18 @@ export interface WrittenOptions {
   readonly sync: SyncPolicy;
 }
 
-/** Records of one turn, or of one click, on their way to the file of a segment. */
+/** Records of one turn, or of one click, to be written to a segment's file. */
 export interface Chunk {
   readonly segment: number;
-  /** Where they go in it. */
+  /** Their place in it. */
   readonly offset: number;
   readonly bytes: Buffer;
   readonly clicks: number;
-  /** What the segment begins with, where these are its first records. */
+  /** The segment's header, if these are its first records. */
   readonly header: Buffer | undefined;
 }
 
-/** Files of segments that are written: at most one is open. */
+/** Files of written segments; at most one is open. */
 export class WrittenSegments {
   readonly #options: WrittenOptions;
   #descriptor: number | undefined;
@@ -43,7 +43,7 @@ export class WrittenSegments {
     this.#options = options;
   }
 
-  /** @throws when the disk refuses; what it took in part is written again from its start, later. */
+  /** @throws if the disk refuses; a partial write is repeated from its start, later. */
   write(chunk: Chunk): void {
     if (chunk.segment !== this.#segment) this.end();
     this.#descriptor ??= this.#open(chunk.segment);
@@ -53,7 +53,7 @@ export class WrittenSegments {
     if (this.#options.sync === 'turn') fdatasyncSync(this.#descriptor);
   }
 
-  /** The open segment gets no more; it is synced and closed behind our back. */
+  /** Ends the open segment; it is synced and closed in the background. */
   end(): void {
     const descriptor = this.#descriptor;
     this.#descriptor = undefined;
@@ -85,7 +85,7 @@ export class WrittenSegments {
     });
   }
 
-  /** Whether somebody has removed the open file: what is written to it then is lost when it is closed. */
+  /** Whether somebody has removed the open file: later writes to it are lost when it is closed. */
   get isRemoved(): boolean {
     if (this.#descriptor === undefined) return false;
     try {
@@ -107,7 +107,7 @@ export class WrittenSegments {
     try {
       return openSync(file, 'wx', 0o600);
     } catch (error) {
-      // Somebody has tidied up the whole folder; there is no reason to lose clicks for that.
+      // Somebody has removed the whole folder; that is no reason to lose clicks.
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
       mkdirSync(folder, { recursive: true, mode: 0o700 });
       return openSync(file, 'wx', 0o600);
@@ -116,7 +116,7 @@ export class WrittenSegments {
     }
   }
 
-  /** A new segment's name is to survive a power cut as its content does. */
+  /** A new segment's name must survive a power failure as its content does. */
   #syncFolder(): void {
     if (this.#options.sync === 'never') return;
     try {
