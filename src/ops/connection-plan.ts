@@ -1,4 +1,4 @@
-/** How the server's connections are shared out; the sum is DATABASE_POOL_MAX. */
+/** How the server's connections are divided; the sum is DATABASE_POOL_MAX. */
 export interface ConnectionPlan {
   /** The supervisor's, for LISTEN. */
   readonly listen: number;
@@ -14,7 +14,7 @@ const MAX_TRANSFER = 3;
 const MAX_INGEST = 2;
 
 /**
- * Shares out the budget so that no kind of work ever waits for another's connection: 10 become 1 to
+ * Divides the budget, to keep every kind of work from waiting for another's connection: 10 become 1 to
  * listen, 4 for calls, 3 for transfers and 2 for ingest. With 3, transfers and ingest take turns.
  * @param threads Interactive threads wanted; there are never more than connections for them.
  */
@@ -29,7 +29,7 @@ export function planConnections(budget: number, threads: number): ConnectionPlan
     (_, index) => Math.floor(calls / count) + (index < calls % count ? 1 : 0),
   );
   const plan = { listen, interactive, transfer, ingest };
-  // One more than the budget would be refused by a PostgreSQL that allows no more, and only under load.
+  // A PostgreSQL that allows no more would refuse one connection beyond the budget, and only under load.
   const sum = listen + transfer + ingest + interactive.reduce((all, part) => all + part, 0);
   if (sum !== budget || count < 1 || interactive.some((part) => part < 1)) {
     throw new Error(`a plan of ${JSON.stringify(plan)} for ${budget} connections`);

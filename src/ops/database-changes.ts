@@ -3,7 +3,7 @@ import { describeError } from '../runtime/describe-error.js';
 import type { Logger } from '../runtime/logger.js';
 import type { DatabaseChange } from './database-watch.js';
 
-/** Says what the watch has found. */
+/** Logs what the watch has found. */
 export function logChange(log: Logger, change: DatabaseChange): void {
   switch (change.kind) {
     case 'up':

@@ -7,17 +7,17 @@ const MAIN = 24;
 const PER_THREAD = 6;
 /** Of a gateway: its listener, the open segment and one that is being closed or synced. */
 const PER_GATEWAY = 3;
-/** For what comes and goes: segments that are read, folders, a PostgreSQL that is started again. */
+/** For short-lived ones: segments being read, folders, a restarted PostgreSQL. */
 const WORKING = 32;
 /** A file of each transfer that may be under way. */
 const SPOOLS = 32;
-/** With fewer a server is of no use. */
+/** With fewer a server is useless. */
 const MIN_CONNECTIONS = 16;
 
 /**
- * How many connections of clients fit under the process's limit of descriptors, with a reserve for all
+ * How many client connections fit under the process's limit of descriptors, with a reserve for everything
  * that must never run out of them.
- * @throws ConfigError when there is no room for them.
+ * @throws ConfigError if there is no room for them.
  */
 export function planClientConnections(config: Config, limit: number): number {
   const { GATEWAY_THREADS, WORKER_THREADS, DATABASE_POOL_MAX } = config;

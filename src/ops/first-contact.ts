@@ -14,7 +14,7 @@ const FIRST_CONTACT_MS = 3000;
 /** The same, once PostgreSQL has answered: migrations, and a seed on a slow machine. */
 const PREPARATION_MS = 60_000;
 
-/** The first time that the server reaches its database: migrations, seed, and how long to wait for both. */
+/** The server's first contact with its database: migrations, seed, and how long to wait for both. */
 export class FirstContact {
   readonly #config: Config;
   readonly #log: Logger;
@@ -27,7 +27,7 @@ export class FirstContact {
     this.#log = log;
   }
 
-  /** What was loaded; empty where nothing was to be, or not yet. */
+  /** What was loaded; empty if there was nothing to load, or not yet. */
   get seedReports(): readonly SeedReport[] {
     return this.#seedReports;
   }
@@ -53,8 +53,8 @@ export class FirstContact {
   }
 
   /**
-   * Prepares the database that has fallen back in time: its schema and its sequences may be older ones. Another
-   * database, and one that is still being restored, is left as it is.
+   * Prepares a database that has fallen back in time: its schema and its sequences may be older. Leaves
+   * another database, or one that is still being restored, as it is.
    */
   async prepareAgain(connection: Connection): Promise<void> {
     try {
@@ -82,21 +82,21 @@ export class FirstContact {
     if (prepared.newer) this.#log.warn('the database was migrated by a newer version of this server');
   }
 
-  /** @throws ConfigError where nobody could ever make a key, or do anything. */
+  /** @throws ConfigError if nobody could ever create a key, or do anything. */
   async #requireWayIn(connection: Connection): Promise<void> {
     if (this.#config.API_AUTH === 'off' || this.#config.ADMIN_KEY !== undefined) return;
     if (await hasAdminKey(connection)) return;
     throw new ConfigError('API_AUTH=on needs ADMIN_KEY, or a key with scope admin in the database');
   }
 
-  /** Waits for the database as long as a start may. @throws what `ready` is rejected with. */
+  /** Waits for the database as long as a start may. @throws the rejection of `ready`. */
   async wait(ready: Promise<void>): Promise<void> {
     this.#untilMs = Date.now() + FIRST_CONTACT_MS;
     const ended = new AbortController();
     const done = ready.finally(() => ended.abort());
     while (!ended.signal.aborted && Date.now() < this.#untilMs) {
       const pause = sleep(this.#untilMs - Date.now(), undefined, { signal: ended.signal });
-      // An answer in that time allows more of it.
+      // An answer in that time extends it.
       await Promise.race([done, pause.catch(() => undefined)]);
     }
     if (ended.signal.aborted) await done;

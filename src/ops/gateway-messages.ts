@@ -14,7 +14,7 @@ export interface GatewayMessagesOptions {
   readonly onChaos: () => void;
 }
 
-/** Passes what gateways say to whoever it is for, and gives each gateway its ways to the workers. */
+/** Passes gateways' messages to their receivers, and gives each gateway its ports to the workers. */
 export class GatewayMessages {
   readonly #options: GatewayMessagesOptions;
   #isStopping = false;
@@ -58,20 +58,20 @@ export class GatewayMessages {
       case 'listening':
       case 'failed':
       case 'drained':
-        // Of the gateway's own life: GatewayThreads has heard them.
+        // About the gateway's own life: GatewayThreads handles them.
         break;
       default:
         throw new Error(`no such message: ${String(message satisfies never)}`);
     }
   }
 
-  /** From now on no gateway is given a worker, and nobody gets an answer. */
+  /** From now on no gateway gets a worker, and no question an answer. */
   stop(): void {
     this.#isStopping = true;
     this.#options.questions.close();
   }
 
-  /** A port between a gateway and a worker thread; a new one when the thread had to be replaced. */
+  /** A port between a gateway and a worker thread; a new one if the thread was replaced. */
   #connect(gateway: GatewayThread, thread: number): void {
     if (gateway.hasEnded || this.#isStopping) return;
     const { port1, port2 } = new MessageChannel();

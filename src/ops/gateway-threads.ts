@@ -26,10 +26,10 @@ export interface GatewayThreadsOptions {
     | 'journalFolder'
     | 'isMapped'
   >;
-  /** A fresh click journal; `endJournal` is called when its gateway is no more. */
+  /** A fresh click journal; `endJournal` is called when its gateway is gone. */
   readonly beginJournal: () => { journalId: string; slot: number };
   readonly endJournal: (journalId: string) => void;
-  /** Gives a new gateway its ways to the workers. */
+  /** Gives a new gateway its ports to the workers. */
   readonly onStarted: (gateway: GatewayThread) => void;
   readonly onMessage: (gateway: GatewayThread, message: FromGateway) => void;
 }
@@ -56,7 +56,7 @@ export class GatewayThread {
 
 const filename = entryPoint('gateway/gateway');
 
-/** A gateway that dies again at once is started again no faster than this. */
+/** The minimum time between restarts of a gateway that keeps dying. */
 const BACKOFF = { firstMs: 100, maxMs: 5000 };
 const CHECK_MS = 5;
 
@@ -88,18 +88,18 @@ export class GatewayThreads {
     this.#loading = Promise.all(
       Array.from({ length: GATEWAY_THREADS }, (_, ordinal) => this.#startOne(ordinal)),
     );
-    // Heard where it is waited for.
+    // The waiting caller handles it.
     this.#loading.catch(() => undefined);
   }
 
-  /** Lets all of them listen, now that what a request needs is there. @throws when one can't. */
+  /** Lets all of them listen, now that everything a request needs is ready. @throws if one can't. */
   async listen(): Promise<void> {
     this.#mayListen = true;
     for (const thread of this.#threads) this.#letListen(thread);
     await this.#loading;
   }
 
-  /** Says something to all that are alive. */
+  /** Sends a message to all that are alive. */
   broadcast(message: Extract<ToGateway, { kind: 'live' }>): void {
     for (const thread of this.#threads) thread.send(message);
   }
@@ -111,7 +111,7 @@ export class GatewayThreads {
     return this.#until(() => [...this.#threads].every((thread) => thread.isDrained), deadlineMs);
   }
 
-  /** Cuts what connections are left. @returns whether all threads have ended in time. */
+  /** Cuts the remaining connections. @returns whether all threads have ended in time. */
   async close(deadlineMs: number): Promise<boolean> {
     this.#isStopping = true;
     for (const thread of this.#threads) thread.send({ kind: 'close' });
@@ -126,7 +126,7 @@ export class GatewayThreads {
     return true;
   }
 
-  /** Its ways to the workers come first: no request may find none. */
+  /** Its ports to the workers come first: no request may find none. */
   #letListen(thread: GatewayThread): void {
     this.#options.onStarted(thread);
     thread.send({ kind: 'listen' });
@@ -178,7 +178,7 @@ export class GatewayThreads {
     this.#restarts += 1;
     this.#options.log.error({ code }, `gateway-${ordinal} ended with ${code}: another one takes its place`);
     setTimeout(() => {
-      // One that can't listen ends, and comes back here.
+      // A gateway that can't listen ends, and arrives here again.
       if (!this.#isStopping) this.#startOne(ordinal).catch(() => undefined);
     }, this.#backoff.next());
   }

@@ -4,7 +4,7 @@ import type { IngestOutcome } from '../messages/ingest.js';
 import type { Logger } from '../runtime/logger.js';
 import type { TrackedJournal } from './tracked-journal.js';
 
-/** What became of every click: ingested, dropped, rejected, or lost, in metrics and in the journals' slots. */
+/** The fate of every click: ingested, dropped, rejected, or lost, in metrics and in the journals' slots. */
 export class IngestAccount {
   readonly #counters: ThreadCounters;
   readonly #log: Logger;
@@ -15,8 +15,8 @@ export class IngestAccount {
   }
 
   /**
-   * Counts what an ingest of the journal did.
-   * @returns whether the database has less of the journal than it had: it has fallen back in time.
+   * Counts the result of an ingest of the journal.
+   * @returns whether the database has less of the journal than before: it has fallen back in time.
    */
   settle(
     journal: TrackedJournal,
@@ -27,7 +27,7 @@ export class IngestAccount {
     if (before === undefined || after === undefined) return false;
     let known = journal.totals.get(databaseId) ?? later(noted, slot === undefined ? before : noClicks);
     const hasFallenBack = sumOf(before) < sumOf(known);
-    // The row is gone with the last file, and nobody said so.
+    // The row was removed with the last file, without a report.
     if (hasFallenBack && isGone) return false;
     const counted = journal.counted.get(databaseId) ?? known;
     if (hasFallenBack) {
@@ -60,7 +60,7 @@ export class IngestAccount {
     );
   }
 
-  /** All that was there has been read, and yet more was written: somebody has removed a file. */
+  /** Everything there has been read, but more was written: somebody has removed a file. */
   settleMissing(journal: TrackedJournal, framed: number): void {
     const { slot, totals } = journal;
     if (slot === undefined) return;

@@ -3,17 +3,17 @@ import type { Keep } from '../journal/kept-segments.js';
 import type { IngestOutcome } from '../messages/ingest.js';
 import { Backoff } from '../runtime/backoff.js';
 
-/** Where a journal stands in the turns of the ingest. */
+/** A journal's place in the turns of the ingest. */
 export type Phase =
   /** May have its turn as soon as it has clicks. */
   | 'resting'
-  /** Lets clicks gather, for fewer transactions; who waits for them ends the pause. */
+  /** Lets clicks gather, for fewer transactions; a reader who waits for them ends the pause. */
   | 'lingering'
-  /** A look found nothing: another at once would find no more, however urgent. */
+  /** A look found nothing: another one at once would find no more, however urgent. */
   | 'settling'
   /** A step failed: not before its time, however urgent. */
   | 'backing-off'
-  /** A worker is at it. */
+  /** A worker is ingesting it. */
   | 'running';
 
 /** What changes a journal's phase. */
@@ -22,15 +22,15 @@ export type Occasion =
   | 'start'
   /** A batch is in the database, and more is there. */
   | 'more'
-  /** A batch is in the database, and that was all. */
+  /** A batch is in the database, and no more is there. */
   | 'done'
   /** There was nothing to read. */
   | 'at-end'
   | 'failed'
-  /** PostgreSQL is back: earlier failures are no reason to wait. */
+  /** PostgreSQL is back: earlier failures are no longer a reason to wait. */
   | 'database-back';
 
-/** What can't be is `undefined`. */
+/** Impossible transitions are `undefined`. */
 export const transitions: Readonly<Record<Phase, Readonly<Record<Occasion, Phase | undefined>>>> = {
   resting: {
     start: 'running',
@@ -98,7 +98,7 @@ export class JournalTurn {
     return this.#phase;
   }
 
-  /** @throws when that can't happen in the journal's phase. */
+  /** @throws if that can't happen in the journal's phase. */
   on(occasion: Occasion, nowMs: number): void {
     const before = this.#phase;
     const after = transitions[before][occasion];
@@ -110,7 +110,7 @@ export class JournalTurn {
     this.#urgentUntilMs = after === 'settling' ? nowMs + this.#timing.settleMs : 0;
   }
 
-  /** When it may have its next turn. @param isUrgent Whether somebody waits for clicks. */
+  /** When it may have its next turn. @param isUrgent Whether a reader waits for clicks. */
   earliestMs(isUrgent: boolean): number {
     if (this.#phase === 'running') return Number.POSITIVE_INFINITY;
     return isUrgent && this.#phase !== 'backing-off' ? this.#urgentUntilMs : this.#untilMs;
@@ -133,7 +133,7 @@ export class JournalTurn {
   }
 }
 
-/** What the outcome of a step is to its journal's turns. */
+/** What the outcome of a step means for its journal's turns. */
 export function occasionOf(outcome: IngestOutcome): Occasion {
   if (outcome.isAtEnd && !outcome.isGone) return 'at-end';
   return outcome.hasMore ? 'more' : 'done';
@@ -143,19 +143,19 @@ export interface Candidate {
   readonly turn: JournalTurn;
   /** Whether its writer is alive; otherwise it was left behind. */
   readonly isLive: boolean;
-  /** Since when there has been something to ingest, ms since 1970; `undefined` when that is not known. */
+  /** Since when there has been something to ingest, ms since 1970; `undefined` if unknown. */
   readonly behindSinceMs: number | undefined;
 }
 
 export interface Choice<Journal> {
   readonly start: readonly Journal[];
-  /** When the next of the others may have its turn; `undefined` when none waits for a time. */
+  /** When the next of the others may have its turn; `undefined` if none waits for a time. */
   readonly againMs: number | undefined;
 }
 
 /**
- * Chooses whose turn it is: the longest behind first. Living journals and those that were left behind take
- * turns, so that neither a pile of old journals nor a steady load keeps the others waiting.
+ * Chooses whose turn it is: the longest behind first. Living journals and abandoned ones take turns, so that
+ * neither many old journals nor a steady load starves the others.
  */
 export class IngestPolicy {
   #wasLive = false;
@@ -187,7 +187,7 @@ function behind({ behindSinceMs }: Candidate): number {
   return behindSinceMs ?? Number.MAX_SAFE_INTEGER;
 }
 
-/** What becomes of ingested segments; where the disk has no room for new clicks, it is not kept for old ones. */
+/** How to keep ingested segments; if the disk has no room for new clicks, none are kept. */
 export function keepOf(
   { CLICK_JOURNAL_KEEP_SECONDS, CLICK_JOURNAL_KEEP_BYTES }: Config,
   isDiskRefusing: boolean,

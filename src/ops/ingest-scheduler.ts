@@ -121,7 +121,7 @@ export class IngestScheduler {
     throw new Error(`more than ${JournalSlots.count} gateways are alive`);
   }
 
-  /** The gateway of this journal has closed it, or is no more. */
+  /** The gateway of this journal has closed it, or is gone. */
   ended(journalId: string): void {
     const journal = this.#journals.get(journalId);
     if (journal === undefined) return;
@@ -138,19 +138,19 @@ export class IngestScheduler {
     this.#pump();
   }
 
-  /** PostgreSQL is back: there is no reason to wait on account of earlier failures. */
+  /** PostgreSQL is back: earlier failures are no longer a reason to wait. */
   retryNow(): void {
     for (const { turn } of this.#journals.values()) turn.on('database-back', performance.now());
     this.wake();
   }
 
-  /** The database may be an older one: it is asked how far it has each journal. */
+  /** The database may have fallen back: asks it how far it has each journal. */
   askAgain(): void {
     for (const journal of this.#journals.values()) journal.mustAsk = true;
     this.#pump();
   }
 
-  /** Settles when so many clicks of each journal are in the database, or given up. */
+  /** Settles when this many clicks of each journal are in the database, or given up. */
   reached(targets: readonly BarrierTarget[]): Promise<void> {
     return new Promise((resolve) => {
       this.#waiters.push({ targets, resolve });
@@ -159,7 +159,7 @@ export class IngestScheduler {
     });
   }
 
-  /** Bytes of journal that are not in the database, as far as is known. */
+  /** Known bytes of journal that are not in the database. */
   get pendingBytes(): number {
     return [...this.#journals.values()].reduce((sum, { pendingBytes, slot, writtenBytesThen }) => {
       const since = slot === undefined ? 0 : slot.get('writtenBytes') - writtenBytesThen;
@@ -177,7 +177,7 @@ export class IngestScheduler {
     return [...this.#journals.values()].reduce((sum, { elsewhere }) => sum + elsewhere, 0);
   }
 
-  /** Bytes of ingested segments that are kept for a database that falls back. */
+  /** Bytes of ingested segments that are kept in case the database falls back. */
   get keptBytes(): number {
     return [...this.#journals.values()].reduce((sum, { keptBytes }) => sum + keptBytes, 0);
   }
@@ -191,7 +191,7 @@ export class IngestScheduler {
     return Number.isFinite(oldest) ? Math.max(0, (Date.now() - oldest) / 1000) : 0;
   }
 
-  /** Ingests what there is, as far as the deadline allows; all gateways have ended their journals. */
+  /** Ingests what it can before the deadline; all gateways have ended their journals. */
   async close(deadlineMs: number): Promise<void> {
     clearInterval(this.#scanTimer);
     this.#isDraining = true;
@@ -217,7 +217,7 @@ export class IngestScheduler {
 
   #scan(): void {
     void this.#folders.scan();
-    // What is kept makes room for what is new.
+    // Kept segments make room for new clicks.
     if (this.#options.isDiskRefusing()) {
       for (const journal of this.#journals.values()) if (journal.keptBytes > 0) journal.keptUntilMs = 0;
     }
@@ -235,7 +235,7 @@ export class IngestScheduler {
     return [...this.#journals.values()].some((journal) => journal.folder === folder);
   }
 
-  /** Starts what may run, the longest behind first, and comes back for what has to wait. */
+  /** Starts the journals that may run, the longest behind first, and returns later for those that must wait. */
   #pump(): void {
     if (this.#isClosing || this.#options.state.database !== Database.UP) return;
     const now = performance.now();
@@ -253,7 +253,7 @@ export class IngestScheduler {
     journal.turn.on('start', performance.now());
     this.#running += 1;
     const { journalId, folder, slot, isLive } = journal;
-    // Before looking how far it is: what is written after the look wakes us.
+    // Before the look at its progress: clicks written after the look wake us.
     slot?.fallAsleep();
     const writtenBytes = slot?.get('writtenBytes') ?? 0;
     const framed = slot?.get('framed') ?? 0;
@@ -312,13 +312,16 @@ export class IngestScheduler {
     this.#options.log.info('click ingest goes on');
   }
 
-  /** Nothing is left of a journal: what its gateway accepted and never wrote died with it. */
+  /** Nothing is left of a journal: clicks that its gateway accepted but never wrote died with it. */
   #forget(journal: TrackedJournal): void {
     this.#journals.delete(journal.journalId);
     this.#giveUpSlot(journal);
   }
 
-  /** All of an ended journal is ingested. Should the database fall back, its clicks are counted on, for us alone. */
+  /**
+   * An ended journal is ingested whole: releases its slot, and keeps a private copy in case the database
+   * falls back.
+   */
   #giveUpSlot(journal: TrackedJournal): void {
     const { slot, slotIndex } = journal;
     if (slot === undefined || slotIndex === undefined) return;

@@ -15,14 +15,14 @@ export interface JournalFoldersOptions {
   readonly log: Logger;
   /** Whether a journal of this folder is still to be ingested. */
   readonly hasJournals: (folder: string) => boolean;
-  /** Journals of a server that is no more; some may be known already. */
+  /** Journals of a server that is gone; some may be known already. */
   readonly onAdopted: (folder: string, journalIds: readonly string[]) => void;
 }
 
 /**
- * The folders of journals: every server has one of its own, which it owns as long as it lives. A folder
- * whose owner is dead is adopted by whoever finds it first, and removed when its journals are in the
- * database. One that was copied is not: its journals are the original's.
+ * The folders of journals: every server has its own, and owns it as long as it lives. The first server that
+ * finds a folder whose owner is dead adopts it, and removes it when its journals are in the database. Nobody
+ * adopts a copied folder: its journals are the original's.
  *
  * | folder | is left to | becomes |
  * |---|---|---|
@@ -36,7 +36,7 @@ export class JournalFolders {
   readonly own: string;
   readonly #options: JournalFoldersOptions;
   readonly #adopted = new Map<string, FolderOwner>();
-  /** Problems that have been said, by folder: each is said once, until it is another. */
+  /** Logged problems, by folder: each is logged once, until it changes. */
   readonly #said = new Map<string, string>();
   #owner: FolderOwner | undefined;
   #scan: Promise<void> | undefined;
@@ -47,7 +47,7 @@ export class JournalFolders {
     this.#owner = owner;
   }
 
-  /** Makes this server's folder. @throws when it can't be written. */
+  /** Makes this server's folder. @throws if it is not writable. */
   static async open(options: JournalFoldersOptions): Promise<JournalFolders> {
     const own = path.join(options.root, randomUUID());
     mkdirSync(own, { recursive: true, mode: 0o700 });
@@ -57,7 +57,7 @@ export class JournalFolders {
     return new JournalFolders(options, own, owner);
   }
 
-  /** Looks for folders whose owner is no more. What fails is said, counted and tried again at the next scan. */
+  /** Looks for folders whose owner is gone. Failures are logged, counted and tried again at the next scan. */
   scan(): Promise<void> {
     this.#scan ??= this.#look().finally(() => {
       this.#scan = undefined;
@@ -65,7 +65,7 @@ export class JournalFolders {
     return this.#scan;
   }
 
-  /** Gives up all folders, and removes those that are done with. */
+  /** Gives up all folders, and removes finished ones. */
   async close(): Promise<void> {
     await this.#scan;
     await this.#attempt(this.own, async () => {
@@ -93,7 +93,7 @@ export class JournalFolders {
     });
   }
 
-  /** One folder's trouble is not another's. */
+  /** One folder's trouble must not affect another. */
   async #attempt(folder: string, work: () => Promise<void>): Promise<void> {
     try {
       await work();
@@ -113,10 +113,10 @@ export class JournalFolders {
     return true;
   }
 
-  /** Somebody may have tidied up the folder, and a gateway made it anew: then it is to be owned again. */
+  /** Somebody may have removed the folder, and a gateway made it again: then claim it again. */
   async #keepOwn(): Promise<void> {
     if (hasOwnerSocket(this.own)) return;
-    // Before the claim, for to close a socket removes what bears its name.
+    // Before the claim, because closing a socket removes the file with its name.
     await this.#owner?.release();
     this.#owner = undefined;
     this.#owner = await claimFolder(this.own);
@@ -174,14 +174,14 @@ export class JournalFolders {
     return journals.length;
   }
 
-  /** Journals that came to be there after it was adopted are to be ingested too. */
+  /** Ingest journals that appeared after the adoption too. */
   async #tend(folder: string): Promise<void> {
     if (this.#options.hasJournals(folder)) return;
     const journals = await this.#survey(folder);
     if (journals === 0) await this.#leaveIfDone(folder);
   }
 
-  /** A folder whose journals are all in the database is of no more use, unless damage is kept in it. */
+  /** A folder whose journals are all in the database is no longer needed, unless it keeps damage. */
   async #leaveIfDone(folder: string): Promise<void> {
     const owner = this.#adopted.get(folder);
     if (owner === undefined || !isFolderDone(folder)) return;

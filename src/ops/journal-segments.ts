@@ -2,13 +2,13 @@ import type { Config } from '../config.js';
 import { type JournalMode, journalMode } from '../journal/mode.js';
 import { SegmentSupplier } from '../journal/supplier.js';
 
-/** How clicks are journalled, and who makes the segments where they are mapped. */
+/** How clicks are journalled, and the maker of mapped segments. */
 export interface JournalSegments {
   readonly mode: JournalMode;
   readonly supplier: SegmentSupplier | undefined;
 }
 
-/** @throws JournalModeError when the settings ask for what can't be had. */
+/** @throws JournalModeError if the settings ask for the impossible. */
 export function openSegments(config: Config, folder: string): JournalSegments {
   const mode = journalMode(config.CLICK_JOURNAL_MODE, folder);
   if (mode.kind === 'written') return { mode, supplier: undefined };

@@ -9,20 +9,20 @@ type Standing = Pick<LiveFigures, 'clicks_pending' | 'threads' | 'connections'>;
 
 export interface LiveFeedOptions {
   readonly counters: Counters;
-  /** How things stand. */
+  /** The current state. */
   readonly standing: () => Standing;
-  /** Whether anybody listens, on any gateway. */
+  /** Whether there are listeners, on any gateway. */
   readonly isHeard: () => boolean;
   readonly onFigures: (figures: LiveFigures) => void;
 }
 
 const EVERY_MS = 1000;
-/** A second that has lasted longer than this, for this thread was held up, is said as a mean second. */
+/** A second that lasted longer than this, because this thread was delayed, is reported as a mean second. */
 const LONG_MS = 1500;
 
 /**
- * What happened in each second. It looks at the counters whether anybody listens or not, so that whoever begins
- * to listen has true figures within a second; that takes less than a tenth of a millisecond for each gateway.
+ * What happened in each second. It reads the counters with or without listeners, which gives a new listener
+ * true figures within a second; that takes less than a tenth of a millisecond for each gateway.
  */
 export class LiveFeed {
   readonly #options: LiveFeedOptions;
@@ -71,7 +71,7 @@ export function figuresBetween(
     not_found: perSecond('notFound'),
     created: perSecond('created'),
     clicks_pending,
-    // In microseconds: more digits would be made up.
+    // In microseconds: more digits would mean nothing.
     p99_ms: p99 === undefined ? null : Math.round(p99 * 1e6) / 1000,
     threads,
     connections,

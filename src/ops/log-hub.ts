@@ -14,11 +14,11 @@ export interface LogHubOptions {
   readonly level: LogLevel;
   readonly ringMax: number;
   readonly output: LogOutput;
-  /** What the output gets in the place of a line of JSON. */
+  /** What the output gets instead of a line of JSON. */
   readonly format?: ((line: string) => string) | undefined;
 }
 
-/** How long a stop waits for an output that takes no lines. */
+/** How long a stop waits for an output that accepts no lines. */
 const CLOSE_MS = 300;
 
 /**
@@ -44,7 +44,7 @@ export class LogHub {
     this.#levels.unref();
   }
 
-  /** Lines that the output did not take. */
+  /** Lines that the output did not accept. */
   get droppedLines(): number {
     return this.#output.droppedLines;
   }
@@ -55,7 +55,7 @@ export class LogHub {
     this.#levels.postMessage(level);
   }
 
-  /** Writes out what is still in memory, as far as the output takes it in a moment. */
+  /** Writes out lines that are still in memory, as far as the output accepts them in a moment. */
   async close(): Promise<void> {
     this.#channel.close();
     this.#levels.close();

@@ -1,16 +1,16 @@
 import { constants, fstatSync, openSync, write } from 'node:fs';
 import { Socket } from 'node:net';
 
-/** Lines that an output which takes none may leave in memory; beyond it they are dropped. */
+/** Lines that may wait in memory for an output that accepts none; beyond it they are dropped. */
 const BUFFER_BYTES = 8 * 1024 * 1024;
 const WRITE_BYTES = 64 * 1024;
 /** How soon a full pipe is tried again. */
 const RETRY_MS = 20;
 
 /**
- * Writes lines to a file descriptor of which nothing is expected: a full disk, a pipe that nobody reads
- * and a terminal that is gone cost lines, which are counted, and never time. No write blocks a thread,
- * not even one of libuv's, for the process could not end while it does.
+ * Writes lines to an unreliable file descriptor: a full disk, an unread pipe or a closed terminal costs
+ * lines, which are counted, but never time. No write blocks a thread, not even one of libuv's, because the
+ * process could not end while it does.
  */
 export class LogOutput {
   readonly #descriptor: number;
@@ -18,7 +18,7 @@ export class LogOutput {
   #bytes = 0;
   #droppedLines = 0;
   #isWriting = false;
-  /** A line was begun that will never be ended. */
+  /** A line was begun that will never end. */
   #isTorn = false;
   #onEmpty: (() => void) | undefined;
 
@@ -94,8 +94,8 @@ export class LogOutput {
 }
 
 /**
- * The same output, through a descriptor that says EAGAIN instead of blocking. Opened anew where that can
- * be done, for the flag belongs to the open file and other processes may share ours.
+ * The same output, through a descriptor that returns EAGAIN instead of blocking. Opened anew where possible,
+ * because the flag belongs to the open file and other processes may share ours.
  */
 function withoutBlocking(descriptor: number): number {
   try {
@@ -105,7 +105,8 @@ function withoutBlocking(descriptor: number): number {
       const flags = constants.O_WRONLY | constants.O_NONBLOCK | constants.O_NOCTTY;
       return openSync(`/proc/self/fd/${descriptor}`, flags);
     } catch {
-      // A socket, a pipe of another user, or no such file system: a stream sets the flag on what it is given.
+      // A socket, a pipe of another user, or no such file system: a stream sets the flag on the given
+      // descriptor.
       if (stats.isFIFO() || stats.isSocket()) keptOpen.push(new Socket({ fd: descriptor, readable: false }));
     }
   } catch {
@@ -114,5 +115,5 @@ function withoutBlocking(descriptor: number): number {
   return descriptor;
 }
 
-/** Collected, they would close what they stand for. */
+/** If they were garbage-collected, they would close their descriptors. */
 const keptOpen: Socket[] = [];

@@ -1,6 +1,6 @@
 export interface LogQuery {
   readonly limit: number;
-  /** Part of an entry's text, in any case; empty for all. */
+  /** Part of an entry's text, in any letter case; empty for all. */
   readonly filter: string;
   /** `INFO`, `WARNING`, `ERROR`; anything else for all. */
   readonly level: string;
@@ -8,11 +8,11 @@ export interface LogQuery {
 
 interface Entry {
   readonly line: string;
-  /** What a filter looks into; made when somebody first filters. */
+  /** The text that a filter searches; made on the first use of a filter. */
   text: string | undefined;
 }
 
-/** Entries that are looked at between two looks at the clock. */
+/** Entries to search between two looks at the clock. */
 const ENTRIES_A_STEP = 16;
 const levels = new Set(['DEBUG', 'INFO', 'WARNING', 'ERROR', 'CRITICAL']);
 
@@ -20,7 +20,7 @@ const levels = new Set(['DEBUG', 'INFO', 'WARNING', 'ERROR', 'CRITICAL']);
 export class LogRing {
   readonly #entries: Entry[] = [];
   readonly #max: number;
-  /** Lines there ever were; the next goes to this place, modulo the ring's size. */
+  /** The number of lines so far; the next goes to this place, modulo the ring's size. */
   #total = 0;
 
   constructor(max: number) {
@@ -33,7 +33,7 @@ export class LogRing {
   }
 
   /**
-   * Looks for the newest entries that match; yields now and then, that the caller may put it off.
+   * Looks for the newest entries that match; yields now and then, to let the caller postpone it.
    * @returns them, oldest first, as the body of GET /logs.
    */
   *search({ limit, filter, level }: LogQuery): Generator<void, string> {
@@ -41,7 +41,7 @@ export class LogRing {
     const wantedText = filter.toLowerCase();
     const found: string[] = [];
     const newest = this.#total - 1;
-    // Lines that come meanwhile take the place of the oldest, which are then not to be had.
+    // Lines that arrive meanwhile replace the oldest, which are then unavailable.
     for (let at = newest; at >= Math.max(0, this.#total - this.#max) && found.length < limit; at -= 1) {
       if ((newest - at) % ENTRIES_A_STEP === ENTRIES_A_STEP - 1) yield;
       const entry = this.#entries[at % this.#max];

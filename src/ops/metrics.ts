@@ -11,12 +11,12 @@ import {
   threadReadings,
 } from './samples.js';
 
-/** However many ask, the metrics are rendered no more often than this. */
+/** However many requests come, the metrics are rendered no more often than this. */
 const RENDER_EVERY_MS = 1000;
 
 /**
- * The server's metrics, for all threads together. Threads count in shared memory; this reads it when
- * it is asked. Route labels are templates, so the number of series is bounded.
+ * The server's metrics, for all threads together. Threads count in shared memory; this reads it on request.
+ * Route labels are templates, which bounds the number of series.
  */
 export class Metrics {
   readonly #registry: Registry;
@@ -35,7 +35,7 @@ export class Metrics {
   }
 
   /**
-   * Prometheus's text format, as things stand after the call: whoever asks within a second of the last
+   * Prometheus's text format, with values from after the call: a request within a second of the last
    * rendering waits for the next one, together with all others.
    */
   text(): Promise<string> {
@@ -45,7 +45,7 @@ export class Metrics {
 
   async #render(): Promise<string> {
     const waitMs = this.#renderedMs + RENDER_EVERY_MS - performance.now();
-    // Also a wait of nothing lets the caller note this rendering first.
+    // Even a wait of 0 lets the caller note this rendering first.
     await (waitMs > 0 ? sleep(waitMs, undefined, { ref: false }) : undefined);
     this.#next = undefined;
     this.#renderedMs = performance.now();
@@ -53,19 +53,19 @@ export class Metrics {
   }
 }
 
-/** CPU, memory and descriptors: they are the process's, threads included. */
+/** CPU, memory and descriptors of the process, threads included. */
 function processRegistry(): Registry {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: 1000 });
-  // Lag, heap and handles would be those of this thread only and look like the server's; all threads
-  // publish their own.
+  // Lag, heap and handles would be those of this thread only but look like the server's; all threads publish
+  // their own.
   for (const { name } of registry.getMetricsAsArray()) {
     if (name.startsWith('nodejs_') && name !== 'nodejs_version_info') registry.removeSingleMetric(name);
   }
   return registry;
 }
 
-/** As prom-client's own metrics look to its registry: it has no way to set a histogram or a counter. */
+/** Looks like prom-client's own metrics to its registry, which can't set a histogram or a counter. */
 function publish(registry: Registry, { metric, read }: Reading): void {
   for (const { name, help, labels } of publishedAs(metric)) {
     registry.registerMetric({
@@ -92,7 +92,7 @@ export interface DescribedMetric {
   readonly help: string;
 }
 
-/** Every metric of a server, for the documentation; nothing is measured. */
+/** Every metric of a server, for the documentation; measures nothing. */
 export function describeMetrics(): DescribedMetric[] {
   const ofProcess = processRegistry()
     .getMetricsAsArray()

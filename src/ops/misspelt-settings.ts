@@ -6,7 +6,7 @@ export interface MisspeltSetting {
 }
 
 /**
- * Variables that are no setting and look like one. All others belong to other programs.
+ * Variables that look like a setting but are none. All others belong to other programs.
  * @param given Names of the variables of the environment and the .env file.
  * @param known Names of the settings.
  */

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { claimFolder } from '../runtime/folder-lock.js';
 
-/** Somebody else listens there. */
+/** Another process listens there. */
 export class PortTakenError extends Error {
   override readonly name = 'PortTakenError';
 }
@@ -26,9 +26,9 @@ function listen(options: ListenOptions): Promise<{ port: number; close: () => Pr
 }
 
 /**
- * Makes sure that nobody else listens on a port, and that no other server of ours begins to. The gateways
- * share a port, and would share it with another process of the same user too; so the process holds a
- * name that only one can have and that the kernel frees when it dies.
+ * Makes sure that no other process listens on a port, and that no other Switchyard server begins to. The
+ * gateways share a port, and would share it with another process of the same user too; the process therefore
+ * holds a name that only one can have and that the kernel frees when it dies.
  * @param port 0 for any that is free.
  * @returns the port, for as long as the process lives.
  * @throws PortTakenError
@@ -67,7 +67,7 @@ function nameOf(host: string): string {
   return isIP(host) === 0 ? host.toLowerCase() : host;
 }
 
-/** Whether only this machine reaches what listens there. */
+/** Whether only this machine reaches a listener there. */
 export function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || /^127\./.test(host);
 }

@@ -4,7 +4,7 @@ import type { Metrics } from './metrics.js';
 
 type LogQuestion = Extract<Question, { of: 'logs' }>;
 
-/** `undefined` where there is no answer in time. */
+/** `undefined` without an answer in time. */
 type Answer = (body: string | undefined) => void;
 
 interface Search {
@@ -18,17 +18,17 @@ interface Waiting {
   readonly answer: Answer;
 }
 
-/** Beyond so many, whoever asks is refused at once. */
+/** Beyond this many, questions are refused at once. */
 const WAITING_MAX = 64;
 const EXPIRES_MS = 2000;
-/** The supervisor searches for so long at a time, and then leaves its thread to other work. */
+/** The supervisor searches for this long at a time, then leaves its thread to other work. */
 const SLICE_MS = 1;
 const PAUSE_MS = 4;
 
 /**
- * What people ask of the supervisor through a gateway. Coherence, ingest and stopping are the same
- * thread's work, and no number of questions may delay them: few wait, none for long, and they share a
- * fifth of the thread's time among them.
+ * Questions to the supervisor through a gateway. Coherence, ingest and stopping are the same thread's work,
+ * and no number of questions may delay them: few wait, none for long, and together they get a fifth of the
+ * thread's time.
  */
 export class Questions {
   readonly #metrics: Metrics;
@@ -63,7 +63,7 @@ export class Questions {
     }
   }
 
-  /** Whoever still waits gets no answer. */
+  /** Waiting questions get no answer. */
   close(): void {
     clearTimeout(this.#timer);
     for (const { answer } of this.#waiting) answer(undefined);

@@ -6,8 +6,8 @@ import type { Logger } from '../runtime/logger.js';
 export type Reloadable = Readonly<Partial<Record<keyof Config, (config: Config) => void>>>;
 
 /**
- * Reads the settings again and applies what can be applied; a bad one changes nothing.
- * @returns the settings that are now in force.
+ * Reads the settings again and applies those that it can; a bad one changes nothing.
+ * @returns the settings now in force.
  */
 export function reload(current: Config, read: () => Config, reloadable: Reloadable, log: Logger): Config {
   let next: Config;

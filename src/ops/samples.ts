@@ -16,16 +16,18 @@ export interface Sample {
   readonly value: number;
 }
 
-/** How the supervisor reads each of the metrics that no thread counts. */
+/** How the supervisor reads each metric that no thread counts. */
 export type ServerReadings = Readonly<Record<ServerMetricName, () => number | readonly Sample[]>>;
 
-/** A metric and how its samples are read when somebody asks. */
+/** A metric and how to read its samples on request. */
 export interface Reading {
   readonly metric: Metric;
   readonly read: () => readonly Sample[];
 }
 
-/** A counter is added up over all threads there were, a gauge over the living; `thread` tells them apart. */
+/**
+ * A counter is the sum over all threads that ever ran, a gauge over the living; `thread` distinguishes them.
+ */
 export function threadReadings(counters: Counters): Reading[] {
   const living = (): Slot[] => counters.slots().filter((slot) => slot.alive);
   return (Object.keys(threadMetrics) as ThreadMetricName[]).map((key) => {

@@ -18,12 +18,12 @@ export interface DiskSpace {
 }
 
 const REFRESH_MS = 15_000;
-/** Of something that is to be watched and is not there: long ago. */
+/** The time of something watched that is missing: long ago. */
 const NEVER = 1;
 
 /**
- * What a server depends on and does not make: disks, the certificate, backups, the limit of memory. Read
- * in the background, for a disk that does not answer must not hold up those who ask for metrics.
+ * External things on which a server depends: disks, the certificate, backups, the limit of memory. Read in
+ * the background, because a disk that does not answer must not delay requests for metrics.
  */
 export class Surroundings {
   readonly #options: SurroundingsOptions;
@@ -99,7 +99,7 @@ async function expiryOf(file: string): Promise<number> {
 
 async function newestIn(folder: string): Promise<number> {
   try {
-    // A backup that is not whole yet, or was left so, is none.
+    // An unfinished backup does not count.
     const names = (await readdir(folder)).filter((name) => !name.endsWith('.partial'));
     const times = await Promise.all(names.map(async (name) => (await stat(path.join(folder, name))).mtimeMs));
     return Math.max(NEVER, ...times.map((milliseconds) => milliseconds / 1000));

@@ -2,35 +2,35 @@ import type { ClickTotals } from '../journal/click-totals.js';
 import type { JournalSlot } from '../memory/journal-slots.js';
 import type { JournalTurn } from './ingest-policy.js';
 
-/** A journal that is being ingested: of a gateway of ours, or left behind by a server that is no more. */
+/** A journal being ingested: of one of our gateways, or left behind by a server that is gone. */
 export interface TrackedJournal {
   readonly journalId: string;
   readonly folder: string;
   slot: JournalSlot | undefined;
-  /** Its slot's number, as long as that is shared with the gateways. */
+  /** Its slot's number, as long as it shares one with the gateways. */
   slotIndex: number | undefined;
   /** Whether its writer is alive. */
   isLive: boolean;
   readonly turn: JournalTurn;
-  /** Bytes not ingested at the last look, and what its writer had written in all by then. */
+  /** Bytes not ingested at the last look, and the bytes that its writer had written in all by then. */
   pendingBytes: number;
   writtenBytesThen: number;
-  /** What became of its clicks, as far as is known, by the database that said it. */
+  /** The known fate of its clicks, by the database that reported it. */
   readonly totals: Map<string, ClickTotals>;
-  /** The most of each that was ever said: what a database lost by falling back is counted once. */
+  /** The largest reported value of each: clicks that a database lost by falling back count once. */
   readonly counted: Map<string, ClickTotals>;
-  /** Clicks that were written and are nowhere to be read. */
+  /** Clicks that were written but can't be read anywhere. */
   missing: number;
   /** Clicks that wait for another database. */
   elsewhere: number;
-  /** What is left of it is for another database, or for a newer server: it is looked at again then. */
+  /** The rest is for another database, or for a newer server: look at it again then. */
   othersUntilMs: number;
-  /** Whether all that is left of it is ingested, and kept for a database that falls back. */
+  /** Whether everything left of it is ingested, and kept in case the database falls back. */
   isKept: boolean;
   keptBytes: number;
   /** When the next of its kept segments may be removed. */
   keptUntilMs: number;
-  /** Whether the database may have fallen back since it was asked how far it has the journal. */
+  /** Whether the database may have fallen back since the last check of how far it has the journal. */
   mustAsk: boolean;
   /** Segments before this number are ingested. */
   clearedTo: number;
@@ -38,7 +38,7 @@ export interface TrackedJournal {
   behindSinceMs: number | undefined;
 }
 
-/** @param slot Of a gateway of ours; without one the journal was left behind, and there is something to ingest. */
+/** @param slot Of one of our gateways; without one the journal was left behind, with something to ingest. */
 export function trackJournal(
   journalId: string,
   folder: string,
@@ -68,7 +68,7 @@ export function trackJournal(
   };
 }
 
-/** Whether there may be something to ingest, to ask or to remove. */
+/** Whether there may be something to ingest, check or remove. */
 export function hasWork(journal: TrackedJournal): boolean {
   const now = performance.now();
   if (journal.mustAsk || now >= journal.keptUntilMs) return true;
