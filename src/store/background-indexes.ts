@@ -5,7 +5,7 @@ import { buildPartitionedIndex } from './partitioned-index.js';
 import { dropSucceededBy } from './retired-indexes.js';
 import { SEARCH_INDEX, searchIndexDefinition, trigramSchema } from './search.js';
 
-/** An index that nothing waits for at the start: it is built while the server serves. */
+/** An index that nothing waits for at the start: the server builds it while it serves. */
 interface BackgroundIndex {
   readonly name: string;
   readonly table: string;
@@ -14,15 +14,16 @@ interface BackgroundIndex {
   readonly isPartitioned?: true;
 }
 
-/** Only where the database has pg_trgm, in whichever schema. */
+/** Only if the database has pg_trgm, in any schema. */
 const searchIndex = { name: SEARCH_INDEX, table: 'short_urls' };
 
 /**
- * Indexes that came after the first release. A table may hold ten million rows by then, and none of them
- * may wait behind a lock for the minutes that an index takes: CREATE INDEX CONCURRENTLY locks nothing out.
+ * Indexes that came after the first release. A table may have ten million rows by then, and a lock for the
+ * minutes that an index takes would block all of them: CREATE INDEX CONCURRENTLY blocks nothing.
  */
 export const backgroundIndexes: readonly BackgroundIndex[] = [
-  // Finds an existing link of the same target. A hash, for a target may be longer than a B-tree's entry.
+  // Finds an existing link with the same target. A hash, because a target may be longer than a B-tree's
+  // entry.
   { name: 'short_urls_by_target', table: 'short_urls', definition: 'USING hash (original_url)' },
   // Finds a chosen code that was typed in another letter case.
   {
@@ -31,14 +32,14 @@ export const backgroundIndexes: readonly BackgroundIndex[] = [
     definition: '(lower(short_code)) WHERE is_chosen',
   },
   { name: 'short_urls_by_update', table: 'short_urls', definition: '(updated_at DESC, id DESC)' },
-  // In the order of the bytes, which is the same on every machine and in every version of its libraries.
+  // In byte order, which is the same on every machine and in every version of its libraries.
   { name: 'short_urls_by_title', table: 'short_urls', definition: '(title COLLATE "C", id)' },
   { name: 'short_urls_by_tag', table: 'short_urls', definition: 'USING gin (tags)' },
 ];
 
 /**
- * Of events in months; chunks have an index like it of their own. Clicks are nearly all of the events: an index that
- * names them costs each of them more than it finds for anyone.
+ * Of events in months; chunks have their own index like it. Nearly all events are clicks: an index that
+ * includes them costs each of them more than it is worth.
  */
 const eventsIndex: BackgroundIndex = {
   name: 'events_by_rare_type',
@@ -47,10 +48,10 @@ const eventsIndex: BackgroundIndex = {
   isPartitioned: true,
 };
 
-/** All servers on a database take this advisory lock to build indexes: one builds, the others go on. */
+/** All servers on a database take this advisory lock to build indexes: one builds, the others move on. */
 const INDEX_LOCK = 0x5357_0002;
 
-/** Up to this many rows an index is built together with the schema: nobody notices. */
+/** Up to this many rows an index is built together with the schema, because it takes no noticeable time. */
 const SMALL_TABLE_ROWS = 10_000;
 
 export interface IndexProgress {
@@ -89,13 +90,13 @@ async function validIndexes(connection: Connection, names: readonly string[]): P
   return new Set(rows.map(({ name }) => name));
 }
 
-/** Builds what is missing at once where the tables are small. Call it within the schema's transaction. */
+/** Builds missing indexes at once if the tables are small. Call it within the schema's transaction. */
 export async function buildSmallIndexes(connection: Connection): Promise<void> {
   for (const { name, table, definition } of await missingIndexes(connection)) {
     const { rows } = await connection.query<{ n: string }>(
       `SELECT count(*) AS n FROM (SELECT FROM ${table} LIMIT ${SMALL_TABLE_ROWS + 1}) AS counted`,
     );
-    // One that was left half built is dropped and built again in the background.
+    // A half-built index is dropped and built again in the background.
     if (Number(rows[0]?.n) > SMALL_TABLE_ROWS) continue;
     await connection.query(`CREATE INDEX IF NOT EXISTS ${name} ON ${table} ${definition}`);
     await dropSucceededBy(connection, name);
@@ -103,10 +104,10 @@ export async function buildSmallIndexes(connection: Connection): Promise<void> {
 }
 
 /**
- * Builds the missing indexes one after the other, without locking anyone out. Safe on any number of servers
- * and after a kill: an index that was left half built is dropped and begun anew.
+ * Builds the missing indexes one after the other, without blocking anyone. Safe on any number of servers and
+ * after a kill: a half-built index is dropped and begun anew.
  * @param connection Outside a transaction, without a statement_timeout of its own.
- * @returns whether all are there; `false` where another server builds them now.
+ * @returns whether all exist; `false` if another server is building them now.
  */
 export async function buildMissingIndexes(
   connection: Connection,

@@ -28,7 +28,7 @@ const lockForDeleteStatement: Statement = {
          WHERE id = ANY ($1::bigint[]) AND ($2::bigint IS NULL OR user_id = $2) ORDER BY id FOR UPDATE`,
 };
 
-/** Makes one change of many links; see `updateLink`, of which it is the set's form. */
+/** Makes one change to many links; the bulk form of `updateLink`. */
 export async function updateLinks(
   connection: Connection,
   { ids, set, atomic: isAtomic = false }: InputFor<'updateLinks'>,
@@ -63,7 +63,9 @@ export async function updateLinks(
   return bulkAnswer('updated', shown, { isAtomic, ids });
 }
 
-/** @returns the links as they are now. Nothing of ours in the change: as they were, and no event. */
+/**
+ * @returns the links as they are now. A change without our fields leaves them as they were, without an event.
+ */
 async function store(
   connection: Connection,
   set: LinkChange,
@@ -75,7 +77,7 @@ async function store(
   const names = Object.keys(columns);
   if (ids.length === 0 || names.length === 0) return ids.map((id) => before.get(id) as LinkRow);
   const assignments = names.map((name, index) => `${name} = $${index + 3}`);
-  // A limit where there was none begins at nothing; another number goes on counting.
+  // A new limit starts at zero; a changed one keeps the count.
   if (typeof set.max_clicks === 'number')
     assignments.push('claimed_clicks = CASE WHEN max_clicks IS NULL THEN 0 ELSE claimed_clicks END');
   const { rows } = await connection.query<(string | null)[]>({
@@ -109,8 +111,8 @@ export async function deleteLinks(
     const known = new Map(rows.map(([id, code]) => [Number(id), code]));
     const judged = ids.map((id) => (known.has(id) ? nothingToShow : failed('URL_NOT_FOUND')));
     if (known.size === 0 || (isAtomic && known.size < ids.length)) return judged;
-    // A new snapshot: clicks that an ingest committed while we waited for the links are seen, and none can
-    // be added any more. Events go first: while their links are there, the statistics know whose they were.
+    // A new snapshot sees clicks that an ingest committed while we waited for the links, and no more can be
+    // added. Events are deleted first, while their links still tell the statistics whose they were.
     await connection.query('DELETE FROM events WHERE url_id = ANY ($1::bigint[])', [[...known.keys()]]);
     await connection.query('DELETE FROM short_urls WHERE id = ANY ($1::bigint[])', [[...known.keys()]]);
     gone.push(...known.values());
@@ -120,12 +122,12 @@ export async function deleteLinks(
   return bulkAnswer('deleted', results, { isAtomic, ids });
 }
 
-/** Ids that a row can have; a number that is not exact names none. */
+/** Ids that a row can have; an inexact number is none. */
 function usable(ids: readonly number[]): number[] {
   return ids.filter((id) => Number.isSafeInteger(id) && id >= 1);
 }
 
-/** How long it takes is the data's choice, up to when nobody waits any more. */
+/** Its duration depends on the data, until the caller stops waiting. */
 async function limitStatements(connection: Connection, { deadlineMs }: OperationContext): Promise<void> {
   await connection.query(`SET LOCAL statement_timeout = ${Math.max(1, Math.ceil(deadlineMs))}`);
 }

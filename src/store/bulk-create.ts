@@ -14,15 +14,15 @@ import {
 import { findKey, findLinks } from './link-find.js';
 import { failed, type OperationContext } from './operation.js';
 
-/** Passwords hashed at one time: each takes a thread that files are written with too. */
+/** Passwords hashed at one time: each takes a thread of the pool that also writes files. */
 const HASHES_AT_ONCE = 2;
 
-/** Of a link that is not going to stay: no password is right. */
+/** For a link that will not stay: no password matches. */
 const NO_HASH = '-';
 
 type Results = (OperationResult | undefined)[];
 
-/** Thrown to undo what was done of a request that wants all or none. */
+/** Thrown to undo an all-or-none request. */
 class Undone extends Error {
   override readonly name = 'Undone';
 }
@@ -41,7 +41,8 @@ export async function createLinks(
   for (const [index, item] of items.entries()) {
     if (item !== undefined) results[index] = await refusalOf(item);
   }
-  // With all or none, what fails already undoes the rest, which is tried all the same: each is to say how it fares.
+  // With all or none, one failure undoes the rest, but every item is tried, because each must report its
+  // result.
   const isDoomed = isAtomic && hasFailure(results);
   if (!(await hashPasswords(items, results, isDoomed, endMs))) return failed('UNAVAILABLE');
   const isDone = await inTransaction(connection, async () => {
@@ -53,7 +54,7 @@ export async function createLinks(
     if (error instanceof Undone) return false;
     throw error;
   });
-  // Only now is it committed: what a gateway read meanwhile is not the truth.
+  // Committed only now: anything that a gateway read meanwhile is stale.
   if (isDone) invalidateAll(items, results, context);
   const all = results.map((result) => result ?? failed('UNAVAILABLE'));
   return bulkAnswer('created', all, { isAtomic });
@@ -63,7 +64,7 @@ function hasFailure(results: Results): boolean {
   return results.some((result) => result?.ok === false);
 }
 
-/** Before the transaction, which would wait for it. @returns whether it was done in time. */
+/** Runs before the transaction, which would wait for it. @returns whether it was done in time. */
 async function hashPasswords(
   items: (NewLinkItem | undefined)[],
   results: Results,
@@ -98,7 +99,7 @@ async function makeAll(
   if (toFind.length > 0) await findOrInsert(connection, items, toFind, results);
 }
 
-/** Inserts, again and again while codes that were made turn out to be taken. */
+/** Inserts, repeatedly while generated codes turn out to be taken. */
 async function insert(
   connection: Connection,
   items: readonly (NewLinkItem | undefined)[],
@@ -119,8 +120,8 @@ async function insert(
 }
 
 /**
- * Links that are there already, or new ones: of two who ask at once one makes it and the other finds it. Of
- * those in one request that look for one target, the first makes it and the others look again.
+ * Existing links, or new ones: of two simultaneous requests, one makes the link and the other finds it. Of
+ * the items in one request with the same target, the first makes it and the others look again.
  */
 async function findOrInsert(
   connection: Connection,
@@ -129,7 +130,7 @@ async function findOrInsert(
   results: Results,
 ): Promise<void> {
   const itemAt = (index: number): NewLinkItem => items[index] as NewLinkItem;
-  // In one order, so that two requests wait for each other and do not deadlock.
+  // In one order: two requests then wait for each other and do not deadlock.
   await connection.query(
     `SELECT pg_advisory_xact_lock(lock) FROM
        (SELECT DISTINCT hashtextextended(key, 0) AS lock FROM unnest($1::text[]) AS key ORDER BY 1) AS locks`,

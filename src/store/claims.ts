@@ -12,20 +12,20 @@ interface Facts {
   readonly hasLeft: boolean;
 }
 
-/** A link, and how many claims of this batch are still to be handed out. */
+/** A link, and how many claims of this batch are left for it. */
 interface Claimed extends Facts {
   readonly row: RedirectRow;
   granted: number;
 }
 
-/** Links hold from and to their second, by the database's clock. */
+/** Links begin and end at their second, by the database's clock. */
 export const clock = `now() AT TIME ZONE 'utc'`;
 export const isEarly = `coalesce(valid_since > ${clock}, false)`;
 export const isExpired = `coalesce(expires_at <= ${clock}, false)`;
 
 /**
- * Claims redirects of many links: of each as many as are left, at most as many as are wanted. Links are locked
- * in the order of their ids, as all of the store does; what is read of a link is as it is once it is locked.
+ * Claims redirects of many links: for each as many as are left, at most as many as requested. Locks links in
+ * the order of their ids, as everywhere in the store, and reads a link after it is locked.
  */
 const claimStatement: Statement = {
   name: 'links_claim',
@@ -49,7 +49,7 @@ const claimStatement: Statement = {
     SELECT * FROM locked`,
 };
 
-/** Several visits of one link in a batch get claims of their own, up to its limit. */
+/** Several visits to one link in a batch get a claim each, up to its limit. */
 export const claimClick: BatchOperation<ClaimInput> = {
   kind: 'batch',
   maxSize: 512,

@@ -2,21 +2,21 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type Connection, inTransaction, rowsOf, type Statement } from '../postgres/pool.js';
 
 /**
- * The order of links by their clicks: `link_clicks` is a narrow copy of the counters, with an index. Links whose
- * counters change are noted in `link_click_changes`, in the transaction that changes them. Who asks for the order
- * renews the copy first if it is older than a few seconds, so that clicks cost nothing where nobody asks.
+ * The order of links by their clicks: `link_clicks` is a narrow copy of the counters, with an index. The
+ * transaction that changes counters notes the links in `link_click_changes`. A list in this order first
+ * renews the copy if it is older than a few seconds; without such lists, clicks cost nothing.
  */
 
-/** Who renews the copy holds it; the others go on with the copy as it is. */
+/** Held while renewing the copy; others use the copy as it is. */
 const ORDER_LOCK = 0x5357_0004;
 
-/** A copy is renewed when it is older than that, and is not used when it is older than the limit. */
+/** A copy older than this is renewed; one older than the limit is not used. */
 const RENEW_AFTER_SECONDS = 5;
 const OLDEST_SECONDS = 10;
-/** Changes that nobody asked for are worked off when they are that old: the next asker finds few. */
+/** Changes are applied at this age even if no list asks: the next list finds few. */
 const IDLE_SECONDS = 300;
 
-/** Changes that one transaction looks at, about, and links that it brings up to date of them: the others are noted again. */
+/** Approximate changes that one transaction reads, and links that it updates; the rest are noted again. */
 const CHANGES_A_STEP = 25_000;
 const LINKS_A_STEP = 2500;
 const LINKS_A_NOTE = 10_000;
@@ -24,7 +24,7 @@ const COMPARED_A_STEP = 20_000;
 const NOTES_A_STEP = 2000;
 const WAIT_FOR_OTHER_MS = 50;
 
-/** An asker waits so long for the copy at most, and no longer than this part of its deadline. */
+/** The longest that a list waits for the copy, and the part of its deadline that it may wait. */
 const RENEW_MS = 1200;
 const RENEW_PART = 0.6;
 
@@ -33,7 +33,7 @@ const noteStatement: Statement = {
   text: 'SELECT note_link_clicks($1::bigint[])',
 };
 
-/** Notes links whose counters the transaction may change: of all of them, before it changes any. */
+/** Notes all links whose counters the transaction may change, before it changes any. */
 export async function noteCountedLinks(connection: Connection, ids: readonly string[]): Promise<void> {
   if (ids.length > 0) await rowsOf(connection, noteStatement, [ids]);
 }
@@ -67,8 +67,8 @@ async function readState(connection: Connection): Promise<OrderState> {
 }
 
 /**
- * Brings the copy up to date, as far as the time allows.
- * @param deadlineMs That the asker goes on waiting.
+ * Brings the copy up to date as far as time allows.
+ * @param deadlineMs How long the caller still waits.
  * @returns whether lists may be ordered by it: it is there, and 10 s old at most. Where SQL by hand changed more
  *   links than could be noted, they are compared meanwhile, and are in their place a little later. What could not be
  *   done in time is left to the upkeep of the next seconds.
@@ -111,7 +111,7 @@ export async function keepClickOrder(connection: Connection): Promise<void> {
 
 const oldChangesStatement: Statement = {
   name: 'click_order_old_changes',
-  // All of them where the copy must be compared with all links: that is known as soon as possible.
+  // All of them if the copy must be compared with all links, to learn that as soon as possible.
   text: `SELECT EXISTS (SELECT FROM link_click_changes
                         WHERE link_ids IS NULL
                            OR noted_at < now() AT TIME ZONE 'utc' - interval '${IDLE_SECONDS} seconds')`,
@@ -123,8 +123,8 @@ async function hasOldChanges(connection: Connection): Promise<boolean> {
 }
 
 /**
- * One transaction: works off changes, or compares the next links.
- * @returns whether that was all of them; `'locked'` where somebody else does it now.
+ * One transaction: applies changes, or compares the next links.
+ * @returns whether that was all of them; `'locked'` if another server is doing it now.
  */
 async function takeStep(connection: Connection, isComparing: boolean): Promise<'some' | 'all' | 'locked'> {
   return inTransaction(connection, async () => {
@@ -137,8 +137,8 @@ async function takeStep(connection: Connection, isComparing: boolean): Promise<'
 }
 
 /**
- * Few links of many are looked at: by their ids, whatever is estimated. Nobody waits for the disk: what a crash
- * takes back is done again, for notes and copy go back together.
+ * Few links of many are read: by their ids, whatever the planner estimates. Commits don't wait for the disk:
+ * a crash takes back notes and copy together, and the work is repeated.
  */
 const lockStatement: Statement = {
   name: 'click_order_lock',
@@ -147,7 +147,7 @@ const lockStatement: Statement = {
            set_config('synchronous_commit', 'off', true)`,
 };
 
-/** Notes and counters are read in one snapshot: a change that is not seen is noted in a row that is not taken. */
+/** Notes and counters are read in one snapshot: an unseen change has its note in an unread row. */
 const applyStatement: Statement = {
   name: 'click_order_apply',
   text: `
@@ -186,7 +186,7 @@ const renewedStatement: Statement = {
   text: `UPDATE link_click_order SET renewed_at = now() AT TIME ZONE 'utc'`,
 };
 
-/** @returns whether no change is left that was there when it began. */
+/** @returns whether no earlier change is left. */
 async function applyChanges(connection: Connection): Promise<boolean> {
   const [row] = await rowsOf(connection, applyStatement, []);
   const [notes, amount, later] = [Number(row?.[0]), Number(row?.[1]), Number(row?.[2])];
@@ -195,7 +195,7 @@ async function applyChanges(connection: Connection): Promise<boolean> {
   return isAll;
 }
 
-/** Compares the links after those that were compared, and puts right what differs in the copy. */
+/** Compares the next links, and corrects the copy where it differs. */
 async function compareNext(connection: Connection): Promise<void> {
   const [range] = await rowsOf<[string | null, string | null]>(connection, rangeStatement, []);
   const [first = null, last = null] = range ?? [];
@@ -215,7 +215,7 @@ const rangeStatement: Statement = {
          FROM link_click_order WHERE next_id IS NOT NULL`,
 };
 
-/** Without an end the range is that of all ids behind the last link. */
+/** Without an end, the range covers all ids after the last link. */
 const compareStatements: readonly Statement[] = [
   {
     name: 'click_order_compare_moved',

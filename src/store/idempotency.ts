@@ -12,13 +12,16 @@ export interface IdempotentRequest {
   readonly requestHash: string;
 }
 
-/** One at a time for each key; the lock ends with the transaction, and with the connection of a server that died. */
+/**
+ * One request at a time for each key; the lock ends with the transaction, or with the connection of a dead
+ * server.
+ */
 const lockStatement: Statement = {
   name: 'idempotency_lock',
   text: `SELECT pg_try_advisory_xact_lock(hashtextextended('idempotency ' || $1, 0))`,
 };
 
-/** A statement of its own after the lock, to see what whoever had the lock before has committed. */
+/** A separate statement after the lock, to see what its previous holder has committed. */
 const findStatement: Statement = {
   name: 'idempotency_find',
   text: `SELECT encode(secret, 'hex'), encode(request_mac, 'hex'), result
@@ -35,13 +38,13 @@ const keepStatement: Statement = {
                kept_at = excluded.kept_at`,
 };
 
-/** Answers with the refusal that it is given: what a gateway found wrong with a body is kept like any answer. */
+/** Answers with the given refusal: a gateway's verdict on a body is kept like any answer. */
 export const refuseRequest: WriteOperation<{ readonly error: ErrorCode; readonly detail?: string }> = {
   kind: 'write',
   run: (_connection, { error, detail }) => Promise.resolve(failed(error, detail)),
 };
 
-/** Thrown to undo what was done of a request whose answer is not kept. */
+/** Thrown to undo a request whose answer is not kept. */
 class NotKept extends Error {
   override readonly name = 'NotKept';
   readonly result: OperationResult;
@@ -53,9 +56,9 @@ class NotKept extends Error {
 }
 
 /**
- * Does the work of a request once: in one transaction with keeping its answer, which is given again to whoever
- * repeats the request within 24 hours. What fails by no fault of the request is undone, and may be tried again.
- * @param work Gets a context whose announcements are made after the commit.
+ * Performs a request once, in one transaction with storing its answer, which repeated requests get again for
+ * 24 hours. A failure that is not the request's fault is undone, and the request may be repeated.
+ * @param work Gets a context that makes its announcements after the commit.
  */
 export async function runOnce(
   connection: Connection,
@@ -71,7 +74,7 @@ export async function runOnce(
     noteChosenCode: () => announcements.push(() => context.noteChosenCode()),
   };
   const result = await inTransaction(connection, async () => {
-    // Work between two statements, as that on the passwords of many links, may take its time.
+    // Work between two statements, such as hashing the passwords of many links, may take long.
     await connection.query(
       `SET LOCAL idle_in_transaction_session_timeout = ${Math.max(1, Math.ceil(context.deadlineMs))}`,
     );
@@ -105,7 +108,7 @@ function isKept(result: OperationResult): boolean {
   return result.ok || [400, 404, 409].includes(errorRegistry[result.error].status);
 }
 
-/** The users whose data a request or its answer may show: they go with it. */
+/** The users whose data a request or its answer may show; the answer is deleted with them. */
 function usersOf(input: unknown, result: OperationResult, { owner }: OperationContext): string[] {
   const { user_id, username, urls } = input as {
     readonly user_id?: unknown;
@@ -118,7 +121,7 @@ function usersOf(input: unknown, result: OperationResult, { owner }: OperationCo
   return [...new Set(ids.filter((id) => typeof id === 'string'))];
 }
 
-/** Forgets what was kept for its time. */
+/** Deletes answers that were kept long enough. */
 export async function forgetOldAnswers(connection: Connection): Promise<void> {
   await connection.query("DELETE FROM idempotency_keys WHERE kept_at <= now() - interval '24 hours'");
 }

@@ -4,8 +4,8 @@ import { type Connection, inTransaction } from '../postgres/pool.js';
 const SORT_MEMORY = '64MB';
 
 /**
- * Imports users in bulk: COPY into a staging table, then one upsert, in one transaction. A username
- * that is there already, or comes again, gets the e-mail of its last row.
+ * Imports users in bulk: COPY into a staging table, then one upsert, in one transaction. A username that
+ * exists already, or comes again, gets the e-mail of its last row.
  * @param rows COPY's text form: position, username, email, created_at.
  * @returns the number of rows sent, repeated usernames included.
  */
@@ -16,17 +16,16 @@ export async function importUsers(
 ): Promise<number> {
   return inTransaction(connection, async () => {
     await connection.query(`SET LOCAL statement_timeout = ${options.statementMs}`);
-    // The upsert sorts a million names in memory rather than in files.
+    // Lets the upsert sort a million names in memory rather than in files.
     await connection.query(`SET LOCAL work_mem = '${SORT_MEMORY}'`);
     await connection.query(
       `CREATE TEMPORARY TABLE staged_users (position bigint, username text, email text, created_at timestamp(3))
        ON COMMIT DROP`,
     );
     const count = await copyInto(connection, 'staged_users', rows);
-    // What follows the file in the upload must be there, and right, before anything is kept.
+    // The rest of the upload must arrive, and be valid, before anything is kept.
     await options.complete;
-    // In the order of usernames, so that two imports of the same names wait for each other and do not
-    // deadlock.
+    // In the order of usernames: two imports of the same names then wait for each other and do not deadlock.
     await connection.query(
       `INSERT INTO users (username, email, created_at)
        SELECT DISTINCT ON (username COLLATE "C") username, email, coalesce(created_at, now() AT TIME ZONE 'utc')

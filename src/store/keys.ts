@@ -9,7 +9,7 @@ import { failed, type ListOperation, nothingToShow, type OperationContext } from
 import { csvOf, Table } from './table.js';
 
 const KEY_BYTES = 32;
-/** As much of a key as is shown and kept, for its owner to know it by. */
+/** The part of a key that is shown and kept, by which its owner recognises it. */
 const SHOWN_CHARACTERS = KEY_PREFIX.length + 8;
 
 const keys = new Table('api_keys', {
@@ -23,7 +23,7 @@ const keys = new Table('api_keys', {
   expires_at: { as: 'time', isNullable: true },
 });
 
-/** The user is locked, so that none is deleted while a key of theirs is made. */
+/** Locks the user, to prevent a delete while their key is made. */
 const insertStatement: Statement = {
   name: 'key_insert',
   text: `
@@ -92,7 +92,7 @@ const listKeys: ListOperation<InputFor<'listKeys'>> = {
   page: () => undefined,
 };
 
-/** @returns an ApiKey as JSON; UNAUTHORIZED where no key has that hash. */
+/** @returns an ApiKey as JSON; UNAUTHORIZED if no key has that hash. */
 async function findKey(connection: Connection, { hash }: { hash: string }): Promise<OperationResult> {
   const [row] = await rowsOf<[string, string, string | null, string | null]>(connection, findStatement, [
     hash,
@@ -108,13 +108,13 @@ async function findKey(connection: Connection, { hash }: { hash: string }): Prom
   return { ok: true, body: JSON.stringify(key) };
 }
 
-/** Remembers that a key was used; of several servers that say so within a minute the first counts. */
+/** Records that a key was used; of several reports within a minute the first counts. */
 async function noteKeyUse(connection: Connection, { id }: { id: string }): Promise<OperationResult> {
   await rowsOf(connection, noteUseStatement, [id]);
   return nothingToShow;
 }
 
-/** Whether there is a key that may make others. */
+/** Whether a key exists that may create others. */
 export async function hasAdminKey(connection: Connection): Promise<boolean> {
   const { rows } = await connection.query(
     `SELECT FROM api_keys WHERE 'admin' = ANY (scopes) AND user_id IS NULL
@@ -129,7 +129,7 @@ export const keyOperations = {
   listKeys,
 } as const;
 
-/** What gateways ask of their own accord. */
+/** Calls that gateways make for themselves. */
 export const keyLookups = {
   findKey: { kind: 'read', run: findKey },
   noteKeyUse: { kind: 'write', run: noteKeyUse },

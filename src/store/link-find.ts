@@ -7,8 +7,8 @@ import { type LinkRow, links } from './link-table.js';
 const comparedColumns = ['title', 'short_code', ...optionNames] as const;
 
 /**
- * The oldest link of the same owner and target in which every given field has the given value. Links that are
- * expired, protected or inactive don't count. The target's hash index finds it.
+ * The oldest link of the same owner and target in which every given field has the given value, without
+ * expired, protected or inactive links. The target's hash index finds it.
  */
 export async function findLink(
   connection: Connection,
@@ -36,12 +36,12 @@ export async function findLink(
 
 type Wanted = InputFor<'createLink'>;
 
-/** What two who look for the same link have in common: the owner and the target. */
+/** The lock key that two searches for the same link share: the owner and the target. */
 export function findKey({ user_id: owner, original_url: target }: Wanted): string {
   return `find_if_exists ${owner ?? ''} ${target}`;
 }
 
-/** That a link has what `given` says of a column, if it says anything; null is a value. */
+/** The condition that a column has the given value, if one is given; null is a value. */
 function isAsGiven(column: (typeof comparedColumns)[number]): string {
   const value =
     column === 'title' || column === 'short_code' ? `given->>'${column}'` : optionIn('given', column);
@@ -62,7 +62,7 @@ const findManyStatement: Statement = {
     ) AS found`,
 };
 
-/** As `findLink`, for many in one statement. @returns each at the place of its input. */
+/** As `findLink`, for many in one statement. @returns each at its input's index. */
 export async function findLinks(
   connection: Connection,
   inputs: readonly Wanted[],

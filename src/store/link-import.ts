@@ -23,10 +23,10 @@ export type ImportOutcome =
 
 export interface ImportRules {
   readonly onConflict: ConflictRule;
-  /** What the file says of its links; nothing else is changed. */
+  /** The columns that the file has; only these are changed. */
   readonly fields: ReadonlySet<ImportedField>;
   readonly settings: LinkSettings;
-  /** The user whose links alone are made and changed; `undefined` for all. */
+  /** The only user whose links are made and changed; `undefined` for all. */
   readonly owner: string | undefined;
 }
 
@@ -80,19 +80,19 @@ const logStatement: Statement = {
          FROM unnest($1::bigint[], $2::json[]) AS changed (id, details) JOIN short_urls USING (id)`,
 };
 
-/** What an owner makes is theirs. */
+/** A link made by an owner belongs to them. */
 export function asOwner(link: ImportedLink, owner: string | undefined): ImportedLink {
   return owner === undefined || typeof link.user_id === 'string' ? link : { ...link, user_id: owner };
 }
 
-/** What can be said of a row without the database. */
+/** A row's results that need no database. */
 export function rowRefusal(
   { short_code: code, has_password: has, password, user_id: userId }: ImportedLink,
   owner: string | undefined,
 ): ErrorCode | undefined {
   if (owner !== undefined && userId !== owner) return 'USER_NOT_FOUND';
   if (code !== undefined && isReserved(code)) return 'SHORT_CODE_RESERVED';
-  // It never becomes public.
+  // A protected link must never become public.
   return has === true && typeof password !== 'string' ? 'PASSWORD_LOST' : undefined;
 }
 
@@ -103,7 +103,7 @@ export async function importBatch(
   rules: ImportRules,
 ): Promise<ImportOutcome[]> {
   const outcomes: (ImportOutcome | undefined)[] = [];
-  // In the order that all of the store keeps: users, then links.
+  // In the order of the whole store: users, then links.
   const wanted = [...new Set(rows.flatMap(({ link }) => link.user_id ?? []))];
   const owners = new Set(
     wanted.length === 0
@@ -130,7 +130,7 @@ export async function importBatch(
   return rows.map((_, index) => outcomes[index] ?? { is: 'failed', error: 'UNAVAILABLE' });
 }
 
-/** @returns those whose chosen code is there already. */
+/** @returns those whose chosen code exists already. */
 async function insert(
   connection: Connection,
   rows: readonly ImportRow[],
@@ -170,7 +170,7 @@ async function insert(
   return taken;
 }
 
-/** A code for each row, chosen or made, no two alike. */
+/** A code for each row, chosen or generated, no two alike. */
 function codesFor(rows: readonly ImportRow[], codeLength: number): string[] {
   const used = new Set(rows.flatMap(({ link }) => link.short_code ?? []));
   return rows.map(({ link }) => {
@@ -224,7 +224,7 @@ async function update(
   await rowsOf(connection, logStatement, [changed.map((row) => links.value(row, 'id')), details, now]);
 }
 
-/** What a field is when its cell is empty; others stay as they are. */
+/** The value of a field whose cell is empty; others stay as they are. */
 const emptied = {
   title: '',
   user_id: null,
@@ -245,7 +245,7 @@ const keptFields = [
   'forward_query',
 ] as const satisfies readonly ImportedField[];
 
-/** What a row changes of a link that is there: the file's columns, and no others. */
+/** What a row changes of an existing link: only the file's columns. */
 function changeOf(link: ImportedLink, fields: ReadonlySet<ImportedField>): Partial<ImportedLink> {
   const change: Record<string, unknown> = {};
   for (const [field, empty] of Object.entries(emptied)) {
@@ -257,7 +257,7 @@ function changeOf(link: ImportedLink, fields: ReadonlySet<ImportedField>): Parti
   return change as Partial<ImportedLink>;
 }
 
-/** A link's columns as the update is given them. */
+/** A link's columns in the form that the update takes. */
 function storedValues(row: LinkRow, now: string): Readonly<Record<string, unknown>> {
   const updatedAt = links.value(row, 'updated_at');
   return {

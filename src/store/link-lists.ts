@@ -22,9 +22,9 @@ interface LinkOrder {
   readonly key: string;
   readonly type: 'timestamp' | 'text' | 'bigint';
   readonly id?: string;
-  /** What the order is read from, where the links alone don't have it. */
+  /** The source of the order, if the links themselves lack it. */
   readonly source?: string;
-  /** Where it may still be being built. */
+  /** Set if the index may still be under construction. */
   readonly index?: string;
 }
 
@@ -46,7 +46,7 @@ function orderOf({ sort }: Input): Order & LinkOrder {
   return { ...order, direction: isDescending ? 'DESC' : 'ASC' };
 }
 
-/** The filters, each with whether an index finds its rows in the order of their making. */
+/** The filters, each with whether an index finds its rows in order of creation. */
 function filtersOf(input: Input): { condition: Condition; isOrdered: boolean; isIndexed: boolean }[] {
   const { user_id, is_active, short_code, tag, tags } = input;
   const state = is_active === undefined ? undefined : String(is_active);
@@ -70,7 +70,7 @@ function filtersOf(input: Input): { condition: Condition; isOrdered: boolean; is
   ];
 }
 
-/** So many a list that can't end early may find; each is folded and compared, several times over. */
+/** The most links that a list which can't end early may find; each is folded and compared several times. */
 const MAX_FOUND_ROWS = 20_000;
 
 function isFound(q: string | undefined): boolean {
@@ -81,7 +81,7 @@ function findingOf(q: string | undefined): Condition[] {
   return q !== undefined && hasTrigrams(q) ? [mayContain(q)] : [];
 }
 
-/** All that a row of the list fulfils. */
+/** All conditions of the list's rows. */
 function conditionsOf(input: Input): Condition[] {
   const { q } = input;
   const filters = filtersOf(input).map(({ condition }) => condition);
@@ -130,7 +130,7 @@ export const listLinks: ListOperation<Input> = {
     if (q === undefined) return undefined;
     const isPage = limit !== undefined || after !== undefined;
     const filters = filtersOf(input).map(({ condition }) => condition);
-    // Of rows that the index finds a page or a total may take the first ones.
+    // A page or a total may take the first of the rows that the index finds.
     if (isFound(q)) return isPage ? undefined : counted([...filters, ...findingOf(q)], MAX_FOUND_ROWS, true);
     if (isPage && input.with_total !== true) return undefined;
     return counted(filters, MAX_LOOKED_ROWS, false);

@@ -14,12 +14,12 @@ const linkStatement: Statement = {
   text: `SELECT ${links.columns} FROM short_urls WHERE id = $1 AND ($2::bigint IS NULL OR user_id = $2)`,
 };
 
-/** A code takes some ms of a core at worst: one at a time in a thread, and no more than so many wait. */
+/** A code takes some ms of a core at worst: a thread draws one at a time, and at most this many wait. */
 const DRAWINGS_MAX = 256;
 let drawings = 0;
 let lastDrawing: Promise<unknown> = Promise.resolve();
 
-/** To be counted up when the same look gives another picture. */
+/** Raise this when the same options give another picture. */
 const DRAWING_VERSION = 1;
 
 /** The QR code of a link's short URL, whatever the link's state. */
@@ -55,7 +55,7 @@ async function draw(text: string, look: QrLook, knownTags: string): Promise<Oper
   return { ok: true, body: '', file: { ...file, content } };
 }
 
-/** Another one for every text, that is, for every host name too. */
+/** Different for every text, and therefore for every host name. */
 function tagOf(text: string, { format, size, margin, level }: QrLook): string {
   const drawn = JSON.stringify([DRAWING_VERSION, text, format, size, margin, level]);
   return `"${createHash('sha256').update(drawn).digest('base64url').slice(0, 22)}"`;

@@ -1,10 +1,10 @@
 import { csvOf, type Row, Table } from './table.js';
 
-/** When a link was created, in ms since 1970; what no number can say is 0. */
+/** When a link was created, in ms since 1970; 0 if no number can express it. */
 export const createdMs =
   '(CASE WHEN isfinite(created_at) THEN extract(epoch FROM created_at) * 1000 ELSE 0 END)::bigint';
 
-/** A link as the API shows it; `short_url` follows, which depends on who asks. */
+/** A link as the API shows it; `short_url`, which depends on the client, follows. */
 export const links = new Table('short_urls', {
   id: { as: 'number' },
   user_id: { as: 'number', isNullable: true },
@@ -28,18 +28,18 @@ export const links = new Table('short_urls', {
 
 export type LinkRow = typeof links extends Table<infer C> ? Row<C> : never;
 
-/** @param origin Where short URLs are for this client: scheme and host. */
+/** @param origin The origin of short URLs for this client: scheme and host. */
 export function linkJson(row: LinkRow, origin: string): string {
   const shortUrl = JSON.stringify(shortUrlOf(links.value(row, 'short_code'), origin));
   return `${links.json(row).slice(0, -1)},"short_url":${shortUrl}}`;
 }
 
 export function shortUrlOf(shortCode: string, origin: string): string {
-  // A code that came into the table by another way than ours may need it.
+  // A code that did not come through our API may need it.
   return `${origin}/${encodeURIComponent(shortCode)}`;
 }
 
-/** A link as a line of a CSV file: what the import takes back, and its short URL. */
+/** A link as a line of a CSV file: the columns that the import accepts, and its short URL. */
 export const linkCsv = csvOf(links, {
   short_url: (row, { origin }) => shortUrlOf(links.value(row, 'short_code'), origin),
 });

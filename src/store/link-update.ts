@@ -10,10 +10,10 @@ import { failed, type OperationContext } from './operation.js';
 import { targetRefusal } from './target-rules.js';
 
 type Change = InputFor<'updateLink'>;
-/** What is to be changed, of whichever link. */
+/** The requested change, for any link. */
 export type LinkChange = Omit<Change, 'id'>;
 
-/** Columns that are stored as they are given. */
+/** Columns that are stored as given. */
 const givenColumns = ['title', 'is_active', 'original_url', ...optionNames] as const;
 
 const lockStatement: Statement = {
@@ -21,12 +21,13 @@ const lockStatement: Statement = {
   text: `SELECT ${links.columns}, password_hash FROM short_urls WHERE id = $1 AND ($2::bigint IS NULL OR user_id = $2) FOR NO KEY UPDATE`,
 };
 
-/** What the update came to: the row, or why there is none. */
+/** The update's result: the row, or why there is none. */
 type Outcome = { readonly row: LinkRow } | { readonly refusal: OperationResult };
 
 /**
- * Changes what is given and logs an `updated` event, which says what the link is like now and names what else
- * changed, never to what. Nothing of ours in the request: the link as it is, and no event.
+ * Changes the given fields and stores an `updated` event, which shows the link's present state and names
+ * other changed fields, without their values. A request without our fields gives the link as it is, without
+ * an event.
  */
 export async function updateLink(
   connection: Connection,
@@ -58,13 +59,13 @@ async function update(
   if (refusal !== undefined) return { refusal: failed(refusal) };
   const columns = changedColumns(change, passwordHash);
   if (Object.keys(columns).length === 0) return { row: before };
-  // A limit where there was none begins at nothing; another number goes on counting.
+  // A new limit starts at zero; a changed one keeps the count.
   if (typeof change.max_clicks === 'number' && links.value(before, 'max_clicks') === null)
     columns.claimed_clicks = 0;
   return { row: await store(connection, change.id, columns, before) };
 }
 
-/** Why a change can't be made of this link. */
+/** Why this link can't be changed so. */
 export function changeRefusal(
   change: Pick<LinkChange, 'short_code' | 'valid_since' | 'expires_at'>,
   before: LinkRow,
@@ -73,11 +74,11 @@ export function changeRefusal(
   if (change.short_code !== undefined && change.short_code !== code) return 'SHORT_CODE_FIXED';
   const since = change.valid_since === undefined ? links.value(before, 'valid_since') : change.valid_since;
   const until = change.expires_at === undefined ? links.value(before, 'expires_at') : change.expires_at;
-  // Both are UTC in one form: they sort as they are.
+  // Both are UTC in one format: they sort as text.
   return since !== null && until !== null && until <= since ? 'EXPIRES_BEFORE_VALID' : undefined;
 }
 
-/** The columns that a change sets, each with its value. */
+/** The columns that a change sets, with their values. */
 export function changedColumns(
   change: LinkChange,
   passwordHash: string | null | undefined,
@@ -113,7 +114,7 @@ async function store(
   return row;
 }
 
-/** What an `updated` event says. Both rows have the password's hash after their columns. */
+/** The details of an `updated` event. Both rows have the password's hash after their columns. */
 export function updateDetails(before: LinkRow, after: LinkRow): Record<string, unknown> {
   const changed: string[] = optionNames.filter(
     (name) => links.value(before, name) !== links.value(after, name),

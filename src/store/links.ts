@@ -25,8 +25,8 @@ async function getLink(
 }
 
 /**
- * Deletes a link's events, then the link: while it is there, the statistics know whose the events were. It is
- * locked before, and nobody adds one meanwhile.
+ * Deletes a link's events, then the link, which until then tells the statistics whose they were. The link is
+ * locked first, and no events are added meanwhile.
  */
 async function deleteLink(
   connection: Connection,
@@ -41,8 +41,8 @@ async function deleteLink(
     );
     const [row] = locked.rows;
     if (row === undefined) return undefined;
-    // A new snapshot: clicks that an ingest committed while we waited for the link are seen, and
-    // none can be added any more.
+    // A new snapshot sees clicks that an ingest committed while we waited for the link, and no more can be
+    // added.
     await connection.query('DELETE FROM events WHERE url_id = $1', [id]);
     await connection.query('DELETE FROM short_urls WHERE id = $1', [id]);
     return row.short_code;

@@ -1,7 +1,7 @@
 import type { ListFormat } from '../api/list-format.js';
 import type { ListOperation } from './operation.js';
 
-/** A list as text, to be written piece by piece: what comes before, between and after its rows. */
+/** A list as text, written piece by piece: the parts before, between and after its rows. */
 export interface ListText {
   readonly head: string;
   readonly separator: string;
@@ -9,7 +9,7 @@ export interface ListText {
   row(row: readonly (string | null)[]): string;
 }
 
-/** What of a list's query says in which form it is given. */
+/** The part of a list's query that chooses its format. */
 interface Form {
   readonly format?: ListFormat | undefined;
   readonly raw?: boolean | undefined;
@@ -38,7 +38,7 @@ export function listText(
   }
 }
 
-/** All of a list that is short. */
+/** A whole short list. */
 export function wholeText(text: ListText, rows: readonly (readonly (string | null)[])[]): string {
   return text.head + rows.map((row) => text.row(row)).join(text.separator) + text.tail;
 }

@@ -18,8 +18,8 @@ export const SCHEMA_LOCK = 0x5357_0001;
 const LOCK_WAIT = '10min';
 
 /**
- * How long a migration waits for a table's lock. Whoever wants the table queues behind it meanwhile, so it
- * steps back, and tries again while the server that is being upgraded goes on.
+ * How long a migration waits for a table's lock. Other statements on the table queue behind it meanwhile; it
+ * therefore steps back, and tries again while the old server keeps working.
  */
 const TABLE_LOCK_WAIT = '1s';
 const TABLE_LOCK_ATTEMPTS = 60;
@@ -59,9 +59,9 @@ export interface Prepared {
 }
 
 /**
- * Brings the schema up to date and runs `fill` (the seed), all in one transaction under one advisory
- * lock, so that any number of servers may start at once on an empty database.
- * @throws UnusableDatabaseError for a version or encoding that won't do.
+ * Brings the schema up to date and runs `fill` (the seed), all in one transaction under one advisory lock:
+ * any number of servers may start at once on an empty database.
+ * @throws UnusableDatabaseError for an unsupported version or encoding.
  */
 export async function prepareDatabase(
   connection: Connection,
@@ -97,10 +97,11 @@ async function prepareOnce(
 }
 
 /**
- * Brings the schema to what a backup's was, runs `fill`, which puts its rows in, and applies what is newer; all
- * in one transaction.
+ * Brings the schema to a backup's, runs `fill`, which stores its rows, and applies newer migrations; all in
+ * one transaction.
  * @param numbers Of the migrations that the backup has seen.
- * @throws UnusableDatabaseError when the database, or this program, has not seen the very same ones by then.
+ * @throws UnusableDatabaseError if the database, or this program, does not have exactly the same ones by
+ * then.
  */
 export async function prepareRestored(
   connection: Connection,
@@ -129,7 +130,7 @@ export async function prepareRestored(
   });
 }
 
-/** The id that tells this database from every other; `undefined` where none of ours is. */
+/** The id that distinguishes this database from every other; `undefined` without our schema. */
 export async function databaseId(connection: Connection): Promise<string | undefined> {
   const there = await connection.query<{ name: string | null }>(
     `SELECT to_regclass('switchyard_database') AS name`,
@@ -190,8 +191,8 @@ export async function makePartitions(connection: Connection): Promise<void> {
 }
 
 /**
- * The upkeep that a running server does now and then: partitions ahead, answers kept for their time. Checkpoints are not its business,
- * however old: nobody here can know whether a file of their journal is left on some machine.
+ * A running server's upkeep: makes partitions ahead and deletes expired answers. It leaves checkpoints alone,
+ * however old: no server can know whether a file of their journal still exists on some machine.
  */
 export async function maintainDatabase(connection: Connection): Promise<void> {
   await inTransaction(connection, async () => {

@@ -7,49 +7,49 @@ import type { CountSelect, ListSelect } from './lists.js';
 /** What an operation gets besides its input. */
 export interface OperationContext {
   readonly requestId: string;
-  /** Milliseconds that the asker goes on waiting. */
+  /** Milliseconds that the caller still waits. */
   readonly deadlineMs: number;
-  /** Where short URLs are for this client: scheme and host. Empty where the answer names none. */
+  /** The origin of short URLs for this client: scheme and host. Empty if the answer names none. */
   readonly origin: string;
-  /** The user whose links alone the caller sees and makes; absent for one that sees all. */
+  /** The only user whose links the caller sees and makes; absent for a caller that sees all. */
   readonly owner?: string | undefined;
-  /** If-None-Match; empty where there is none. */
+  /** If-None-Match; empty if absent. */
   readonly knownTags: string;
-  /** No gateway of this server may serve what it has of this code from now on. */
+  /** From now on no gateway of this server may serve its cached link of this code. */
   readonly invalidate: (shortCode: string) => void;
-  /** A code that a client chose is there: it may be another spelling of what was looked up before. */
+  /** A client-chosen code now exists: it may be another spelling of an earlier look-up. */
   readonly noteChosenCode: () => void;
   readonly links: LinkSettings;
 }
 
-/** What the operator has set for links. */
+/** The operator's settings for links. */
 export interface LinkSettings {
-  /** Characters of a code that is made. */
+  /** Characters of a generated code. */
   readonly codeLength: number;
-  /** Of a link that says nothing of its status. */
+  /** The status of a link that names none. */
   readonly redirectStatus: number;
-  /** Whether no link may lead to a host; as URL writes it. */
+  /** Whether links to a host, in URL's notation, are blocked. */
   readonly isBlocked: (hostname: string) => boolean;
 }
 
 type Run<Input> = {
-  // A method, so that the operations of all inputs can stand in one map.
+  // A method, which lets operations of all inputs share one map.
   run(connection: Connection, input: Input, context: OperationContext): Promise<OperationResult>;
 };
 
-/** Changes nothing, and is therefore repeated when its connection turns out to be broken. */
+/** Changes nothing, and is therefore repeated if its connection turns out to be broken. */
 export interface ReadOperation<Input> extends Run<Input> {
   readonly kind: 'read';
-  /** What is left to do without the connection, which others wait for. */
+  /** The rest of the work, which does not need the connection for which others wait. */
   finish?(result: OperationResult, input: Input, context: OperationContext): Promise<OperationResult>;
 }
 
-/** A change. It is not repeated: whether it was committed is unknown when its connection breaks. */
+/** A change. It is not repeated, because after a broken connection nobody knows whether it was committed. */
 export interface WriteOperation<Input> extends Run<Input> {
   readonly kind: 'write';
 }
 
-/** Work whose length is the data's choice: a delete takes along whatever belongs to the row. */
+/** Work whose duration depends on the data: a delete removes everything that belongs to the row. */
 export interface LongOperation<Input> extends Run<Input> {
   readonly kind: 'long';
 }
@@ -59,12 +59,12 @@ export interface BatchItem<Input> {
   readonly context: OperationContext;
 }
 
-/** A change that is made for many callers in one statement and one commit. */
+/** A change for many callers in one statement and one commit. */
 export interface BatchOperation<Input> {
   readonly kind: 'batch';
   /** Beyond it a statement takes longer without gaining. */
   readonly maxSize: number;
-  /** So many that wait begin another batch beside the one under way. */
+  /** This many waiting calls begin another batch beside the one under way. */
   readonly sizeForAnother: number;
   /** @returns the results in the order of the items. */
   runAll(connection: Connection, items: readonly BatchItem<Input>[]): Promise<OperationResult[]>;
@@ -75,28 +75,31 @@ export interface CsvForm {
   readonly header: string;
   row(
     row: readonly (string | null)[],
-    /** `isRaw`: cells as they are, whatever a spreadsheet makes of them. */
+    /** `isRaw`: unchanged cells, even if a spreadsheet would run them. */
     shown: { readonly origin: string; readonly isRaw: boolean },
   ): string;
 }
 
-/** A list: a window of it is one answer if it is short, else it is streamed. */
+/** A list: a short window of it is one answer, a longer one is streamed. */
 export interface ListOperation<Input> {
   readonly kind: 'list';
   /** A row as the API shows it. */
   json(row: readonly (string | null)[], shown: { readonly origin: string }): string;
   readonly csv: CsvForm;
-  /** The whole, or the window that was asked for; `limit` of those rows at most. */
+  /** The whole list, or the requested window; at most `limit` of its rows. */
   select(input: Input, limit?: number): ListSelect;
-  /** What a page by cursor is read by; `undefined` where none was asked for. */
+  /** How to read a page by cursor; `undefined` if none was requested. */
   page(input: Input): PageQuery | undefined;
-  /** Counts what would be looked at for the list or its total, one more than `max` at most. */
+  /** Counts the rows to read for the list or its total, at most `max` plus one. */
   looked?(input: Input): { readonly count: CountSelect; readonly max: number } | undefined;
-  /** Counts the rows of the whole list, one more than `MAX_TOTAL` at most; `undefined` where nobody asked. */
+  /** Counts the rows of the whole list, at most `MAX_TOTAL` plus one; `undefined` if not requested. */
   total?(input: Input): CountSelect | undefined;
-  /** What has to be done before the list is read. @returns whether it can be; `undefined` where nothing is to do. */
+  /**
+   * Prepares the list before it is read. @returns whether it can be read; `undefined` if nothing needs
+   * preparing.
+   */
   prepare?(connection: Connection, input: Input, deadlineMs: number): Promise<boolean> | undefined;
-  /** Indexes without which the whole table would be read; they may still be being built. */
+  /** Indexes without which the whole table would be read; they may still be under construction. */
   indexes?(input: Input): readonly string[];
 }
 

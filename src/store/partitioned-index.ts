@@ -10,16 +10,16 @@ export interface PartitionedIndex {
   readonly definition: string;
 }
 
-/** How long a short change of the schema waits for its locks: whoever comes after it waits as long. */
+/** How long a short change of the schema waits for its locks; later statements wait as long. */
 const LOCK_WAIT = '200ms';
 const ATTEMPTS = 50;
 const PAUSE_MS = 200;
 const LOCK_NOT_AVAILABLE = '55P03';
 
 /**
- * Makes a short change of the schema that locks out others for a moment. While somebody holds what it needs, it
- * steps back and tries again, so that nobody waits behind it for longer than that moment.
- * @returns whether it was made; `false` where there was no such moment for a while.
+ * Makes a short change of the schema that blocks others for a moment. If a lock is taken, it steps back and
+ * tries again: no statement waits behind it for longer than that moment.
+ * @returns whether it was made; `false` if there was no such moment for a while.
  */
 export async function changeBriefly(
   connection: Connection,
@@ -44,9 +44,9 @@ export async function changeBriefly(
 }
 
 /**
- * Builds an index of a partitioned table without locking anyone out, which CREATE INDEX CONCURRENTLY does for
- * plain tables only: one partition after the other, and the table's is valid with the last of them. Partitions
- * that are made meanwhile bring theirs along. After a kill it goes on where it was.
+ * Builds an index of a partitioned table without blocking anyone, which CREATE INDEX CONCURRENTLY does only
+ * for plain tables: one partition after the other, and the table's index is valid with the last of them. New
+ * partitions get theirs at once. After a kill it continues where it was.
  */
 export async function buildPartitionedIndex(
   connection: Connection,

@@ -10,7 +10,7 @@ export interface CounterError {
   readonly dropped: number;
 }
 
-/** A link with click events that another link's visits made: their code is not its own, or they are older. */
+/** A link with click events from another link's visits: their code is not its own, or they are older. */
 export interface StrangeEvents {
   readonly id: string;
   readonly shortCode: string;
@@ -22,7 +22,7 @@ export interface ReconcileStep {
   readonly links: number;
   readonly wrong: readonly CounterError[];
   readonly strangers: readonly StrangeEvents[];
-  /** The last link's id, where to go on; `undefined` when there are no more. */
+  /** The last link's id, from which to continue; `undefined` if there are no more. */
   readonly last: string | undefined;
 }
 
@@ -32,8 +32,8 @@ export async function countLinks(connection: Connection): Promise<number> {
 }
 
 /**
- * Compares the counters of the next links by id. The links are locked first and their events counted
- * after, so that an ingest going on at the same time is either seen whole or adds its clicks later.
+ * Compares the counters of the next links by id. Locks the links first and counts their events afterwards: a
+ * simultaneous ingest is either seen whole or adds its clicks later.
  */
 export async function findWrongCounters(
   connection: Connection,
@@ -83,10 +83,10 @@ export async function findWrongCounters(
   });
 }
 
-/** Gateways' clocks may be so far behind the one that a link's creation was noted by. */
+/** How far a gateway's clock may be behind the one that recorded a link's creation. */
 const CLOCK_SKEW = '10 minutes';
 
-/** Events without a code were made by others than us, and tell nothing. */
+/** Events without a code were not made by us, and prove nothing. */
 async function findStrangers(connection: Connection, ids: readonly string[]): Promise<StrangeEvents[]> {
   const { rows } = await connection.query<{ id: string; short_code: string; events: string }>(
     `SELECT short_urls.id, short_urls.short_code, count(*) AS events

@@ -1,15 +1,15 @@
 import { reservedWords } from '../api/registry.js';
 import type { Connection } from '../postgres/pool.js';
 
-/** Codes that are named at most. */
+/** Maximum number of codes to name. */
 const MAX_NAMED = 20;
-/** Of a word with more letters than that, only a few spellings are looked for. */
+/** Of a longer word, only a few spellings are looked up. */
 const MAX_LETTERS = 10;
 
 /**
- * Links whose code is a reserved word in whichever letter case, as after an upgrade that reserved it. Each spelling
- * is looked up by the index of codes: some thousand look-ups, however many links there are.
- * @returns their codes, `MAX_NAMED` and one more at most.
+ * Links whose code is a reserved word in any letter case, as after an upgrade that reserved it. The index of
+ * codes finds each spelling: some thousand look-ups, however many links there are.
+ * @returns their codes, at most `MAX_NAMED` plus one.
  */
 export async function reservedLinks(connection: Connection): Promise<string[]> {
   const { rows } = await connection.query<{ short_code: string }>(
@@ -19,14 +19,14 @@ export async function reservedLinks(connection: Connection): Promise<string[]> {
   return rows.map(({ short_code: code }) => code);
 }
 
-/** What is said of them, in one line. */
+/** The log line about them. */
 export function reservedLinksNotice(codes: readonly string[]): string {
   const named = codes.slice(0, MAX_NAMED);
   const more = codes.length > named.length ? ' and others' : '';
   return `reserved words are codes of links that are there already: ${named.join(', ')}${more}. They are reached by /urls/<code>/redirect`;
 }
 
-/** A word in lower case, as it may be written. */
+/** The spellings of a lower-case word. */
 export function spellings(word: string): string[] {
   const letters = [...word].filter((letter) => letter !== letter.toUpperCase()).length;
   if (letters > MAX_LETTERS)

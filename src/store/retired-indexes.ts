@@ -1,15 +1,14 @@
 import type { Connection } from '../postgres/pool.js';
 import { changeBriefly } from './partitioned-index.js';
 
-/** Indexes of earlier releases that cost more than they give, each with what stands in for it. */
+/** Indexes of earlier releases that cost more than they are worth, each with its replacement. */
 const retiredIndexes = [
-  // Nearly all events are clicks. Those of other types have an index of their own, and clicks are found in the
-  // list of all events.
+  // Nearly all events are clicks. Other types have their own index, and the list of all events finds clicks.
   { name: 'events_by_type', successor: 'events_by_rare_type' },
 ] as const;
 
 /**
- * Drops indexes whose successors can be used; outside a transaction.
+ * Drops indexes whose replacements are usable; outside a transaction.
  * @returns whether none of them is left.
  */
 export async function dropRetiredIndexes(connection: Connection): Promise<boolean> {
@@ -20,7 +19,7 @@ export async function dropRetiredIndexes(connection: Connection): Promise<boolea
   return isDone;
 }
 
-/** Drops what an index that was just built stands in for; within the transaction that built it. */
+/** Drops the index that a new one replaces, within the transaction that built it. */
 export async function dropSucceededBy(connection: Connection, successor: string): Promise<void> {
   for (const retiredIndex of retiredIndexes) {
     if (retiredIndex.successor === successor)

@@ -16,20 +16,20 @@ import { COPY_NULL, copyInto, copyText } from '../postgres/copy.js';
 import type { Connection } from '../postgres/pool.js';
 import { isInChunks } from './event-chunks.js';
 
-/** What a seed did with each file: rows loaded, and rows skipped by reason. */
+/** A seed's result for each file: rows loaded, and rows skipped by reason. */
 export interface SeedReport {
   readonly table: 'users' | 'short_urls' | 'events';
   loaded: number;
-  /** Rows that were left out. */
+  /** Skipped rows. */
   rejected: number;
-  /** Reason to the number of rows it kept out, or changed where the reason says so. */
+  /** From a reason to the number of rows that it excluded, or changed where it says so. */
   readonly notes: Map<string, number>;
-  /** The first rows left out, by the line of the file that they end on. */
+  /** The first skipped rows, by the line of the file on which they end. */
   readonly rejections: { readonly line: number; readonly reason: string }[];
 }
 
 export interface SeedOptions {
-  /** Whether files that lose more rows than they load are loaded all the same. */
+  /** Whether to load files that lose more rows than they load. */
   readonly isLenient: boolean;
 }
 
@@ -42,17 +42,17 @@ const fileNames = ['users.csv', 'urls.csv', 'events.csv'] as const;
 
 type CsvRow = Readonly<Record<string, string>>;
 
-/** Rejections that a report names by line. */
+/** Number of rejections that a report lists by line. */
 const MAX_REJECTIONS = 100;
-/** A larger id would leave its sequence too few to give out. */
+/** A larger id would leave its sequence too few ids. */
 const MAX_ID = 2n ** 62n;
 
 /**
- * Loads the three seed files into an empty database; call it inside a transaction that holds the
- * schema lock. Rows are taken as they are where at all possible: events may contradict the rows they
- * belong to. What can't be kept is left out and counted by its reason.
- * @returns `undefined` when the database is not empty: nothing was done.
- * @throws SeedError when a file is missing, is no CSV in UTF-8, or loses more rows than it loads.
+ * Loads the three seed files into an empty database; call it inside a transaction that holds the schema lock.
+ * It stores rows unchanged where possible: events may contradict the rows they belong to. It skips unusable
+ * rows and counts them by reason.
+ * @returns `undefined` if the database is not empty: nothing was done.
+ * @throws SeedError if a file is missing, is no CSV in UTF-8, or loses more rows than it loads.
  */
 export async function seedDatabase(
   connection: Connection,
@@ -77,7 +77,7 @@ class Seed {
   readonly #csvDir: string;
   readonly #isLenient: boolean;
   readonly #userIds = new Set<string>();
-  /** Ids of users that were left out: what refers to them keeps a null user. */
+  /** Ids of skipped users: rows that refer to them get a null user. */
   readonly #droppedUserIds = new Set<string>();
   readonly #urlIds = new Set<string>();
 
@@ -224,7 +224,7 @@ class Seed {
       relax_column_count: true,
     });
     const feeding = pipeline(createReadStream(path.join(this.#csvDir, file)), utf8Only, parser);
-    // Whoever reads the records hears of it too.
+    // The reader of the records gets the error too.
     feeding.catch(() => undefined);
     try {
       for await (const { record, info } of parser as AsyncIterable<{ record: CsvRow; info: Info }>) {
@@ -242,7 +242,7 @@ class Seed {
       const timestamp = parseTimestamp(row.timestamp ?? '');
       const id = BigInt(seedId(row.id ?? '') ?? 0);
       if (id > lastId) lastId = id;
-      // A stray date must not make partitions by the thousand; events_other takes it.
+      // A stray date must not make thousands of partitions; events_other stores it.
       if (timestamp !== undefined && /^20[0-4]/.test(timestamp)) months.add(`${timestamp.slice(0, 7)}-01`);
     }
     if (await isInChunks(this.#connection)) {

@@ -1,10 +1,10 @@
 import type { Connection } from '../postgres/pool.js';
 
-/** The tables whose ids come from a sequence of their own. */
+/** The tables whose ids come from their own sequence. */
 export const sequencedTables = ['users', 'short_urls', 'events'] as const;
 export type SequencedTable = (typeof sequencedTables)[number];
 
-/** A sequence that would have given out ids that are taken. */
+/** A sequence that would have issued taken ids. */
 export interface RaisedSequence {
   readonly table: SequencedTable;
   readonly from: string;
@@ -12,14 +12,14 @@ export interface RaisedSequence {
 }
 
 /**
- * Raises each sequence that is behind the ids of its table, as after a restore of rows alone. It never
- * lowers one. Call it within a transaction.
+ * Raises each sequence that is behind the ids of its table, as after a restore of rows only. It never lowers
+ * one. Call it within a transaction.
  */
 export async function raiseSequences(connection: Connection): Promise<RaisedSequence[]> {
   const raised: RaisedSequence[] = [];
   for (const table of sequencedTables) {
     if ((await lagOf(connection, table)) === undefined) continue;
-    // Inserts by others wait from here on, so none can move the sequence between the look and the raise.
+    // Other inserts wait from here on, and can't move the sequence between the check and the raise.
     await connection.query(`LOCK TABLE ${table} IN SHARE ROW EXCLUSIVE MODE`);
     const lag = await lagOf(connection, table);
     if (lag === undefined) continue;
@@ -34,7 +34,7 @@ async function lagOf(connection: Connection, table: SequencedTable): Promise<Rai
     `SELECT pg_get_serial_sequence('${table}', 'id') AS name`,
   );
   const sequence = owned.rows[0]?.name;
-  // Left out by a restore: inserts fail, and say so.
+  // Missing after a restore: inserts fail, and say so.
   if (sequence === null || sequence === undefined) return undefined;
   const { rows } = await connection.query<{ last: string; is_called: string; largest: string | null }>(
     `SELECT last_value AS last, is_called, (SELECT max(id) FROM ${table}) AS largest FROM ${sequence}`,

@@ -6,12 +6,12 @@ const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789
 const random = new Uint8Array(4096);
 let used = random.length;
 
-/** So many letters or digits, all equally likely, and not to be guessed. */
+/** This many letters or digits, all equally likely and unpredictable. */
 export function makeShortCode(length: number): string {
   for (;;) {
     let code = '';
     while (code.length < length) {
-      // 248 is the largest multiple of 62 in a byte: what is above would favour the first letters.
+      // 248 is the largest multiple of 62 in a byte: larger values would favour the first letters.
       const byte = nextByte();
       if (byte < 248) code += ALPHABET[byte % ALPHABET.length];
     }

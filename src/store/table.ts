@@ -2,8 +2,10 @@ import { csvCell, guardCell } from '../api/csv-cells.js';
 import { type Connection, rowsOf, type Statement } from '../postgres/pool.js';
 import type { CsvForm } from './operation.js';
 
-/** How PostgreSQL's text of a column becomes JSON. Ids and details go through as they are: a number
- * stays exact, and JSON is not read only to be written again. */
+/**
+ * How PostgreSQL's text of a column becomes JSON. Ids and details pass unchanged: numbers stay exact, and
+ * JSON is not parsed only to be written again.
+ */
 const writers = {
   number: (text: string): string => text,
   json: (text: string): string => text,
@@ -28,7 +30,7 @@ const cells = {
 interface Column {
   readonly as: keyof typeof writers;
   readonly isNullable?: true;
-  /** What it is made of, where it is no column of that name. */
+  /** Its SQL expression, if it is no column of that name. */
   readonly sql?: string;
 }
 
@@ -40,12 +42,12 @@ declare const columnsOfRow: unique symbol;
 export type Row<C extends Columns> = readonly (string | null)[] & { readonly [columnsOfRow]?: C };
 
 /**
- * The columns of an entity, said once: what is selected, the type of a row, and the row as the API
- * shows it, in this order and under these names.
+ * The columns of an entity, declared once: the SELECT list, the type of a row, and the row as the API shows
+ * it, in this order and under these names.
  */
 export class Table<const C extends Columns> {
   readonly name: string;
-  /** What a SELECT or RETURNING asks for. */
+  /** The list for SELECT or RETURNING. */
   readonly columns: string;
   readonly #index: Readonly<Record<string, number>>;
   readonly #writers: readonly { readonly prefix: string; readonly write: (text: string) => string }[];
@@ -69,7 +71,7 @@ export class Table<const C extends Columns> {
     return Object.keys(this.#index);
   }
 
-  /** The columns of a table expression that goes by another name. */
+  /** The columns of a table expression with another name. */
   columnsOf(alias: string): string {
     return Object.keys(this.#index)
       .map((column) => `${alias}.${quoted(column)}`)
@@ -88,7 +90,7 @@ export class Table<const C extends Columns> {
     return row[this.#index[name] as number] as C[Name] extends { isNullable: true } ? string | null : string;
   }
 
-  /** What the statement selected after the columns. */
+  /** The values that the statement selected after the columns. */
   extra(row: Row<C>, position: number): string | null | undefined {
     return row[this.#writers.length + position];
   }
@@ -105,7 +107,7 @@ export class Table<const C extends Columns> {
     return `${text}}`;
   }
 
-  /** The row as cells of a CSV file, not joined and not quoted; what is null is empty. */
+  /** The row as cells of a CSV file, not joined and not quoted; null is empty. */
   cells(row: Row<C>): string[] {
     return this.#cells.map((cell, index) => {
       const value = row[index];

@@ -4,7 +4,7 @@ import type { OperationContext } from './operation.js';
 
 const codePath = /^\/([A-Za-z0-9_-]{1,128})\/?\+?$/;
 
-/** Why a link may not lead there on this server, besides what is wrong with the URL itself. */
+/** Why this server refuses a target, besides faults of the URL itself. */
 export async function targetRefusal(
   target: string,
   { origin, links }: Pick<OperationContext, 'origin' | 'links'>,
@@ -14,7 +14,7 @@ export async function targetRefusal(
   return links.isBlocked(url.hostname) ? 'TARGET_NOT_ALLOWED' : undefined;
 }
 
-/** Whether a URL is a short one of this service: it would lead in a circle, or change with another link. */
+/** Whether a URL is one of this service's short URLs: it would form a loop, or change with another link. */
 function isShortUrl(url: URL, origin: string): boolean {
   if (origin === '' || url.host !== new URL(origin).host) return false;
   const [, code] = codePath.exec(url.pathname) ?? [];

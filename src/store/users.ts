@@ -42,7 +42,7 @@ async function createUser(
   return { ok: true, body: users.json(row), id: users.value(row, 'id') };
 }
 
-/** An owner is the only user there is. */
+/** An owner sees only themselves. */
 function isHidden(id: string, { owner }: OperationContext): boolean {
   return owner !== undefined && owner !== id;
 }
@@ -67,15 +67,15 @@ async function updateUser(
     const [row] = await users.rows(connection, updateStatement, [id, username ?? null, email ?? null]);
     return row === undefined ? failed('USER_NOT_FOUND') : { ok: true, body: users.json(row) };
   } catch (error) {
-    // One statement, no transaction: the connection is as good as before.
+    // One statement, no transaction: the connection is still good.
     if (sqlStateOf(error) === '23505') return failed('USERNAME_EXISTS');
     throw error;
   }
 }
 
 /**
- * Deletes a user with their links, all events on those links and their own events, in the lock
- * order that all of the store keeps: user, links by id, events.
+ * Deletes a user with their links, all events on those links and their own events, in the lock order of the
+ * whole store: user, links by id, events.
  */
 async function deleteUser(
   connection: Connection,
@@ -94,7 +94,7 @@ async function deleteUser(
     );
     const linkIds = links.rows.map((row) => row.id);
     if (linkIds.length > 0) {
-      // Events go first: while their links are there, the statistics know whose they were.
+      // Events are deleted first, while their links still tell the statistics whose they were.
       await connection.query('DELETE FROM events WHERE url_id = ANY ($1::bigint[])', [linkIds]);
       await connection.query('DELETE FROM short_urls WHERE id = ANY ($1::bigint[])', [linkIds]);
     }
@@ -107,9 +107,9 @@ async function deleteUser(
   return nothingToShow;
 }
 
-/** The user's events on the links of others; a click among them is taken off the link's counter. */
+/** The user's events on the links of others; clicks among them are subtracted from the link's counter. */
 async function deleteOwnEvents(connection: Connection, userId: string): Promise<void> {
-  // Links are locked before their events are touched, in id order, as everywhere.
+  // Lock links before touching their events, in id order, as everywhere.
   await connection.query(
     `SELECT FROM short_urls
      WHERE id IN (SELECT url_id FROM events WHERE user_id = $1 AND event_type IN ('click', 'preview'))
