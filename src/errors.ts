@@ -1,7 +1,6 @@
 /**
- * Every error the API can answer with: its status and its text, to the letter of the contract.
- * `global` errors carry `"status"` in their body too: unmatched routes, 405 and failures that no
- * route caused.
+ * Every error of the API: its status and its text, to the letter of the contract. `global` errors carry
+ * `"status"` in their body too: unmatched routes, 405 and failures that no route caused.
  */
 export const errorRegistry = {
   INVALID_JSON: { status: 400, text: 'Invalid JSON' },
@@ -197,7 +196,7 @@ export class CodedError extends Error {
   }
 }
 
-/** The text of an error, with a detail where a client can use it. */
+/** The text of an error, with a detail if a client can use it. */
 export function errorOf(code: ErrorCode, detail?: string): string {
   const { text } = errorRegistry[code];
   return detail === undefined ? text : `${text}: ${detail}`;

@@ -44,10 +44,10 @@ class StartError extends Error {
   }
 }
 
-/** What a person at the terminal is to see. */
+/** What a person at the terminal should see. */
 type Say = (line: string) => void;
 
-/** How long an end waits for a standard error that takes no lines. */
+/** How long an exit waits for a standard error that accepts no lines. */
 const LAST_WORDS_MS = 300;
 
 /** A Ctrl-C reaches the server from the terminal and, passed on, from npm: within this time it is one signal. */
@@ -56,7 +56,8 @@ const ECHO_MS = 200;
 /** The library is a binary for certain systems; elsewhere it does not load. */
 async function requireGatewayLibrary(): Promise<void> {
   try {
-    // Read once, when the library loads. Its own 4 kB would not hold a long query beside a few headers.
+    // Read once, when the library loads. Its default of 4 kB could not hold a long query beside a few
+    // headers.
     process.env.UWS_HTTP_MAX_HEADERS_SIZE = String(MAX_HEAD_BYTES);
     await import('uWebSockets.js');
   } catch {
@@ -106,14 +107,14 @@ function banner(say: Say, config: Config, supervisor: Supervisor, port: number, 
   }
 }
 
-/** Says what a start has to say: a few lines for people, or log lines like any other. */
+/** Prints a start's messages: a few lines for people, or log lines like any other. */
 function announcer({ LOG_FORMAT }: Config, say: Say): Say {
   if (isForPeople(LOG_FORMAT, 2)) return say;
   const logger = createLogger('supervisor', 'info', (line) => say(line.trimEnd()));
   return (line) => logger.info(line.trim());
 }
 
-/** One line where anybody who reaches the port may change and delete everything. */
+/** Warns in one line if anybody who reaches the port may change and delete everything. */
 function warnOfOpenApi({ API_AUTH, HOST }: Config, say: Say, logs: LogHub): void {
   if (API_AUTH === 'on' || isLoopback(HOST)) return;
   const warning = `the API asks nobody for a password, and HOST=${HOST} lets other machines in: it is open to all of them. Set API_AUTH=on and ADMIN_KEY, put a proxy or a firewall before it, or set HOST=127.0.0.1`;
@@ -121,7 +122,7 @@ function warnOfOpenApi({ API_AUTH, HOST }: Config, say: Say, logs: LogHub): void
   say(`  warning: ${warning}`);
 }
 
-/** What was meant to be a setting and has no effect. */
+/** Warns about variables that were meant as settings and have no effect. */
 function warnOfMisspelt(say: Say, logs: LogHub): void {
   const known = Object.keys(settings.shape);
   for (const { given, meant } of misspeltSettings(Object.keys(readEnvironment()), known)) {
@@ -161,7 +162,7 @@ async function main(say: Say, lastWords: () => Promise<void>): Promise<void> {
     stoppedAtMs = performance.now();
     if (teardown.hasBegun) {
       logs.logger.warn(`${signal} again: the server ends at once`);
-      // Connections are cut, journals are closed; nothing is waited for.
+      // Cuts connections and closes journals without waiting.
       const isClosed = await teardown.cut(Date.now() + 500);
       if (isClosed) await end(Exit.DEADLINE);
       process.kill(process.pid, 'SIGKILL');
@@ -177,7 +178,7 @@ async function main(say: Say, lastWords: () => Promise<void>): Promise<void> {
     }
   };
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void stop(signal));
-  // A closed terminal sends it too, which is no reason to end.
+  // A closed terminal sends it too, which is no reason to exit.
   process.on('SIGHUP', () => {
     const reloadable = { LOG_LEVEL: ({ LOG_LEVEL }: Config) => logs.setLevel(LOG_LEVEL) };
     config = reload(config, loadConfig, reloadable, logs.logger);

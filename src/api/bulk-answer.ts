@@ -5,13 +5,13 @@ import type { OperationResult } from './results.js';
 const done = { created: 201, updated: 200, deleted: 204 } as const;
 
 export interface BulkOptions {
-  /** All or none: with one that failed, nothing was done. */
+  /** All or none: with one failure, nothing was done. */
   readonly isAtomic: boolean;
-  /** The ids that were given, in the order of the results. */
+  /** The given ids, in the order of the results. */
   readonly ids?: readonly number[];
 }
 
-/** One answer for many: what became of each, in the order in which they were given. */
+/** One answer for many: the result of each, in the given order. */
 export function bulkAnswer(
   verb: keyof typeof done,
   results: readonly OperationResult[],

@@ -1,12 +1,12 @@
 import type { z as zod } from 'zod';
 import { type ErrorCode, errorRegistry } from '../errors.js';
 
-/** What a schema made of a value: the value as it is used from here on, or why it is refused. */
+/** A schema's result: the value to use from here on, or why it is refused. */
 export type Checked<Value = Readonly<Record<string, unknown>>> =
   | { readonly ok: true; readonly value: Value }
   | { readonly ok: false; readonly error: ErrorCode; readonly detail?: string };
 
-/** The first issue is the answer, as the contract has one error an answer. */
+/** The first issue is the answer, because the contract has one error in each answer. */
 export function check<Type extends zod.ZodType>(schema: Type, given: unknown): Checked<zod.output<Type>> {
   const parsed = schema.safeParse(given);
   if (parsed.success) return { ok: true, value: parsed.data };

@@ -1,19 +1,22 @@
-/** What a spreadsheet takes for a formula, with apostrophes before it or not. */
+/** Text that a spreadsheet takes for a formula, with or without apostrophes before it. */
 const formula = /^'*[=+\-@\t\r]/;
 const guarded = /^'+[=+\-@\t\r]/;
 const delicate = /[",\r\n]|^\s|\s$/;
 
-/** A value that begins as a formula does gets one apostrophe in front, so that it is shown and not run. */
+/**
+ * A value that begins like a formula gets one apostrophe in front, which makes spreadsheets show it instead
+ * of running it.
+ */
 export function guardCell(text: string): string {
   return formula.test(text) ? `'${text}` : text;
 }
 
-/** Takes off exactly the apostrophe that `guardCell` has put there. */
+/** Removes exactly the apostrophe that `guardCell` added. */
 export function unguardCell(text: string): string {
   return guarded.test(text) ? text.slice(1) : text;
 }
 
-/** A cell as RFC 4180 has it: in quotes where it needs them. */
+/** A cell after RFC 4180: in quotes if it needs them. */
 export function csvCell(text: string): string {
   return delicate.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { isStorable, Longest, usableId } from './values.js';
 
-/** Where a page of a list ended: what the list is ordered by, as the database writes it, and the row's id. */
+/** Where a page of a list ended: the list's key, as the database writes it, and the row's id. */
 export interface Position {
   readonly key: string;
   readonly id: string;
@@ -12,7 +12,7 @@ interface Cursor extends Position {
   readonly digest: string;
 }
 
-/** Counted up when a cursor's form or a list's order changes: older cursors are refused, never misread. */
+/** Raise this when a cursor's form or a list's order changes: older cursors are then refused, never misread. */
 const VERSION = 1;
 const DIGEST_CHARACTERS = 11;
 /** Room for the longest title, whose characters may take four bytes each, and JSON's escapes. */
@@ -42,7 +42,7 @@ export function encodeCursor(digest: string, { key, id }: Position): string {
   return Buffer.from(JSON.stringify([VERSION, digest, key, id])).toString('base64url');
 }
 
-/** @returns `undefined` for what no list of this version gave out. */
+/** @returns `undefined` for a cursor that no list of this version issued. */
 export function decodeCursor(text: string): Cursor | undefined {
   if (text.length > MAX_CHARACTERS || !/^[\w-]+$/.test(text)) return undefined;
   const parts = parseArray(Buffer.from(text, 'base64url').toString());

@@ -1,2 +1,2 @@
-/** A route whose request is its path and query alone. */
+/** A route whose request has only a path and a query. */
 export const bodyless = { bodyLimit: 'none', headers: [], barrier: 'none' } as const;

@@ -2,7 +2,7 @@ import { unguardCell } from './csv-cells.js';
 import type { ExportName, ImportedField } from './link-import.js';
 import { parseBoolean } from './values.js';
 
-/** What a cell says, as JSON would; `undefined` where it says nothing. */
+/** A cell's value as JSON; `undefined` for an empty one. */
 type Reader = (cell: string) => unknown;
 
 interface Column {
@@ -11,16 +11,16 @@ interface Column {
   readonly read: Reader;
 }
 
-/** How the rows of a file are read, as its header has it. */
+/** How to read a file's rows, according to its header. */
 export interface ImportPlan {
-  /** Of two columns of one field the first that says something counts. */
+  /** If two columns give one field, the first non-empty one counts. */
   readonly columns: readonly Column[];
   readonly fields: ReadonlySet<ImportedField>;
-  /** Where the host of a row's short URL is; -1 where rows say nothing of it. */
+  /** The column with the host of a row's short URL; -1 without one. */
   readonly hostIndex: number;
 }
 
-/** Another text than the type has is left to the schema, which refuses it by its field's name. */
+/** Text that does not fit the type goes to the schema, which refuses it by its field's name. */
 const number: Reader = (cell) => (/^-?\d{1,16}$/.test(cell.trim()) ? Number(cell) : cell);
 const flag: Reader = (cell) => parseBoolean(cell) ?? cell;
 const trimmed: Reader = (cell) => cell.trim();
@@ -61,7 +61,7 @@ const codeOfUrl: Reader = (cell) =>
     .split('/')
     .at(-1);
 
-/** Of several back-halves the first; they may come as a JSON array. */
+/** The first of several back-halves, which may come as a JSON array. */
 const firstCode: Reader = (cell) => {
   const [first = ''] = cell
     .replace(/[[\]"]/g, ' ')
@@ -86,7 +86,7 @@ const shownTime: Reader = (cell) => {
   return `${day} ${month} ${year} ${String(hours).padStart(2, '0')}:${minute}:${second}`;
 };
 
-/** A password that is there, as a flag or as its hash, which is not ours to check. */
+/** A link's password as a flag or a hash, which we can't check. */
 const hasPassword: Reader = (cell) => !/^(?:false|0|no|null|\\N)?$/i.test(cell.trim());
 const notFlag: Reader = (cell) => {
   const value = parseBoolean(cell);
@@ -95,7 +95,7 @@ const notFlag: Reader = (cell) => {
 
 type Columns = readonly (readonly [name: string, field: ImportedField, read: Reader])[];
 
-/** Names as `plain` makes them; where two columns give one field, the one that counts stands first. */
+/** Names in the form of `plain`; if two columns give one field, the one that counts comes first. */
 const exports: Readonly<Record<ExportName, Columns>> = {
   bitly: [
     ['customlink', 'short_code', firstCode],
@@ -148,7 +148,7 @@ const exports: Readonly<Record<ExportName, Columns>> = {
   ],
 };
 
-/** What tells the exports from each other, the most telling first. */
+/** Columns that distinguish the exports, the most distinctive first. */
 const signs: readonly (readonly [ExportName, readonly string[]])[] = [
   ['shlink', ['shortcode', 'longurl']],
   ['kutt', ['address', 'target']],
@@ -159,8 +159,8 @@ const signs: readonly (readonly [ExportName, readonly string[]])[] = [
 ];
 
 /**
- * Reads a header: of an export where one is named or found by its columns, else of our own.
- * @returns `undefined` where no column has the targets, and rows can't name links that are there either.
+ * Reads a header: of an export if one is named or recognised by its columns, otherwise of our own.
+ * @returns `undefined` if no column has the targets, and rows can't name existing links either.
  */
 export function importPlan(
   header: readonly string[],
@@ -186,7 +186,7 @@ export function importPlan(
   return { columns: found, fields, hostIndex: hasHost ? names.indexOf('domain') : -1 };
 }
 
-/** A row's cells as the fields of a link. What is empty is left out. */
+/** A row's cells as the fields of a link, without empty ones. */
 export function fieldsOf(plan: ImportPlan, row: readonly string[]): Record<string, unknown> {
   const fields: Record<string, unknown> = {};
   for (const { index, field, read } of plan.columns) {

@@ -32,7 +32,7 @@ function formatOf(zone: string): Intl.DateTimeFormat {
     minute: 'numeric',
     second: 'numeric',
   });
-  // Spelt in any letter case a zone's name is accepted: there are more spellings than zones.
+  // Zone names are accepted in any letter case: there are more spellings than zones.
   if (formats.size < 1000) formats.set(zone, format);
   return format;
 }
@@ -74,7 +74,7 @@ function changeBetween(zone: string, fromMs: number, toMs: number): number {
   return high;
 }
 
-/** The instant at which a local time comes first; where the clock leaps over it, the instant of the leap. */
+/** The first instant of a local time; if the clock skips it, the instant of the skip. */
 function instantOf(zone: string, localMs: number): number {
   const before = offsetMs(zone, localMs - DAY_MS);
   const after = offsetMs(zone, localMs + DAY_MS);
@@ -97,12 +97,12 @@ function localStart(interval: 'day' | 'week' | 'month', localMs: number, steps: 
 
 function* daysFrom(interval: 'day' | 'week' | 'month', zone: string, atMs: number): Generator<number> {
   const local = atMs + offsetMs(zone, atMs);
-  // A clock that goes back over midnight comes to a day twice: it began before.
+  // A clock that goes back over midnight reaches a day twice: the first time counts.
   let step = instantOf(zone, localStart(interval, local, 0)) > atMs ? -1 : 0;
   let last = Number.NEGATIVE_INFINITY;
   for (; ; step += 1) {
     const start = instantOf(zone, localStart(interval, localStart(interval, local, 0), step));
-    // A day that the clock leaps over has no beginning of its own.
+    // A day that the clock skips has no beginning.
     if (start > last) yield start;
     last = Math.max(last, start);
   }
@@ -113,7 +113,7 @@ function* hoursFrom(zone: string, atMs: number): Generator<number> {
   let offset = offsetMs(zone, atMs);
   let start = Math.floor((atMs + offset) / HOUR_MS) * HOUR_MS - offset;
   if (offsetMs(zone, start) !== offset) start = changeBetween(zone, start, atMs);
-  // Clocks change seldom: a day that begins and ends alike has no change.
+  // Clocks seldom change: a day that begins and ends with the same offset has no change.
   let checkedTo = start;
   let change = Number.POSITIVE_INFINITY;
   for (;;) {
@@ -153,8 +153,8 @@ function startsFrom(interval: IntervalName, zone: string, atMs: number): Generat
 }
 
 /**
- * The intervals that hold what is from `fromMs` up to, not including, `toMs`.
- * @returns where each begins, and at last where the last one ends; `undefined` where there are more than `max`.
+ * The intervals that cover `fromMs` up to, but not including, `toMs`.
+ * @returns the beginning of each, and finally the end of the last; `undefined` if there are more than `max`.
  */
 export function intervalsOf(
   interval: IntervalName,

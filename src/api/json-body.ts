@@ -11,7 +11,7 @@ export interface SentBody {
 }
 
 /**
- * What a route's body says, or why it is refused.
+ * A route's parsed body, or why it is refused.
  * @param check The route's schema.
  */
 export function checkJsonBody(

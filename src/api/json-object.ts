@@ -5,13 +5,13 @@ export interface JsonObject {
   readonly ok: true;
   readonly members: Readonly<Record<string, unknown>>;
   /**
-   * The text of a member whose numbers JavaScript would change; `undefined` where `JSON.stringify` of
-   * it is as good.
+   * The text of a member whose numbers JavaScript would change; `undefined` if `JSON.stringify` gives the
+   * same.
    */
   exactTextOf(name: string): string | undefined;
 }
 
-/** `undefined`: it is no such object at all. */
+/** `undefined`: it is no such object. */
 export interface JsonRefusal {
   readonly ok: false;
   readonly error: 'JSON_TOO_DEEP' | 'JSON_TOO_MANY_VALUES' | undefined;
@@ -47,7 +47,7 @@ export function parseJsonObject(
     exactTextOf(name) {
       if (!delicateNumber.test(text)) return undefined;
       const sent = memberText(bytes, name);
-      // In a member that comes twice, the parsed value shows one of the two only.
+      // If a member comes twice, the parsed value shows only one of the two.
       return sent === undefined || hasUnstorableText(sent) ? undefined : textOf(sent).trim();
     },
   };

@@ -1,4 +1,4 @@
-/** What a JSON text may hold, so that to parse it never takes long. */
+/** The limits of a JSON text, which bound the time to parse it. */
 export interface JsonLimits {
   /** Arrays and objects within each other. */
   readonly depth: number;
@@ -22,8 +22,8 @@ const Byte = {
 } as const;
 
 /**
- * Looks once at each byte, and says what is beyond the limits. Of a text that is no JSON it may say
- * anything: it only bounds what the parser gets to see.
+ * Reads each byte once, and reports what exceeds the limits. For text that is no JSON its result is
+ * arbitrary: it only bounds the parser's input.
  */
 export function jsonExcess(bytes: Uint8Array, limits: JsonLimits): 'depth' | 'values' | undefined {
   let depth = 0;
@@ -53,7 +53,7 @@ export function jsonExcess(bytes: Uint8Array, limits: JsonLimits): 'depth' | 'va
 }
 
 /**
- * The text of an object's last member of that name, as it was sent.
+ * The text of an object's last member of that name, as sent.
  * @param bytes Known to be JSON, and an object, in UTF-8.
  * @param name In ASCII.
  */
@@ -74,7 +74,7 @@ export function memberText(bytes: Uint8Array, name: string): Uint8Array | undefi
   return found;
 }
 
-/** Of an escape such as a unicode one, the most bytes that a character can be written in. */
+/** The maximum bytes of one character, as in a unicode escape. */
 const ESCAPED_BYTES = 6;
 
 /** Whether a member's name, in its quotes, is `plain`: it may be written with escapes. */
@@ -85,8 +85,8 @@ function isName(text: Uint8Array, plain: Buffer): boolean {
 }
 
 /**
- * Whether a JSON text, with the members that a parser would drop, holds what no text in the database can: a NUL
- * or half a surrogate pair. Raw ones are no JSON, or no UTF-8: they are written with escapes.
+ * Whether a JSON text, including members that a parser would drop, has characters that the database can't
+ * store: a NUL or half a surrogate pair. Raw ones are no JSON, or no UTF-8: they can only be escapes.
  */
 export function hasUnstorableText(bytes: Uint8Array): boolean {
   let at = bytes.indexOf(Byte.BACKSLASH);
@@ -141,7 +141,7 @@ function endOfValue(bytes: Uint8Array, start: number): number {
     } else if (byte === Byte.OPEN_ARRAY || byte === Byte.OPEN_OBJECT) {
       depth += 1;
     } else if (byte === Byte.CLOSE_ARRAY || byte === Byte.CLOSE_OBJECT) {
-      // Of the object around it, when the value is a plain one.
+      // Belongs to the object around it, if the value is a plain one.
       if (depth === 0) return at;
       depth -= 1;
     } else if (byte === Byte.COMMA && depth === 0) {

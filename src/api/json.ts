@@ -4,7 +4,7 @@ import { isWellFormed } from './values.js';
 /** Deeper nesting is refused: PostgreSQL's parser, and others', work on a stack. */
 const MAX_DEPTH = 200;
 
-/** Why a value can't be stored as a JSON object that comes back as it was. */
+/** Why a value can't be stored as a JSON object and returned unchanged. */
 export function jsonFault(value: unknown): ErrorCode | undefined {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return 'INVALID_DETAILS';
   // Without recursion: the depth is the client's choice.

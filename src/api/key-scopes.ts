@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Scope } from './route.js';
 
-/** What a key can be given; `admin` is all of them, and /keys. */
+/** The scopes of keys; `admin` is all of them, and /keys. */
 export const keyScopes = [
   'links:read',
   'links:create',
@@ -15,7 +15,7 @@ export const keyScopes = [
 
 export type KeyScope = (typeof keyScopes)[number];
 
-/** What is known of a key: plain data, as it crosses threads. */
+/** A key's record: plain data, because it crosses threads. */
 export interface ApiKey {
   readonly id: string;
   readonly scopes: readonly string[];
@@ -29,12 +29,12 @@ export interface ApiKey {
 export const KEY_PREFIX = 'sw_';
 export const keyPattern = /^sw_[\w-]{43}$/;
 
-/** SHA-256, in hexadecimal: what is stored of a key, and what it is looked up by. */
+/** SHA-256, in hexadecimal: the stored form of a key, by which it is looked up. */
 export function hashOfKey(key: string): string {
   return createHash('sha256').update(key).digest('hex');
 }
 
-/** What coherence knows a key by, among the short codes: none of them has a blank. */
+/** A key's name in coherence, among the short codes: none of them has a blank. */
 export function coherenceNameOf(keyHash: string): string {
   return `key ${keyHash}`;
 }

@@ -1,6 +1,6 @@
 import { domainToASCII } from 'node:url';
 
-/** All that a Location header may hold as it is: printable ASCII. */
+/** Characters that a Location header may contain unchanged: printable ASCII. */
 const printableAscii = /^[!-~]*$/;
 const otherRun = /[^!-~]+/gu;
 /** Scheme, user info with its @, host, and the rest. A backslash ends a host too, as browsers read it. */
@@ -9,9 +9,9 @@ const parts = /^([a-z][a-z0-9+.-]*:\/\/)((?:[^/\\?#]*@)?)([^/\\?#@]*)(.*)$/isu;
 const hostAndPort = /^(.*?)((?::\d*)?)$/su;
 
 /**
- * A target as the Location header says it: in ASCII. Printable ASCII stays as it is, a host beyond it
- * is written in its IDNA form, and every other byte of the UTF-8 is percent-encoded. Half of a
- * surrogate pair counts as U+FFFD.
+ * A target in the form of the Location header: in ASCII. Printable ASCII stays as it is, a host beyond it
+ * gets its IDNA form, and every other byte of the UTF-8 is percent-encoded. Half of a surrogate pair counts
+ * as U+FFFD.
  */
 export function locationOf(target: string): string {
   if (printableAscii.test(target)) return target;

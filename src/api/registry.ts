@@ -21,8 +21,8 @@ import { statsRoutes } from './stats.js';
 import { userRoutes } from './users.js';
 
 /**
- * Every route there is. Routing, refusals, checks, labels of metrics, reserved words, the proxy's
- * patterns and the documents' tables are derived from it.
+ * All routes. Routing, refusals, checks, metric labels, reserved words, the proxy's patterns and the
+ * documents' tables derive from it.
  */
 export const routes = [
   ...redirectRoutes,
@@ -44,11 +44,11 @@ export type AnyRoute = (typeof routes)[number];
 
 type RoutesOf<Performs extends RouteDeclaration['performs']> = Extract<AnyRoute, { performs: Performs }>;
 
-/** What a worker can be asked to do in one call. */
+/** The operations that a worker can perform in one call. */
 export type OperationName = RoutesOf<'call' | 'list'>['operation'];
 export type ListName = RoutesOf<'list'>['operation'];
 export type ImportName = RoutesOf<'import'>['operation'];
-/** What the gateway answers by itself. */
+/** The operations that the gateway answers itself. */
 export type LocalName = RoutesOf<'local'>['operation'];
 
 /** The routes that perform an operation. */
@@ -56,7 +56,7 @@ export type RouteOf<Name extends string> = Extract<AnyRoute, { operation: Name }
 
 type DistributedInput<R> = R extends unknown ? InputOf<R> : never;
 
-/** What an operation is given: the same, whichever of its routes was asked. */
+/** An operation's input: the same for each of its routes. */
 export type InputFor<Name extends string> = DistributedInput<RouteOf<Name>>;
 
 /** The methods of a path in the order of an `Allow` header, HEAD among them where GET is served. */
@@ -78,7 +78,7 @@ export const routeWords: readonly string[] = [
   ),
 ];
 
-/** Files that browsers and crawlers ask for by themselves, and words kept for routes to come. */
+/** Files that browsers and crawlers request by themselves, and words reserved for future routes. */
 const keptWords = [
   'robots.txt',
   'favicon.ico',
@@ -105,7 +105,7 @@ const reserved: ReadonlySet<string> = new Set(
 /** Words that no short code may be, in lower case. */
 export const reservedWords: readonly string[] = [...reserved].sort();
 
-/** Whether a short code is a word that paths of ours begin with, or will, in any letter case. */
+/** Whether a short code is the first segment of a present or future path, in any letter case. */
 export function isReserved(shortCode: string): boolean {
   return reserved.has(shortCode.toLowerCase());
 }

@@ -1,12 +1,12 @@
 import type { ErrorCode } from '../errors.js';
 
-/** What became of an operation; what it means in HTTP is said by its route and by the gateway. */
+/** An operation's result; its route and the gateway decide what it means in HTTP. */
 export type OperationResult =
   | {
       readonly ok: true;
       /** JSON text; empty where there is nothing to show. */
       readonly body: string;
-      /** What is answered instead, where it is no JSON. */
+      /** The answer's body, if it is no JSON. */
       readonly file?: FileResult;
       /** Of a resource that was made. */
       readonly id?: string;
@@ -14,15 +14,15 @@ export type OperationResult =
       readonly shortCode?: string;
       /** How many links were made, of an operation that makes many. */
       readonly made?: number;
-      /** What was to be made was there already, and is shown instead. */
+      /** The resource existed already, and is shown instead. */
       readonly isExisting?: true;
-      /** Nothing was done, and the body says why of each part: the status to say so with. */
+      /** Nothing was done, and the body says why for each part: the answer's status. */
       readonly refusal?: 400 | 409;
       /** The answer to an earlier request with the same idempotency key. */
       readonly isReplayed?: true;
       /** Of a page of a list: the cursor of the page after it. */
       readonly next?: string;
-      /** Rows of the whole list, where they were asked for; of more than `MAX_TOTAL`, one more than that. */
+      /** Rows of the whole list, if requested; at most `MAX_TOTAL` plus one. */
       readonly total?: number;
     }
   | { readonly ok: false; readonly error: ErrorCode; readonly detail?: string; readonly isReplayed?: true };
@@ -36,12 +36,12 @@ export interface FileResult {
   readonly content?: string | Uint8Array;
 }
 
-/** A list too long for one answer: to be asked for as a transfer. */
+/** A list too long for one answer: request it as a transfer. */
 export interface ListTooLong {
   readonly ok: false;
   readonly error: 'LIST_TOO_LONG';
   readonly total?: number | undefined;
 }
 
-/** A list's rows are counted so far. */
+/** How far a list's rows are counted. */
 export const MAX_TOTAL = 10_000;

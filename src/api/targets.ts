@@ -1,21 +1,21 @@
 import { locationOf } from './location.js';
 import { isRedirectTarget } from './values.js';
 
-/** Bytes of a Location header: with it the answer's head fits what proxies take. */
+/** Maximum bytes of a Location header: the answer's head then fits proxies' limits. */
 const MAX_ASCII_BYTES = 15_000;
 const MAX_LABEL = 63;
 const MAX_HOST = 253;
 
-/** Up to where a strict reader, who knows no backslash, sees the host end. */
+/** The host's end for a strict parser, which gives backslashes no meaning. */
 const authorityOf = /^https?:\/\/([^/?#]*)/i;
 const bidiControl = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/;
 
 export interface TargetFault {
-  /** Why a URL that is one is refused all the same; none for what is no http(s) URL with a host. */
+  /** Why a valid URL is refused; none for text that is no http(s) URL with a host. */
   readonly reason?: string;
 }
 
-/** What keeps a link from being made to lead there: it would mislead people, or lead nowhere. */
+/** Why a target is refused: it would mislead people, or lead nowhere. */
 export function targetFault(target: string): TargetFault | undefined {
   const [, authority = ''] = authorityOf.exec(target) ?? [];
   // A browser takes the backslash for a slash, and what follows an @ is then no host but a path.

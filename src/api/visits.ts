@@ -1,12 +1,12 @@
 import type { RedirectLink } from './redirect-link.js';
 
-/** What a gateway asks of a worker for a visit that the cache can't answer; no route performs these. */
+/** A gateway's calls to a worker for a visit that the cache can't answer; no route performs these. */
 export interface VisitInputs {
   readonly claimClick: {
     readonly shortCode: string;
-    /** Whether the link's password was given; of no matter where it has none. */
+    /** Whether the link's password was given; irrelevant if it has none. */
     readonly isAuthorized: boolean;
-    /** Whether a claim is only asked about, and none made. */
+    /** Whether to check for a claim without making one. */
     readonly isDry: boolean;
   };
   readonly checkPassword: { readonly shortCode: string; readonly password: string };

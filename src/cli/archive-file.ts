@@ -9,12 +9,12 @@ import { type EventRow, eventJson } from '../store/events.js';
 export const archiveFormats = ['ndjson', 'parquet'] as const;
 export type ArchiveFormat = (typeof archiveFormats)[number];
 
-/** A file that is no whole archive; `message` is one line for the operator. */
+/** A file that is not a whole archive; `message` is one line for the operator. */
 export class ArchiveFileError extends Error {
   override readonly name = 'ArchiveFileError';
 }
 
-/** An event as `GET /events` gives it; the details as text, the time of a Parquet file in milliseconds. */
+/** An event as in `GET /events`; the details as text, the time of a Parquet file in milliseconds. */
 interface ArchivedEvent {
   readonly id: bigint;
   readonly url_id: bigint | null;
@@ -147,7 +147,7 @@ async function* parquetEvents(file: string): AsyncGenerator<ArchivedEvent> {
 /**
  * Reads an archive back, from its beginning to its end.
  * @returns how many events it has.
- * @throws ArchiveFileError for the first that is none of its month.
+ * @throws ArchiveFileError at the first that is not an event of its month.
  */
 export async function checkArchive(file: string): Promise<{ month: string; events: number }> {
   const [, month, format] = /(?:^|\/)events-(\d{4}-\d\d)\.(ndjson|parquet)$/.exec(file) ?? [];

@@ -10,7 +10,7 @@ import { type Progress, startProgress } from './progress.js';
 /** A hundred million events take less. */
 const DEADLINE_MS = 86_400_000;
 
-/** An archive that can't be written as things are; `message` is one line for the operator. */
+/** An archive that can't be written now; `message` is one line for the operator. */
 class ArchiveError extends Error {
   override readonly name = 'ArchiveError';
 }
@@ -21,13 +21,13 @@ export interface ArchiveOptions {
   readonly format: ArchiveFormat;
   /** Folder. */
   readonly out: string;
-  /** Whether a file that the database does not know may go. */
+  /** Whether to replace a file that the database does not know. */
   readonly mayReplace: boolean;
 }
 
 /**
- * Writes all events of a month to a file, as they are at one moment. Where there is one already, the events that came
- * since go behind its own.
+ * Writes all events of a month to a file, as of one moment. If the file exists, appends the events that came
+ * since.
  */
 export async function archiveMonth(config: Config, options: ArchiveOptions): Promise<void> {
   if (!/^\d{4}-(0[1-9]|1[0-2])$/.test(options.month))
@@ -43,7 +43,7 @@ export async function archiveMonth(config: Config, options: ArchiveOptions): Pro
         const { state } = archiving;
         const refusal = refusalOf(state, file, options);
         if (refusal !== undefined) throw new ArchiveError(refusal);
-        // A file that a kill has left unfinished is written anew.
+        // A file that a kill left unfinished is written anew.
         const before = existsSync(file) && state.known?.bytes !== undefined ? state.known : undefined;
         if (before !== undefined && state.fresh === 0) {
           process.stdout.write(`${file}: has all ${before.events} events of ${options.month}\n`);
@@ -67,7 +67,7 @@ function refusalOf(
     if (known !== undefined || mayReplace) return undefined;
     return `${file} exists, and the database does not know it: --replace writes it anew`;
   }
-  // Events may have been removed that are in that file alone.
+  // Events that only that file has may have been removed.
   if (known?.bytes !== undefined && events - fresh < known.events)
     return `${known.file} was written before, and events in it are gone: put it into the folder`;
   return undefined;

@@ -7,9 +7,9 @@ import { createGunzip, createGzip } from 'node:zlib';
 import type { BackupTable, DatabaseDescription } from '../store/backup.js';
 
 /**
- * A backup's file: gzip of lines, so that `zcat` shows it. A JSON line with the head; for each table of the head
- * its rows in COPY's text form, ended by a line `\.`, which no row is; a JSON line with the SHA-256 (hexadecimal)
- * of all bytes before it.
+ * A backup's file: gzipped lines, which `zcat` shows. A JSON line with the head; for each table of the head
+ * its rows in COPY's text form, ended by a line `\.`, which no row is; a JSON line with the SHA-256
+ * (hexadecimal) of all bytes before it.
  */
 const FORMAT = 'switchyard-backup';
 const VERSION = 1;
@@ -23,7 +23,7 @@ export interface BackupHead extends DatabaseDescription {
   readonly server: string;
 }
 
-/** A file that is no whole backup; `message` is one line for the operator. */
+/** A file that is not a whole backup; `message` is one line for the operator. */
 export class BackupFileError extends Error {
   override readonly name = 'BackupFileError';
 }
@@ -57,7 +57,7 @@ export async function writeBackup(
     yield Buffer.from(`${JSON.stringify({ sha256: hash.digest('hex') })}\n`);
   }
   try {
-    // Links' password hashes are in it.
+    // It contains links' password hashes.
     await pipeline(Readable.from(hashed()), createGzip(), createWriteStream(partial, { mode: 0o600 }));
     const written = await open(partial, 'r+');
     await written.sync();
@@ -77,7 +77,7 @@ export class BackupReader {
   /** Read and not given yet. */
   #buffer: Buffer = Buffer.alloc(0);
 
-  /** @param onRead Is given the bytes of the file that were read so far. */
+  /** @param onRead Gets the number of bytes of the file read so far. */
   constructor(file: string, onRead: (bytes: number) => void) {
     this.#file = file;
     const compressed = createReadStream(file);
@@ -121,7 +121,7 @@ export class BackupReader {
     }
   }
 
-  /** @throws BackupFileError unless the file ends here and is what was written. */
+  /** @throws BackupFileError unless the file ends here and its checksum is right. */
   async verifyEnd(): Promise<void> {
     const expected = this.#hash.digest('hex');
     const { sha256 } = this.#parse(await this.#line()) as { sha256?: string };

@@ -10,7 +10,7 @@ import { type Progress, startProgress } from './progress.js';
 /** A hundred million rows take less. */
 const DEADLINE_MS = 86_400_000;
 
-/** Writes all of the database, as it is at one moment, to a file; servers go on meanwhile. */
+/** Writes the whole database, as of one moment, to a file; servers keep running. */
 export async function backUp(config: Config, file: string): Promise<void> {
   if (existsSync(file)) throw new BackupFileError(`${file} exists`);
   const { pool, close } = await openDatabase(config);
@@ -30,7 +30,7 @@ export async function backUp(config: Config, file: string): Promise<void> {
       }),
     );
   } catch (error) {
-    // Whoever reads from a connection does not hear that it breaks.
+    // A reader of a connection does not notice that it breaks.
     rmSync(`${file}${UNFINISHED}`, { force: true });
     throw error;
   } finally {
@@ -39,8 +39,8 @@ export async function backUp(config: Config, file: string): Promise<void> {
 }
 
 /**
- * Puts a backup into the database, all or nothing.
- * @param mayReplace Whether the rows that are there may go.
+ * Restores a backup into the database, all or nothing.
+ * @param mayReplace Whether existing rows may be removed.
  */
 export async function restore(config: Config, file: string, mayReplace: boolean): Promise<void> {
   const { size } = statSync(file);
@@ -74,7 +74,9 @@ export async function restore(config: Config, file: string, mayReplace: boolean)
   }
 }
 
-/** Whether the database refuses what it is given: wrong data (22), what breaks a constraint (23), unknown names (42). */
+/**
+ * Whether the database refuses the data: invalid values (22), violated constraints (23), unknown names (42).
+ */
 function isOfRows(error: unknown): boolean {
   return /^(2[23]|42)/.test(sqlStateOf(error) ?? '');
 }
@@ -89,7 +91,7 @@ function summaryOf(tables: readonly BackupTable[]): string {
 
 const LINE_BREAK = 0x0a;
 
-/** Passes chunks of rows on and shows how many rows there were, over all tables. */
+/** Passes chunks of rows on and shows the number of rows so far, over all tables. */
 function countRows(progress: Progress): (chunks: AsyncIterable<Buffer>) => AsyncGenerator<Buffer> {
   let rows = 0;
   return async function* (chunks) {

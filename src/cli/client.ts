@@ -9,7 +9,7 @@ const DEFAULT_URL = 'http://localhost:5000';
 /** Between two packets; an import may take its time. */
 const SILENCE_MS = 600_000;
 
-/** An answer that is an error: what the server says of it. */
+/** An error answer, with the server's text. */
 export class RefusedError extends Error {
   override readonly name = 'RefusedError';
   readonly status: number;
@@ -25,7 +25,7 @@ export class ApiClient {
   readonly #base: URL;
   readonly #key: string | undefined;
 
-  /** @throws TypeError for what is no http(s) URL. */
+  /** @throws TypeError for text that is no http(s) URL. */
   constructor({ SWITCHYARD_URL = DEFAULT_URL, SWITCHYARD_KEY }: NodeJS.ProcessEnv) {
     if (!URL.canParse(SWITCHYARD_URL) || !/^https?:$/.test(new URL(SWITCHYARD_URL).protocol))
       throw new TypeError('SWITCHYARD_URL must be an http(s) URL');
@@ -33,7 +33,7 @@ export class ApiClient {
     this.#key = SWITCHYARD_KEY;
   }
 
-  /** @returns the answer's JSON; `undefined` where it has no body. */
+  /** @returns the answer's JSON; `undefined` without a body. */
   async json(method: string, pathname: string, body?: unknown): Promise<unknown> {
     const text = body === undefined ? undefined : JSON.stringify(body);
     const headers = text === undefined ? {} : { 'Content-Type': 'application/json' };
@@ -41,13 +41,13 @@ export class ApiClient {
     return parsed(await textOf(answer));
   }
 
-  /** The answer as it comes. */
+  /** The answer as a stream. */
   async stream(pathname: string, to: NodeJS.WritableStream): Promise<void> {
     const answer = await this.#send('GET', pathname, {}, (request) => request.end());
     await pipeline(answer, to, { end: to !== process.stdout });
   }
 
-  /** Sends a file as a form's field `file`, as it is read. */
+  /** Streams a file as a form's field `file`. */
   async upload(pathname: string, file: string): Promise<unknown> {
     const boundary = `switchyard-${process.pid}-${Date.now()}`;
     const name = path.basename(file).replaceAll(/["\r\n]/g, '_');

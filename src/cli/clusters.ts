@@ -1,6 +1,6 @@
 import { outsideClusters } from '../postgres/cluster-place.js';
 
-/** Prints the embedded databases that lie outside of their data folders, and whose they are. */
+/** Prints the embedded databases outside their data folders, with their owners. */
 export function listClusters(): void {
   for (const { folder, dataDir, isUsed } of outsideClusters()) {
     const owner = dataDir ?? 'unknown: made by an older version';

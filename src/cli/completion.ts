@@ -27,7 +27,7 @@ function wordsOf(command: Command, path: readonly string[]): Words[] {
 
 function bash(all: readonly Words[], shell: 'bash' | 'zsh'): string {
   const cases = [...all]
-    // The longest path is the one that is meant.
+    // The longest matching path counts.
     .sort((a, b) => b.path.length - a.path.length)
     .map(({ path, words }) => `    ${path === '' ? '*' : `"${path} "*`}) words="${words.join(' ')}" ;;`);
   return [

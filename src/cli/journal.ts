@@ -11,14 +11,14 @@ import { takeInJournal } from '../workers/ingest/ingest.js';
 import { openDatabase } from './database.js';
 import { startProgress } from './progress.js';
 
-/** A tool that finds nothing to do where something was expected. */
+/** Thrown if a tool finds nothing to do where something was expected. */
 class FolderError extends TypeError {
   override readonly name = 'FolderError';
 }
 
 const RETRIES = 20;
 
-/** Prints what each journal under a folder holds. */
+/** Prints the content of each journal under a folder. */
 export async function showJournals(folder: string): Promise<void> {
   for (const { server, owner, summaries } of await inspect(folder)) {
     print(`${server} (${owner ? 'its server is alive' : 'its server is no more'})`);
@@ -35,7 +35,7 @@ export async function verifyJournals(folder: string): Promise<boolean> {
     for (const summary of summaries) {
       clicks += summary.clicks;
       for (const { file, offset, bytes, reason } of summary.damages) {
-        // The end of a living server's last segment may just be being written.
+        // A living server may be writing the end of its last segment right now.
         const isTail = owner && reason === 'frame cut short';
         if (!isTail) damages += 1;
         print(
@@ -49,8 +49,8 @@ export async function verifyJournals(folder: string): Promise<boolean> {
 }
 
 /**
- * Says that copied folders, as those of a restored backup, are the originals from now on.
- * @returns whether all of them could be given that name.
+ * Makes copied folders, such as those of a restored backup, the originals.
+ * @returns whether that worked for all of them.
  */
 export async function adoptFolders(folder: string): Promise<boolean> {
   let isDone = true;
@@ -69,7 +69,7 @@ export async function adoptFolders(folder: string): Promise<boolean> {
   return isDone;
 }
 
-/** Takes the journals of servers that are no more into the database. @returns whether nothing is left. */
+/** Ingests the journals of servers that are gone. @returns whether nothing is left. */
 export async function drainJournals(config: Config, folder: string): Promise<boolean> {
   const database = await openDatabase(config);
   let isDone = true;
@@ -160,7 +160,7 @@ async function inspect(folder: string): Promise<Inspected[]> {
   return found;
 }
 
-/** The servers' folders under a data folder, a journal folder, or the one folder that is given. */
+/** The servers' folders under a data folder, a journal folder, or the one given folder. */
 function serverFolders(given: string): string[] {
   const folder = path.resolve(given);
   if (!existsSync(folder) || !statSync(folder).isDirectory()) throw new FolderError(`${given} is no folder`);

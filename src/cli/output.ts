@@ -3,7 +3,7 @@ const NARROWEST = 8;
 
 export type Row = Readonly<Record<string, unknown>>;
 
-/** Prints what was answered: JSON for programs, a table of these columns for people. */
+/** Prints an answer: JSON for programs, a table of these columns for people. */
 export function show(answer: unknown, isJson: boolean, columns: readonly string[]): void {
   if (isJson) {
     print(JSON.stringify(answer, null, 2));
@@ -16,7 +16,7 @@ export function show(answer: unknown, isJson: boolean, columns: readonly string[
   }
 }
 
-/** @param width Of the terminal, where there is one; the last column gives way. */
+/** @param width Of the terminal, if there is one; the last column is shortened to fit. */
 export function tableOf(
   rows: readonly Row[],
   columns: readonly string[],
@@ -41,7 +41,7 @@ function cell(value: unknown): string {
   if (value === null || value === undefined) return '-';
   const text =
     typeof value === 'string' ? value : Array.isArray(value) ? value.join(',') : JSON.stringify(value);
-  // What a link or a name holds must not steer the terminal.
+  // The text of a link or a name must not control the terminal.
   return text.replaceAll(/\p{Cc}/gu, '?');
 }
 

@@ -6,7 +6,7 @@ export interface Progress {
   stop(): void;
 }
 
-/** A progress bar on a terminal; nothing where the output goes elsewhere. */
+/** A progress bar on a terminal; nothing for other outputs. */
 export function startProgress(what: string, total: number): Progress {
   if (!process.stderr.isTTY || total <= 0) return { update: () => undefined, stop: () => undefined };
   const bar = new SingleBar({

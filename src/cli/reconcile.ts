@@ -7,7 +7,7 @@ const LINKS_A_STEP = 10_000;
 const DEADLINE_MS = 600_000;
 
 /**
- * Compares each link's counter with its click events, dropped ones included, in steps, so that nobody waits for it long.
+ * Compares each link's counter with its click events, dropped ones included, in steps, to keep locks short.
  * @param repair Sets the counters that are wrong.
  * @returns how many were wrong.
  */

@@ -1,21 +1,20 @@
 /**
  * Cache coherence over shared memory: which cached links are still true, for all threads at once.
  *
- * Every short code has a slot, chosen by hash, and every slot a version. Whoever commits a change
- * of a link raises the version of its slot *before* the change is answered; a cached link carries
- * the version that its slot had *before* its row was read, and is used only while the two agree.
- * So an invalidation needs no message and no acknowledgement, and one that arrives while a fill is
- * in flight wins, for the fill carries the older version. Two codes in one slot cost each other a
- * miss, never a wrong answer.
+ * Every short code has a slot, chosen by hash, and every slot a version. A thread that commits a change to a
+ * link raises the version of its slot *before* the change is answered; a cached link carries the version that
+ * its slot had *before* its row was read, and is used only while the two agree. An invalidation therefore
+ * needs no message and no acknowledgement, and one that arrives during a fill wins, because the fill carries
+ * the older version. Two codes in one slot cost each other a miss, never a wrong answer.
  *
- * The epoch says how long invalidations from other servers have been heard without a gap. It is
- * raised when the LISTEN connection is back after a loss; links cached in an earlier epoch are
- * suspect: to be read again before they are used, or used as they are when that can't be done.
+ * The epoch marks a period in which invalidations from other servers were heard without a gap. It rises when
+ * the LISTEN connection returns after a loss; links cached in an earlier epoch are suspect: read again before
+ * use, or used as they are if that is impossible.
  */
 const SLOT_BITS = 18;
 const SLOTS = 2 ** SLOT_BITS;
 const EPOCH_CELL = SLOTS;
-/** How many codes were chosen by clients: each may be another spelling of what was looked up before. */
+/** The number of codes chosen by clients: each may be another spelling of an earlier look-up. */
 const CHOSEN_CELL = SLOTS + 1;
 const CELLS = SLOTS + 2;
 
@@ -54,22 +53,22 @@ export class Coherence {
     return this.#cells[CHOSEN_CELL] as number;
   }
 
-  /** What was found, or not found, under another spelling is looked up anew from now on. */
+  /** From now on, results found under another spelling are looked up anew. */
   noteChosenCode(): void {
     Atomics.add(this.#cells, CHOSEN_CELL, 1);
   }
 
-  /** No thread of this server serves what it cached of this code from now on. */
+  /** From now on no thread of this server serves its cached result for this code. */
   invalidate(shortCode: string): void {
     Atomics.add(this.#cells, slotOf(shortCode), 1);
   }
 
-  /** No thread of this server serves anything it has cached from now on. */
+  /** From now on no thread of this server serves anything that it has cached. */
   invalidateAll(): void {
     for (let slot = 0; slot < SLOTS; slot += 1) Atomics.add(this.#cells, slot, 1);
   }
 
-  /** Makes all that is cached suspect. */
+  /** Makes everything cached suspect. */
   beginEpoch(): void {
     Atomics.add(this.#cells, EPOCH_CELL, 1);
   }

@@ -1,7 +1,7 @@
 /**
- * Connections of clients over all gateways, in shared memory. There are never more than the limit of
- * descriptors leaves when journals, PostgreSQL, logs and threads have theirs: whoever comes beyond is
- * turned away at once, so that `accept` always finds a descriptor. Those that listen have a budget of their own.
+ * Client connections over all gateways, in shared memory. The limit of descriptors, less those of journals,
+ * PostgreSQL, logs and threads, bounds them. Further connections are closed at once, which leaves `accept` a
+ * descriptor at all times. Listeners have a separate budget.
  */
 export class ConnectionBudget {
   readonly buffer: SharedArrayBuffer;

@@ -1,9 +1,8 @@
 /**
- * Counters and gauges of every thread, in shared memory: the hot path pays a typed-array increment
- * where a labelled prom-client counter would cost a hundred times that. Each thread claims a slot
- * and is the only one to write it; the supervisor adds the slots up when it is asked for metrics.
- * A slot's counters outlive its thread, so that a total never goes back when a thread is replaced.
- * What the cells are is the metric catalogue's to say.
+ * Counters and gauges of every thread, in shared memory: the hot path pays a typed-array increment, where a
+ * labelled prom-client counter would cost a hundred times that. Each thread claims a slot and is the only one
+ * to write it; the supervisor adds the slots up on request. A slot's counters outlive its thread: a total
+ * never falls when a thread is replaced. The metric catalogue defines the cells.
  */
 import { type ThreadMetricName, threadMetrics } from './metric-catalogue.js';
 
@@ -11,7 +10,7 @@ export type ScalarName = ThreadMetricName;
 
 const scalarNames = Object.keys(threadMetrics) as ScalarName[];
 
-/** Gauges say how things stand: the next thread of a slot begins them anew. */
+/** Gauges show the present state: the next thread of a slot resets them. */
 const gaugeNames = scalarNames.filter((name) => threadMetrics[name].kind === 'gauge');
 
 /** The index of each scalar in a thread's cells. */
@@ -29,7 +28,10 @@ export const latencyBuckets = [
 const SERIES_CELLS = latencyBuckets.length + 2;
 const SUM_CELL = latencyBuckets.length + 1;
 const SERIES_START = scalarNames.length;
-/** Of the most gateways and workers that the settings allow, and of some that ended without a word. */
+/**
+ * Enough for the most gateways and workers that the settings allow, and some that ended without releasing
+ * theirs.
+ */
 const SLOTS = 128;
 
 const FREE = 0;
@@ -108,7 +110,7 @@ export class Counters {
   readonly #header: Int32Array;
   readonly #slotCells: number;
 
-  /** @param memory What another thread made, or how many series of requests are to be counted. */
+  /** @param memory Another thread's memory, or the number of request series to count. */
   constructor(memory: SharedArrayBuffer | number = 0) {
     this.buffer = typeof memory === 'number' ? allocate(memory) : memory;
     this.#slotCells = (this.buffer.byteLength - HEADER_BYTES) / (SLOTS * Float64Array.BYTES_PER_ELEMENT);

@@ -1,17 +1,17 @@
 /**
- * How far each gateway's journal is, in shared memory: written by its gateway, ingested by the
- * ingest, and therefore which reads of events must wait. A slot belongs to one journal at a time.
+ * The progress of each gateway's journal, in shared memory: written by its gateway, ingested by the ingest,
+ * and therefore which reads of events must wait. A slot belongs to one journal at a time.
  */
 const names = [
   /** Clicks whose redirect was answered. */
   'accepted',
-  /** Clicks that were given up: the journal was full, or the disk refused for too long. */
+  /** Lost clicks: the journal was full, or the disk refused for too long. */
   'lost',
   /** Clicks that the database has, or has refused because their link was deleted. */
   'ingested',
   /** Clicks that are in the journal; set after `written`, to be read before it. */
   'framed',
-  /** Clicks of a database that is not ours at the moment: they wait in the journal, and nobody waits for them. */
+  /** Clicks of another database: they wait in the journal, and no read waits for them. */
   'elsewhere',
   /** Bytes of journal on the disk, ever written. */
   'writtenBytes',
@@ -21,7 +21,7 @@ const names = [
 
 export type JournalFact = (typeof names)[number];
 
-/** The cell of each fact, for those who write at every turn. */
+/** The cell of each value, for code that writes at every turn. */
 export const JournalCell = Object.freeze(
   Object.fromEntries(names.map((name, cell) => [name, cell])),
 ) as Readonly<Record<JournalFact, number>>;
@@ -45,12 +45,12 @@ export class JournalSlot {
     this.#integers = integers;
   }
 
-  /** The ingest is about to look how far the journal is; whoever writes later must wake it. */
+  /** The ingest is about to check the journal's progress; later writers must wake it. */
   fallAsleep(): void {
     Atomics.store(this.#integers, WAKE, ASLEEP);
   }
 
-  /** Whether the ingest has to be woken; to be asked after a write, and answered yes once. */
+  /** Whether the ingest has to be woken; ask after a write. Answers yes only once. */
   mustWake(): boolean {
     return Atomics.exchange(this.#integers, WAKE, 0) === ASLEEP;
   }
@@ -82,7 +82,7 @@ export class JournalSlot {
     );
   }
 
-  /** Says how far the journal may be read; whoever sees it sees all that was stored before. */
+  /** Publishes how far the journal may be read; a thread that sees it also sees everything stored before. */
   setWritten(segment: number, offset: number): void {
     const integers = this.#integers;
     if (integers[SEGMENT] !== segment) {
@@ -128,7 +128,7 @@ export class JournalSlots {
 
   /**
    * A slot for a new journal: the one that has been free the longest.
-   * @returns `undefined` when each belongs to a journal.
+   * @returns `undefined` if each belongs to a journal.
    */
   claim(): { readonly index: number; readonly slot: JournalSlot } | undefined {
     for (let tried = 0; tried < SLOTS; tried += 1) {
@@ -143,12 +143,12 @@ export class JournalSlots {
     return undefined;
   }
 
-  /** The slot's journal is no more. */
+  /** The slot's journal is gone. */
   release(index: number): void {
     if (!this.#claimed.delete(index)) throw new Error(`journal slot ${index} was free already`);
   }
 
-  /** A copy of a slot in memory of its own, to go on counting a journal whose slot is needed. */
+  /** A copy of a slot in separate memory, to keep counting a journal whose slot is needed. */
   static detach(slot: JournalSlot): JournalSlot {
     return new JournalSlot(slot.cells.slice(), new Int32Array(1));
   }

@@ -1,6 +1,6 @@
 import { type Counters, latencyBuckets } from './counters.js';
 
-/** Which of the HTTP series are counted as what; a set of their numbers each. */
+/** The HTTP series of each figure, as sets of their numbers. */
 export interface LiveSeries {
   readonly redirects: ReadonlySet<number>;
   readonly notFound: ReadonlySet<number>;
@@ -16,7 +16,7 @@ export interface LiveCounts {
   readonly latencies: readonly number[];
 }
 
-/** Reads what the threads have counted: no thread counts anything more for it. */
+/** Reads the threads' existing counters: no thread counts anything extra for it. */
 export function readLiveCounts(counters: Counters, { redirects, notFound }: LiveSeries): LiveCounts {
   const latencies = new Array<number>(latencyBuckets.length + 1).fill(0);
   let redirected = 0;
@@ -43,8 +43,8 @@ export function readLiveCounts(counters: Counters, { redirects, notFound }: Live
 }
 
 /**
- * The latency in seconds that a share of the answers did not exceed, by linear interpolation within its bucket;
- * of what is beyond the last bound, that bound. @returns `undefined` where nothing was answered.
+ * The latency in seconds that a share of the answers did not exceed, by linear interpolation within its
+ * bucket; beyond the last bound, that bound. @returns `undefined` without answers.
  * @param latencies Answers in each latency bucket, not cumulated.
  */
 export function quantileOf(latencies: readonly number[], share: number): number | undefined {

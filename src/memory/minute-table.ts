@@ -2,15 +2,15 @@ import { createHash } from 'node:crypto';
 
 const SLOT_BITS = 14;
 const SLOTS = 2 ** SLOT_BITS;
-/** A key may be in any of so many slots from its own on. */
+/** A key may be in any of this many slots, beginning with its own. */
 const PROBES = 8;
 export const WINDOW_SECONDS = 60;
 /** Bits of a slot: a tag of 24, the second its minute began in 20, what is counted in 20. */
 const MASK = { second: 0xfffffn, value: 0xfffffn };
-/** What a value may be at most. */
+/** The largest value. */
 export const VALUE_MAX = Number(MASK.value);
 
-/** What is counted of a key in its minute. */
+/** A key's count in its minute. */
 export interface Count {
   /** 0 to `VALUE_MAX`. */
   readonly value: number;
@@ -25,9 +25,9 @@ interface Slot {
 }
 
 /**
- * A number for each key and minute, in memory that all threads share: what is counted is the server's. A key's
- * minute begins when it is first counted. 128 kB in all; when the slots that a key may have are all taken, the
- * oldest is forgotten.
+ * A number for each key and minute, in memory that all threads share, and therefore for the whole server. A
+ * key's minute begins when it is first counted. 128 kB in all; if all slots of a key are taken, the oldest is
+ * forgotten.
  */
 export class MinuteTable {
   readonly #slots: BigInt64Array;
@@ -43,7 +43,7 @@ export class MinuteTable {
 
   /**
    * @param nowMs Since 1970.
-   * @param change Gives the new value for the old one. It is called again when another thread came before.
+   * @param change Gives the new value for the old one. It is called again if another thread was faster.
    */
   change(key: string, nowMs: number, change: (count: Count) => number): void {
     const digest = createHash('sha256').update(key).digest();
@@ -65,7 +65,7 @@ export class MinuteTable {
     }
   }
 
-  /** The key's slot; else one that is free, or the oldest that it may have. */
+  /** The key's slot; otherwise a free one, or the oldest of its slots. */
   #find(first: number, tag: bigint, second: bigint): { index: number; bits: bigint } {
     let best = { index: first, bits: 0n, age: -1n };
     for (let probe = 0; probe < PROBES; probe += 1) {

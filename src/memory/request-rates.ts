@@ -1,15 +1,15 @@
 import { MinuteTable } from './minute-table.js';
 
-/** What became of a request that was counted. */
+/** The result for a counted request. */
 export interface Quota {
   readonly isExceeded: boolean;
-  /** Requests that are left in this minute. */
+  /** Requests left in this minute. */
   readonly remaining: number;
-  /** Seconds until there are all of them again. */
+  /** Seconds until all of them are available again. */
   readonly resetSeconds: number;
 }
 
-/** Requests a minute, by whoever asks, of all gateways. Those that are refused do not count. */
+/** Requests a minute for each client, over all gateways. Refused ones do not count. */
 export class RequestRates {
   readonly perMinute: number;
   readonly #table: MinuteTable;

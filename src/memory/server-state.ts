@@ -8,7 +8,7 @@ const COHERENT_CELL = 1;
 const CLOCK_OFFSET_CELL = 2;
 const CELLS = 3;
 
-/** A few facts that the supervisor alone writes and every thread reads, in shared memory. */
+/** A few values in shared memory that only the supervisor writes and every thread reads. */
 export class ServerState {
   readonly buffer: SharedArrayBuffer;
   readonly #cells: Int32Array;
@@ -26,7 +26,7 @@ export class ServerState {
     Atomics.store(this.#cells, DATABASE_CELL, state);
   }
 
-  /** Whether invalidations from other servers are being heard. */
+  /** Whether invalidations from other servers are heard. */
   get coherent(): boolean {
     return Atomics.load(this.#cells, COHERENT_CELL) === 1;
   }

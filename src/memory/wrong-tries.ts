@@ -1,16 +1,16 @@
 import { MinuteTable } from './minute-table.js';
 
-/** A try that has to wait for those under way: any of them may be the last wrong one. */
+/** A try has to wait for those under way, because any of them may be the last wrong one. */
 export type Admission = 'go' | 'wait' | { readonly retrySeconds: number };
 
-/** Half of a value are wrong tries, half tries under way. */
+/** Half of a value's bits count wrong tries, half tries under way. */
 const HALF_BITS = 10;
 const HALF = 2 ** HALF_BITS;
 
 /**
- * Wrong tries at a secret by whoever tries, of all gateways: in shared memory, so that the limit is the
- * server's. A try is begun before the secret is compared, and no more are begun than may be wrong: many at once
- * are no way around the limit. What a gateway that has ended had under way is forgotten with its minute.
+ * Wrong tries at a secret for each client, over all gateways: in shared memory, which makes the limit the
+ * server's. A try begins before the secret is compared, and no more begin than may be wrong: parallel tries
+ * can't bypass the limit. The open tries of a gateway that ended are forgotten with their minute.
  */
 export class WrongTries {
   readonly #table: MinuteTable;
@@ -37,7 +37,7 @@ export class WrongTries {
     return admission;
   }
 
-  /** Ends a try that was let in. */
+  /** Ends an admitted try. */
   end(key: string, nowMs: number, isWrong: boolean): void {
     this.#table.change(key, nowMs, ({ value }) => {
       const wrong = Math.min(HALF - 1, (value >> HALF_BITS) + (isWrong ? 1 : 0));

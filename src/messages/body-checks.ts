@@ -1,4 +1,4 @@
-/** Large JSON bodies, which a worker parses for a gateway, each over a port of its own. */
+/** Large JSON bodies, which a worker parses for a gateway, each over its own port. */
 import type { MessagePort } from 'node:worker_threads';
 import type { Checked } from '../api/check.js';
 import type { JsonLimits } from '../api/json-text.js';

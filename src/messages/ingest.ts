@@ -6,11 +6,11 @@ import type { JournalPosition } from '../journal/position.js';
 export interface IngestJob {
   readonly folder: string;
   readonly journalId: string;
-  /** How far a living gateway has written; `undefined` for a journal whose writer is no more. */
+  /** How far a living gateway has written; `undefined` for a journal whose writer is gone. */
   readonly written: JournalPosition | undefined;
-  /** What becomes of ingested segments; without it they are removed at once. */
+  /** How to keep ingested segments; without it they are removed at once. */
   readonly keep?: Keep;
-  /** Whether the database may have fallen back, and is to be asked how far it has the journal. */
+  /** Whether the database may have fallen back, and must be asked how far it has the journal. */
   readonly mustAsk?: boolean;
 }
 
@@ -23,7 +23,7 @@ export interface IngestOutcome {
   /** The database that said so. */
   readonly databaseId: string | undefined;
   readonly after: ClickTotals | undefined;
-  /** The most that this database had of the journal, as far as was noted before this step. */
+  /** The largest totals that this database had of the journal, as noted before this step. */
   readonly noted: ClickTotals | undefined;
   /** Bytes in segments that were ingested to their end for the first time. */
   readonly removedBytes: number;
@@ -31,23 +31,23 @@ export interface IngestOutcome {
   readonly keptBytes: number;
   /** In how many ms a kept segment may be removed; `undefined` when there is none. */
   readonly keptForMs: number | undefined;
-  /** Bytes on the disk still to be ingested; `undefined` when that could not be found out. */
+  /** Bytes on the disk still to be ingested; `undefined` if that could not be determined. */
   readonly pendingBytes: number | undefined;
   /** Time of the last click ingested by this step, ms since 1970. */
   readonly newestMs: number | undefined;
   /** Whether there may be more to ingest at once. */
   readonly hasMore: boolean;
-  /** Whether all that was written before this step has been read. */
+  /** Whether everything written before this step has been read. */
   readonly isAtEnd: boolean;
-  /** Whether nothing is left of a journal whose writer is no more. */
+  /** Whether nothing is left of a journal whose writer is gone. */
   readonly isGone: boolean;
-  /** Whether all that is left of such a journal is ingested, and kept for a database that falls back. */
+  /** Whether everything left of such a journal is ingested, and kept in case the database falls back. */
   readonly isKept: boolean;
-  /** Whether what is left of such a journal is for another database, or for a newer server. */
+  /** Whether the rest of such a journal is for another database, or for a newer server. */
   readonly isForOthers: boolean;
-  /** Clicks in it that wait for another database; `undefined` when nobody looked. */
+  /** Clicks in it that wait for another database; `undefined` if not determined. */
   readonly elsewhere: number | undefined;
-  /** Why nothing could be ingested; to be tried again later. */
+  /** Why nothing could be ingested; it is tried again later. */
   readonly failure?: string;
 }
 

@@ -1,6 +1,6 @@
 /**
- * What a gateway and the supervisor say to each other.
- * Plain data only: it crosses threads by structured clone. Ids are decimal text.
+ * The messages between a gateway and the supervisor. Plain data only: it crosses threads by structured clone.
+ * Ids are decimal text.
  */
 import type { MessagePort } from 'node:worker_threads';
 import type { SegmentReply, SegmentRequest } from '../journal/supply.js';
@@ -17,7 +17,7 @@ export type FromGateway =
   | { readonly kind: 'check'; readonly job: BodyCheck }
   | { readonly kind: 'barrier'; readonly id: number; readonly targets: readonly BarrierTarget[] }
   | { readonly kind: 'ask'; readonly id: number; readonly question: Question }
-  /** The server is to end itself. */
+  /** Asks the server to end. */
   | { readonly kind: 'chaos' }
   /** Of the gateway's journal. */
   | { readonly kind: 'segment'; readonly request: SegmentRequest }
@@ -33,15 +33,15 @@ export type Question =
 
 /** From the supervisor to a gateway. */
 export type ToGateway =
-  /** Everything that a request needs is there. */
+  /** Everything that a request needs is ready. */
   | { readonly kind: 'listen' }
   /** A way to a worker. */
   | { readonly kind: 'worker'; readonly port: MessagePort }
   | { readonly kind: 'barrier'; readonly id: number }
-  /** Without a body where there was no answer in time, or too many had asked. */
+  /** Without a body if there was no answer in time, or too many questions waited. */
   | { readonly kind: 'answer'; readonly id: number; readonly body: string | undefined }
   | { readonly kind: 'segment'; readonly reply: SegmentReply }
-  /** For those who listen: JSON of the last second's figures. */
+  /** For listeners: JSON of the last second's figures. */
   | { readonly kind: 'live'; readonly figures: string }
   | { readonly kind: 'drain' }
   | { readonly kind: 'close' };

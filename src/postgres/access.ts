@@ -6,7 +6,7 @@ import path from 'node:path';
 const FILE = 'access.json';
 const PASS_FILE = 'pgpass';
 
-/** How to get into an embedded cluster: kept beside it, for the server's eyes only (mode 600). */
+/** The access to an embedded cluster, kept beside it, readable only by the server (mode 600). */
 export interface Access {
   /** The port of the last run; 0 when it is not known. */
   readonly port: number;
@@ -19,7 +19,7 @@ export type FoundAccess =
   | { readonly access: Access; readonly from: typeof FILE | typeof PASS_FILE; readonly why: string }
   | { readonly access: undefined; readonly why: string };
 
-/** What is saved in a folder; `why` says what is wrong with access.json, empty when nothing is. */
+/** What is saved in a folder; `why` says what is wrong with access.json, empty if nothing is. */
 export function findAccess(folder: string): FoundAccess {
   let why: string;
   try {
@@ -37,7 +37,7 @@ export function findAccess(folder: string): FoundAccess {
   return access === undefined ? { access, why } : { access, from: PASS_FILE, why };
 }
 
-/** The same password stands in the file for psql, which may have survived. */
+/** The file for psql, which may have survived, has the same password. */
 function readPassFile(folder: string): Access | undefined {
   try {
     const [line] = readFileSync(path.join(folder, PASS_FILE), 'utf8').split('\n');
@@ -68,10 +68,10 @@ export async function saveAccess(
   await replaceFile(folder, FILE, JSON.stringify(access));
 }
 
-/** Without a moment in which the file is half written. */
+/** At no moment is the file half written. */
 async function replaceFile(folder: string, name: string, text: string): Promise<void> {
   const file = path.join(folder, name);
-  // One that is there already would keep its mode.
+  // An existing file would keep its mode.
   rmSync(`${file}.tmp`, { force: true });
   await writeFile(`${file}.tmp`, text, { mode: 0o600, flush: true });
   await rename(`${file}.tmp`, file);

@@ -15,11 +15,11 @@ export interface EmbeddedAddress {
   readonly password: string;
 }
 
-/** Who answers where the cluster is expected. */
+/** Who answers at the cluster's address. */
 export type Answer =
   /** Its own PostgreSQL, which lets us in. */
   | 'ours'
-  /** One that does not take our password. */
+  /** One that refuses our password. */
   | 'locked'
   /** One that works on other files. */
   | 'foreign'
@@ -28,7 +28,7 @@ export type Answer =
   | 'nobody';
 
 /**
- * Asks whoever answers at the address of a cluster; makes the database where only that is missing.
+ * Asks the PostgreSQL at a cluster's address; makes the database if only that is missing.
  * @param isRunning Whether a postmaster is known to work on the cluster.
  */
 export async function askWhoAnswers(
@@ -45,7 +45,7 @@ export async function askWhoAnswers(
   } catch (error) {
     const sqlState = sqlStateOf(error);
     if (sqlState === undefined) return 'nobody';
-    // Without a postmaster here, whoever refuses the password is a stranger on our port.
+    // Without a postmaster here, a server that refuses the password is a stranger on our port.
     if (sqlState.startsWith('28')) return isRunning ? 'locked' : 'foreign';
     // Full, but with us in it: its own pid file names it.
     if (sqlState === '53300' && isRunning) return 'ours';
@@ -53,7 +53,10 @@ export async function askWhoAnswers(
   }
 }
 
-/** Whether who answers sees a file that is made here: neither a path nor a copied file could fool that. */
+/**
+ * Whether the answering server sees a file that we make here: neither a path nor a copied file could fake
+ * that.
+ */
 async function worksOn(client: pg.Client, cluster: string): Promise<boolean> {
   if (!existsSync(cluster)) return false;
   const name = `switchyard.${randomUUID()}`;

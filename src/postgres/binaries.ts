@@ -14,18 +14,18 @@ export interface Binaries {
 }
 
 export interface InstalledBinaries extends Binaries {
-  /** PostgreSQL's major version, which a cluster is bound to. */
+  /** PostgreSQL's major version, to which a cluster is bound. */
   readonly major: number;
 }
 
-/** Whom PostgreSQL runs as: it refuses to run as root. `undefined` for an ordinary user. */
+/** The user that PostgreSQL runs as, because it refuses to run as root. `undefined` for an ordinary user. */
 export interface Identity {
   readonly name: string;
   readonly uid: number;
   readonly gid: number;
 }
 
-/** Where root keeps what an unprivileged user must reach; the second where the first is read-only. */
+/** Where root keeps files that an unprivileged user must reach; the second if the first is read-only. */
 export const reachableRoots = ['/var/lib/switchyard', path.join(tmpdir(), 'switchyard')];
 
 /** The platform's PostgreSQL, an optional dependency. */
@@ -39,7 +39,7 @@ export async function installedBinaries(): Promise<InstalledBinaries> {
       `no database is given (DATABASE_URL), and the embedded PostgreSQL is not installed: ${name} is missing`,
     );
   }
-  // The package comes without its symbolic links and makes them when it is installed.
+  // The package comes without its symbolic links and makes them at install.
   const links = path.resolve(path.dirname(binaries.postgres), '../native/pg-symlinks.json');
   if (process.platform === 'linux' && existsSync(links) && !hasSymlinks(binaries)) {
     throw new EmbeddedPostgresError(`${name} is incomplete: run "npm rebuild ${name}"`);
@@ -54,7 +54,7 @@ function hasSymlinks(binaries: Binaries): boolean {
   return existsSync(path.resolve(path.dirname(binaries.postgres), '../lib/libpq.so.5'));
 }
 
-/** As root: the user `postgres` where there is one, else `nobody`. */
+/** Under root: the user `postgres` if it exists, else `nobody`. */
 export function postgresIdentity(): Identity | undefined {
   if (process.getuid?.() !== 0) return undefined;
   const entries = readFileSync('/etc/passwd', 'utf8')
@@ -82,8 +82,8 @@ export function canReach(folder: string, identity: Identity): boolean {
 }
 
 /**
- * The binaries where `identity` can run them. A clone under a home of mode 700 can't be entered by
- * anyone but its owner, so they are copied out of it, once a version.
+ * The binaries in a place where `identity` can run them. Nobody but its owner can enter a clone under a home
+ * of mode 700; they are therefore copied out of it, once for each version.
  */
 export function reachableBinaries(binaries: Binaries, identity: Identity | undefined): Binaries {
   const native = path.resolve(path.dirname(binaries.postgres), '..');

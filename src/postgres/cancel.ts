@@ -7,24 +7,24 @@ import { isConnectionLoss } from './failures.js';
 const CANCEL_MS = 1000;
 
 /**
- * Ends work that is past its deadline. PostgreSQL does not notice that a client has gone while a
- * statement waits for a lock: cut off, the backend would stay, and the next connection would be one
- * more than DATABASE_POOL_MAX. So it is asked to cancel, as psql does.
- * @returns whether the connection is of no further use.
+ * Ends work past its deadline. PostgreSQL does not notice that a client has gone while a statement waits for
+ * a lock: after a cut, the backend would stay, and the next connection would exceed DATABASE_POOL_MAX. We
+ * therefore ask it to cancel, as psql does.
+ * @returns whether the connection is no longer usable.
  */
 export async function endWork(client: pg.ClientBase, worked: Promise<unknown>): Promise<boolean> {
   const ended = worked.then(
     () => 'usable' as const,
     (error: unknown) => (isConnectionLoss(error) ? ('broken' as const) : ('usable' as const)),
   );
-  // Both, for a cancellation that arrives late would hit the next one's statement.
+  // Wait for both, because a late cancellation would hit the next caller's statement.
   const canceled = Promise.all([ended, requestCancel(client)]).then(([state]) => state);
   const state = await Promise.race([canceled, sleep(CANCEL_MS, 'late' as const, { ref: false })]);
   if (state === 'late') destroy(client);
   return state !== 'usable';
 }
 
-/** Asks PostgreSQL, over a connection of the request's own, to cancel what a connection is running. */
+/** Asks PostgreSQL, over a separate connection, to cancel what a connection is running. */
 function requestCancel(client: pg.ClientBase): Promise<void> {
   const { host, port, processID, secretKey } = client as unknown as {
     host: string;
@@ -51,7 +51,7 @@ function requestCancel(client: pg.ClientBase): Promise<void> {
 /** The code that PostgreSQL's protocol gives to a cancel request. */
 const CANCEL_REQUEST = 80877102;
 
-/** Ends a connection as the protocol has it, or at once when PostgreSQL does not let go of it. */
+/** Ends a connection by the protocol, or at once if PostgreSQL does not release it. */
 export async function closeConnection(client: pg.ClientBase): Promise<void> {
   const isClosed = (client as pg.Client).end().then(
     () => true,
@@ -61,7 +61,7 @@ export async function closeConnection(client: pg.ClientBase): Promise<void> {
   if (!inTime) destroy(client);
 }
 
-/** Ends a connection at once, whatever it is doing: nothing is said to PostgreSQL. */
+/** Ends a connection at once, whatever it is doing, without a message to PostgreSQL. */
 export function destroy(client: pg.ClientBase): void {
   const { connection } = client as unknown as { connection: { stream: { destroy(): void } } };
   connection.stream.destroy();

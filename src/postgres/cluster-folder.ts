@@ -2,14 +2,14 @@ import { existsSync, readdirSync, readFileSync, renameSync, rmdirSync, rmSync } 
 import path from 'node:path';
 import { EmbeddedPostgresError } from './binaries.js';
 
-/** What initdb makes stands under such a name until it is whole. */
+/** A cluster in the making has such a name until it is whole. */
 const UNFINISHED = /^cluster\.[0-9a-f]{12}\.new$/;
 
 /**
- * Whether a cluster has to be made: only where nothing is. A folder with files in it is never removed and
- * never initialised, whatever is missing from it.
- * @param major Of the PostgreSQL that is to run on it.
- * @throws EmbeddedPostgresError for what is neither a whole cluster of this version nor nothing.
+ * Whether to make a cluster: only if there is nothing. A folder with files in it is never removed and never
+ * initialised, whatever it lacks.
+ * @param major Of the PostgreSQL that will run on it.
+ * @throws EmbeddedPostgresError for anything that is neither a whole cluster of this version nor nothing.
  */
 export function needsInitialising(folder: string, major: number): boolean {
   const cluster = path.join(folder, 'cluster');
@@ -20,7 +20,7 @@ export function needsInitialising(folder: string, major: number): boolean {
         `the embedded PostgreSQL: ${cluster} holds files but no PG_VERSION: restore it from a backup, or move it away to begin with an empty database`,
       );
     }
-    // The file comes after the cluster. Alone, it says that there was one.
+    // The file is made after the cluster. Alone, it shows that there was one.
     if (textOf(path.join(folder, 'access.json')) !== undefined) {
       throw new EmbeddedPostgresError(
         `the embedded PostgreSQL: ${cluster} is missing or empty, though ${folder}/access.json is there: restore it from a backup, or remove that file to begin with an empty database`,
@@ -41,14 +41,14 @@ export function needsInitialising(folder: string, major: number): boolean {
   return false;
 }
 
-/** Removes what an initdb that was killed has left; no PostgreSQL ever ran on it. */
+/** Removes the leftovers of a killed initdb, on which no PostgreSQL ever ran. */
 export function removeUnfinished(folder: string): void {
   for (const name of readdirSync(folder)) {
     if (UNFINISHED.test(name)) rmSync(path.join(folder, name), { recursive: true, force: true });
   }
 }
 
-/** Gives a new cluster its name. What holds anything is not replaced: the kernel refuses. */
+/** Gives a new cluster its name. The kernel refuses to replace a folder with anything in it. */
 export function putInPlace(unfinished: string, cluster: string): void {
   try {
     removeEmptyFolders(cluster);

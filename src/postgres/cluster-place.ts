@@ -10,9 +10,9 @@ import {
 } from './binaries.js';
 import { hasSessions, runningPostmaster, stopPostmaster } from './postmaster.js';
 
-/** In a cluster's folder that lies outside: the data folder that it belongs to. */
+/** In a cluster's folder outside its data folder: the data folder that it belongs to. */
 const OWNER_FILE = 'data-folder.json';
-/** In a data folder: where its cluster lies. */
+/** In a data folder: the place of its cluster. */
 const PLACE_FILE = 'place';
 
 interface Owner {
@@ -22,10 +22,10 @@ interface Owner {
 }
 
 /**
- * Where the cluster of a data folder lies: in it, or, where root starts the server and the user that
- * PostgreSQL runs as can't enter it, outside. Then each of the two names the other, so that a data folder
- * that was moved keeps its cluster, and one that was copied does not share it.
- * @throws EmbeddedPostgresError with one line where the two don't fit.
+ * The place of a data folder's cluster: inside, or, if root starts the server and PostgreSQL's user can't
+ * enter the data folder, outside. Then each of the two names the other: a moved data folder keeps its
+ * cluster, and a copied one does not share it.
+ * @throws EmbeddedPostgresError with one line if the two don't match.
  */
 export function placeOfCluster(dataDir: string, identity: Identity | undefined): string {
   const wanted = path.resolve(dataDir, 'postgres');
@@ -74,13 +74,13 @@ function claimOutside(outside: string, dataDir: string): void {
 
 export interface OutsideCluster {
   readonly folder: string;
-  /** The data folder that it was made for; `undefined` where nothing says so. */
+  /** The data folder that it was made for; `undefined` if unknown. */
   readonly dataDir: string | undefined;
   /** Whether that data folder is still there and names it. */
   readonly isUsed: boolean;
 }
 
-/** All clusters that lie outside of their data folders. */
+/** All clusters outside their data folders. */
 export function outsideClusters(roots: readonly string[] = reachableRoots): OutsideCluster[] {
   return roots.flatMap((root) =>
     entriesOf(root)

@@ -3,7 +3,7 @@ import { pipeline } from 'node:stream/promises';
 import { from as copyFrom, to as copyTo } from 'pg-copy-streams';
 import type { Connection } from './pool.js';
 
-/** COPY's text form of a value: what would end a field or a row, or begin an escape, is escaped. */
+/** COPY's text form of a value: characters that would end a field or a row, or begin an escape, are escaped. */
 export function copyText(value: string): string {
   // Most values need nothing; testing them first is several times cheaper than replacing in them.
   if (!/[\\\t\n\r]/.test(value)) return value;

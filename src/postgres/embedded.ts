@@ -33,16 +33,16 @@ const RETRY_MS = 5000;
 const POLL_MS = 5;
 
 /**
- * A PostgreSQL of our own under a data folder: made on the first start, kept between runs, on
- * loopback with a random password.
+ * Our own PostgreSQL under a data folder: made on the first start, kept between runs, on loopback with a
+ * random password.
  *
  * It is a process beside the server, not within it: a killed server leaves it running, and the next
  * start takes it over as it is. Two servers on one data folder share it, and the last to leave stops
  * it. A start that finds it down starts it; PostgreSQL itself recovers what a crash left.
  *
- * The cluster's files are what counts; port and password are only the way in. Lost, they are made anew.
- * Of a copied folder they lead to the original's PostgreSQL, so whoever answers has to show that it
- * works on the files of this folder.
+ * The cluster's files are what counts; port and password only give access. If lost, they are made anew. In a
+ * copied folder they lead to the original's PostgreSQL; the answering server therefore has to prove that it
+ * works on this folder's files.
  */
 export class EmbeddedPostgres {
   readonly #folder: string;
@@ -52,7 +52,7 @@ export class EmbeddedPostgres {
   readonly #notice: (line: string) => void;
   #isOutside = false;
   #access: Access | undefined;
-  /** What was wrong with the saved access; empty when nothing was. */
+  /** What was wrong with the saved access; empty if nothing was. */
   #flaw = '';
 
   private constructor(folder: string, programs: Programs, major: number, notice: (line: string) => void) {
@@ -65,7 +65,7 @@ export class EmbeddedPostgres {
 
   /**
    * Starts the PostgreSQL of a data folder, or takes over the one that runs there.
-   * @param notice Called with one line on what was out of the ordinary.
+   * @param notice Called with one line about anything unusual.
    * @throws EmbeddedPostgresError with one line that says what to do.
    */
   static async start(
@@ -89,12 +89,12 @@ export class EmbeddedPostgres {
     return { host: HOST, port, database: DATABASE, user: USER, password };
   }
 
-  /** The folder that holds the cluster, its log and how to get in. */
+  /** The folder with the cluster, its log and its access. */
   get folder(): string {
     return this.#folder;
   }
 
-  /** Whether it lies outside of DATA_DIR, and so stays when that is removed. */
+  /** Whether it is outside DATA_DIR, and stays when that is removed. */
   get isOutside(): boolean {
     return this.#isOutside;
   }
@@ -131,7 +131,7 @@ export class EmbeddedPostgres {
     return true;
   }
 
-  /** Takes what is saved, or what this server knows from before, or nothing. */
+  /** Uses the saved access, or what this server knows from before, or nothing. */
   #readAccess(): void {
     const found = findAccess(this.#folder);
     this.#flaw = found.why;
@@ -139,7 +139,7 @@ export class EmbeddedPostgres {
     this.#access = remembered ?? found.access;
   }
 
-  /** Brings it up, as the only one who may: the folder is claimed. */
+  /** Starts it, as the folder's only claimant. */
   async #makeRun(deadline: number): Promise<void> {
     if ((await this.#settle(deadline)) === 'ours') return this.#saveAgain();
     if (needsInitialising(this.#folder, this.#major)) {
@@ -161,7 +161,7 @@ export class EmbeddedPostgres {
     else await this.#saveAgain();
   }
 
-  /** What was lost while this server, or psql's password file, still knew it. */
+  /** Recovers lost access that this server, or psql's password file, still knows. */
   async #saveAgain(): Promise<void> {
     if (this.#flaw === '') return;
     await this.#save(this.#known());
@@ -169,7 +169,7 @@ export class EmbeddedPostgres {
     this.#flaw = '';
   }
 
-  /** Waits until a postmaster that runs here answers, or none runs. */
+  /** Waits until a postmaster here answers, or none runs. */
   async #settle(deadline: number): Promise<Answer> {
     let silentSince = Date.now();
     for (;;) {
@@ -184,14 +184,14 @@ export class EmbeddedPostgres {
         return 'nobody';
       }
       if (Date.now() > deadline) throw this.#failure('it did not become ready');
-      // One that recovers is let alone: ended, it would begin again.
+      // Leave one in recovery alone: if ended, it would begin again.
       if (postmaster.status !== 'ready' || answer === 'busy') silentSince = Date.now();
       if (Date.now() - silentSince > SILENCE_MS) await stopPostmaster(this.#cluster, 'SIGQUIT');
       await sleep(POLL_MS);
     }
   }
 
-  /** The way in can only be made anew while nothing runs; another server's PostgreSQL is not taken from it. */
+  /** Access can only be made anew while nothing runs; another server keeps its PostgreSQL. */
   async #stopUnused(postmaster: Postmaster, why: string): Promise<void> {
     const deadline = Date.now() + GOODBYE_MS;
     while (hasSessions(postmaster, USER) === true) {
@@ -242,7 +242,7 @@ export class EmbeddedPostgres {
   async #startPostmaster(deadline: number): Promise<'ours' | 'locked'> {
     const patience = Date.now() + RETRY_MS;
     for (let attempt = 1; ; attempt += 1) {
-      // The port of the last run may be taken by now.
+      // The port of the last run may be in use by now.
       const known = this.#known();
       const port = attempt <= 3 && (await isFree(HOST, known.port)) ? known.port : await freePort(HOST);
       this.#access = { ...known, port };
@@ -274,7 +274,7 @@ export class EmbeddedPostgres {
     return 'nobody';
   }
 
-  /** A postmaster that runs here says its port itself. */
+  /** A running postmaster knows its port itself. */
   async #ask(): Promise<Answer> {
     const postmaster = runningPostmaster(this.#cluster);
     if (this.#access === undefined) return 'nobody';

@@ -11,10 +11,10 @@ const ROUNDS = 3;
  */
 export async function sharesBackends(client: pg.Client, another: () => Promise<pg.Client>): Promise<boolean> {
   const own = await backendOf(client);
-  // The process that greeted us is the one that works for us: nothing is in between.
+  // The process that greeted us also works for us: nothing is in between.
   if (own === String((client as unknown as { processID: number }).processID)) return false;
   const other = await another();
-  // A second transaction takes the backend that ours has left, or ours finds itself on another one.
+  // A second transaction takes the backend that ours has left, or ours moves to another one.
   await other.query('BEGIN');
   if ((await backendOf(other)) === own) return true;
   for (let round = 0; round < ROUNDS; round += 1) {

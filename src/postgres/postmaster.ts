@@ -9,7 +9,7 @@ const POLL_MS = 10;
 export interface Postmaster {
   readonly pid: number;
   readonly port: number;
-  /** As it says itself: `starting`, `ready`, `stopping`, `standby`; empty in its first moments. */
+  /** Its own word: `starting`, `ready`, `stopping`, `standby`; empty in its first moments. */
   readonly status: string;
 }
 
@@ -24,8 +24,8 @@ export function runningPostmaster(cluster: string): Postmaster | undefined {
 }
 
 /**
- * Removes a pid file whose number belongs to a stranger, for whose sake PostgreSQL would refuse to start.
- * Only call it after `runningPostmaster` found none; what is in doubt stays, and PostgreSQL decides.
+ * Removes a pid file whose number belongs to another process, which would make PostgreSQL refuse to start.
+ * Call it only after `runningPostmaster` found none; a doubtful file stays, and PostgreSQL decides.
  */
 export function removeForeignPidFile(cluster: string): void {
   const file = readPidFile(cluster);
@@ -33,7 +33,7 @@ export function removeForeignPidFile(cluster: string): void {
   rmSync(path.join(cluster, 'postmaster.pid'), { force: true });
 }
 
-/** Ends it: SIGINT in order, SIGQUIT at once (PostgreSQL then recovers from its log). */
+/** Ends it: SIGINT cleanly, SIGQUIT at once (PostgreSQL then recovers from its log). */
 export async function stopPostmaster(cluster: string, signal: 'SIGINT' | 'SIGQUIT'): Promise<void> {
   const postmaster = runningPostmaster(cluster);
   if (postmaster === undefined) return;
@@ -78,8 +78,8 @@ function readPidFile(cluster: string): PidFile | undefined {
 }
 
 /**
- * PostgreSQL works in its data folder, which Linux shows whatever the folder is called meanwhile. Where that
- * may not be seen (root without CAP_SYS_PTRACE), its arguments have to do; elsewhere the pid file's own word.
+ * PostgreSQL works in its data folder, which Linux shows even after a rename. If that is not visible (root
+ * without CAP_SYS_PTRACE), its arguments have to do; on other systems, the pid file's own word.
  */
 function whereItWorks({ pid, folder }: PidFile, cluster: string): 'here' | 'elsewhere' | 'unknown' {
   if (!existsSync('/proc/self')) return isSameFolder(folder, cluster) ? 'here' : 'unknown';
@@ -103,7 +103,7 @@ function isAlive(pid: number): boolean {
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === 'EPERM';
   }
-  // A zombie that nobody has waited for is dead.
+  // A zombie is dead.
   return !/^State:\s+[ZX]/m.test(readProc(pid, 'status') ?? '');
 }
 

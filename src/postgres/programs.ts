@@ -51,7 +51,7 @@ export class Programs {
     return code;
   }
 
-  /** Sets the password without one, while no postmaster runs: whoever owns the files may. */
+  /** Sets the password without knowing one, while no postmaster runs: the owner of the files may. */
   async setPassword(user: string, password: string): Promise<number | null> {
     const child = this.#spawn(
       this.#binaries.postgres,
@@ -80,12 +80,12 @@ export class Programs {
     };
     const flags = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
     const child = this.#spawn(this.#binaries.postgres, this.#cluster, ['-D', this.#cluster, ...flags]);
-    // It may outlive the server; the server must not live on for its sake.
+    // It may outlive the server, but must not keep the server alive.
     child.unref();
     return child;
   }
 
-  /** Detached, so that a Ctrl-C meant for the server does not end PostgreSQL before it has drained. */
+  /** Detached: a Ctrl-C meant for the server must not end PostgreSQL before the drain. */
   #spawn(program: string, folder: string, args: string[], hasInput = false): ChildProcess {
     const logFile = path.join(this.#folder, 'postgres.log');
     if ((statSync(logFile, { throwIfNoEntry: false })?.size ?? 0) > LONGEST_LOG_BYTES) rmSync(logFile);

@@ -1,6 +1,6 @@
 /**
- * Pauses between attempts: each twice as long as the one before, up to a bound, with jitter, so that those
- * who failed together do not come back together.
+ * Pauses between attempts: each twice as long as the one before, up to a bound, with jitter, to spread
+ * attempts that failed together.
  */
 export class Backoff {
   readonly #firstMs: number;

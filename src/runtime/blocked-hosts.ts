@@ -23,7 +23,7 @@ for (const [network, prefix] of [
 }
 
 /**
- * The hosts that no link may lead to: names in a file, with their subdomains, and, where that is set, private,
+ * The hosts to which no link may lead: names in a file, with their subdomains, and, if configured, private,
  * loopback and link-local addresses. The file is read again when it has changed.
  */
 export class BlockedHosts {
@@ -32,7 +32,7 @@ export class BlockedHosts {
   #names: ReadonlySet<string> = new Set();
   #version = '';
 
-  /** @throws where the file can't be read: a list that is not there would block nothing. */
+  /** @throws if the file can't be read: a missing list would block nothing. */
   constructor(file: string | undefined, blocksPrivate: boolean) {
     this.#file = file;
     this.#blocksPrivate = blocksPrivate;
@@ -44,7 +44,7 @@ export class BlockedHosts {
     try {
       this.#readAgain();
     } catch {
-      // It is being replaced; what was read before holds until the new one is there.
+      // The file is being replaced; the earlier list applies until the new one is there.
     }
     const name = hostname.replace(/\.$/, '');
     if (this.#blocksPrivate && isPrivate(name)) return true;
@@ -66,7 +66,7 @@ export class BlockedHosts {
   }
 }
 
-/** One host name a line; what follows a # is a remark. */
+/** One host name a line; # begins a comment. */
 function namesIn(text: string): Set<string> {
   const names = text.split('\n').map((line) => (line.split('#')[0] ?? '').trim());
   return new Set(names.filter((name) => name !== '').map(asUrlWritesIt));

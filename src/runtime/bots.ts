@@ -1,7 +1,7 @@
 import { isbot } from 'isbot';
 
 /**
- * What isbot judges wrongly. test/support/agents has the user agents that were tried.
+ * Corrections of isbot's verdicts. test/support/agents has the tested user agents.
  *
  * Words that are about the visitor's device or app: nobody's claim to be a bot.
  * - Meta's in-app browsers describe the telephone in brackets, with its carrier's name, which may be any.
@@ -18,7 +18,7 @@ const newsApp = /news(?!bot)/gi;
 const smallBrowser = /^(?:Dillo|ELinks|Links|Lynx|NetSurf|w3m)[/ ]/;
 
 /**
- * Programs that isbot takes for people:
+ * Programs that isbot mistakes for people:
  * - what apps fetch by the means of their system (CFNetwork, Dalvik, Dart) and not in a browser,
  * - media players, which ask several times for one tap,
  * - Office, which looks at a link before it opens the browser, and PowerShell.
@@ -26,7 +26,7 @@ const smallBrowser = /^(?:Dillo|ELinks|Links|Lynx|NetSurf|w3m)[/ ]/;
 const program =
   /\bCFNetwork\/[\d.]+ Darwin\/|^(?:AppleCoreMedia|Dalvik|Dart|Microsoft Office|VLC)\/|\b(?:ms-office\b|WindowsPowerShell\/)/;
 
-/** Whether a user agent is a machine's that looks at links: a crawler, a preview, a tool. */
+/** Whether a user agent belongs to a program that looks at links: a crawler, a preview, a tool. */
 export function isBot(userAgent: string): boolean {
   if (program.test(userAgent)) return true;
   if (smallBrowser.test(userAgent)) return false;

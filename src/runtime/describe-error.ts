@@ -1,9 +1,9 @@
 import { packageRoot } from './package.js';
 
 /**
- * Errors as they may be shown to whoever reads logs. What PostgreSQL says of one quotes rows, and so
- * targets, e-mails and keys; what Node says names folders of this machine. What remains is enough to find
- * the cause: SQLSTATE, constraint, the place in our code.
+ * Errors in a form that is safe for logs. PostgreSQL's texts quote rows, and thereby targets, e-mails and
+ * keys; Node's texts name folders of this machine. The rest is enough to find the cause: SQLSTATE,
+ * constraint, the place in our code.
  */
 export interface DescribedError {
   readonly type: string;
@@ -38,7 +38,7 @@ export function errorFields(error: unknown): DescribedError | string {
   };
 }
 
-/** The frames without the message above them, for that may be PostgreSQL's. */
+/** The frames without the message above them, which may be PostgreSQL's. */
 function framesOf(error: Error, depth: number): string {
   const frames = (error.stack ?? '').split('\n').filter((line) => /^\s+at /.test(line));
   const own = withoutPaths(frames.map((line) => line.trim()).join('\n'));
@@ -46,7 +46,7 @@ function framesOf(error: Error, depth: number): string {
   return `${own}\ncaused by: ${describeError(error.cause)}\n${framesOf(error.cause, depth + 1)}`;
 }
 
-/** A path within the package is given from its root; of any other, only the name. */
+/** A path within the package starts at its root; of any other, only the name is given. */
 function withoutPaths(text: string): string {
   return text
     .replaceAll(`file://${packageRoot}/`, '')

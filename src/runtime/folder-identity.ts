@@ -14,10 +14,10 @@ import {
 import path from 'node:path';
 import { type FolderOwner, OWNER_SOCKET, removeIfEmpty } from './folder-lock.js';
 
-/** In each folder that has a journal's owner: who the folder is, and where it was when it was made. */
+/** In each folder with an owner: the folder's id, and the place where it was made. */
 export const IDENTITY_FILE = 'folder.json';
 
-/** What tells a place from any other. Numbers are decimal text, for they may have 64 bits. */
+/** What distinguishes a place from any other. Numbers are decimal text, because they may have 64 bits. */
 interface Place {
   /** Of the kernel's start; device numbers mean something only within one. */
   readonly boot: string;
@@ -26,14 +26,14 @@ interface Place {
   /** Inodes of the folder and of the file in it. A copy on the same device has others. */
   readonly folder: string;
   readonly file: string;
-  /** When the file was made, in ns since 1970; 0 where the file system does not keep it. */
+  /** When the file was made, in ns since 1970; 0 if the file system does not record it. */
   readonly born: string;
 }
 
 export type Recognition =
-  /** Nothing in it says who it is: a server of an earlier version made it, or one that died at once. */
+  /** It has no identity: a server of an earlier version made it, or one that died at once. */
   | { readonly kind: 'unmarked' }
-  /** It is where it was made, or was renamed. */
+  /** It is in its place, or was renamed. */
   | { readonly kind: 'original'; readonly id: string }
   /** It was copied, or restored from a backup: its original may be alive. */
   | { readonly kind: 'copy'; readonly of: string };
@@ -55,7 +55,7 @@ export function markFolder(folder: string): string {
   return id;
 }
 
-/** Whether a folder is where it was marked. @throws when that can't be found out. */
+/** Whether a folder is in the place where it was marked. @throws if that can't be determined. */
 export function recogniseFolder(folder: string): Recognition {
   let descriptor: number;
   try {
@@ -69,7 +69,7 @@ export function recogniseFolder(folder: string): Recognition {
   }
   try {
     const text = readFileSync(descriptor, 'utf8');
-    // Its server died while it made it, before anything else was in the folder.
+    // Its server died while making it, before anything else was in the folder.
     if (text === '') return { kind: 'unmarked' };
     const saved = parse(text);
     if (saved === undefined) return { kind: 'copy', of: 'an unknown folder' };
@@ -80,10 +80,10 @@ export function recogniseFolder(folder: string): Recognition {
   }
 }
 
-/** What a folder that is of no more use may still have in it. */
+/** The files that an unneeded folder may still contain. */
 const ownFiles = new Set([OWNER_SOCKET, IDENTITY_FILE]);
 
-/** Gives a folder up, and removes it when nothing of worth is in it. @throws when it can't be read. */
+/** Gives a folder up, and removes it if it has nothing of value. @throws if it can't be read. */
 export async function leaveFolder(folder: string, owner: FolderOwner): Promise<void> {
   const isDone = isFolderDone(folder);
   if (isDone) rmSync(path.join(folder, IDENTITY_FILE), { force: true });
@@ -91,7 +91,7 @@ export async function leaveFolder(folder: string, owner: FolderOwner): Promise<v
   if (isDone) removeIfEmpty(folder);
 }
 
-/** Whether nothing is in a folder but what says whose it is. @throws when it can't be read. */
+/** Whether a folder has nothing but the files of its ownership. @throws if it can't be read. */
 export function isFolderDone(folder: string): boolean {
   try {
     return readdirSync(folder).every((name) => ownFiles.has(name));
@@ -126,9 +126,9 @@ function placeOf(folder: string, descriptor: number): Place {
 }
 
 /**
- * Inodes alone are enough within one device of one boot. A device may be numbered anew by a restart or a
- * remount: then the file has to be as old, and the device or the path the same, for a copy of a whole
- * device keeps the rest.
+ * Inodes alone are enough within one device of one boot. A restart or a remount may renumber a device: then
+ * the file has to be as old, and the device or the path the same, because a copy of a whole device keeps the
+ * rest.
  */
 function isSamePlace(one: Place, other: Place): boolean {
   if (one.folder !== other.folder || one.file !== other.file) return false;

@@ -5,9 +5,9 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /**
- * Who owns a folder, told by the kernel: the owner listens on a Unix socket in it and says its token
- * to whoever connects. A process that was killed refuses at once, one that is merely stopped or busy
- * does not; a pid file could tell neither across containers.
+ * Ownership of a folder, decided by the kernel: the owner listens on a Unix socket in it and sends its token
+ * to every client. A killed process refuses at once, a merely stopped or busy one does not; a pid file could
+ * show neither across containers.
  */
 export const OWNER_SOCKET = 'owner.sock';
 
@@ -20,8 +20,8 @@ export interface FolderOwner {
 }
 
 /**
- * Claims a folder, which must exist. `undefined` when a living process owns it.
- * @throws when that can't be found out, or something else stands in the socket's place.
+ * Claims a folder, which must exist. `undefined` if a living process owns it.
+ * @throws if that can't be determined, or something else is in the socket's place.
  */
 export async function claimFolder(folder: string): Promise<FolderOwner | undefined> {
   const token = randomUUID();
@@ -38,13 +38,13 @@ export async function claimFolder(folder: string): Promise<FolderOwner | undefin
     }
     const found = socketOf(folder);
     if (await isOwned(folder)) return undefined;
-    // Asking takes a while, in which another claimant may have put its own there.
+    // Asking takes a while, during which another claimant may have put its own there.
     if (socketOf(folder) === found) rmSync(path.join(folder, OWNER_SOCKET), { force: true });
     tookOver = true;
   }
 }
 
-/** Tells a folder's socket from any other that stands in its place before or after. */
+/** Distinguishes a folder's socket from any earlier or later one in its place. */
 function socketOf(folder: string): string | undefined {
   const file = path.join(folder, OWNER_SOCKET);
   const stats = lstatSync(file, { bigint: true, throwIfNoEntry: false });
@@ -63,14 +63,14 @@ export async function isOwned(folder: string): Promise<boolean> {
   return hasOwnerSocket(folder) && (await ask(folder)) !== undefined;
 }
 
-/** The owner's token, empty where it is too busy to say it; `undefined` when nobody listens. */
+/** The owner's token, empty if it is too busy to answer; `undefined` without a listener. */
 async function ask(folder: string): Promise<string | undefined> {
   const { socketPath, release } = reach(folder);
   try {
     return await new Promise((resolve) => {
       const socket = connect(socketPath);
       let token = '';
-      // The kernel accepts for a stopped process too, which then never speaks.
+      // The kernel accepts for a stopped process too, which then never answers.
       socket.setTimeout(1000, () => {
         socket.destroy();
         resolve(token);
@@ -119,10 +119,10 @@ async function listen(folder: string, token: string): Promise<FolderOwner | unde
   };
 }
 
-/** What a folder that is not empty, or not there, answers. */
+/** Errors of a folder that is not empty, or missing. */
 const notRemovable = new Set(['ENOTEMPTY', 'EEXIST', 'ENOENT']);
 
-/** Removes a folder that has been given up. @returns whether it was there, and nothing in it. */
+/** Removes a folder that was given up. @returns whether it existed, and was empty. */
 export function removeIfEmpty(folder: string): boolean {
   try {
     rmdirSync(folder);
@@ -138,8 +138,8 @@ function close(server: Server): Promise<void> {
 }
 
 /**
- * A socket's path may have 107 bytes; through the folder's descriptor any folder is short enough.
- * The descriptor stays open as long as the path is in use, for closing a server unlinks its path.
+ * A socket's path may have 107 bytes; through the folder's descriptor any folder is short enough. The
+ * descriptor stays open as long as the path is in use, because closing a server unlinks its path.
  */
 function reach(folder: string): { socketPath: string; release: () => void } {
   const direct = path.resolve(folder, OWNER_SOCKET);

@@ -7,17 +7,17 @@ import { errorFields } from './describe-error.js';
 import { packageRoot } from './package.js';
 
 /**
- * Logging from any thread. A thread's lines go to the supervisor over a broadcast channel; the
- * supervisor alone writes them out and keeps the newest for GET /logs, so lines of different threads
- * never mix. An entry has the fields that the contract names: asctime, name, levelname, message,
- * pathname, lineno, and those of the event itself.
+ * Logging from any thread. A thread's lines go to the supervisor over a broadcast channel. Only the
+ * supervisor writes them out and keeps the newest for GET /logs: lines of different threads never mix. An
+ * entry has the fields that the contract names: asctime, name, levelname, message, pathname, lineno, and
+ * those of the event itself.
  */
 export type Logger = pino.Logger;
 
 export type LogLevel = pino.LevelWithSilent;
 
 export const LOG_CHANNEL = 'switchyard-logs';
-/** A level that all threads take up. */
+/** A level for all threads. */
 export const LOG_LEVEL_CHANNEL = 'switchyard-log-level';
 /** Lines of JSON, oldest first. */
 export type LogMessage = readonly string[];
@@ -31,7 +31,7 @@ const levelNames: Readonly<Record<string, string>> = {
   fatal: 'CRITICAL',
 };
 
-/** @param name Who speaks: `gateway-0`, `ingest-0`, `supervisor`. @param write Takes one line of JSON. */
+/** @param name The thread: `gateway-0`, `ingest-0`, `supervisor`. @param write Takes one line of JSON. */
 export function createLogger(name: string, level: LogLevel, write: (line: string) => void): Logger {
   return pino(
     {
@@ -73,7 +73,7 @@ export function createThreadLogger(name: string, level: LogLevel): Logger {
   return logger;
 }
 
-/** As Python's logging writes it, which the original's users know: `2026-01-31 12:00:00,123`, in UTC. */
+/** In the format of Python's logging, which the original's users know: `2026-01-31 12:00:00,123`, in UTC. */
 function asctime(time: Date): string {
   return time.toISOString().replace('T', ' ').replace('.', ',').slice(0, 23);
 }
@@ -86,8 +86,8 @@ export interface CallSite {
 const sites = new Map<string, CallSite>();
 
 /**
- * Where this is called, for a line that is written so often that looking for its place each time would
- * cost more than the line: to be found once, and given with the line's fields.
+ * The place of this call, for a line so frequent that finding its place each time would cost more than the
+ * line: find it once, and pass it with the line's fields.
  */
 export function thisPlace(): CallSite {
   return callerOf(thisPlace);
@@ -121,7 +121,7 @@ function toPath(fileName: string | null | undefined): string | undefined {
   return fileName.startsWith('file:') ? fileURLToPath(fileName) : fileName;
 }
 
-/** The line of TypeScript, where Node runs with --enable-source-maps; else of what it was compiled to. */
+/** The line of TypeScript if Node runs with --enable-source-maps, otherwise of the compiled file. */
 function originalSite(file: string, line: number, column: number): CallSite {
   const entry = findSourceMap(file)?.findEntry(line - 1, column - 1);
   if (entry === undefined || !('originalSource' in entry)) {

@@ -1,10 +1,10 @@
 export interface NearestName {
   readonly name: string;
-  /** Whether it is near enough for a slip of the hand. */
+  /** Whether it is near enough for a typing error. */
   readonly isNear: boolean;
 }
 
-/** The known name that is nearest to one that was given; `undefined` when none is known. */
+/** The known name nearest to the given one; `undefined` if none is known. */
 export function nearestName(given: string, known: readonly string[]): NearestName | undefined {
   let nearest: string | undefined;
   let least = Number.POSITIVE_INFINITY;
@@ -17,7 +17,7 @@ export function nearestName(given: string, known: readonly string[]): NearestNam
   return nearest === undefined ? undefined : { name: nearest, isNear: least <= allowedDistance(nearest) };
 }
 
-/** Without what is written differently by habit: letter case, underscores, hyphens. */
+/** Without differences of habit: letter case, underscores, hyphens. */
 export function plainName(name: string): string {
   return name.toLowerCase().replaceAll(/[_-]/g, '');
 }

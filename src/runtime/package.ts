@@ -2,8 +2,9 @@ import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 
 /**
- * Where this package lies. The code that asks runs as it was compiled, a file a module (dist/src/), or bundled, a file
- * an entry point (dist/server/): nothing may be found by its place beside the code that needs it.
+ * The place of this package. The calling code runs compiled, one file for each module (dist/src/), or
+ * bundled, one file for each entry point (dist/server/): nothing may be found by its place beside the code
+ * that needs it.
  */
 export const packageRoot = rootOf(import.meta.dirname);
 
@@ -18,7 +19,10 @@ export function packageVersion(): string {
   return version;
 }
 
-/** What the build has put beside the compiled code. @param name From `src/`, such as `store/migrations`. */
+/**
+ * A file that the build has put beside the compiled code. @param name From `src/`, such as
+ * `store/migrations`.
+ */
 export function packagedFolder(name: string): string {
   return path.join(packageRoot, 'dist/src', name);
 }

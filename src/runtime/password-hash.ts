@@ -1,6 +1,6 @@
 import { randomBytes, type ScryptOptions, scrypt, timingSafeEqual } from 'node:crypto';
 
-/** 16 MiB and some 50 ms of a core a password: the parameters that RFC 7914 gives for interactive logins. */
+/** 16 MiB and some 50 ms of a core for each password: RFC 7914's parameters for interactive logins. */
 const COST = 16_384;
 const BLOCK_SIZE = 8;
 const PARALLELIZATION = 1;

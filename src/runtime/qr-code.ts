@@ -9,13 +9,16 @@ const strengths: readonly ErrorCorrection[] = ['low', 'medium', 'quartile', 'hig
 const levels = { L: 0, M: 1, Q: 2, H: 3 } as const;
 
 const compress = promisify<Buffer, ZlibOptions, Buffer>(deflate);
-/** Lines of a QR code are runs of the same: looking for nothing else takes a tenth of the time, and is smaller. */
+/**
+ * Lines of a QR code are runs of equal bytes: searching only for those takes a tenth of the time, and the
+ * result is smaller.
+ */
 const RUNS: ZlibOptions = { strategy: constants.Z_RLE };
 
 /**
- * The smallest QR code of a text with at least this level of error correction, and with a higher one where
- * that takes no more modules.
- * @throws for a text that fits into none: at level H, more than 1,273 bytes.
+ * The smallest QR code of a text with at least this level of error correction, or a higher one if that takes
+ * no more modules.
+ * @throws for a text that fits none: at level H, more than 1,273 bytes.
  */
 export function qrModules(text: string, level: keyof typeof levels): Modules {
   const [least, ...higher] = strengths.slice(levels[level]) as [ErrorCorrection, ...ErrorCorrection[]];
@@ -25,7 +28,7 @@ export function qrModules(text: string, level: keyof typeof levels): Modules {
     try {
       return encoded(text, ecc, version);
     } catch {
-      // It does not fit, which the library says before it draws anything.
+      // It does not fit, which the library reports before it draws anything.
     }
   }
   return smallest;

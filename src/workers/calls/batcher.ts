@@ -2,9 +2,9 @@
 const MAX_WAIT_MS = 5;
 
 /**
- * Whether a batch of one kind is to wait for the one that is under way: one statement for sixty links
- * costs the database and us a fraction of four for fifteen. A second one starts beside it only when so
- * many wait, or when the first takes so long that something holds it up.
+ * Whether a batch of one kind waits for the one under way: one statement for sixty links costs the database
+ * and us a fraction of four for fifteen. A second one starts beside it only if enough calls wait, or if the
+ * first takes so long that something must be blocking it.
  */
 export class Batcher {
   readonly #onWaitOver: () => void;
@@ -12,7 +12,7 @@ export class Batcher {
   #lastBeganMs = 0;
   #timer: NodeJS.Timeout | undefined;
 
-  /** @param onWaitOver Called when what had to wait need not any longer. */
+  /** @param onWaitOver Called when waiting work may start. */
   constructor(onWaitOver: () => void) {
     this.#onWaitOver = onWaitOver;
   }

@@ -28,7 +28,7 @@ type OperationOf<Name extends OperationName> =
         ? LongOperation<InputFor<Name>>
         : WriteOperation<InputFor<Name>> | BatchOperation<InputFor<Name>>;
 
-/** Every operation that a route performs; the compiler misses one that is not there. */
+/** Every operation that a route performs; the compiler reports a missing one. */
 const operations: { readonly [Name in OperationName]: OperationOf<Name> } = {
   ...linkOperations,
   ...userOperations,

@@ -1,7 +1,10 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { AnswerBatch, CallAnswer, Resolution } from '../../messages/calls.js';
 
-/** Answers to one gateway: those of a turn travel as one message. It also knows for which nobody waits any more. */
+/**
+ * Answers to one gateway: those of a turn travel as one message. It also knows the calls for which no caller
+ * waits any more.
+ */
 export class Replies {
   readonly #port: MessagePort;
   #answers: (readonly [id: number, answer: CallAnswer])[] = [];

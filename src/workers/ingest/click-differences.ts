@@ -9,10 +9,10 @@ const MINUTE_MS = 60_000;
 type Facts = readonly (string | null)[];
 const FACTS = 5;
 
-/** Of a longer value the beginning counts, in characters, as `stats_fact` has it. */
+/** Only the beginning of a longer value counts, in characters, as in `stats_fact`. */
 const FACT_CHARACTERS = 255;
 
-/** How `JSON.stringify` writes what no text of PostgreSQL can hold: NUL, and half of a surrogate pair. */
+/** How `JSON.stringify` writes what PostgreSQL's text can't hold: NUL, and half of a surrogate pair. */
 const ODD_ESCAPE = /(?<!\\)(?:\\\\)*\\u(?:0000|d[89a-f])/;
 
 /** The facts that `stats_facts` would find in the details of the visit's event; `undefined` if there are none. */
@@ -104,8 +104,9 @@ class MinuteDifferences {
 }
 
 /**
- * What clicks add to the statistics, as rows of a binary COPY, a minute each: amount, minute, url_ids, owners, facts,
- * clicks, previews, countries, referrers, browsers, systems, devices. It is what a count over their events would give.
+ * What clicks add to the statistics, as rows of a binary COPY, one for each minute: amount, minute, url_ids,
+ * owners, facts, clicks, previews, countries, referrers, browsers, systems, devices. A count over their
+ * events would give the same.
  */
 export function* differenceRows(
   clicks: readonly JournalledClick[],
@@ -173,7 +174,7 @@ function bigintArray(values: readonly (string | null)[]): Buffer {
   return bytes;
 }
 
-/** An array without elements, where none has a value, is as good as one of NULLs. */
+/** If no element has a value, an empty array replaces one of NULLs. */
 function textArray(values: readonly (string | null)[]): Buffer {
   const sizes = values.map((value) => (value === null ? 0 : Buffer.byteLength(value)));
   const bytes = Buffer.allocUnsafe(

@@ -4,33 +4,35 @@ import { isVisit, visitFacts } from './visit-details.js';
 
 const CHUNK_BYTES = 128 * 1024;
 
-/** The event of a visit, and of a request that only looked: a HEAD, a link preview, a crawler. */
+/** The event types of a visit, and of a request that only looks: a link preview, a crawler. */
 const CLICK = 'click';
 const PREVIEW = 'preview';
 
-/** What PostgreSQL counts the microseconds of a timestamp from. */
+/** The epoch of PostgreSQL's timestamps. */
 const EPOCH_MS = Date.UTC(2000, 0, 1);
 const HIGH_WORD = 2 ** 32;
-/** A gateway's clock may be wrong by so much; a click of later than that is one of now, by our own. */
+/** A gateway's clock may be ahead by this much; a later click counts as one of now, by our own clock. */
 const CLOCK_SKEW_MS = 300_000;
 
-/** The latest time that a click may have now, ms since 1970. All that is made of one batch is made with the same. */
+/** The latest time that a click may have now, ms since 1970. A whole batch uses the same one. */
 export function latestTime(): number {
   return Date.now() + CLOCK_SKEW_MS;
 }
 
-/** Visits whose details are kept ready, some 200 bytes each: with addresses every visit may be another. */
+/**
+ * Number of visits whose details are kept ready, some 200 bytes each: with addresses every visit may differ.
+ */
 const MOST_ENDS = 10_000;
 
 const COLUMNS = 5;
 const NULL_LENGTH = -1;
 
-/** Whether a click is a visit, which its link's counter counts. Where visits are not noted, all are. */
+/** Whether a click is a visit, which its link's counter counts. Without details, all are. */
 export function isCounted({ visit }: JournalledClick): boolean {
   return visit === undefined || isVisit(visit);
 }
 
-/** All of a row but its time and, where there are facts of the visit, the end of its details. */
+/** All of a row but its time and, if the visit has facts, the end of its details. */
 interface RowStart {
   readonly bytes: Buffer;
   /** Where its time stands; the length of the details follows. */
@@ -38,7 +40,7 @@ interface RowStart {
   readonly detailsBytes: number;
 }
 
-/** What rows of one link begin with. */
+/** The common beginning of one link's rows. */
 interface LinkStarts {
   plain: RowStart | undefined;
   click: RowStart | undefined;
@@ -46,8 +48,8 @@ interface LinkStarts {
 }
 
 /**
- * The events of clicks as rows of a binary COPY: url_id, user_id, event_type, timestamp, details. What rows have in
- * common is made once and copied: of a plain click all but its time is.
+ * The events of clicks as rows of a binary COPY: url_id, user_id, event_type, timestamp, details. The parts
+ * that rows share are made once and copied: for a plain click, everything but its time.
  */
 export function* copyRows(clicks: readonly JournalledClick[], latestMs = latestTime()): Generator<Buffer> {
   const links = new Map<JournalledLink, LinkStarts>();
@@ -95,7 +97,7 @@ export function* copyRows(clicks: readonly JournalledClick[], latestMs = latestT
 /** A row but for its details: the number of columns, two ids, a type of up to 7 letters, the time, and lengths. */
 const MOST_BEFORE_DETAILS = 2 + 12 + 12 + 4 + 7 + 12 + 4;
 
-/** @param detailsEnd What closes the details, if nothing follows. */
+/** @param detailsEnd Closes the details, if nothing follows. */
 function rowStart(link: JournalledLink, type: typeof CLICK | typeof PREVIEW, detailsEnd: '}' | ''): RowStart {
   const known = JSON.stringify({ short_code: link.shortCode, original_url: link.target });
   const details = known.slice(0, -1) + detailsEnd;

@@ -26,13 +26,13 @@ const ROUNDS = 4;
 interface Known {
   readonly reader: JournalReader;
   totals: ClickTotals | undefined;
-  /** The most that it is known to have had before. */
+  /** The largest totals that it is known to have had. */
   noted: ClickTotals | undefined;
-  /** The database that said so last. */
+  /** The latest database to report. */
   databaseId: string | undefined;
-  /** Whether a fault that waiting will not cure keeps its clicks from the database. */
+  /** Whether a fault that waiting won't cure blocks its clicks. */
   isStopped: boolean;
-  /** Databases that clicks in it were said to wait for. */
+  /** Databases for which waiting clicks have been logged. */
   elsewhere: string;
 }
 
@@ -59,7 +59,7 @@ export async function takeInJournal(thread: IngestContext, job: IngestJob): Prom
     setStopped(thread, known, false);
     return outcome;
   } catch (error) {
-    // Whether a commit that got no answer took place is for the checkpoint to tell.
+    // The checkpoint shows whether a commit without an answer took place.
     known.reader.seek(undefined);
     thread.counters.add('ingestFailures');
     const decision = retryDecisionOf(error);
@@ -78,7 +78,7 @@ export async function takeInJournal(thread: IngestContext, job: IngestJob): Prom
   }
 }
 
-/** What failed may be the very listing that this takes. */
+/** The listing that this needs may be the very thing that failed. */
 function pendingBytes(reader: JournalReader, { written }: IngestJob): number | undefined {
   try {
     return reader.pendingBytes(written);
@@ -99,7 +99,7 @@ function newReader(thread: IngestContext, { folder, journalId }: IngestJob): Jou
 async function step(thread: IngestContext, known: Known, job: IngestJob): Promise<IngestOutcome> {
   const { pool, config, counters } = thread;
   const { reader } = known;
-  // What is removed can't be ingested again: first the database says that it still has it.
+  // A removed segment can't be ingested again: first check that the database still has it.
   if (job.mustAsk || reader.hasExpired(job.keep)) reader.seek(undefined);
   for (let round = 0; round < ROUNDS; round += 1) {
     if (reader.position === undefined) {
@@ -135,15 +135,15 @@ async function step(thread: IngestContext, known: Known, job: IngestJob): Promis
       ...whatIsKept(reader, job),
       pendingBytes: reader.pendingBytes(job.written),
       newestMs: piece.clicks.at(-1)?.timeMs,
-      // Behind a whole segment there is another one, and no reason to let clicks gather.
+      // After a complete segment there is another one, and no reason to let clicks gather.
       hasMore: piece.isFull || job.written === undefined || piece.to.segment < job.written.segment,
     };
   }
-  // Somebody else is ingesting the same journal, and faster.
+  // Another server is ingesting the same journal, and is ahead.
   return { ...nothingIngested, pendingBytes: reader.pendingBytes(job.written), hasMore: true };
 }
 
-/** Goes on where the database says that it is, which may be before what it said last. */
+/** Continues at the database's position, which may be before its last one. */
 function resume(known: Known, checkpoint: CheckpointRow): void {
   const { databaseId, totals } = checkpoint;
   known.noted = known.reader.most(databaseId);
@@ -162,8 +162,8 @@ function whatIsKept(
 }
 
 /**
- * One transaction; a second, careful one when PostgreSQL rejects what is in the first. What is no single
- * click's doing (a sequence that is exhausted or behind, a table that takes nothing) is thrown.
+ * One transaction; a second, careful one if PostgreSQL rejects the first. Throws faults that no single click
+ * causes (a sequence that is exhausted or behind, a table that accepts nothing).
  */
 async function takeIn(
   { pool, log }: IngestContext,
@@ -206,7 +206,7 @@ async function takeIn(
   }
 }
 
-/** Nothing to read: what was ingested is removed, and of an ended journal the last trace too. */
+/** Nothing to read: removes ingested segments, and the last trace of an ended journal. */
 async function finish(thread: IngestContext, known: Known, job: IngestJob): Promise<IngestOutcome> {
   const { reader, totals } = known;
   const removedBytes = reader.removeIngested(job.written, job.keep);
@@ -214,8 +214,8 @@ async function finish(thread: IngestContext, known: Known, job: IngestJob): Prom
   const isKept = job.written === undefined && reader.isKept;
   const kept = whatIsKept(reader, job);
   if (isGone) reader.forget();
-  // The files first, for good: a checkpoint without files is harmless, files without it would count twice.
-  // Where the whole folder is away, they may come back with it.
+  // The files first, for good: a checkpoint without files is harmless, files without one would count twice.
+  // If the whole folder is missing, they may come back with it.
   if (isGone && reader.syncRemovals()) {
     await thread.pool.run(thread.config.CALL_DEADLINE_MS, (connection) =>
       forgetJournal(connection, job.journalId),
@@ -223,7 +223,7 @@ async function finish(thread: IngestContext, known: Known, job: IngestJob): Prom
   }
   const isForOthers = job.written === undefined && !isGone && !isKept && reader.isForOthers;
   const elsewhere = tellElsewhere(thread, known, job);
-  // Perhaps it is we who have come to another database: the next step asks which one it is.
+  // Perhaps we are on another database: the next step asks which one.
   if (elsewhere > 0) reader.seek(undefined);
   return {
     ...nothingIngested,
@@ -241,7 +241,7 @@ async function finish(thread: IngestContext, known: Known, job: IngestJob): Prom
   };
 }
 
-/** Clicks on links of another database stay where they are; that is said once. */
+/** Clicks on links of another database stay where they are; this is logged once. */
 function tellElsewhere({ log }: IngestContext, known: Known, { journalId, written }: IngestJob): number {
   const { clicks, databaseIds } = known.reader.elsewhere(written);
   const databases = databaseIds.join(', ');

@@ -12,10 +12,10 @@ export interface RejectedFile {
 }
 
 /**
- * Keeps what PostgreSQL will not take, each with its reason, in a file beside the journal, named by where
- * the batch begins: a batch that is tried again writes the same file. Until the commit the file is a
- * `.tmp`: of one that is left over nobody knows whether its clicks were given up.
- * @throws when they can't be kept; then the transaction must not commit.
+ * Keeps rejected clicks, each with its reason, in a file beside the journal, named after the batch's
+ * beginning: a repeated batch writes the same file. Until the commit the file is a `.tmp`; a leftover one
+ * does not say whether its clicks were given up.
+ * @throws if they can't be kept; then the transaction must not commit.
  */
 export function keepRejected(
   folder: string,

@@ -4,7 +4,7 @@ import { VisitKind } from '../../journal/format.js';
 import type { JournalledVisit } from '../../journal/known.js';
 import { isBot } from '../../runtime/bots.js';
 
-/** What a user agent says of itself; what it does not say is left out. */
+/** What a user agent says about itself; unknown parts are absent. */
 interface AgentFacts {
   readonly browser?: string;
   readonly os?: string;
@@ -12,7 +12,7 @@ interface AgentFacts {
   readonly bot?: true;
 }
 
-/** The details of an event that come from the visit; what is unknown is left out. */
+/** The details of an event that come from the visit; unknown ones are absent. */
 export interface VisitFacts extends AgentFacts {
   readonly referrer?: string;
   readonly country?: string;
@@ -20,10 +20,10 @@ export interface VisitFacts extends AgentFacts {
   readonly method?: 'HEAD';
 }
 
-/** User agents are few and long to parse. */
+/** User agents are few, and parsing one takes long. */
 const agents = new LRUCache<string, AgentFacts>({ max: 10_000 });
 
-/** Whether somebody was sent somewhere, as far as the gateway was to tell (COUNT_BOTS). */
+/** Whether a person was redirected, as far as the gateway has to decide (COUNT_BOTS). */
 export function isVisit(visit: JournalledVisit): boolean {
   return visit.kind === VisitKind.CLICK;
 }

@@ -13,11 +13,11 @@ export interface AdmissionOptions {
   readonly connections: number;
   /** Lists, and imports, of one client address. */
   readonly perAddress: number;
-  /** Bytes a second, below which a client may be ended when others wait; 0: none is. */
+  /** Bytes a second below which a client may be ended while others wait; 0: never. */
   readonly leastRate: number;
   /** A client was ended because it was the slowest. */
   readonly onEnded: (kind: TransferKind, rate: number) => void;
-  /** A list or an import waits for a place or a connection, or does so no longer. */
+  /** A list or an import begins or stops waiting for a place or a connection. */
   readonly onWaiting: (change: 1 | -1) => void;
   /** A list or an import found neither in time. */
   readonly onRefused: () => void;
@@ -26,15 +26,15 @@ export interface AdmissionOptions {
 export interface Applicant {
   readonly kind: TransferKind;
   readonly peer: Peer;
-  /** The client's address, as limits go by. */
+  /** The client's address, in the form used for limits. */
   readonly client: string;
   readonly waitMs: number;
 }
 
 /**
- * Who may transfer. A transfer has a place among those of its kind for as long as its client takes, and one of the
- * connections only while the database works for it; of the connections, one is always left to the other kind
- * where there are two. While somebody waits for a place, the slowest of those who hold it up is ended.
+ * Admits transfers. A transfer keeps a place of its kind as long as its client takes, and a connection only
+ * while the database works for it; if there are two connections, one is always left to the other kind. While
+ * others wait for a place, the slowest transfer in their way is ended.
  */
 export class Admission {
   readonly #options: AdmissionOptions;
@@ -63,7 +63,7 @@ export class Admission {
     });
   }
 
-  /** @throws CodedError UNAVAILABLE when there is no place in time. */
+  /** @throws CodedError UNAVAILABLE if there is no place in time. */
   async enter(applicant: Applicant): Promise<Transfer> {
     const { kind, client, waitMs, peer } = applicant;
     const place = await this.#clients.take({ kind, client, waitMs, signal: peer.signal });
@@ -76,7 +76,7 @@ export class Admission {
     return transfer;
   }
 
-  /** Runs work of the server's own that needs one of the connections. */
+  /** Runs the server's own work that needs one of the connections. */
   async withConnection<T>(waitMs: number, work: () => Promise<T>): Promise<T> {
     const place = await this.#connections.take({ kind: 'other', client: '', waitMs });
     try {
@@ -121,7 +121,10 @@ export class Transfer {
     this.leave = leave;
   }
 
-  /** Runs work that needs a connection, when there is one. @throws CodedError UNAVAILABLE when there is none in time. */
+  /**
+   * Runs work that needs a connection, once there is one. @throws CodedError UNAVAILABLE if there is none in
+   * time.
+   */
   async withConnection<T>(waitMs: number, work: () => Promise<T>): Promise<T> {
     const { kind, client } = this.place;
     const connection = await this.#connections.take({ kind, client, waitMs, signal: this.peer.signal });
@@ -134,7 +137,7 @@ export class Transfer {
     }
   }
 
-  /** Whether others wait for the connection that this one has. */
+  /** Whether others wait for this transfer's connection. */
   get isPressed(): boolean {
     return this.#connection !== undefined && this.#connections.isWanted(this.#connection);
   }

@@ -1,7 +1,10 @@
 import type { ToTransfer } from '../../messages/transfers.js';
 import type { Peer } from './peer.js';
 
-/** What a client uploads, as it comes. Each block earns its credit when it has been taken and the next is asked for. */
+/**
+ * A client's upload, as it arrives. A block earns its credit when it has been consumed and the next is
+ * requested.
+ */
 export class Arrivals {
   readonly #peer: Peer;
   readonly #blocks: Buffer<ArrayBuffer>[] = [];
@@ -17,7 +20,7 @@ export class Arrivals {
     });
   }
 
-  /** @throws the peer's reason when it is ended before all was there. */
+  /** @throws the peer's reason if it ends before everything has arrived. */
   async *blocks(): AsyncGenerator<Buffer<ArrayBuffer>> {
     const { signal, pace } = this.#peer;
     for (;;) {

@@ -23,23 +23,23 @@ type LinksRequest = Extract<ImportRequest, { operation: 'importLinks' }>;
 
 /** Rows of one commit: beyond it a statement takes longer without gaining. */
 const BATCH_ROWS = 2500;
-/** Long rows make short batches, so that memory is bounded. */
+/** Long rows make short batches, to bound memory. */
 const BATCH_CHARACTERS = 2 * 1024 * 1024;
 
 interface WaitingRow extends ImportRow {
   readonly line: number;
 }
 
-/** Takes a batch in: commits it, or only finds out what would become of it. */
+/** Imports a batch: commits it, or only finds out what would happen. */
 type TakeBatch = (rows: readonly ImportRow[], rules: ImportRules) => Promise<ImportOutcome[]>;
 
-/** What became of the rows so far. */
+/** The results of the rows so far. */
 class Tally {
   imported = 0;
   updated = 0;
   skipped = 0;
   readonly failed = new RowLog();
-  /** Of rows that are skipped and said. */
+  /** For skipped rows to report. */
   readonly said = new RowLog();
 
   add(outcome: ImportOutcome, line: number): void {
@@ -61,8 +61,8 @@ class Tally {
 }
 
 /**
- * Imports links, in batches that are committed as they come: what was imported before an import breaks off
- * stays. @returns the answer.
+ * Imports links in batches, each committed as it arrives: an import that breaks off keeps earlier batches.
+ * @returns the answer.
  */
 export async function importLinkRows(work: ImportWork, request: LinksRequest): Promise<string> {
   const { thread, upload } = work;
@@ -83,7 +83,7 @@ export async function importLinkRows(work: ImportWork, request: LinksRequest): P
   return tally.body();
 }
 
-/** Each batch in a transaction of its own; caches forget what was changed once it is committed. */
+/** Each batch in its own transaction; caches forget changed links once it is committed. */
 function committed({ thread: { pool, coherence, config, counters }, transfer }: ImportWork): TakeBatch {
   const endMs = Date.now() + config.TRANSFER_DEADLINE_MS;
   return async (rows, rules) => {
@@ -101,7 +101,7 @@ function committed({ thread: { pool, coherence, config, counters }, transfer }: 
   };
 }
 
-/** Each batch is undone, and its codes are remembered, so that one that comes again is found. */
+/** Each batch is undone, and its codes are remembered, to find repeated ones. */
 async function withoutTrace(
   { thread: { pool, config }, transfer }: ImportWork,
   run: (take: TakeBatch) => Promise<void>,
@@ -158,7 +158,7 @@ class LinkImporter {
     this.#tally = tally;
   }
 
-  /** The schema library, which takes a moment and which only imports need in this thread. */
+  /** The schema library, which takes a moment to load and which only imports need in this thread. */
   async load(): Promise<void> {
     const { z } = await import('zod');
     const schema = importedLink(z);
@@ -185,7 +185,7 @@ class LinkImporter {
         await this.#add(record, line, plan, rules, take);
       }
     }
-    // What follows the file in the upload must be there, and right, before the last of it is kept.
+    // The rest of the upload must arrive, and be valid, before the last batch is kept.
     await complete;
     if (rules !== undefined) await this.#flush(rules, take);
   }

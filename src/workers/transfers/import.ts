@@ -16,7 +16,7 @@ import { Upload } from './upload.js';
 const SIGN_OF_LIFE_MS = 1000;
 
 /**
- * Imports a multipart upload. What is imported in one transaction is spooled first, so that no transaction waits
+ * Imports a multipart upload. An import in one transaction is spooled first, because no transaction may wait
  * for a client; other uploads are imported in batches as they arrive. Answers over the port.
  */
 export async function importFromPort(thread: WorkerThread, job: TransferJob<ImportRequest>): Promise<void> {
@@ -32,8 +32,8 @@ export async function importFromPort(thread: WorkerThread, job: TransferJob<Impo
     transfer = await admission.enter({ kind: 'import', client, waitMs, peer });
     counters.add('transfersActive');
     peer.send({ kind: 'begun' });
-    // The gateway ends a transfer that shows no sign of life. What comes in does; what the database is asked for
-    // is silent work.
+    // The gateway ends a transfer that shows no sign of life. Arriving bytes are one; the database's work is
+    // silent.
     timer = setInterval(() => {
       if (!peer.pace.isWaiting) peer.send({ kind: 'credit', amount: 0 });
     }, SIGN_OF_LIFE_MS);
@@ -53,7 +53,7 @@ export async function importFromPort(thread: WorkerThread, job: TransferJob<Impo
   }
 }
 
-/** The same blocks, the first of them when the last is there. */
+/** The same blocks, beginning when the last has arrived. */
 async function* throughSpool(arrivals: Arrivals, spool: Spool): AsyncGenerator<Buffer> {
   for await (const block of arrivals.blocks()) {
     if (!(await spool.write(block))) throw new CodedError('NO_SPACE');

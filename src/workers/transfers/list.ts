@@ -14,12 +14,12 @@ import { Peer } from './peer.js';
 
 const ROWS_A_READ = 500;
 const CHUNK_CHARACTERS = 64 * 1024;
-/** A transaction waits for its reader no longer than this in all, or a quarter of what a stall may last. */
+/** A transaction waits for its reader at most this long in total, or a quarter of a stall's limit. */
 const PATIENCE_MS = 5000;
 
 /**
- * Streams a list over the port in pieces. The transaction is over when the database has given all rows, however
- * slow the reader is.
+ * Streams a list over the port in pieces. The transaction ends when the database has delivered all rows,
+ * however slow the reader is.
  */
 export async function listToPort(thread: WorkerThread, job: TransferJob<ListRequest>): Promise<void> {
   const { admission, spools, counters, log, config } = thread;

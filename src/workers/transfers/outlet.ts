@@ -2,12 +2,12 @@ import type { ToTransfer } from '../../messages/transfers.js';
 import type { Peer } from './peer.js';
 import type { Spool } from './spool.js';
 
-/** Whoever has not read for so long is slow. */
+/** A reader that has not read for this long is slow. */
 const SLICE_MS = 100;
 
 /**
- * The way of a list to its reader: at the reader's pace, by credits, as long as that is good enough; what the
- * database has for a reader that keeps it, or others, waiting goes to a spool instead.
+ * A list's way to its reader: at the reader's pace, by credits, as long as that is fast enough; for a reader
+ * that keeps the database or others waiting, the rest goes to a spool.
  */
 export class Outlet {
   readonly #peer: Peer;
@@ -17,7 +17,7 @@ export class Outlet {
   #waitedMs = 0;
   #wake: () => void = () => undefined;
 
-  /** @param patienceMs How long, in all, the database waits for the reader. */
+  /** @param patienceMs How long the database waits for the reader in total. */
   constructor(peer: Peer, spool: Spool, patienceMs: number) {
     this.#peer = peer;
     this.#patienceMs = patienceMs;
@@ -29,8 +29,8 @@ export class Outlet {
   }
 
   /**
-   * @param isPressed Whether others wait for what this list holds.
-   * @throws the peer's reason when it is ended.
+   * @param isPressed Whether others wait for this list's connection.
+   * @throws the peer's reason if it is ended.
    */
   async put(bytes: Uint8Array<ArrayBuffer>, isPressed: () => boolean): Promise<void> {
     this.#peer.signal.throwIfAborted();
@@ -47,7 +47,7 @@ export class Outlet {
     while (this.#credits > 0 && (await this.#sendNext()));
   }
 
-  /** Sends what is left. */
+  /** Sends the rest. */
   async drain(): Promise<void> {
     while (this.#spool.hasUnread) {
       await this.#credit();
@@ -55,7 +55,7 @@ export class Outlet {
     }
   }
 
-  /** Waits for a credit, as long as nothing speaks against it. */
+  /** Waits for a credit while waiting is acceptable. */
   async #keepsUp(isPressed: () => boolean): Promise<boolean> {
     let isSlow = false;
     while (this.#credits === 0) {

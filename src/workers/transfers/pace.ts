@@ -1,9 +1,9 @@
-/** What was so long ago counts for so much less at each look. */
+/** The weight of older measurements decays at each look. */
 const FADE = 0.7;
-/** A rate is said of no less time than this. */
+/** The minimum time over which a rate is given. */
 const LEAST_WAITED_MS = 1000;
 
-/** How fast a client is, in the time in which it is waited for: what we take ourselves is not its fault. */
+/** A client's speed, measured only while the server waits for it: our own delays are not its fault. */
 export class Pace {
   readonly #now: () => number;
   #bytes = 0;
@@ -18,7 +18,7 @@ export class Pace {
     return this.#waitsSinceMs !== undefined;
   }
 
-  /** From now on nothing happens until the client has sent or read. */
+  /** Begins a wait for the client to send or read. */
   wait(): void {
     this.#waitsSinceMs ??= this.#now();
   }
@@ -28,14 +28,14 @@ export class Pace {
     this.#waitsSinceMs = undefined;
   }
 
-  /** The client has sent or read so much. */
+  /** The client has sent or read this many bytes. */
   moved(bytes: number): void {
     this.#bytes += bytes;
   }
 
   /**
    * To be called twice a second.
-   * @returns bytes a second, of late; `undefined` for a client that is hardly ever waited for.
+   * @returns recent bytes a second; `undefined` for a client for which the server hardly ever waits.
    */
   look(): number | undefined {
     this.#settle();

@@ -18,12 +18,12 @@ export class Peer {
     });
   }
 
-  /** The gateway has closed the port: there is nobody to answer. */
+  /** The gateway has closed the port: an answer has no receiver. */
   get isGone(): boolean {
     return this.#isGone;
   }
 
-  /** Aborted with the reason when the client is gone, or is not waited for any longer. */
+  /** Aborted with the reason when the client is gone, or the wait for it ends. */
   get signal(): AbortSignal {
     return this.#ending.signal;
   }
@@ -36,7 +36,7 @@ export class Peer {
     this.port.postMessage(message, transferred);
   }
 
-  /** Waits for the client: until `wake` is called, the signal is aborted or the time is over. @throws the reason. */
+  /** Waits for the client until `wake` is called, the signal aborts or the time is over. @throws the reason. */
   async wait(onWake: (wake: () => void) => void, milliseconds?: number): Promise<void> {
     this.signal.throwIfAborted();
     let timer: NodeJS.Timeout | undefined;

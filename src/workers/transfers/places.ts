@@ -6,7 +6,7 @@ export interface PlacesOptions<Kind extends string> {
   readonly most: Readonly<Record<Kind, number>>;
   /** Of one kind, for one client. */
   readonly perClient: number;
-  /** One more waits, or one less. */
+  /** The number of waiting transfers changes by one. */
   readonly onWaiting?: (kind: Kind, change: 1 | -1) => void;
   /** There was no place in time. */
   readonly onRefused?: (kind: Kind) => void;
@@ -17,7 +17,7 @@ export interface Claim<Kind extends string> {
   /** Empty for the server's own work. */
   readonly client: string;
   readonly waitMs: number;
-  /** Whoever is gone waits no longer. */
+  /** Aborts when the client is gone. */
   readonly signal?: AbortSignal;
 }
 
@@ -33,8 +33,8 @@ interface Waiting<Kind extends string> {
 }
 
 /**
- * A bounded number of places of some kinds. Of those who wait, the client that has the fewest is next, and of
- * several the first: whoever asks again and again comes after those who ask once.
+ * A bounded number of places of several kinds. The waiting client with the fewest places is next, and of
+ * several the first: a client that keeps asking comes after those that ask once.
  */
 export class Places<Kind extends string> {
   readonly #options: PlacesOptions<Kind>;
@@ -45,7 +45,7 @@ export class Places<Kind extends string> {
     this.#options = options;
   }
 
-  /** @throws CodedError UNAVAILABLE when there was none in time; the signal's reason when it is aborted. */
+  /** @throws CodedError UNAVAILABLE if there is none in time; the signal's reason if it aborts. */
   take(claim: Claim<Kind>): Promise<Place<Kind>> {
     const { kind, signal } = claim;
     const { onWaiting, onRefused } = this.#options;
@@ -76,7 +76,7 @@ export class Places<Kind extends string> {
     });
   }
 
-  /** Whether somebody waits who could have this place. */
+  /** Whether a waiting client could use this place. */
   isWanted(place: Place<Kind>): boolean {
     if (this.#waiting.size === 0 || !this.#held.delete(place)) return false;
     const isWanted = this.#next() !== undefined;

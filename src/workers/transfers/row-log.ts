@@ -1,9 +1,9 @@
 import type { RowError } from '../../messages/transfers.js';
 
-/** Errors of an answer; more skipped rows are counted only. */
+/** Maximum errors in an answer; further skipped rows are only counted. */
 const MAX_ERRORS = 100;
 
-/** The rows that an import leaves out, or can't take. */
+/** The rows that an import skips, or can't store. */
 export class RowLog {
   count = 0;
   readonly byReason = new Map<string, number>();

@@ -3,12 +3,12 @@ import { mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { type FileHandle, open, rm, statfs } from 'node:fs/promises';
 import path from 'node:path';
 
-/** What a spool holds in memory before it needs a file. */
+/** How much a spool holds in memory before it needs a file. */
 const MEMORY_BYTES = 256 * 1024;
 const READ_BYTES = 64 * 1024;
-/** The disk is asked for its room each time so much was written. */
+/** How much to write between two checks of the disk's free space. */
 const LOOK_EVERY_BYTES = 8 * 1024 * 1024;
-/** Room that is left to journals and logs: so much, or a tenth of a small file system. */
+/** Space left to journals and logs: this much, or a tenth of a small file system. */
 const RESERVE_BYTES = 256 * 1024 * 1024;
 const NAME = /^[0-9a-f-]{36}\.spool$/;
 
@@ -22,9 +22,9 @@ export interface SpoolSpaceOptions {
 }
 
 /**
- * The files of a thread's spools. Each has its name for a moment only: it is unlinked as soon as it is open, so
- * that it goes with its descriptor, also when the process is killed. What a kill has left in that moment is
- * empty, and removed at the next start.
+ * The files of a thread's spools. Each has a name only for a moment: it is unlinked as soon as it is open,
+ * and disappears with its descriptor, also after a kill. A kill in that moment leaves an empty file, which
+ * the next start removes.
  */
 export class SpoolSpace {
   readonly #options: SpoolSpaceOptions;
@@ -34,7 +34,7 @@ export class SpoolSpace {
     this.#options = options;
   }
 
-  /** Removes what an earlier process has left. */
+  /** Removes leftovers of an earlier process. */
   clean(): void {
     const { folder } = this.#options;
     let names: string[];
@@ -44,7 +44,7 @@ export class SpoolSpace {
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT') this.trouble(error);
       return;
     }
-    // Only what is named as ours.
+    // Only files with our naming.
     for (const name of names) if (NAME.test(name)) rmSync(path.join(folder, name), { force: true });
   }
 
@@ -52,7 +52,7 @@ export class SpoolSpace {
     return new Spool(this);
   }
 
-  /** @returns whether the files may grow by so much. */
+  /** @returns whether the files may grow by this much. */
   reserve(bytes: number): boolean {
     if (this.#bytes + bytes > this.#options.maxBytes) return false;
     this.release(-bytes);
@@ -64,7 +64,7 @@ export class SpoolSpace {
     this.#options.onBytes(this.#bytes);
   }
 
-  /** @returns `undefined` when there can be no file. */
+  /** @returns `undefined` if no file can be made. */
   async openFile(): Promise<FileHandle | undefined> {
     const { folder } = this.#options;
     const name = path.join(folder, `${randomUUID()}.spool`);
@@ -90,7 +90,7 @@ export class SpoolSpace {
   }
 }
 
-/** Bytes that wait for somebody who is slower than who has them: some in memory, what is more in a file. */
+/** Bytes that wait for a slower consumer: some in memory, the rest in a file. */
 export class Spool {
   readonly #space: SpoolSpace;
   #memory: Uint8Array<ArrayBuffer>[] = [];
@@ -109,7 +109,7 @@ export class Spool {
     return this.#memory.length > 0 || this.#read < this.#written;
   }
 
-  /** @returns false when there is no room: the bytes are not kept. */
+  /** @returns false if there is no room: the bytes are not kept. */
   async write(bytes: Uint8Array<ArrayBuffer>): Promise<boolean> {
     if (this.#read === this.#written && this.#memoryBytes + bytes.length <= MEMORY_BYTES) {
       this.#memory.push(bytes);
@@ -125,7 +125,7 @@ export class Spool {
     return this.#file !== undefined && (await this.#append(this.#file, bytes));
   }
 
-  /** The next of the bytes, each once; `undefined` when all that was written has been read. */
+  /** The next bytes, each once; `undefined` when everything written has been read. */
   async read(): Promise<Uint8Array<ArrayBuffer> | undefined> {
     const held = this.#memory.shift();
     if (held !== undefined) {
@@ -141,7 +141,7 @@ export class Spool {
       at += bytesRead;
     }
     this.#read += length;
-    // What has been read is overwritten.
+    // Bytes that have been read are overwritten.
     if (this.#read === this.#written) [this.#read, this.#written] = [0, 0];
     return bytes;
   }

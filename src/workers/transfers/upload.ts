@@ -8,7 +8,7 @@ type Parser = InstanceType<typeof Busboy>;
 
 export interface FilePart {
   readonly bytes: Readable;
-  /** Whether it has no name and, unless bytes come, is what a browser sends where no file was chosen. */
+  /** Whether it has no name and, if it stays empty, is what a browser sends when no file was chosen. */
   readonly isUnnamed: boolean;
 }
 
@@ -16,7 +16,7 @@ export interface FilePart {
 export class Upload {
   /** The part named `file`. */
   readonly file: Promise<FilePart>;
-  /** Settles when the whole body was there, and was one. */
+  /** Settles when a whole, valid body has arrived. */
   readonly complete: Promise<void>;
 
   constructor(contentType: string, blocks: AsyncIterable<Buffer>) {
@@ -32,7 +32,7 @@ export class Upload {
     this.file = new Promise((resolve, reject) => {
       let found: Readable | undefined;
       parser.on('file', (field: string, stream: Readable, fileName: string | undefined) => {
-        // An upload that breaks off ends its parts with an error of their own.
+        // A truncated upload ends its parts with their own error.
         stream.on('error', () => undefined);
         if (field === 'file' && found === undefined) {
           found = stream;
@@ -52,7 +52,7 @@ export class Upload {
   }
 }
 
-/** Passes bytes on; the next are asked for when the parser, and all behind it, has taken these. */
+/** Passes bytes on; requests the next when the parser, and everything after it, has consumed these. */
 async function feed(parser: Parser, blocks: AsyncIterable<Buffer>): Promise<void> {
   try {
     for await (const block of blocks) {
@@ -60,7 +60,7 @@ async function feed(parser: Parser, blocks: AsyncIterable<Buffer>): Promise<void
       await new Promise((resolve) => {
         parser.write(block, resolve);
       });
-      // Blocks that are there already would keep the thread from all others.
+      // Blocks that have arrived already would keep the thread from other work.
       await immediately();
     }
     if (!parser.destroyed) parser.end();
