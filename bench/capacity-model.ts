@@ -1,4 +1,4 @@
-/** What the bench measured, for one of each; CPU in microseconds, sizes in bytes. */
+/** The measured unit costs; CPU in microseconds, sizes in bytes. */
 export interface UnitCosts {
   /** Server CPU of a redirect from the cache, its click journalled. */
   readonly hitMicros: number;
@@ -7,7 +7,7 @@ export interface UnitCosts {
   readonly missDatabaseMicros: number;
   readonly createMicros: number;
   readonly createDatabaseMicros: number;
-  /** Taking one journalled click into the database. */
+  /** Ingesting one journalled click. */
   readonly ingestMicros: number;
   readonly ingestDatabaseMicros: number;
   /** Redirects a second that one gateway thread was seen to answer. */
@@ -42,7 +42,7 @@ export const unitCostNames = [
   'cachedLinkBytes',
 ] as const satisfies readonly (keyof UnitCosts)[];
 
-/** What is not measured but decided or guessed. */
+/** Assumptions: decided or guessed, not measured. */
 export interface Assumptions {
   /** Share of redirects whose link is in the cache. */
   readonly hitShare: number;
@@ -52,11 +52,11 @@ export interface Assumptions {
   readonly utilization: number;
   readonly coresPerServer: number;
   readonly coresOfDatabase: number;
-  /** Mean traffic of a day over that of its peak: disks fill at the mean, cores are for the peak. */
+  /** A day's mean traffic divided by its peak: disks fill at the mean, cores are for the peak. */
   readonly meanOfPeak: number;
-  /** Clicks are kept so long as single events. */
+  /** How long clicks are kept as single events. */
   readonly retentionDays: number;
-  /** What the database's log disk writes, bytes a second. */
+  /** Throughput of the database's log disk, bytes a second. */
   readonly walDiskBytesPerSecond: number;
 }
 
@@ -79,7 +79,7 @@ export interface Plan {
   /** Without a spare one. */
   readonly servers: number;
   readonly databaseCores: number;
-  /** Primaries of so many cores, when clicks and links are split among them. */
+  /** Primaries with this many cores, if clicks and links are split among them. */
   readonly databases: number;
   readonly ingestConnections: number;
   readonly journalBytesPerSecond: number;
@@ -109,7 +109,7 @@ export function coreSecondsOf(
   };
 }
 
-/** What a peak of so many redirects a second needs. */
+/** The needs of a peak of this many redirects a second. */
 export function planFor(redirectsPerSecond: number, costs: UnitCosts, assumptions: Assumptions): Plan {
   const { utilization, coresPerServer, coresOfDatabase, meanOfPeak, retentionDays } = assumptions;
   const each = coreSecondsOf(costs, assumptions);
@@ -141,12 +141,12 @@ export function planFor(redirectsPerSecond: number, costs: UnitCosts, assumption
 
 export interface Saturation {
   readonly part: string;
-  /** Redirects a second at which it has no more to give, under the assumptions. */
+  /** The redirects a second at which it is exhausted, under the assumptions. */
   readonly redirectsPerSecond: number;
   readonly remedy: string;
 }
 
-/** Where each part ends, the first one first, and what to change then. */
+/** The limit of each part, the lowest first, and what to change then. */
 export function saturations(costs: UnitCosts, assumptions: Assumptions): Saturation[] {
   const { utilization, coresPerServer, coresOfDatabase, walDiskBytesPerSecond } = assumptions;
   const each = coreSecondsOf(costs, assumptions);

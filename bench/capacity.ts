@@ -14,7 +14,7 @@ import { figure, table } from './report/text.js';
 import { root } from './root.js';
 
 /**
- * From what the bench measured to machines:
+ * From the bench's measurements to machines:
  *
  *     node dist/bench/capacity.js [results.json…] [--hitShare=0.98 …]
  *

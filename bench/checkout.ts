@@ -11,7 +11,7 @@ export interface Checkout {
   remove(): void;
 }
 
-/** @throws when there is no such revision, or it does not build. */
+/** @throws if there is no such revision, or it does not build. */
 export function checkOut(revision: string): Checkout {
   const parent = makeFolder('base');
   const folder = path.join(parent, 'checkout');

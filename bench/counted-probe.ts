@@ -4,20 +4,20 @@ import { runInNewContext } from 'node:vm';
 import { BroadcastChannel, isMainThread, MessagePort, workerData } from 'node:worker_threads';
 
 /**
- * Preloaded into every thread of a server whose costs are counted: it tells, for the gateway thread,
- * what has been allocated and how many messages were sent and received, and can make that thread wait.
- * The server itself knows nothing of it.
+ * Preloaded into every thread of a server whose costs are counted: it reports the gateway thread's
+ * allocations and the numbers of messages sent and received, and can make that thread wait. The server itself
+ * knows nothing about it.
  */
 export type ProbeRequest =
   /** Collects garbage, and begins to count. */
   | { readonly ask: 'begin' }
   | { readonly ask: 'end' }
-  /** Blocks the thread, so that all that arrives meanwhile is read in one turn. */
+  /** Blocks the thread: everything that arrives meanwhile is then read in one turn. */
   | { readonly ask: 'block'; readonly milliseconds: number };
 
 export interface ProbeAnswer {
   readonly heapBytes: number;
-  /** Garbage collections since `begin`: with any, the heap's growth is not what was allocated. */
+  /** Garbage collections since `begin`: with any, the heap's growth is not the allocation. */
   readonly collections: number;
   readonly sent: number;
   readonly received: number;
@@ -66,7 +66,7 @@ function probeGateway(): void {
     }
     if (request.ask === 'begin') {
       collect();
-      // The observer is told of this collection in a later turn.
+      // The observer learns of this collection in a later turn.
       setImmediate(() => {
         setImmediate(() => {
           collections = 0;

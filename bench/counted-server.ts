@@ -6,7 +6,7 @@ import type { ProbeAnswer, ProbeRequest } from './counted-probe.js';
 import { makeFolder } from './data/database.js';
 import { root } from './root.js';
 
-/** Room for all that is allocated while we count, so that no collection comes between. */
+/** Room for all allocations while we count, to avoid a collection in between. */
 const YOUNG_MEBIBYTES = 128;
 const largeYoungSpace = [
   `--min-semi-space-size=${YOUNG_MEBIBYTES}`,

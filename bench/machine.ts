@@ -15,7 +15,7 @@ export async function describeMachine(postgres: BenchPostgres): Promise<Machine>
   };
 }
 
-/** The commit that is checked out, with a plus where the work tree differs from it. */
+/** The commit that is checked out, with a plus if the work tree differs from it. */
 export function describeRevision(folder: string = root): string {
   const git = (...args: string[]): string =>
     spawnSync('git', args, { cwd: folder, encoding: 'utf8' }).stdout?.trim() ?? '';

@@ -12,10 +12,10 @@ interface CpuProfile {
 }
 
 const FUNCTIONS = 14;
-/** Threads that hardly ran say nothing. */
+/** Threads that hardly ran show nothing. */
 const SMALLEST_SHARE = 0.02;
 
-/** Where the threads of the profiled servers spent their time: the functions with most time of their own. */
+/** Where the threads of the profiled servers spent their time: the functions with the most self time. */
 export function summariseProfiles(folder: string): string {
   const parts: string[] = [];
   for (const file of readdirSync(folder)

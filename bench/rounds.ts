@@ -7,7 +7,7 @@ import {
   metricOf,
 } from './report/results.js';
 
-/** One side of a comparison. It is measured twice a round, as itself and as its own twin. */
+/** One side of a comparison. It is measured twice in each round, as itself and as its own twin. */
 export interface Arm {
   readonly name: string;
   readonly about: string;
@@ -20,8 +20,8 @@ export interface RoundsOptions {
 }
 
 /**
- * Lets the arms and their twins take turns, each round beginning with another one, so that neither a
- * place in the order nor a slow minute of the machine favours any of them.
+ * Lets the arms and their twins take turns, each round beginning with another one: neither the order nor a
+ * slow minute of the machine then favours any of them.
  */
 export async function runRounds(
   arms: readonly Arm[],

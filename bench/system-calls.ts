@@ -4,14 +4,14 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { makeFolder } from './data/database.js';
 
-/** Why system calls can't be counted here; `undefined` when they can. */
+/** Why system calls can't be counted here; `undefined` if they can. */
 export function whyNotTraced(): string | undefined {
   const { error, status } = spawnSync('strace', ['-o', '/dev/null', '-c', 'true']);
   if (error !== undefined) return 'strace is not installed';
   return status === 0 ? undefined : 'strace may not trace here';
 }
 
-/** Counts one thread's system calls while `work` goes on. */
+/** Counts one thread's system calls during `work`. */
 export async function countSystemCalls(
   thread: number,
   work: () => Promise<void>,

@@ -3,8 +3,8 @@ import { requestText } from '../load/connection.js';
 import type { ServerHandle } from './process.js';
 
 /**
- * Asks every arm for the same link and insists on the same status and Location.
- * @returns what differs all the same: other headers, other sizes; to be said in the report.
+ * Requests the same link from every arm and insists on the same status and Location.
+ * @returns other differences, for the report: headers, sizes.
  */
 export async function requireIdentical(
   servers: readonly (readonly [name: string, server: ServerHandle])[],

@@ -2,15 +2,15 @@ import pg from 'pg';
 import type { Database } from '../data/database.js';
 
 /**
- * Keeps the click ingest waiting in the database, by a lock that its transactions need: what is
- * measured meanwhile is the redirect and its journal, and not the load of the clicks before.
+ * Keeps the click ingest waiting in the database, with a lock that its transactions need: measurements
+ * meanwhile show the redirect and its journal, not the load of earlier clicks.
  */
 export async function holdIngest({ address }: Database): Promise<() => Promise<void>> {
   const client = new pg.Client({ ...address, application_name: 'bench hold' });
   client.on('error', () => undefined);
   await client.connect();
   await client.query('BEGIN');
-  // Reading the checkpoints goes on, writing them waits.
+  // Checkpoints can still be read, but not written.
   await client.query('LOCK TABLE journal_checkpoints IN SHARE MODE');
   return async () => {
     await client.query('ROLLBACK').catch(() => undefined);

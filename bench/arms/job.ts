@@ -8,7 +8,7 @@ export interface JobResult {
   readonly peakBytes: number;
 }
 
-/** A script of bench/servers that does one thing: it gets ready, waits for the word, and tells what it took. */
+/** A script of bench/servers that does one thing: it gets ready, waits for a signal, and reports its cost. */
 export class Job {
   readonly #child: ChildProcessByStdio<Writable, Readable, Readable>;
   #output = '';

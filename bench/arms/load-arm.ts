@@ -14,7 +14,7 @@ export interface LoadArmOptions {
   readonly load: (round: number) => Omit<Load, 'port' | 'offset'> & { readonly rate?: number };
   /** Processes of the database, where it takes part. */
   readonly databasePids?: () => number[];
-  /** Whether every request is to find another path than all before it on the same server. */
+  /** Whether every request on a server needs a new path. */
   readonly isDistinct?: boolean;
   /** Called with each turn's result, before the next turn. @returns further errors. */
   readonly check?: (server: ServerHandle, result: LoadResult) => Promise<number>;
@@ -40,10 +40,10 @@ export function loadArm(options: LoadArmOptions): Arm {
   };
 }
 
-/** What the server itself goes on doing after the last answer is not the requests' cost. */
+/** The server's own work after the last answer is not part of the requests' cost. */
 const SETTLE_MS = 50;
 
-/** Puts a load on a server and says what it cost. */
+/** Puts a load on a server and measures its cost. */
 export async function measureLoad(
   server: ServerHandle,
   load: Load | PacedLoad,

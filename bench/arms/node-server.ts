@@ -3,7 +3,7 @@ import { launch, type Placement, type ServerHandle } from './process.js';
 
 export type NodeServer = 'bare' | 'http' | 'fastify' | 'single-query' | 'single-insert' | 'raw-list';
 
-/** One of the servers in bench/servers: what Switchyard is compared with. */
+/** One of the servers in bench/servers, with which Switchyard is compared. */
 export function startNodeServer(
   name: NodeServer,
   placement: Placement,

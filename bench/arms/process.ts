@@ -20,7 +20,7 @@ export type Placement = 'server core' | 'generator core' | 'anywhere';
 
 const CORES = availableParallelism();
 
-/** The command with its pinning, where there are cores to choose from and a tool to choose with. */
+/** The command with its pinning, if there are several cores and a tool for it. */
 export function placed(placement: Placement, command: string, args: readonly string[]): [string, string[]] {
   if (placement === 'anywhere' || CORES < 2 || process.platform !== 'linux') return [command, [...args]];
   const core = placement === 'server core' ? 0 : CORES - 1;
@@ -42,7 +42,7 @@ export interface Launch {
 const START_MS = 60_000;
 const STOP_MS = 30_000;
 
-/** Starts a server and waits until it says that it listens. */
+/** Starts a server and waits until it reports that it listens. */
 export async function launch(options: Launch): Promise<ServerHandle> {
   const [command, args] = placed(options.placement, options.command, options.args);
   const { PATH, HOME } = process.env;

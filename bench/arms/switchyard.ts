@@ -17,7 +17,7 @@ export interface SwitchyardOptions {
   readonly nodeArgs?: readonly string[];
 }
 
-/** The real server: default settings but for one gateway thread, where nothing else is said. */
+/** The real server: default settings but for one gateway thread, unless told otherwise. */
 export async function startSwitchyard(options: SwitchyardOptions): Promise<ServerHandle> {
   const dataDir = options.dataDir ?? makeFolder('data');
   const profiling: string[] = [];

@@ -12,14 +12,14 @@ const SEED = 2;
 /** Clicks of one event-loop turn under load: about as many as there are connections. */
 const CLICKS_A_TURN = 64;
 
-/** The numbers of the links that are clicked, the same for every arm. */
+/** The numbers of the clicked links, the same for every arm. */
 export function* clickedLinks(clicks: number, links: number): Generator<number> {
   const zipf = new Zipf(links, 1, SEED);
   for (let index = 0; index < clicks; index += 1) yield scatter(zipf.next(), links);
 }
 
 export interface WrittenJournal {
-  /** As a server leaves it behind when it is killed: DATA_DIR/journal. */
+  /** DATA_DIR/journal as a killed server leaves it. */
   readonly folder: string;
   readonly bytes: number;
 }

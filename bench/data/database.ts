@@ -24,13 +24,13 @@ export interface Database {
   /** A connection of the bench's own. */
   readonly client: pg.Client;
   number(sql: string): Promise<number>;
-  /** Ends the connection, for those who want the database for themselves. */
+  /** Ends the connection, for scenarios that need the database for themselves. */
   close(): Promise<void>;
 }
 
 /**
- * The PostgreSQL that all scenarios of a run share, with the settings that the server's embedded one
- * has. Databases are cloned from templates, so that every arm begins with the same, fresh files.
+ * The PostgreSQL that all scenarios of a run share, with the settings of the server's embedded one. Databases
+ * are cloned from templates: every arm begins with the same, fresh files.
  */
 export class BenchPostgres {
   readonly #folder: string;
@@ -55,7 +55,7 @@ export class BenchPostgres {
   }
 
   /**
-   * A database with the bench's users and so many links; further SQL makes what else is needed.
+   * A database with the bench's users and this many links; further SQL adds the rest.
    * @param root Of the checkout whose schema it has.
    */
   async database(links: number, further: readonly string[] = [], root = ownRoot): Promise<Database> {

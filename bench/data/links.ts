@@ -2,9 +2,9 @@ import { writeFileSync } from 'node:fs';
 import { Zipf } from './zipf.js';
 
 /**
- * The bench's links: number `n` has a code and a target that follow from `n` alone, by the same
- * formula in SQL, so that nothing has to be read back. All targets have one length, and so have all
- * answers; the bare server can be made to send exactly as many bytes.
+ * The bench's links: the code and target of number `n` follow from `n` alone, by the same formula in SQL, and
+ * need not be read back. All targets have one length, and so do all answers; the bare server can send exactly
+ * as many bytes.
  */
 const MULTIPLIER = 10_368_889;
 const CODE_MASK = 0xffffff;
@@ -18,7 +18,7 @@ export function targetOf(n: number): string {
   return `https://www.example.com/articles/${codeOf(n)}?utm_source=newsletter&utm_medium=email`;
 }
 
-/** Every link of the bench belongs to one of so many users. */
+/** The number of users that own the bench's links. */
 export const USERS = 1000;
 
 export function userOf(n: number): number {
@@ -53,7 +53,7 @@ const ZIPF_EXPONENT = 1;
 export function writePopularPaths(file: string, links: number, requests: number, seed = 1): void {
   const zipf = new Zipf(links, ZIPF_EXPONENT, seed);
   const lines: string[] = [];
-  // Popular links are to lie anywhere in the table, not at its start.
+  // Popular links must be anywhere in the table, not at its start.
   for (let index = 0; index < requests; index += 1) lines.push(`/${codeOf(scatter(zipf.next(), links))}`);
   writeFileSync(file, `${lines.join('\n')}\n`);
 }

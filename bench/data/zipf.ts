@@ -1,8 +1,8 @@
 import { Random } from '../../csv/random.js';
 
 /**
- * Draws ranks 1 to `count` with a probability proportional to 1 / rank^exponent: few links get most of
- * the clicks, as links do.
+ * Draws ranks 1 to `count` with a probability proportional to 1 / rank^exponent: as in reality, few links get
+ * most of the clicks.
  */
 export class Zipf {
   readonly #cumulated: Float64Array;

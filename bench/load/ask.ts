@@ -1,6 +1,6 @@
 import { connect } from 'node:net';
 
-/** One answer as it came over the wire. */
+/** One answer as received. */
 export interface RawAnswer {
   readonly status: number;
   readonly headers: ReadonlyMap<string, string>;
@@ -9,7 +9,7 @@ export interface RawAnswer {
   readonly bytes: number;
 }
 
-/** Makes one request on a connection of its own and gives the whole answer. */
+/** Makes one request on its own connection and returns the whole answer. */
 export function ask(port: number, request: string): Promise<RawAnswer> {
   return new Promise((resolve, reject) => {
     const socket = connect({ host: '127.0.0.1', port });

@@ -1,8 +1,8 @@
 import { connect, type Socket } from 'node:net';
 
 /**
- * Sends requests together and waits until all are answered: on one connection pipelined, in one write;
- * on several, one on each, in one turn of ours.
+ * Sends requests together and waits until all are answered: pipelined on one connection, in one write; or one
+ * on each of several, in one turn.
  */
 export class Bursts {
   readonly #sockets: readonly Socket[];
@@ -36,7 +36,7 @@ export class Bursts {
     return new Bursts(sockets);
   }
 
-  /** @throws when an answer has another status. */
+  /** @throws if an answer has another status. */
   async send(requests: readonly string[], expected: number): Promise<void> {
     this.#pending = requests.length;
     this.#expected = expected;

@@ -11,13 +11,13 @@ export interface Downloaded {
 export interface DownloadOptions {
   /** Reads no faster than this. */
   readonly bytesPerSecond?: number;
-  /** Goes away after so long. */
+  /** Leaves after this long. */
   readonly stopAfterSeconds?: number;
 }
 
 const SLICE_MS = 50;
 
-/** Reads a long answer and throws it away. */
+/** Reads a long answer and discards it. */
 export function download(url: string, options: DownloadOptions = {}): Promise<Downloaded> {
   const { bytesPerSecond, stopAfterSeconds = Number.POSITIVE_INFINITY } = options;
   const startMs = performance.now();

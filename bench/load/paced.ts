@@ -4,10 +4,10 @@ import { HttpConnection, requestText } from './connection.js';
 import type { PacedLoad } from './load.js';
 
 /**
- * A generator with a fixed rate of arrivals, in a process of its own. Request `n` is due at `n / rate`
- * seconds. It goes out on a free connection as soon as it is due; when none is free it waits, and that
- * wait counts. At a high rate the loop never sleeps, so that a request is at most microseconds late by
- * our own fault; at a low one it sleeps between them, to leave the core to the server.
+ * A generator with a fixed rate of arrivals, in its own process. Request `n` is due at `n / rate` seconds. It
+ * goes out on a free connection as soon as it is due; if none is free it waits, and that wait counts. At a
+ * high rate the loop never sleeps, and delays a request by microseconds at most; at a low one it sleeps
+ * between requests, to leave the core to the server.
  */
 const load = JSON.parse(process.argv[2] ?? '{}') as PacedLoad;
 const requests = readFileSync(load.paths, 'utf8')
@@ -20,7 +20,7 @@ const WARM_UP_SECONDS = Math.min(1, load.seconds / 4);
 /** How long the last answers may take. */
 const GRACE_MS = 10_000;
 
-/** Up to so many requests a second a timer, which is a millisecond late at most, is exact enough. */
+/** Up to this many requests a second a timer, which is late by at most a millisecond, is exact enough. */
 const LOW_RATE = 5000;
 const isSparse = load.rate <= LOW_RATE;
 
@@ -77,7 +77,7 @@ function turn(): void {
 }
 
 function finish(): void {
-  // Whatever was due and has no answer is an error.
+  // A due request without an answer is an error.
   errors += Math.max(0, total - answered);
   const seconds = (performance.now() - countedFromMs) / 1000;
   const latency = histogram.curve();

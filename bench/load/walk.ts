@@ -1,7 +1,7 @@
 import { HttpConnection } from './connection.js';
 
 /**
- * Makes each request once, on so many connections, each as fast as it is answered.
+ * Makes each request once, on this many connections, each as fast as it is answered.
  * @returns the answers that had another status than expected.
  */
 export async function walk(

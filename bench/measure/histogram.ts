@@ -9,7 +9,7 @@ export const curvePercentiles = [
 /** A point of a latency curve: share of requests, and the milliseconds within which they were answered. */
 export type LatencyPoint = readonly [share: number, milliseconds: number];
 
-/** Counts durations in buckets of equal relative width, about 1 %, so that no value is out of range. */
+/** Counts durations in buckets of equal relative width, about 1 %: no value is out of range. */
 export class Histogram {
   readonly #counts = new Float64Array(BUCKETS_AN_OCTAVE * OCTAVES);
   #count = 0;

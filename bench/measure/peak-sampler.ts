@@ -1,6 +1,6 @@
 import { peakBytes, resetPeak, residentBytes } from './process-usage.js';
 
-/** How much a server's memory grows while something is done. */
+/** How much a server's memory grows during some work. */
 export async function growthDuring<T>(
   pids: readonly number[],
   work: () => Promise<T>,

@@ -1,8 +1,8 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 
 /**
- * What processes have cost, as the kernel tells it (Linux). CPU time is the scheduler's own account of
- * every thread in nanoseconds: user and system together, and no load generator can distort it.
+ * The cost of processes by the kernel's account (Linux). CPU time is the scheduler's own account of every
+ * thread in nanoseconds: user and system together, and no load generator can distort it.
  */
 export interface Usage {
   /** CPU time by thread, nanoseconds. */
@@ -39,7 +39,7 @@ export function readUsage(pids: readonly number[]): Usage {
 export interface Spent {
   /** All threads together. */
   readonly cpuMicros: number;
-  /** The thread that was busiest: of a server with one gateway, mostly the gateway. */
+  /** The busiest thread: with one gateway, usually the gateway. */
   readonly busiestMicros: number;
 }
 

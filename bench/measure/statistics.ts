@@ -25,7 +25,7 @@ export interface TwinSeries {
   readonly twin: readonly number[];
 }
 
-/** How far twins differ though they are the same: the median over the rounds, 0.03 for 3 %. */
+/** How much identical twins differ: the median over the rounds, 0.03 for 3 %. */
 export function noiseOf({ first, twin }: TwinSeries): number {
   return median(first.map((value, round) => Math.abs(relative(value, twin[round] ?? Number.NaN))));
 }
@@ -38,7 +38,7 @@ export function roundValues({ first, twin }: TwinSeries): number[] {
 /** No difference below this counts, however quiet the machine was. */
 export const SMALLEST_DIFFERENCE = 0.02;
 
-/** With fewer rounds nothing is said, whatever they show. */
+/** With fewer rounds there is no verdict, whatever they show. */
 export const ROUNDS_FOR_VERDICT = 5;
 
 export interface Comparison {
@@ -47,13 +47,13 @@ export interface Comparison {
   readonly ratios: readonly number[];
   /** The larger noise of the two arms. */
   readonly noise: number;
-  /** Whether head is higher, lower, or can't be told from base; `none` after too few rounds. */
+  /** Whether head is higher, lower, or indistinguishable from base; `none` after too few rounds. */
   readonly verdict: 'higher' | 'lower' | 'same' | 'none';
 }
 
 /**
- * Compares two arms. They differ only if every round says so, in the same direction, and by more than
- * the noise between twins and more than the smallest difference that counts.
+ * Compares two arms. They differ only if every round shows it, in the same direction, by more than the noise
+ * between twins and more than the smallest difference that counts.
  */
 export function compare(base: TwinSeries, head: TwinSeries): Comparison {
   const heads = roundValues(head);

@@ -2,7 +2,7 @@ import type { LatencyPoint } from '../measure/histogram.js';
 import type { Timeline } from './results.js';
 import { figure } from './text.js';
 
-/** SVG drawn by hand, so that a report is one file that needs nothing. */
+/** SVG drawn by hand, which makes a report one file without dependencies. */
 const colours = ['#3b6fb6', '#d1495b', '#2e8b57', '#b8860b', '#7a4fa3', '#4d4d4d'];
 
 export function colourOf(index: number): string {

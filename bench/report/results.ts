@@ -2,7 +2,7 @@ import type { LatencyPoint } from '../measure/histogram.js';
 import type { Comparison } from '../measure/statistics.js';
 import { ROUNDS_FOR_VERDICT } from '../measure/statistics.js';
 
-/** What one turn of one arm showed; `unit` of the scenario says what is counted. */
+/** The result of one turn of one arm; the scenario's `unit` says what is counted. */
 export interface Measure {
   readonly perSecond: number;
   /** Server CPU for one unit: user and system, all threads, microseconds. */
@@ -30,7 +30,7 @@ export interface ComparisonResult extends Comparison {
   readonly head: string;
 }
 
-/** A goal of the issue and what was measured. */
+/** A goal and the measured value. */
 export interface TargetResult {
   readonly text: string;
   readonly value: number;
@@ -67,7 +67,7 @@ export interface ScenarioResult {
   readonly facts: readonly Fact[];
   readonly timelines: readonly Timeline[];
   readonly notes: readonly string[];
-  /** Costs that the capacity model takes over, by its names; see bench/capacity-model.ts. */
+  /** Costs for the capacity model, by its names; see bench/capacity-model.ts. */
   readonly unitCosts: Readonly<Record<string, number>>;
 }
 

@@ -1,7 +1,7 @@
 import type { ServerHandle } from '../arms/process.js';
 import type { Fact } from '../report/results.js';
 
-/** How many of something each statement carried, by the server's own counters. */
+/** How many items each statement carried, by the server's own counters. */
 export async function batchFact(
   server: ServerHandle | undefined,
   label: string,

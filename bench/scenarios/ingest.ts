@@ -19,7 +19,7 @@ const CLICKS = 2_000_000;
 const QUICK_CLICKS = 200_000;
 const DEADLINE_MS = 300_000;
 
-/** What a click takes on the disk, bytes, a figure a turn. */
+/** The size of a click on the disk in bytes, one figure for each turn. */
 interface Sizes {
   readonly table: number[];
   readonly indexes: number[];
@@ -134,7 +134,7 @@ function copyArm(bench: Bench, name: string, about: string, clicks: number, batc
   };
 }
 
-/** A server that finds the journal of one that was killed, and takes it in. */
+/** A server that finds the journal of a killed one, and ingests it. */
 function switchyardArm(bench: Bench, subject: Subject, journal: string, clicks: number, sizes: Sizes): Arm {
   return {
     name: subject.name,
@@ -163,7 +163,7 @@ function switchyardArm(bench: Bench, subject: Subject, journal: string, clicks: 
         await release();
         await takenIn(database, clicks);
         const seconds = (performance.now() - startMs) / 1000;
-        // What is put off is part of the cost.
+        // Postponed work is part of the cost.
         await allSealed(database);
         const spent = spentBetween(before, readUsage(server.pids()));
         const databaseSpent = spentBetween(databaseBefore, readUsage(postgres.pids()));
@@ -189,7 +189,7 @@ function switchyardArm(bench: Bench, subject: Subject, journal: string, clicks: 
   };
 }
 
-/** A journal's checkpoint counts its clicks, and is forgotten when the journal is gone. */
+/** A journal's checkpoint counts its clicks, and is removed when the journal is gone. */
 async function takenIn(database: Database, clicks: number): Promise<void> {
   const deadline = performance.now() + DEADLINE_MS;
   let hasBegun = false;
@@ -212,7 +212,7 @@ function walPosition(database: Database): Promise<number> {
   return database.number(`SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn`);
 }
 
-/** Settles when each chunk of events whose ids are given has its indexes; at once where there are no chunks. */
+/** Settles when each chunk of events whose ids are used has its indexes; at once without chunks. */
 async function allSealed(database: Database): Promise<void> {
   if ((await database.number(`SELECT count(to_regproc('event_chunks'))`)) === 0) return;
   const deadline = Date.now() + DEADLINE_MS;

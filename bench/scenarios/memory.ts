@@ -11,7 +11,7 @@ const LINKS = 1_000_000;
 const QUICK_LINKS = 200_000;
 const CONNECTIONS = 64;
 const KEPT_FEW = 1000;
-/** Memory that is given back when nothing happens counts as given back. */
+/** Memory that is freed when idle counts as freed. */
 const SETTLE_SECONDS = 10;
 
 export const memory: Scenario = {

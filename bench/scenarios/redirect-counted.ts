@@ -13,10 +13,10 @@ import { armOf, ratioTarget } from './targets.js';
 const ARRIVAL_MS = 120_000;
 const LOOK_MS = 20;
 
-/** The most that a counted redirect may cost of a bare one's CPU. */
+/** The maximum CPU of a counted redirect, relative to a bare one's. */
 const LIMIT = 1.9;
 
-/** All that a redirect costs, server and PostgreSQL, until its click is counted in the database. */
+/** The whole cost of a redirect, server and PostgreSQL, until its click is counted in the database. */
 export const redirectCounted: Scenario = {
   name: 'redirect-counted',
   title: 'Redirects that hit the cache, until their clicks are in the database',
@@ -104,7 +104,10 @@ function countedArm({ postgres }: Bench, options: LoadArmOptions): Arm {
   };
 }
 
-/** Waits until no click is under way; at once for servers that count none. @returns whether that was so in time. */
+/**
+ * Waits until no click is under way; returns at once for servers that count none. @returns whether it
+ * happened in time.
+ */
 async function arrived(server: ServerHandle): Promise<boolean> {
   const deadline = performance.now() + ARRIVAL_MS;
   while (performance.now() < deadline) {

@@ -15,7 +15,7 @@ import { armOf, ratioTarget } from './targets.js';
 
 const LINKS = 1_000_000;
 const CONNECTIONS = 64;
-/** Asked for before anything is timed, and never again. */
+/** Requested before anything is timed, and never again. */
 const WARM_UP_LINKS = 20_000;
 
 export const redirectMiss: Scenario = {

@@ -139,7 +139,7 @@ async function numbers(server: ServerHandle): Promise<Omit<Sample, 'second'>> {
   };
 }
 
-/** Waits until no click is under way. @returns whether that was so in time. */
+/** Waits until no click is under way. @returns whether it happened in time. */
 async function arrived(server: ServerHandle): Promise<boolean> {
   const deadline = performance.now() + ARRIVAL_MS;
   while (performance.now() < deadline) {

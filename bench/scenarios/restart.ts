@@ -97,7 +97,7 @@ class Life {
     return { seconds: (performance.now() - startMs) / 1000, others };
   }
 
-  /** In order, for the embedded PostgreSQL to end too: npm does not pass signals on everywhere. */
+  /** Cleanly, to end the embedded PostgreSQL too: npm does not pass signals on everywhere. */
   async end(): Promise<void> {
     this.#signal('SIGKILL');
     this.#child = this.#launch(process.execPath, [mainOf(this.#root)]);
@@ -141,7 +141,7 @@ class Life {
         GATEWAY_THREADS: '1',
       },
       stdio: 'ignore',
-      // A group of its own, so that a kill meets npm, its shell and the server alike.
+      // Its own process group: a kill then reaches npm, its shell and the server.
       detached: true,
     });
   }

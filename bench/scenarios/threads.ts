@@ -13,7 +13,7 @@ import type { Bench, Scenario } from '../scenario.js';
 import { CONNECTIONS, fillCache, LINKS, popularPaths } from './redirect-setup.js';
 
 const THREADS = [1, 2, 4];
-/** Connections that ask for a changed link: with so many, every gateway thread has some. */
+/** Connections that request a changed link: with this many, every gateway thread has some. */
 const OBSERVERS = 64;
 const CHANGES = 20;
 
@@ -127,7 +127,7 @@ async function uncountedClicks(server: ServerHandle, database: Database): Promis
   }
 }
 
-/** Changes a link again and again, and asks for it on many connections as soon as that is answered. */
+/** Changes a link repeatedly, and requests it on many connections as soon as the change is answered. */
 async function staleAnswers({ port }: ServerHandle): Promise<number> {
   let stale = 0;
   for (let change = 1; change <= CHANGES; change += 1) {

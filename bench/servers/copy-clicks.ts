@@ -5,8 +5,8 @@ import { from as copyFrom } from 'pg-copy-streams';
 import { type ClickRows, clickRows } from '../data/clicks.js';
 
 /**
- * The least that ingesting clicks can cost: rows that are ready in memory go through pg-copy-streams into
- * the real table, and the counters are added. Prints what it took; making the rows is not counted.
+ * The minimum cost of ingesting clicks: rows ready in memory go through pg-copy-streams into the real table,
+ * and the counters are added. Prints the cost, without that of making the rows.
  */
 const { DATABASE_URL = '', CLICKS = '0', LINKS = '1', BATCH = '1' } = process.env;
 const CHUNK_BYTES = 128 * 1024;

@@ -6,8 +6,8 @@ import Cursor from 'pg-cursor';
 import { textTypes } from '../../src/postgres/pool.js';
 
 /**
- * The least that a long list can be: rows off a cursor go to the socket as PostgreSQL's text, with
- * back-pressure and with no work between.
+ * The minimum cost of a long list: rows from a cursor go to the socket as PostgreSQL's text, with
+ * back-pressure and no work in between.
  */
 const ROWS_A_READ = 500;
 const text = `SELECT id, url_id, user_id, event_type, "timestamp", details

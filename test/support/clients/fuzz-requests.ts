@@ -189,7 +189,7 @@ const delicateEvent = fc
       ['POST', '/events', { raw: `{"event_type":"x","details":{${inside}},${beside}}` } as RawJson] as const,
   );
 
-/** Nearly right: what gets past the first check and on to the second. */
+/** Nearly right: passes the first check and reaches the second. */
 const good = fc.string({ minLength: 1, maxLength: 12 });
 const likely = fc.oneof(
   fc
@@ -238,7 +238,7 @@ export interface Answer {
   readonly text: string;
 }
 
-/** A request by hand, for `fetch` would correct or refuse most of what is to be tried. */
+/** A hand-written request, because `fetch` would correct or refuse most of these. */
 export function send(port: number, raw: Buffer, patienceMs = 15_000): Promise<Answer> {
   return new Promise((resolve, reject) => {
     const socket = connect(port, '127.0.0.1', () => socket.write(raw));
@@ -275,7 +275,7 @@ export function encode(one: FuzzedRequest): Buffer {
   ]);
 }
 
-/** Whether an answer is one of those that the API has: an error is of the registry, with its status and its text. */
+/** Whether an answer belongs to the API: an error must be in the registry, with its status and its text. */
 export function isDocumented({ status, text }: Answer): boolean {
   if (status >= 200 && status < 400) return true;
   const content = text.slice(text.indexOf('\r\n\r\n') + 4);
@@ -292,7 +292,7 @@ const errors: readonly { status: number; text: string }[] = [
   { status: 505, text: 'HTTP version or form of request not supported' },
 ];
 
-/** An error says its text, and some go on with what is wrong. */
+/** An error has its text, and some append a detail. */
 function isText(said: string, text: string): boolean {
   return said === text || said.startsWith(`${text}: `);
 }

@@ -1,15 +1,15 @@
 import { connect, type Socket } from 'node:net';
 
-/** What clients who count their answers know after a server was killed. */
+/** What clients that count their answers know after a server was killed. */
 export interface CountedLoad {
   /** Redirects whose answer arrived whole, by short code. */
   readonly answered: ReadonlyMap<string, number>;
-  /** Requests that were sent and got no whole answer: whether the server answered them nobody knows. */
+  /** Requests without a whole answer: whether the server answered them is unknown. */
   readonly underWay: ReadonlyMap<string, number>;
   /** Answers that were no 302. */
   readonly others: () => number;
   readonly total: () => number;
-  /** Sends nothing more, waits for answers that are on their way, and ends. */
+  /** Stops sending, waits for answers under way, and ends. */
   stop(): Promise<void>;
   /** Settles when all connections are gone, as after a kill. */
   readonly ended: Promise<void>;
@@ -18,8 +18,8 @@ export interface CountedLoad {
 const END_OF_HEAD = '\r\n\r\n';
 
 /**
- * Keep-alive connections that follow links one after the other, as fast as they are answered. Each has one
- * request under way at most, and is not opened again.
+ * Keep-alive connections that follow links one after the other, as fast as they are answered. Each has at
+ * most one request under way, and is not reopened.
  * @param pauseMs Between an answer and the next request.
  */
 export function startCountedLoad(

@@ -20,7 +20,7 @@ export class LiveListener {
     socket.on('error', () => undefined);
   }
 
-  /** Asks and does not wait; ends with its test. */
+  /** Sends the request without waiting; ends with its test. */
   static open(port: number, headers: Readonly<Record<string, string>> = {}): LiveListener {
     const lines = Object.entries({ Host: 'a', ...headers }).map(([name, value]) => `${name}: ${value}\r\n`);
     const socket = connect(port, '127.0.0.1');

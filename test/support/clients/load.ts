@@ -3,7 +3,7 @@ import { Agent, get } from 'node:http';
 export interface Load {
   /** Redirects answered so far, by short code. */
   readonly redirects: Map<string, number>;
-  /** The same, by where they led. */
+  /** The same, by target. */
   readonly targets: Map<string, number>;
   /** Answers by status; 0 for a connection that broke. */
   readonly statuses: Map<number, number>;
@@ -40,7 +40,7 @@ export function startLoad(port: number, codes: readonly string[], connections = 
       const status = await visit(code);
       statuses.set(status, (statuses.get(status) ?? 0) + 1);
       if (status === 302) redirects.set(code, (redirects.get(code) ?? 0) + 1);
-      // A server that is gone refuses at once; asking it without a pause would only keep us busy.
+      // A dead server refuses at once; without a pause we would only spin.
       const pause = status === 0 ? 5 : pauseMs;
       if (pause > 0) await new Promise((resolve) => setTimeout(resolve, pause));
     }

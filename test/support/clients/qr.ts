@@ -16,7 +16,7 @@ export function readPng(bytes: Uint8Array): Picture {
   return { width, height, data: new Uint8ClampedArray(data) };
 }
 
-/** What a QR code says, as another library than the server's reads it. */
+/** The content of a QR code, read by a library other than the server's. */
 export function scanQr({ data, width, height }: Picture): string | undefined {
   return scan(data, width, height)?.data;
 }

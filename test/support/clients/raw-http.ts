@@ -6,7 +6,7 @@ export interface RawAnswer {
   readonly body: string;
 }
 
-/** Sends bytes as they are and reads the answer until the other side closes, or has nothing more to say. */
+/** Sends raw bytes and reads the answer until the other side closes, or the answer is complete. */
 export function sendRaw(port: number, bytes: string | Buffer, quietMs = 3000): Promise<RawAnswer> {
   return new Promise((resolve, reject) => {
     const socket = connect(port, '127.0.0.1');
@@ -29,7 +29,7 @@ export function sendRaw(port: number, bytes: string | Buffer, quietMs = 3000): P
   });
 }
 
-/** Whether the head is there, and the body has the length that it says. */
+/** Whether the head is complete, and the body has its declared length. */
 function isComplete(answer: Buffer): boolean {
   if (!answer.includes('\r\n\r\n')) return false;
   const { headers, body } = parseAnswer(answer);

@@ -3,7 +3,7 @@ import { Agent, request } from 'node:http';
 export interface Traffic {
   /** Answers so far, by `METHOD status`; status 0 for a connection that broke. */
   readonly answers: ReadonlyMap<string, number>;
-  /** Bodies of what was answered with 400 and more, at most a few. */
+  /** Bodies of a few answers with status 400 and above. */
   readonly complaints: readonly string[];
   readonly total: () => number;
   stop(): Promise<void>;
@@ -38,7 +38,7 @@ export function startTraffic(port: number, codes: readonly string[], clients = 8
   const client = async (first: number): Promise<void> => {
     for (let index = first; !isOver; index += 1) {
       const code = codes[index % codes.length] ?? '';
-      // One in ten creates, one in ten reads: enough of both to meet every moment of a restart.
+      // One in ten creates, one in ten reads: enough of both to hit every moment of a restart.
       const kind = index % 10;
       const [method, path, body] =
         kind === 0

@@ -5,7 +5,7 @@ import { makeFolder } from '../machine/folders.js';
 import { eventually } from '../machine/wait.js';
 import { connectDatabase, type TestDatabase, urlOf } from './database.js';
 
-/** A PostgreSQL of a test's own, that it may stop, kill and freeze. */
+/** A test's own PostgreSQL, which it may stop, kill and freeze. */
 export class TestCluster {
   readonly dataDir: string;
   readonly #embedded: EmbeddedPostgres;
@@ -44,7 +44,7 @@ export class TestCluster {
     await this.#embedded.ensureRunning();
   }
 
-  /** PostgreSQL goes on holding its connections and answers nothing. */
+  /** PostgreSQL keeps its connections but answers nothing. */
   freeze(): void {
     const pid = this.#postmaster();
     for (const one of [pid, ...childrenOf(pid)]) process.kill(one, 'SIGSTOP');

@@ -45,7 +45,7 @@ export class PgBouncer {
         '',
       ].join('\n');
     writeFileSync(file, settings(mode));
-    // It refuses to be root; whoever it becomes reads its files.
+    // It refuses to run as root; its user must be able to read its files.
     for (const one of [folder, users, file]) chmodSync(one, one === folder ? 0o755 : 0o644);
     const asUser = process.getuid?.() === 0 ? ['-u', 'nobody'] : [];
     const program = new Program(toolPath('pgbouncer'), [...asUser, file]);
@@ -55,7 +55,7 @@ export class PgBouncer {
     return new PgBouncer(url, folder, program, settings);
   }
 
-  /** Goes on in another mode; connections from now on are in it. */
+  /** Switches the mode for new connections. */
   change(mode: PoolMode): void {
     writeFileSync(path.join(this.#folder, 'pgbouncer.ini'), this.#settings(mode));
     this.#program.signal('SIGHUP');

@@ -3,13 +3,13 @@ import { connect, createServer, type Server, type Socket } from 'node:net';
 interface Pair {
   readonly client: Socket;
   readonly upstream: Socket;
-  /** What PostgreSQL answers is thrown away from now on. */
+  /** From now on PostgreSQL's answers are discarded. */
   isMuted: boolean;
   /** Its next COMMIT gets no answer. */
   isMarked: boolean;
 }
 
-/** A TCP proxy in front of PostgreSQL that can do what networks do. */
+/** A TCP proxy in front of PostgreSQL that can imitate a network's faults. */
 export class FaultProxy {
   readonly #server: Server;
   readonly #pairs = new Set<Pair>();
@@ -53,7 +53,7 @@ export class FaultProxy {
     }
   }
 
-  /** From now on it leads to another PostgreSQL, as an address does after a failover. */
+  /** From now on it leads to another PostgreSQL, like an address after a failover. */
   leadTo(upstreamPort: number): void {
     this.#upstreamPort = upstreamPort;
     this.cutAll();
@@ -120,7 +120,7 @@ export class FaultProxy {
       return;
     }
     pair.isMuted = true;
-    // PostgreSQL's answer says that it has committed; its receiver is never told.
+    // PostgreSQL's answer confirms the commit, but never reaches its receiver.
     pair.upstream.once('data', () => this.#cut(pair));
     pair.upstream.write(data);
   }

@@ -39,7 +39,7 @@ export class PostgresNode {
     return node;
   }
 
-  /** Copies this PostgreSQL while it works. The copy does not run yet. */
+  /** Copies this PostgreSQL while it runs. The copy does not run yet. */
   async baseBackup(): Promise<PostgresNode> {
     const copy = await PostgresNode.#place();
     const source = ['-h', '127.0.0.1', '-p', String(this.port), '-U', USER];
@@ -112,7 +112,7 @@ export class PostgresNode {
     await database.drop();
   }
 
-  /** Ends it at once, as a crash does, and what it has not sent is never sent. */
+  /** Ends it at once, like a crash; unsent changes are lost. */
   async kill(): Promise<void> {
     const child = this.#child;
     this.#child = undefined;

@@ -1,7 +1,10 @@
 import { eventually } from '../machine/wait.js';
 import type { TestDatabase } from './database.js';
 
-/** When no click or preview is left that is older than so many days, and as many hours as a round rounds down. */
+/**
+ * Waits until no click or preview is left that is older than this many days, plus the hours that a round
+ * rounds down.
+ */
 export async function removed(database: TestDatabase, days: number): Promise<void> {
   await eventually(
     async () => {

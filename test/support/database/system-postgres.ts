@@ -11,7 +11,7 @@ import { connectDatabase, type TestDatabase } from './database.js';
 
 const PASSWORD = 'of-this-test-only';
 
-/** The system's own PostgreSQL with a cluster of its test's; the one that its package may have made is left alone. */
+/** The system's own PostgreSQL with a cluster of the test's own; the package's cluster is left alone. */
 export class SystemPostgres {
   readonly address: EmbeddedAddress;
   readonly #folder: string;

@@ -10,14 +10,14 @@ import { openJournal, type TestJournal } from './journals.js';
 export interface MappedJournal extends TestJournal {
   readonly supplier: SegmentSupplier;
   readonly supply: SegmentSupply;
-  /** What the writer asked for, and what it was answered. */
+  /** The writer's requests, and the answers. */
   readonly asked: SegmentRequest[];
   readonly answered: SegmentReply[];
   /** Closes both sides, and waits for what is under way. */
   end(): Promise<void>;
 }
 
-/** The calls of the system; tests that need them run where they are. */
+/** The system calls; tests that need them run only where they exist. */
 export function nativeMemory(folder: string): NativeMemory {
   const mode = journalMode('mapped', folder);
   if (mode.kind !== 'mapped') throw new Error(mode.reason);

@@ -1,7 +1,7 @@
 import { mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** A control group in which the kernel ends what takes too much memory. */
+/** A control group in which the kernel kills processes that take too much memory. */
 export interface MemoryCgroup {
   /** Moves a process into it and takes its memory away. @returns whether the kernel has killed it. */
   endByMemory(pid: number): Promise<boolean>;
@@ -9,7 +9,7 @@ export interface MemoryCgroup {
 
 const WAIT_MS = 20_000;
 
-/** @returns `undefined`, and says so, where this machine allows none. */
+/** @returns `undefined`, with a message, if this machine allows none. */
 export function memoryCgroup(): MemoryCgroup | undefined {
   const version2 = '/sys/fs/cgroup';
   const version1 = '/sys/fs/cgroup/memory';
@@ -43,7 +43,7 @@ async function end(folder: string, limit: string, pid: number): Promise<boolean>
     try {
       writeFileSync(`${folder}/${limit}`, String(megabytes * 1024 * 1024));
     } catch {
-      // More is in use than may be taken away at once.
+      // More is in use than can be reclaimed at once.
     }
     await sleep(50);
     if (isGone(pid)) {

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** Polls until `probe` gives something other than `undefined` or `false`. */
+/** Polls until `probe` returns something other than `undefined` or `false`. */
 export async function eventually<T>(
   probe: () => Promise<T | undefined | false> | T | undefined | false,
   deadlineMs = 20_000,

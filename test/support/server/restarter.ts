@@ -14,12 +14,12 @@ export interface Life {
 }
 
 /**
- * What `restart: always` does: the server is started again however it ended, on the port and the data
- * folder that it had, until it is told to stop.
+ * Imitates `restart: always`: starts the server again however it ended, on the same port and data folder,
+ * until the test stops it.
  */
 export class Restarter {
   readonly dataDir: string;
-  /** The lives that are over. */
+  /** The past lives. */
   readonly lives: Life[] = [];
   readonly #environment: ServerEnvironment;
   #current: TestServer | undefined;
@@ -46,7 +46,7 @@ export class Restarter {
     return this.#current;
   }
 
-  /** Waits for the life after those that are over when `before` of them are. */
+  /** Waits for the life after the first `before` ones. */
   async nextLife(before: number): Promise<TestServer> {
     return eventually(
       () => this.lives.length > before && this.server.pid !== this.lives.at(-1)?.pid && this.server,

@@ -1,6 +1,6 @@
 import { onTestFinished } from 'vitest';
 
-/** Stops what a test has started when the test is over, however it ends. A second stop must do no harm. */
+/** Stops things that a test has started when the test ends, however it ends. A second stop must do no harm. */
 export function untilEnd<T extends { stop(): unknown }>(started: T): T {
   onTestFinished(async () => {
     await started.stop();

@@ -82,7 +82,7 @@ export interface DiscordMessage {
   readonly text: string;
 }
 
-/** Stands in for Discord: takes messages to its webhook and keeps them. */
+/** Stands in for Discord: receives messages to its webhook and keeps them. */
 export class DiscordStandIn {
   readonly url: string;
   readonly messages: DiscordMessage[] = [];

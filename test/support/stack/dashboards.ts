@@ -46,7 +46,7 @@ export function readDashboards(): Map<string, Dashboard> {
   );
 }
 
-/** Every PromQL expression of the dashboards, as [where it stands, expression without Grafana's variables]. */
+/** Every PromQL expression of the dashboards, as [its place, expression without Grafana's variables]. */
 export function dashboardExpressions(): [where: string, expression: string][] {
   const found: [string, string][] = [];
   for (const { title, panels, annotations } of readDashboards().values()) {

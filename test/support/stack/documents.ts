@@ -2,7 +2,7 @@ import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { root } from './compose.js';
 
-/** Folders at the top whose files a document may name; the others are made, or installed. */
+/** Top folders whose files a document may name; the others are generated, or installed. */
 const made = new Set(['node_modules', 'dist', 'coverage', 'data', '.git']);
 const folders = readdirSync(root, { withFileTypes: true })
   .filter((entry) => entry.isDirectory() && !made.has(entry.name))
@@ -77,7 +77,7 @@ export function brokenLinks(document: string, text: string): string[] {
   });
 }
 
-/** Paths of the repository that are named as code, in a line or a block, and are not there. */
+/** Paths of the repository that are named as code, inline or in a block, and do not exist. */
 export function missingPaths(text: string): string[] {
   const start = folders.map((name) => name.replaceAll('.', '\\.')).join('|');
   const pattern = new RegExp(`(?<![\\w./<>$-])(?:${start})/[\\w./*-]*[\\w*/]`, 'g');
@@ -125,14 +125,14 @@ export function hasTest({ file, title }: TestReference): boolean {
   return [...titles].some(([, , found = '']) => found.includes(title));
 }
 
-/** What is written as code: in lines, and in blocks. */
+/** Text in code: inline, and in blocks. */
 export function codeIn(text: string): string[] {
   const blocks = [...text.matchAll(/^```.*\n([\s\S]*?)^```/gm)].map(([, code]) => code ?? '');
   const spans = [...withoutCode(text).matchAll(/`([^`\n]+)`/g)].map(([, code]) => code ?? '');
   return [...blocks, ...spans];
 }
 
-/** Without code blocks: what looks like a heading or a link in them is none. */
+/** Without code blocks, where text like a heading or a link is none. */
 function withoutCode(text: string): string {
   return text.replaceAll(/^```.*\n[\s\S]*?^```/gm, '');
 }

@@ -15,7 +15,7 @@ export interface PrometheusTargets {
   readonly alertmanager?: readonly number[];
   /** The key that the servers' /metrics are asked with. */
   readonly opsKey?: string;
-  /** Where the runbook can be read; as the stack has it by default otherwise. */
+  /** The address of the runbook; by default the stack's. */
   readonly runbookUrl?: string;
 }
 

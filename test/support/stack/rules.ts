@@ -32,7 +32,7 @@ export function allRules(): Rule[] {
   return [...readRules().values()].flatMap(({ groups }) => groups.flatMap(({ rules }) => rules));
 }
 
-/** Words of PromQL that are no metric. */
+/** Words of PromQL that are not metrics. */
 const keywords = new Set(
   'and or unless by without on ignoring group_left group_right bool offset atan2 inf nan start end'.split(
     ' ',
