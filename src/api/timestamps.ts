@@ -46,6 +46,7 @@ interface Fields {
  * @returns `YYYY-MM-DD HH:MM:SS.mmm` in UTC, or `undefined` for anything else.
  */
 export function parseTimestamp(text: string): string | undefined {
+  if (isUsual(text)) return `${text.slice(0, 10)} ${text.slice(11)}.000`;
   const trimmed = text.trim();
   const seconds = epoch.exec(trimmed);
   if (seconds !== null) {
@@ -56,6 +57,23 @@ export function parseTimestamp(text: string): string | undefined {
   if (fields === undefined) return undefined;
   const ms = instantOf(fields);
   return ms === undefined || ms < MIN_MS || ms > MAX_MS ? undefined : formatTimestamp(ms);
+}
+
+const usual = /^\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d$/;
+const daysOfMonths = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+
+/** The form that most files have, of a time that needs no second look: a file may have millions. */
+function isUsual(text: string): boolean {
+  if (text.length !== 19 || !usual.test(text)) return false;
+  return (
+    Number(text.slice(0, 4)) >= 100 &&
+    // In a leap year the 29th gets the second look.
+    Number(text.slice(8, 10)) - 1 < (daysOfMonths[Number(text.slice(5, 7)) - 1] ?? 0) &&
+    text.slice(8, 10) !== '00' &&
+    Number(text.slice(11, 13)) < 24 &&
+    Number(text.slice(14, 16)) < 60 &&
+    Number(text.slice(17)) < 60
+  );
 }
 
 function fieldsOf(text: string): Fields | undefined {

@@ -85,4 +85,26 @@ describe('parseTimestamp', () => {
       ),
     );
   });
+
+  it('reads the usual form as the same time written otherwise', () => {
+    const two = (max: number): fc.Arbitrary<string> => fc.nat({ max }).map((n) => String(n).padStart(2, '0'));
+    const year = fc.nat({ max: 9999 }).map((n) => String(n).padStart(4, '0'));
+    fc.assert(
+      fc.property(
+        year,
+        two(14),
+        two(33),
+        fc.constantFrom(' ', 'T'),
+        two(25),
+        two(61),
+        two(61),
+        (...parts) => {
+          const [y, mo, d, between, h, mi, s] = parts;
+          const text = `${y}-${mo}-${d}${between}${h}:${mi}:${s}`;
+          expect(parseTimestamp(text)).toBe(parseTimestamp(` ${text}`));
+        },
+      ),
+      { numRuns: 5000 },
+    );
+  });
 });

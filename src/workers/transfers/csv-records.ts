@@ -1,22 +1,112 @@
+import { isAscii, isUtf8 } from 'node:buffer';
 import { finished } from 'node:stream/promises';
-import { parse } from 'csv-parse';
+import { CsvError, type Parser, parse } from 'csv-parse';
 import { CodedError } from '../../errors.js';
+import { type LineBlock, LONGEST_LINE_BYTES, lineBlocks } from './line-blocks.js';
 import type { FilePart } from './upload.js';
 
 /** A record beyond this is a quote that was never closed. */
-const LARGEST_RECORD_BYTES = 1024 * 1024;
+const LARGEST_RECORD_BYTES = LONGEST_LINE_BYTES;
+
+const BYTE_ORDER_MARK = '\ufeff';
 
 /**
- * The records of a CSV file, the header among them, as arrays of text: all that a piece of the file
- * completes come together, for a turn of the event loop each would take longer than parsing them.
+ * The records of a CSV file, the header among them, as arrays of text: all that a block of whole lines completes come
+ * together, for a turn of the event loop each would take longer than parsing them.
+ *
+ * A block without a quote is split by line breaks and commas, which takes a fifth of the parser's time and finds the
+ * same. One with quotes is parsed by itself, unless a quoted value goes on beyond its end: then the parser goes on, too, to
+ * the end of the file.
  */
 export async function* recordBatches(file: FilePart): AsyncGenerator<string[][]> {
-  let batch: string[][] = [];
-  const take = (): string[][] => {
-    const taken = batch;
-    batch = [];
-    return taken;
-  };
+  const blocks = lineBlocks(wholeParts(file));
+  let line = 1;
+  for await (const block of blocks) {
+    const found = await recordsOf(block, line);
+    if (found === undefined) {
+      yield* recordsToEnd(block, blocks, line);
+      return;
+    }
+    line = found.nextLine;
+    if (found.records.length > 0) yield found.records;
+  }
+}
+
+interface Found {
+  readonly records: string[][];
+  /** The next line, as the parser counts them. */
+  readonly nextLine: number;
+}
+
+/**
+ * @param line The first of the block.
+ * @returns `undefined` where it takes more than the block to know.
+ */
+async function recordsOf({ bytes, isWhole }: LineBlock, line: number): Promise<Found | undefined> {
+  if (!isWhole || bytes.length > LARGEST_RECORD_BYTES) return undefined;
+  const text = textOf(bytes, line === 1);
+  if (!text.includes('"')) {
+    const records = split(text);
+    return { records, nextLine: line + records.length };
+  }
+  const records: string[][] = [];
+  const parser = startParser(records, line);
+  const isDone = finished(parser);
+  parser.end(text);
+  try {
+    await isDone;
+  } catch (error) {
+    if (error instanceof CsvError && error.code === 'CSV_QUOTE_NOT_CLOSED') return undefined;
+    throw error;
+  }
+  return { records, nextLine: parser.info.lines };
+}
+
+/** Records of a text without quotes that ends where a record does. */
+function split(text: string): string[][] {
+  const lines = text.includes('\r') ? text.split(/\r\n|\n|\r/) : text.split('\n');
+  // What is behind the last line break is no record.
+  if (lines.at(-1) === '') lines.pop();
+  return lines.map((line) => line.split(','));
+}
+
+/** Strictly UTF-8; a byte order mark is not part of the text. */
+function textOf(bytes: Buffer, isFirst: boolean): string {
+  // One byte a character, where it is enough, makes everything that follows cheaper.
+  if (isAscii(bytes)) return bytes.toString('latin1');
+  if (!isUtf8(bytes)) throw new CodedError('CSV_NOT_UTF8');
+  const text = bytes.toString('utf8');
+  return isFirst && text.startsWith(BYTE_ORDER_MARK) ? text.slice(1) : text;
+}
+
+/** The records of a block, which may end anywhere, and of all that follow. */
+async function* recordsToEnd(
+  first: LineBlock,
+  others: AsyncIterable<LineBlock>,
+  line: number,
+): AsyncGenerator<string[][]> {
+  const batch: string[][] = [];
+  const take = (): string[][] => batch.splice(0);
+  const parser = startParser(batch, line);
+  const isDone = finished(parser);
+  // Whoever waits for a write or the end hears it; nobody may be waiting yet.
+  isDone.catch(() => undefined);
+  for await (const text of decoded(first, others, line === 1)) {
+    await new Promise<void>((resolve, reject) => {
+      parser.write(text, (error) => (error ? reject(error) : resolve()));
+    });
+    if (batch.length > 0) yield take();
+  }
+  parser.end();
+  await isDone;
+  yield take();
+}
+
+/**
+ * @param records Where they go.
+ * @param line Where they begin, for what it says of a mistake.
+ */
+function startParser(records: string[][], line: number): Parser {
   const parser = parse({
     relax_quotes: true,
     relax_column_count: true,
@@ -26,20 +116,10 @@ export async function* recordBatches(file: FilePart): AsyncGenerator<string[][]>
     max_record_size: LARGEST_RECORD_BYTES,
   });
   expectAnyLength(parser);
+  (parser.info as { lines: number }).lines = line;
   // Not the parser's on_record, for which it describes each record at a fifth of the whole cost.
-  parser.on('data', (record: string[]) => batch.push(record));
-  const isDone = finished(parser);
-  // Whoever waits for a write or the end hears it; nobody may be waiting yet.
-  isDone.catch(() => undefined);
-  for await (const text of decoded(file)) {
-    await new Promise<void>((resolve, reject) => {
-      parser.write(text, (error) => (error ? reject(error) : resolve()));
-    });
-    if (batch.length > 0) yield take();
-  }
-  parser.end();
-  await isDone;
-  yield take();
+  parser.on('data', (record: string[]) => records.push(record));
+  return parser;
 }
 
 /**
@@ -56,9 +136,12 @@ function expectAnyLength(parser: object): void {
   });
 }
 
-/** Strictly UTF-8; a byte order mark is not part of the text. */
-async function* decoded(file: FilePart): AsyncGenerator<string> {
-  const decoder = new TextDecoder('utf-8', { fatal: true });
+async function* decoded(
+  first: LineBlock,
+  others: AsyncIterable<LineBlock>,
+  isFirst: boolean,
+): AsyncGenerator<string> {
+  const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: !isFirst });
   const decode = (bytes?: Buffer): string => {
     try {
       return bytes === undefined ? decoder.decode() : decoder.decode(bytes, { stream: true });
@@ -66,7 +149,8 @@ async function* decoded(file: FilePart): AsyncGenerator<string> {
       throw new CodedError('CSV_NOT_UTF8');
     }
   };
-  for await (const bytes of wholeParts(file)) yield decode(bytes);
+  yield decode(first.bytes);
+  for await (const { bytes } of others) yield decode(bytes);
   yield decode();
 }
 

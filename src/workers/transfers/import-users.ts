@@ -49,13 +49,13 @@ async function* copyRows(batches: AsyncIterable<string[][]>, skipped: RowLog): A
         columns = columnsOf(row);
         continue;
       }
-      const usable = usableRow(row, columns);
-      if (typeof usable === 'string') {
-        skipped.add(line, usable);
+      const cells = usableCells(row, columns);
+      if (typeof cells !== 'string') {
+        skipped.add(line, cells.skipped);
         continue;
       }
       position += 1;
-      chunk += `${position}\t${usable.join('\t')}\n`;
+      chunk += `${position}\t${cells}\n`;
     }
     if (chunk.length < CHUNK_CHARACTERS) continue;
     yield chunk;
@@ -64,16 +64,16 @@ async function* copyRows(batches: AsyncIterable<string[][]>, skipped: RowLog): A
   if (chunk !== '') yield chunk;
 }
 
-/** The values of a row, or why it is skipped. */
-function usableRow(row: readonly string[], columns: Columns): readonly string[] | string {
+/** The values of a row as COPY has them, or why it is skipped. */
+function usableCells(row: readonly string[], columns: Columns): string | { readonly skipped: string } {
   const username = usableName(row[columns.username] ?? '', Longest.username);
-  if (username === undefined) return 'Invalid or missing username';
+  if (username === undefined) return { skipped: 'Invalid or missing username' };
   const email = usableEmail(row[columns.email] ?? '');
-  if (email === undefined) return 'Invalid or missing email';
+  if (email === undefined) return { skipped: 'Invalid or missing email' };
   const createdText = row[columns.createdAt] ?? '';
   const createdAt = createdText.trim() === '' ? COPY_NULL : parseTimestamp(createdText);
-  if (createdAt === undefined) return 'Invalid created_at';
-  return [copyText(username), copyText(email), createdAt];
+  if (createdAt === undefined) return { skipped: 'Invalid created_at' };
+  return `${copyText(username)}\t${copyText(email)}\t${createdAt}`;
 }
 
 interface Columns {
