@@ -18,21 +18,28 @@ export type Route = AnyRoute['path'] | typeof UNMATCHED;
 export class HttpSeries<R extends string, S extends number> {
   readonly #routes: readonly R[];
   readonly #statuses: readonly S[];
+  readonly #methodPlaces = placesOf(methods);
+  readonly #routePlaces: ReadonlyMap<R, number>;
+  readonly #statusPlaces: ReadonlyMap<S, number>;
   readonly count: number;
 
   constructor(allRoutes: readonly R[], allStatuses: readonly S[]) {
     this.#routes = allRoutes;
     this.#statuses = allStatuses;
+    this.#routePlaces = placesOf(allRoutes);
+    this.#statusPlaces = placesOf(allStatuses);
     this.count = methods.length * allRoutes.length * allStatuses.length;
   }
 
   /** To be computed once and kept by whoever counts often. @throws for what is in no list. */
   indexOf(method: Method, route: R, status: S): number {
-    const routeIndex = this.#routes.indexOf(route);
-    const statusIndex = this.#statuses.indexOf(status);
+    const methodIndex = this.#methodPlaces.get(method);
+    const routeIndex = this.#routePlaces.get(route);
+    const statusIndex = this.#statusPlaces.get(status);
     // Another series would be counted in its place.
-    if (routeIndex < 0 || statusIndex < 0) throw new Error(`no series for ${method} ${route} ${status}`);
-    const endpoint = methods.indexOf(method) * this.#routes.length + routeIndex;
+    if (methodIndex === undefined || routeIndex === undefined || statusIndex === undefined)
+      throw new Error(`no series for ${method} ${route} ${status}`);
+    const endpoint = methodIndex * this.#routes.length + routeIndex;
     return endpoint * this.#statuses.length + statusIndex;
   }
 
@@ -47,6 +54,10 @@ export class HttpSeries<R extends string, S extends number> {
     }
     return { method, route, status };
   }
+}
+
+function placesOf<T>(list: readonly T[]): ReadonlyMap<T, number> {
+  return new Map(list.map((item, place) => [item, place]));
 }
 
 const templates: readonly Route[] = [...new Set<Route>(routes.map(({ path }) => path)), UNMATCHED];

@@ -10,56 +10,55 @@ export interface RedirectLink {
   readonly options: string | null;
   /** When it was created, ms since 1970. */
   readonly createdMs: number;
-  /** The database that it is in. */
+}
+
+/**
+ * Links on their way to a gateway: one text, as the database wrote it, for a text crosses threads at a fraction of
+ * what objects or arrays of texts cost. There may be links among them that another gateway has asked for.
+ */
+export interface ResolvedLinks {
+  /** `LINK_LINES` lines a link. */
+  readonly text: string;
+  /** The database that they are in; `null` where it has no name yet. */
   readonly databaseId: string | null;
 }
 
-/** Links on their way to a gateway: a column a field, all of one length. It costs less than objects. */
-export type ResolvedLinks = { readonly [Field in keyof RedirectLink]: RedirectLink[Field][] };
+/** Lines of a link: asked (empty for its own code), code, id, owner, created, options, target. */
+const LINK_LINES = 7;
 
-export function noLinks(): ResolvedLinks {
-  return {
-    asked: [],
-    shortCode: [],
-    urlId: [],
-    userId: [],
-    target: [],
-    options: [],
-    createdMs: [],
-    databaseId: [],
-  };
-}
-
-export function linkAt(links: ResolvedLinks, index: number): RedirectLink {
-  const { asked, shortCode, urlId, userId, target, options, createdMs, databaseId } = links;
-  return {
-    asked: asked[index] ?? '',
-    shortCode: shortCode[index] ?? '',
-    urlId: urlId[index] ?? '',
-    userId: userId[index] ?? null,
-    target: target[index] ?? '',
-    options: options[index] ?? null,
-    createdMs: createdMs[index] ?? 0,
-    databaseId: databaseId[index] ?? null,
-  };
-}
-
-/** The links that were found for these codes, of those that were found for more. */
-export function linksOf(links: ResolvedLinks, codes: ReadonlySet<string>): ResolvedLinks {
-  const own = noLinks();
-  for (const [index, code] of links.asked.entries()) {
-    if (codes.has(code)) addLink(own, linkAt(links, index));
+/** The links of a text, by the code that was asked for. */
+export function linksByAsked(text: string): Map<string, RedirectLink> {
+  const links = new Map<string, RedirectLink>();
+  if (text === '') return links;
+  const lines = text.split('\n');
+  if (lines.length % LINK_LINES !== 0) throw new Error(`${lines.length} lines are no whole links`);
+  for (let line = 0; line < lines.length; line += LINK_LINES) {
+    const shortCode = lines[line + 1] as string;
+    const asked = (lines[line] as string) || shortCode;
+    links.set(asked, {
+      asked,
+      shortCode,
+      urlId: lines[line + 2] as string,
+      userId: (lines[line + 3] as string) || null,
+      target: lines[line + 6] as string,
+      options: (lines[line + 5] as string) || null,
+      createdMs: Number(lines[line + 4]),
+    });
   }
-  return own;
+  return links;
 }
 
-export function addLink(links: ResolvedLinks, link: RedirectLink): void {
-  links.asked.push(link.asked);
-  links.shortCode.push(link.shortCode);
-  links.urlId.push(link.urlId);
-  links.userId.push(link.userId);
-  links.target.push(link.target);
-  links.options.push(link.options);
-  links.createdMs.push(link.createdMs);
-  links.databaseId.push(link.databaseId);
+/** A link in the form that `linksByAsked` reads. */
+export function linkText({
+  asked,
+  shortCode,
+  urlId,
+  userId,
+  createdMs,
+  options,
+  target,
+}: RedirectLink): string {
+  // A target with a line break leads nowhere, and still does with another control character in its place.
+  const oneLine = target.replaceAll('\n', '\r');
+  return [asked, shortCode, urlId, userId ?? '', createdMs, options ?? '', oneLine].join('\n');
 }

@@ -31,10 +31,17 @@ export function startsWithHttp(text: string): boolean {
 }
 
 /**
+ * The usual targets, which need no parsing to be known as URLs: printable ASCII behind a host of letters, digits, dots
+ * and hyphens whose last label is no number. What may be wrong with a label in Punycode only the parser knows.
+ */
+const usualTarget = /^https?:\/\/(?:(?!xn--)[a-z0-9-]+\.)+(?!xn--)[a-z][a-z0-9-]*(?:[/?#][!-~]*)?$/i;
+
+/**
  * Whether a link may lead there: an http(s) URL with a host, with nothing in it that would end or
  * split the Location header, and no space at its ends, which a header would lose.
  */
 export function isRedirectTarget(text: string): boolean {
+  if (text.length <= Longest.originalUrl && usualTarget.test(text)) return true;
   return (
     absoluteHttpUrl.test(text) &&
     isStorable(text, Longest.originalUrl) &&

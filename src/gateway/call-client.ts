@@ -10,6 +10,7 @@ import type {
   CallBatch,
   Caller,
   CallRequest,
+  CodesToResolve,
   Resolution,
 } from '../messages/calls.js';
 
@@ -47,7 +48,10 @@ interface PendingResolve<Flight> {
   readonly flights: readonly Flight[];
 }
 
-const NO_CALLS = { calls: [], resolveId: 0, resolveDeadlineMs: 0, codes: [] } satisfies CallBatch;
+const NO_CALLS = { calls: [], resolves: [], resolveDeadlineMs: 0 } satisfies CallBatch;
+
+/** A turn's codes travel in parts of this size or more, for a worker to share them among its connections. */
+const CODES_A_PART = 24;
 
 /** One coarse timer looks for calls past their deadline. */
 const SWEEP_MS = 25;
@@ -161,17 +165,25 @@ export class Calls<Flight extends FlightOf<Flight>> {
       const pending = this.#pending.get(id);
       if (pending !== undefined) pending.port = port;
     }
-    let resolveId = 0;
     const resolveDeadlineMs = Date.now() + this.#options.deadlineMs;
-    if (flights.length > 0) {
-      this.#lastId += 1;
-      resolveId = this.#lastId;
-      this.#resolving.set(resolveId, { deadlineMs: resolveDeadlineMs, port, flights });
-      this.#resolvingFlights += flights.length;
-    }
-    const codes = flights.map(({ shortCode }) => shortCode);
-    port.postMessage({ calls, resolveId, resolveDeadlineMs, codes } satisfies CallBatch);
+    const resolves = this.#partsOf(flights).map((part) => this.#track(part, port, resolveDeadlineMs));
+    port.postMessage({ calls, resolves, resolveDeadlineMs } satisfies CallBatch);
     this.#publish();
+  }
+
+  #partsOf(flights: readonly Flight[]): (readonly Flight[])[] {
+    if (flights.length < 2 * CODES_A_PART) return flights.length === 0 ? [] : [flights];
+    const size = Math.ceil(flights.length / Math.floor(flights.length / CODES_A_PART));
+    const parts: (readonly Flight[])[] = [];
+    for (let start = 0; start < flights.length; start += size) parts.push(flights.slice(start, start + size));
+    return parts;
+  }
+
+  #track(flights: readonly Flight[], port: MessagePort, deadlineMs: number): CodesToResolve {
+    this.#lastId += 1;
+    this.#resolving.set(this.#lastId, { deadlineMs, port, flights });
+    this.#resolvingFlights += flights.length;
+    return { resolveId: this.#lastId, codes: linesOf(flights), count: flights.length };
   }
 
   #receive(batch: AnswerBatch): void {
@@ -189,12 +201,16 @@ export class Calls<Flight extends FlightOf<Flight>> {
   }
 
   #settleResolution(resolution: Resolution): void {
-    const pending = this.#resolving.get(resolution.resolveId);
-    if (pending === undefined) return;
-    this.#resolving.delete(resolution.resolveId);
-    this.#resolvingFlights -= pending.flights.length;
-    if (resolution.ok) pending.flights[0]?.control.onLinks(resolution.links, pending.flights);
-    else pending.flights[0]?.control.onFailed(resolution.error, pending.flights);
+    const flights: Flight[] = [];
+    for (const resolveId of resolution.resolveIds) {
+      const pending = this.#resolving.get(resolveId);
+      if (pending === undefined) continue;
+      this.#resolving.delete(resolveId);
+      this.#resolvingFlights -= pending.flights.length;
+      for (const flight of pending.flights) flights.push(flight);
+    }
+    if (resolution.ok) flights[0]?.control.onLinks(resolution.links, flights);
+    else flights[0]?.control.onFailed(resolution.error, flights);
   }
 
   #sweep(): void {
@@ -212,7 +228,8 @@ export class Calls<Flight extends FlightOf<Flight>> {
     // The worker knows these deadlines itself.
     if (isDown) for (const port of this.#ports) port.postMessage({ ...NO_CALLS, givenUpTo: this.#lastId });
     for (const [resolveId, { deadlineMs }] of this.#resolving) {
-      if (isDown || now >= deadlineMs) this.#settleResolution({ resolveId, ok: false, error: 'UNAVAILABLE' });
+      if (isDown || now >= deadlineMs)
+        this.#settleResolution({ resolveIds: [resolveId], ok: false, error: 'UNAVAILABLE' });
     }
     this.#publish();
   }
@@ -229,11 +246,19 @@ export class Calls<Flight extends FlightOf<Flight>> {
       if (pending.port === port) this.#settle(id, { ok: false, error: 'UNAVAILABLE' });
     }
     for (const [resolveId, pending] of this.#resolving) {
-      if (pending.port === port) this.#settleResolution({ resolveId, ok: false, error: 'UNAVAILABLE' });
+      if (pending.port === port)
+        this.#settleResolution({ resolveIds: [resolveId], ok: false, error: 'UNAVAILABLE' });
     }
   }
 
   #publish(): void {
     this.#options.counters.set('pendingCalls', this.pendingCount);
   }
+}
+
+function linesOf(flights: readonly { readonly shortCode: string }[]): string {
+  let lines = '';
+  for (let index = 0; index < flights.length; index += 1)
+    lines += index === 0 ? flights[index]?.shortCode : `\n${flights[index]?.shortCode}`;
+  return lines;
 }

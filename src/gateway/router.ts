@@ -104,5 +104,5 @@ function registerLanding(app: TemplatedApp, host: ExchangeHost): void {
 /** The hot path, as raw as it can be. */
 function registerRedirects(app: TemplatedApp, { redirect }: RouteTargets): void {
   for (const path of visitedPaths) app.any(path, (res, req) => redirect.visit(res, req, path));
-  if (!redirect.hasVisits) app.get('/:short_code', (res, req) => redirect.get(res, req));
+  app.get('/:short_code', (res, req) => redirect.get(res, req));
 }

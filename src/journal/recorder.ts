@@ -143,18 +143,26 @@ export class Recorder {
   /** As `add`, with what was noted of the visit. */
   addVisit(link: NumberedLink, visit: Visit): boolean {
     const { referrer, userAgent, country, address, kind } = visit;
-    const textBytes = [referrer, userAgent, country, address].reduce(
-      (sum, text) => sum + textBytesAtMost(text),
-      0,
-    );
+    const textBytes =
+      this.#newBytes(referrer) +
+      this.#newBytes(userAgent) +
+      this.#newBytes(country) +
+      this.#newBytes(address);
     if (!this.#begin(link, VISIT_WORDS * 4 + textBytes)) return false;
-    const numbers = [referrer, userAgent, country, address].map((text) => this.#numberOf(text));
+    // What is new is stored before the visit.
+    const referrerNumber = this.#numberOf(referrer);
+    const agentNumber = this.#numberOf(userAgent);
+    const countryNumber = this.#numberOf(country);
+    const addressNumber = this.#numberOf(address);
     const at = this.#at;
     const words = this.#words;
     words[at + 1] = headOf(RecordKind.VISIT, VISIT_WORDS);
     words[at + 2] = link.journalRef;
     words[at + 3] = kind;
-    words.set(numbers, at + 4);
+    words[at + 4] = referrerNumber;
+    words[at + 5] = agentNumber;
+    words[at + 6] = countryNumber;
+    words[at + 7] = addressNumber;
     this.#seal(VISIT_WORDS);
     this.#publishClick();
     return true;
@@ -215,6 +223,11 @@ export class Recorder {
     words[at + 5] = 0;
     this.#seal(TURN_WORDS);
     this.#isTurnOpen = true;
+  }
+
+  /** Bytes that a text may take which the segment does not know. */
+  #newBytes(text: string): number {
+    return text === '' || this.#texts.has(text) ? 0 : textBytesAtMost(text);
   }
 
   /** The text's number in this segment, from 1; 0 for none. */

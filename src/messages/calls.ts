@@ -62,18 +62,24 @@ export type CallAnswer = OperationResult | ListTooLong;
 /** All that a gateway asks of a worker in one turn: calls, and short codes to resolve. */
 export interface CallBatch {
   readonly calls: readonly Call[];
-  /** Answered together; `resolveId` is 0 where there are none. */
-  readonly resolveId: number;
+  readonly resolves: readonly CodesToResolve[];
   readonly resolveDeadlineMs: number;
-  readonly codes: readonly string[];
   /** Askers of all calls up to this id have been answered: PostgreSQL is down. What has not begun must not begin. */
   readonly givenUpTo?: number;
 }
 
-/** What became of a batch's codes: links for those that lead somewhere, nothing for the others. */
+/** Short codes that are answered together. */
+export interface CodesToResolve {
+  readonly resolveId: number;
+  /** One a line: a text costs less on its way than an array. No code has a line break. */
+  readonly codes: string;
+  readonly count: number;
+}
+
+/** What became of the codes of these ids: links for those that lead somewhere, nothing for the others. */
 export type Resolution =
-  | { readonly resolveId: number; readonly ok: true; readonly links: ResolvedLinks }
-  | { readonly resolveId: number; readonly ok: false; readonly error: ErrorCode };
+  | { readonly resolveIds: readonly number[]; readonly ok: true; readonly links: ResolvedLinks }
+  | { readonly resolveIds: readonly number[]; readonly ok: false; readonly error: ErrorCode };
 
 export interface AnswerBatch {
   readonly answers: readonly (readonly [id: number, answer: CallAnswer])[];

@@ -1,4 +1,4 @@
-import { addLink, noLinks, type RedirectLink, type ResolvedLinks } from '../api/redirect-link.js';
+import { linksByAsked, linkText, type RedirectLink, type ResolvedLinks } from '../api/redirect-link.js';
 import { type Connection, rowsOf, type Statement } from '../postgres/pool.js';
 import { createdMs } from './link-table.js';
 
@@ -12,31 +12,53 @@ export type RedirectRow = readonly [
   isActive: string,
   options: string | null,
   createdMs: string,
-  databaseId: string | null,
 ];
 
 /** Values of a RedirectRow. */
-export const REDIRECT_COLUMNS = 9;
+export const REDIRECT_COLUMNS = 8;
 
-/** What a redirect needs of a link, for `redirectLinkOf`. */
-export const redirectColumns = `short_code, id, user_id, original_url, is_active,
+const optionsJson = `
   CASE WHEN redirect_status <> 302 OR cache_seconds IS NOT NULL OR valid_since IS NOT NULL
          OR expires_at IS NOT NULL OR max_clicks IS NOT NULL OR password_hash IS NOT NULL OR forward_query
        THEN json_build_object(
          'status', redirect_status, 'cache', cache_seconds,
          'since', floor(extract(epoch FROM valid_since)), 'until', floor(extract(epoch FROM expires_at)),
          'expired_url', expired_url, 'limited', max_clicks IS NOT NULL,
-         'password', password_hash IS NOT NULL, 'query', forward_query) END AS options,
-  ${createdMs} AS created_ms, (SELECT id FROM switchyard_database) AS database_id`;
+         'password', password_hash IS NOT NULL, 'query', forward_query) END`;
 
+/** What a redirect needs of a link, for `redirectLinkOf`. */
+export const redirectColumns = `short_code, id, user_id, original_url, is_active, ${optionsJson} AS options,
+  ${createdMs} AS created_ms`;
+
+/**
+ * A link as `linksByAsked` reads it. A target with a line break leads nowhere, and still does with another control
+ * character in its place; JSON has none.
+ * @param asked SQL of the code that was asked for; empty where it is the link's own.
+ */
+function linkLines(asked: string): string {
+  return `concat(${asked}, E'\\n', short_code, E'\\n', id, E'\\n', user_id, E'\\n', ${createdMs}, E'\\n',
+    ${optionsJson}, E'\\n', replace(original_url, E'\\n', E'\\r'))`;
+}
+
+/** Of codes, a line each: how many exist, the active ones as one text, and the codes of the others. */
 const exactStatement: Statement = {
   name: 'link_resolve',
-  text: `SELECT short_code, ${redirectColumns} FROM short_urls WHERE short_code = ANY ($1::text[])`,
+  text: `
+    SELECT count(*), string_agg(${linkLines("''")}, E'\\n') FILTER (WHERE is_active),
+           string_agg(short_code, E'\\n') FILTER (WHERE NOT is_active), (SELECT id FROM switchyard_database)
+    FROM short_urls WHERE short_code = ANY (string_to_array($1, E'\\n'))`,
 };
 
+type ExactRow = readonly [
+  count: string,
+  links: string | null,
+  inactive: string | null,
+  databaseId: string | null,
+];
+
 export function redirectLinkOf(row: RedirectRow): RedirectLink {
-  const [asked, shortCode, urlId, userId, target, , options, created, databaseId] = row;
-  return { asked, shortCode, urlId, userId, target, options, createdMs: Number(created), databaseId };
+  const [asked, shortCode, urlId, userId, target, , options, created] = row;
+  return { asked, shortCode, urlId, userId, target, options, createdMs: Number(created) };
 }
 
 /** Two of another letter case are enough to know that none of them is meant for certain. */
@@ -61,29 +83,43 @@ const codePattern = /^[A-Za-z0-9_-]{1,128}$/;
  * The active links of these codes, in no particular order. A code that nobody has is tried without a
  * slash behind it, then without punctuation, and then in another letter case, where exactly one chosen code
  * matches. A code that exists is final, active or not.
+ * @param codes One a line; a code may come twice.
+ * @param count How many there are.
  */
-export async function resolveCodes(connection: Connection, codes: readonly string[]): Promise<ResolvedLinks> {
-  const exact = await rowsOf<RedirectRow>(connection, exactStatement, [codes]);
-  const existing = new Set(exact.map(([asked]) => asked));
-  const missing = codes.flatMap((code) => {
-    if (existing.has(code)) return [];
+export async function resolveCodes(
+  connection: Connection,
+  codes: string,
+  count: number,
+): Promise<ResolvedLinks> {
+  const [row] = await rowsOf<ExactRow>(connection, exactStatement, [codes]);
+  if (row === undefined) throw new Error('an aggregate without a row');
+  const [existing, text, inactive, databaseId] = row;
+  const exact = text ?? '';
+  if (Number(existing) === count) return { text: exact, databaseId };
+  const others = await forgiven(connection, missingOf(codes, exact, inactive));
+  const found = others.filter(([, , , , , isActive]) => isActive === 't').map(redirectLinkOf);
+  return { text: [...(exact === '' ? [] : [exact]), ...found.map(linkText)].join('\n'), databaseId };
+}
+
+/** A code that nobody has, and what it may be written for. */
+interface Missing {
+  readonly code: string;
+  readonly withoutSlash: string;
+  readonly bare: string;
+}
+
+function missingOf(codes: string, active: string, inactive: string | null): Missing[] {
+  const known = new Set(inactive?.split('\n'));
+  const found = linksByAsked(active);
+  return [...new Set(codes.split('\n'))].flatMap((code) => {
+    if (known.has(code) || found.has(code)) return [];
     const withoutSlash = code.replace(/\/$/, '');
     const bare = withoutSlash.replace(trailingPunctuation, '');
     return codePattern.test(bare) ? [{ code, withoutSlash, bare }] : [];
   });
-  const rows = exact.concat(await forgiven(connection, missing));
-  const found = noLinks();
-  for (const row of rows) {
-    const [, , , , , isActive] = row;
-    if (isActive === 't') addLink(found, redirectLinkOf(row));
-  }
-  return found;
 }
 
-async function forgiven(
-  connection: Connection,
-  missing: readonly { readonly code: string; readonly withoutSlash: string; readonly bare: string }[],
-): Promise<RedirectRow[]> {
+async function forgiven(connection: Connection, missing: readonly Missing[]): Promise<RedirectRow[]> {
   if (missing.length === 0) return [];
   const found = await rowsOf<RedirectRow>(connection, forgivingStatement, [
     missing.map(({ code }) => code),

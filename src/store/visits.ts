@@ -1,3 +1,4 @@
+import { linksByAsked } from '../api/redirect-link.js';
 import type { LinkPreview, PasswordAnswer, VisitInputs } from '../api/visits.js';
 import { type Connection, rowsOf, type Statement } from '../postgres/pool.js';
 import { isPasswordOf } from '../runtime/password-hash.js';
@@ -72,7 +73,8 @@ const previewStatement: Statement = {
 export const previewLink: ReadOperation<VisitInputs['previewLink']> = {
   kind: 'read',
   async run(connection: Connection, { shortCode }, { origin }: OperationContext) {
-    const [id] = (await resolveCodes(connection, [shortCode])).urlId;
+    const { text } = await resolveCodes(connection, shortCode, 1);
+    const id = linksByAsked(text).get(shortCode)?.urlId;
     const [row] =
       id === undefined ? [] : await links.rows(connection, previewStatement, [id, `${shortCode}+`]);
     if (row === undefined || links.extra(row, 0) !== 't') return failed('SHORT_URL_NOT_FOUND');

@@ -46,6 +46,35 @@ describe('isRedirectTarget', () => {
     expect(isRedirectTarget(url)).toBe(false);
   });
 
+  it('says of the usual ones, too, what the parser would', () => {
+    const label = fc.string({ unit: fc.constantFrom(...'azAZ09-x'), minLength: 1, maxLength: 70 });
+    const odd = fc.constantFrom(
+      'xn--mnchen-3ya',
+      'XN--a',
+      '0x1',
+      '1',
+      'a.',
+      '..',
+      'example',
+      'ab--c',
+      '-',
+      '',
+    );
+    const host = fc.array(fc.oneof(label, odd), { minLength: 1, maxLength: 5 }).map((all) => all.join('.'));
+    const rest = fc.oneof(
+      fc.constant(''),
+      fc.string().map((text) => `/${text}`),
+      fc.string(),
+    );
+    fc.assert(
+      fc.property(fc.constantFrom('http://', 'HTTPS://'), host, rest, (scheme, name, tail) => {
+        const url = `${scheme}${name}${tail}`;
+        if (isRedirectTarget(url)) expect(URL.canParse(url)).toBe(true);
+      }),
+      { numRuns: 5000 },
+    );
+  });
+
   it('never lets through what would end a header', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary' }), (tail) => {

@@ -1,5 +1,6 @@
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { linksByAsked } from '../../src/api/redirect-link.js';
 import { clientOptions } from '../../src/postgres/pool.js';
 import { resolveCodes } from '../../src/store/resolve.js';
 import { createDatabase, type TestDatabase } from '../support/database/database.js';
@@ -59,20 +60,71 @@ describe('a code that is written otherwise', () => {
     ['...', undefined],
     ['sprıng', undefined],
   ])('%j leads to %j', async (asked, found) => {
-    const links = await resolveCodes(client, [asked, 'made42']);
-    const indexOf = (code: string): number => links.asked.indexOf(code);
-    expect(links.shortCode[indexOf(asked)]).toBe(found);
-    expect(links.target[indexOf('made42')]).toBe('http://e.com/made');
+    const { text } = await resolveCodes(client, `${asked}\nmade42`, 2);
+    const links = linksByAsked(text);
+    expect(links.get(asked)?.shortCode).toBe(found);
+    expect(links.get('made42')?.target).toBe('http://e.com/made');
   });
 
   it('is found among many in two statements', async () => {
     const codes = Array.from({ length: 500 }, (_, index) => `nobody${index}`).concat('SPRING', 'odd;');
-    const links = await resolveCodes(client, codes);
-    expect(links.asked.map((asked, index) => [asked, links.shortCode[index]])).toEqual(
-      expect.arrayContaining([
-        ['SPRING', 'spring'],
-        ['odd;', 'odd'],
-      ]),
+    const { text } = await resolveCodes(client, codes.join('\n'), codes.length);
+    expect([...linksByAsked(text).values()].map(({ asked, shortCode }) => [asked, shortCode])).toEqual([
+      ['SPRING', 'spring'],
+      ['odd;', 'odd'],
+    ]);
+  });
+
+  it('costs no second statement where every code is there, though it comes twice', async () => {
+    const codes = ['spring', 'made42', 'paused', 'spring'];
+    const statements: string[] = [];
+    const counting = {
+      query: (config: pg.QueryConfig) => {
+        statements.push(config.name ?? '');
+        return client.query(config);
+      },
+    } as unknown as pg.Client;
+    const { text } = await resolveCodes(counting, codes.join('\n'), codes.length);
+    expect([...linksByAsked(text).keys()].sort()).toEqual(['made42', 'spring']);
+    expect(statements).toEqual(['link_resolve']);
+  });
+});
+
+describe('what a link is made of', () => {
+  it('comes as it is in the table, and with the name of its database', async () => {
+    await client.query(
+      `INSERT INTO users (id, username, email) VALUES (9007199254740993, 'owner', 'o@e.com')`,
     );
+    const odd = 'http://e.com/\t\r\u2028 路\u{1F600}\\n"\'\u0001';
+    await client.query(
+      `INSERT INTO short_urls (id, short_code, original_url, user_id, created_at, max_clicks, expired_url) VALUES
+         (9007199254740995, 'all', $1, 9007199254740993, '2026-01-31 12:00:00.123', 3, E'http://e.com/\n"'),
+         (9007199254740997, 'plain', E'http://e.com/\n', NULL, 'infinity', NULL, NULL)`,
+      [odd],
+    );
+    const { text, databaseId } = await resolveCodes(client, 'plain\nall\nALL!', 3);
+    const links = linksByAsked(text);
+    expect(links.get('all')).toEqual({
+      asked: 'all',
+      shortCode: 'all',
+      urlId: '9007199254740995',
+      userId: '9007199254740993',
+      target: odd,
+      options: expect.any(String),
+      createdMs: Date.UTC(2026, 0, 31, 12, 0, 0, 123),
+    });
+    expect(JSON.parse(links.get('all')?.options ?? '')).toMatchObject({
+      limited: true,
+      expired_url: 'http://e.com/\n"',
+    });
+    // A line break is another control character on its way: neither leads anywhere.
+    expect(links.get('plain')).toMatchObject({
+      userId: null,
+      options: null,
+      createdMs: 0,
+      target: 'http://e.com/\r',
+    });
+    const { rows } = await client.query<{ id: string }>('SELECT id FROM switchyard_database');
+    expect(databaseId).toBe(rows[0]?.id);
   });
 });

@@ -1,3 +1,4 @@
+import type { HttpResponse } from 'uWebSockets.js';
 import { BlockList, isIP, isIPv4 } from 'node:net';
 
 /** Verdicts on peers to remember; a proxy has a few addresses, and others must not fill the memory. */
@@ -48,6 +49,11 @@ export class ClientAddresses {
     }
     return client;
   }
+}
+
+/** The other end of a connection, as the library writes its address. */
+export function peerOf(res: HttpResponse): string {
+  return Buffer.from(res.getRemoteAddressAsText()).toString('latin1');
 }
 
 /** The unit of limits: an IPv4 address, or the /64 of an IPv6 one, which one subscriber has. */

@@ -27,6 +27,8 @@ export interface ExchangeRoute {
   readonly headers: readonly RequestHeader[];
   readonly usesOrigin?: boolean;
   readonly isQuiet?: boolean;
+  /** Whether its handler reads the path's parameter by itself. */
+  readonly readsParameter?: boolean;
   /** Whether pages of other origins may use it, if CORS is on. */
   readonly isApi?: boolean;
 }

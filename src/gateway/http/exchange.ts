@@ -1,13 +1,13 @@
 import type { HttpRequest, HttpResponse } from 'uWebSockets.js';
-import { randomUUID } from 'node:crypto';
 import { httpSeries, type Method } from '../../api/http-series.js';
 import type { RequestHeader } from '../../api/route.js';
 import type { Status } from '../../api/statuses.js';
 import { type ErrorCode, errorBody, errorRegistry, PROBLEM_TYPE, problemBody } from '../../errors.js';
+import { peerOf } from './client-address.js';
 import type { ExchangeHost, ExchangeRoute } from './exchange-host.js';
-import { accepts, headFault, methodOf } from './request-head.js';
+import { accepts, headFault, methodOf, requestIdOf } from './request-head.js';
 import { statusLines } from './status-lines.js';
-import { BLANK, HEAD_BYTES, PROOF_BYTES } from './unread.js';
+import { BLANK, HEAD_BYTES, PROOF_BYTES, sendAsRead } from './unread.js';
 
 export const JSON_TYPE = 'application/json';
 
@@ -26,7 +26,7 @@ export class Exchange {
   readonly requestId: string;
   readonly host: string;
   readonly forwardedProto: string;
-  /** The value of the path's first parameter; empty where it has none. */
+  /** The value of the path's first parameter; empty where it has none, or its handler reads it. */
   readonly parameter: string;
   readonly res: HttpResponse;
   readonly #route: ExchangeRoute;
@@ -57,14 +57,16 @@ export class Exchange {
     this.method = methodOf(req.getMethod());
     this.path = req.getUrl();
     this.query = req.getQuery() ?? '';
-    this.requestId = this.#requestIdOf(req.getHeader('x-request-id'));
-    this.#headers = route.headers.map((name) => req.getHeader(name));
+    this.requestId = requestIdOf(this.#fromProxy(req.getHeader('x-request-id')));
+    const accept = req.getHeader('accept');
+    this.#headers = route.headers.map((name) => (name === 'accept' ? accept : req.getHeader(name)));
     this.host = route.usesOrigin === true ? req.getHeader('host') : '';
     this.forwardedProto =
       route.usesOrigin === true ? this.#fromProxy(req.getHeader('x-forwarded-proto')) : '';
     this.#forwardedFor = req.getHeader('x-forwarded-for');
-    this.#wantsProblems = accepts(req.getHeader('accept'), PROBLEM_TYPE);
-    this.parameter = route.template.includes(':') ? (req.getParameter(0) ?? '') : '';
+    this.#wantsProblems = accepts(accept, PROBLEM_TYPE);
+    const hasParameter = route.readsParameter !== true && route.template.includes(':');
+    this.parameter = hasParameter ? (req.getParameter(0) ?? '') : '';
     if (route.isApi && shared.cors !== undefined)
       this.#added = shared.cors.headersFor(req.getHeader('origin'));
     shared.open += 1;
@@ -85,7 +87,7 @@ export class Exchange {
 
   /** The client's address; read it before the answer. */
   get clientAddress(): string {
-    return this.#shared.addresses.of(this.#peer(), this.#forwardedFor);
+    return this.#shared.addresses.of(peerOf(this.res), this.#forwardedFor);
   }
 
   /** Answered, or the client is gone. */
@@ -146,6 +148,23 @@ export class Exchange {
   redirect(status: 301 | 302 | 303 | 307 | 308, location: string | undefined, headers: Headers = []): void {
     const where: Headers = location === undefined ? [] : [['Location', location]];
     this.#end(status, [...headers, ...where], undefined, undefined);
+  }
+
+  /**
+   * A redirect whose status line and headers are one text already.
+   * @returns false where it takes more than that; nothing is answered then.
+   */
+  redirectBaked(status: 301 | 302 | 307 | 308, head: string): boolean {
+    const bytes = HEAD_BYTES + head.length;
+    if (this.#isOver || this.#added.length > 0 || this.#shared.unprovedBytes + bytes > PROOF_BYTES)
+      return false;
+    this.#shared.unprovedBytes += bytes;
+    this.resume();
+    this.res.cork(() => {
+      this.res.writeStatus(`${head}\r\nX-Request-ID: ${this.requestId}`).endWithoutBody(0, this.#closes);
+    });
+    this.#finish(status);
+    return true;
   }
 
   fail(code: ErrorCode, detail?: string, headers: Headers = []): void {
@@ -292,33 +311,13 @@ export class Exchange {
   /** Sends a body from an offset on, as fast as the client reads it. */
   #asRead(status: Status, bytes: Uint8Array): (from: number) => boolean {
     this.#hasStarted = true;
-    const send = (from: number): boolean => {
-      const [isSent, isDone] = this.res.tryEnd(bytes.subarray(from), bytes.length);
-      if (isDone) this.#finish(status);
-      return isSent;
-    };
-    this.res.onWritable((offset) => {
-      let isSent = true;
-      this.res.cork(() => {
-        isSent = this.#isOver || send(offset);
-      });
-      return isSent;
-    });
-    return send;
-  }
-
-  #peer(): string {
-    return Buffer.from(this.res.getRemoteAddressAsText()).toString('latin1');
+    const control = { isOver: () => this.#isOver, onDone: () => this.#finish(status) };
+    return sendAsRead(this.res, bytes, control);
   }
 
   /** The value from a proxy; empty if the sender is no trusted proxy. */
   #fromProxy(value: string): string {
-    return value === '' || this.#shared.addresses.isTrusted(this.#peer()) ? value : '';
-  }
-
-  /** The proxy's own id if it is plausible, to make it appear in our logs. */
-  #requestIdOf(given: string): string {
-    return /^[\w.:/+=@-]{1,128}$/.test(given) && this.#fromProxy(given) !== '' ? given : randomUUID();
+    return value === '' || this.#shared.addresses.isTrusted(peerOf(this.res)) ? value : '';
   }
 
   #writeHead(status: Status, headers: Headers, contentType: string | undefined): void {

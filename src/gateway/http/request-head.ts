@@ -1,4 +1,5 @@
 import type { HttpRequest } from 'uWebSockets.js';
+import { randomUUID } from 'node:crypto';
 import { type Method, methods } from '../../api/http-series.js';
 
 /** Whether an Accept header names a media type. */
@@ -10,9 +11,16 @@ export function accepts(header: string, type: string): boolean {
   });
 }
 
+/** @param given A trusted proxy's own id: used if it is plausible, to make it appear in our logs. */
+export function requestIdOf(given: string): string {
+  return given !== '' && /^[\w.:/+=@-]{1,128}$/.test(given) ? given : randomUUID();
+}
+
+/** By the names that the library gives them. */
+const methodsByName = new Map<string, Method>(methods.map((method) => [method.toLowerCase(), method]));
+
 export function methodOf(name: string): Method {
-  const upper = name.toUpperCase();
-  return methods.find((method) => method === upper) ?? 'OTHER';
+  return methodsByName.get(name) ?? methodsByName.get(name.toLowerCase()) ?? 'OTHER';
 }
 
 /**

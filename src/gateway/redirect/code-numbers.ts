@@ -1,3 +1,5 @@
+import { flat } from './flat-text.js';
+
 /** Numbers for codes that don't pack into 64 bits: each has a unique one as long as it is kept. */
 export class CodeNumbers {
   readonly #numbers = new Map<string, number>();
@@ -15,8 +17,9 @@ export class CodeNumbers {
   add(code: string): number {
     do this.#last = (this.#last + 1) | 0;
     while (this.#codes.has(this.#last));
-    this.#numbers.set(code, this.#last);
-    this.#codes.set(this.#last, code);
+    const own = flat(code);
+    this.#numbers.set(own, this.#last);
+    this.#codes.set(this.#last, own);
     return this.#last;
   }
 

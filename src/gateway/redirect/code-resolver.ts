@@ -1,9 +1,10 @@
-import { linkAt, type ResolvedLinks } from '../../api/redirect-link.js';
+import { linksByAsked, type RedirectLink, type ResolvedLinks } from '../../api/redirect-link.js';
 import { isRedirectTarget } from '../../api/values.js';
 import type { ErrorCode } from '../../errors.js';
 import type { ThreadCounters } from '../../memory/counters.js';
 import type { ServerState } from '../../memory/server-state.js';
 import type { Calls, FlightControl } from '../call-client.js';
+import { flat } from './flat-text.js';
 import type { CachedLink, FlightStamp, LinkCache } from './link-cache.js';
 import { parseLinkOptions } from './link-options.js';
 import type { LinkRow } from './link-table.js';
@@ -89,15 +90,15 @@ export class CodeResolver implements FlightControl<Flight> {
     this.#calls.resolve(flight);
   }
 
-  onLinks(links: ResolvedLinks, flights: readonly Flight[]): void {
-    this.#enterDatabase(links.databaseId[0] ?? undefined);
-    const found = new Map(links.asked.map((asked, index) => [asked, index]));
+  onLinks({ text, databaseId }: ResolvedLinks, flights: readonly Flight[]): void {
+    this.#enterDatabase(databaseId ?? undefined);
+    const found = linksByAsked(text);
     const nowMs = performance.now();
     for (const flight of flights) {
       this.#forget(flight);
-      const index = found.get(flight.shortCode);
-      if (index === undefined) this.#completeUnknown(flight, nowMs);
-      else this.#complete(flight, this.#rowAt(links, index), nowMs);
+      const link = found.get(flight.shortCode);
+      if (link === undefined) this.#completeUnknown(flight, nowMs);
+      else this.#complete(flight, this.#rowOf(link), nowMs);
     }
   }
 
@@ -125,9 +126,10 @@ export class CodeResolver implements FlightControl<Flight> {
     this.#onDatabase(id);
   }
 
-  #rowAt(links: ResolvedLinks, index: number): LinkRow {
-    const link = linkAt(links, index);
-    return { ...link, options: parseLinkOptions(link.options, this.#state.databaseNowMs) };
+  #rowOf(link: RedirectLink): LinkRow {
+    const { urlId, userId, shortCode, target, createdMs } = link;
+    const options = parseLinkOptions(link.options, this.#state.databaseNowMs);
+    return { urlId, userId, shortCode, target, createdMs, options };
   }
 
   #complete(flight: Flight, row: LinkRow, nowMs: number): void {
@@ -137,7 +139,7 @@ export class CodeResolver implements FlightControl<Flight> {
       return;
     }
     const isOwn = row.shortCode === flight.shortCode;
-    if (!isOwn) this.#cache.fillOther(flight.shortCode, flight.stamp, nowMs, row.shortCode);
+    if (!isOwn) this.#cache.fillOther(flight.shortCode, flight.stamp, nowMs, flat(row.shortCode));
     const link = isOwn ? this.#cache.fill(row, flight.stamp) : this.#cache.transient(row, flight.stamp);
     for (const visit of flight.visits) this.#answers.follow(visit, link);
   }

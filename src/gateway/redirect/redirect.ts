@@ -2,6 +2,7 @@ import type { HttpRequest, HttpResponse } from 'uWebSockets.js';
 import { touchIcon } from '../../api/crawlers.js';
 import { isReserved, type RouteOf } from '../../api/registry.js';
 import { isWellFormed } from '../../api/values.js';
+import type { Visit } from '../../journal/recorder.js';
 import type { ClickJournal } from '../../journal/writer.js';
 import { Scalar } from '../../memory/counters.js';
 import type { Bodies } from '../http/bodies.js';
@@ -42,7 +43,7 @@ interface ExchangeRoutes {
 }
 
 function exchangeRoutesOf(template: VisitedRoute): ExchangeRoutes {
-  const plain = { template, headers: [], isQuiet: true } as const;
+  const plain = { template, headers: [], isQuiet: true, readsParameter: true } as const;
   const guarded = { ...plain, headers: ['accept', 'content-type', 'x-link-password'] } as const;
   return { plain, guarded, preview: { ...guarded, usesOrigin: true } };
 }
@@ -98,11 +99,6 @@ export class Redirect {
     this.#visits = options.visits;
   }
 
-  /** Whether a click says more than its link; then use `visit`, not `get`. */
-  get hasVisits(): boolean {
-    return this.#visits !== undefined;
-  }
-
   /** GET /<short_code>. One with a body needs care: a proxy may see its end elsewhere. */
   get(res: HttpResponse, req: HttpRequest): void {
     const turn = this.#turn;
@@ -113,13 +109,15 @@ export class Redirect {
       return;
     }
     const { head } = link;
+    const noted = this.#visits?.read(res, req);
     this.#host.unprovedBytes += head.length;
     if (this.#host.unprovedBytes > PROOF_BYTES) {
-      this.#answerProved(res, link, head);
+      this.#answerProved(res, link, head, noted);
       return;
     }
     turn.countHit(link.statusIndex);
-    this.#journal.record(link);
+    if (noted === undefined) this.#journal.record(link);
+    else this.#journal.recordVisit(link, noted);
     // Two calls where status and header apart would be three, each with a text to be converted.
     res.writeStatus(head).endWithoutBody(0, this.#host.isDraining);
   }
@@ -128,7 +126,7 @@ export class Redirect {
    * The same in two parts, because then the library reveals whether the connection has read earlier answers.
    * If not, it is cut, and there was no click.
    */
-  #answerProved(res: HttpResponse, link: CachedLink, head: string): void {
+  #answerProved(res: HttpResponse, link: CachedLink, head: string, noted: Visit | undefined): void {
     this.#host.unprovedBytes = 0;
     const [isRead] = res.writeStatus(head).tryEnd(BLANK.slice(1), BLANK.length);
     if (!isRead) {
@@ -137,12 +135,13 @@ export class Redirect {
       return;
     }
     this.#turn.countHit(link.statusIndex);
-    this.#journal.record(link);
+    if (noted === undefined) this.#journal.record(link);
+    else this.#journal.recordVisit(link, noted);
     const [isWritten] = res.tryEnd(BLANK.slice(1), BLANK.length);
     if (!isWritten) res.close();
   }
 
-  /** The same for any method and path, for links of any kind, and for visits with details. */
+  /** The same for any method and path, and for links of any kind. */
   visit(res: HttpResponse, req: HttpRequest, path: VisitedPath): void {
     const parameter = req.getParameter(0) ?? '';
     const shortCode = decodeCode(path === '/:short_code/' ? `${parameter}/` : parameter);
@@ -205,7 +204,10 @@ function isRouteWithSlash(shortCode: string): boolean {
   return shortCode.endsWith('/') && isReserved(shortCode.slice(0, -1));
 }
 
-/** A code may be written with percent signs: it is the same code. */
+/**
+ * A code may be written with percent signs: it is the same code. None has a line break, which would end it on its way
+ * to a worker.
+ */
 function decodeCode(parameter: string): string | undefined {
   let code = parameter;
   if (parameter.includes('%')) {
@@ -215,6 +217,6 @@ function decodeCode(parameter: string): string | undefined {
       return undefined;
     }
   }
-  const isUsable = code !== '' && code.length <= CODE_MAX && isWellFormed(code);
+  const isUsable = code !== '' && code.length <= CODE_MAX && isWellFormed(code) && !code.includes('\n');
   return isUsable ? code : undefined;
 }

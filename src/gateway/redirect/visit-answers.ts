@@ -65,6 +65,7 @@ export class Answers {
       return;
     }
     this.#record(visit, link);
+    if (options.isBaked && exchange.redirectBaked(options.status, link.head)) return;
     const caching = cacheControlOf(options, nowMs);
     exchange.redirect(
       visit.authorizedBy === 'form' ? 303 : options.status,

@@ -3,7 +3,8 @@ import { LRUCache } from 'lru-cache';
 import { VisitKind } from '../../journal/format.js';
 import type { Visit } from '../../journal/recorder.js';
 import { isBot } from '../../runtime/bots.js';
-import { expandIpv6 } from '../http/client-address.js';
+import { expandIpv6, peerOf } from '../http/client-address.js';
+import { flat } from './flat-text.js';
 
 export interface VisitOptions {
   /** Whether more than the kind of visit is noted. */
@@ -18,6 +19,16 @@ export interface VisitOptions {
 const LONGEST_USER_AGENT = 512;
 const LONGEST_HOST = 255;
 
+/** Many visits send the same headers: results are kept for so many of each, for headers up to this length. */
+const KEPT_HEADERS = 4096;
+const LONGEST_KEPT = 512;
+
+/** What is noted for a User-Agent header. */
+interface Agent {
+  readonly userAgent: string;
+  readonly kind: VisitKind;
+}
+
 /** A visit that is no click, with no further details. */
 export const bareVisit: Visit = {
   referrer: '',
@@ -30,11 +41,15 @@ export const bareVisit: Visit = {
 /**
  * Notes what a request says about a visit. Parsing waits where it can, but two values must not be kept whole:
  * only the referrer's host and the address's network are noted.
+ *
+ * Equal headers give the same strings each time, and the journal finds their numbers without comparing text.
  */
 export class VisitReader {
   readonly #options: VisitOptions;
-  /** User agents are few, and judging one takes long. */
-  readonly #kinds = new LRUCache<string, VisitKind>({ max: 1000 });
+  /** By the header as sent. Longer ones are not kept. */
+  readonly #agents = new LRUCache<string, Agent>({ max: KEPT_HEADERS });
+  readonly #hosts = new LRUCache<string, string>({ max: KEPT_HEADERS });
+  readonly #countries = new Map<string, string>();
 
   constructor(options: VisitOptions) {
     this.#options = options;
@@ -42,31 +57,51 @@ export class VisitReader {
 
   /** @returns `undefined` for a click without details. */
   read(res: HttpResponse, req: HttpRequest): Visit | undefined {
-    const userAgent = req.getHeader('user-agent').slice(0, LONGEST_USER_AGENT);
-    const kind = this.#kindOf(userAgent);
+    const { userAgent, kind } = this.#agentOf(req.getHeader('user-agent'));
     if (!this.#options.withDetails) return kind === VisitKind.CLICK ? undefined : bareVisit;
     const { countryHeader, withAddress, addressHeader } = this.#options;
     return {
-      referrer: hostOf(req.getHeader('referer')),
-      userAgent: storable(userAgent),
-      country: countryHeader === undefined ? '' : countryOf(req.getHeader(countryHeader)),
+      referrer: this.#hostOf(req.getHeader('referer')),
+      userAgent,
+      country: countryHeader === undefined ? '' : this.#countryOf(req.getHeader(countryHeader)),
       address: withAddress ? this.#address(res, req, addressHeader) : '',
       kind,
     };
   }
 
-  #kindOf(userAgent: string): VisitKind {
-    if (this.#options.countsBots) return VisitKind.CLICK;
-    let kind = this.#kinds.get(userAgent);
-    if (kind === undefined) {
-      kind = isBot(userAgent) ? VisitKind.PREVIEW : VisitKind.CLICK;
-      this.#kinds.set(userAgent, kind);
-    }
-    return kind;
+  #agentOf(header: string): Agent {
+    const known = this.#agents.get(header);
+    if (known !== undefined) return known;
+    const text = header.slice(0, LONGEST_USER_AGENT);
+    const isPreview = !this.#options.countsBots && isBot(text);
+    const agent: Agent = {
+      userAgent: storable(text),
+      kind: isPreview ? VisitKind.PREVIEW : VisitKind.CLICK,
+    };
+    if (header.length <= LONGEST_KEPT) this.#agents.set(header, agent);
+    return agent;
+  }
+
+  #hostOf(header: string): string {
+    if (header === '') return '';
+    const known = this.#hosts.get(header);
+    if (known !== undefined) return known;
+    const host = flat(hostOf(header));
+    if (header.length <= LONGEST_KEPT) this.#hosts.set(header, host);
+    return host;
+  }
+
+  /** Only country codes are kept, and there are few. */
+  #countryOf(header: string): string {
+    const known = this.#countries.get(header);
+    if (known !== undefined) return known;
+    const country = countryOf(header);
+    if (country !== '') this.#countries.set(header, country);
+    return country;
   }
 
   #address(res: HttpResponse, req: HttpRequest, header: string | undefined): string {
-    if (header === undefined) return anonymised(Buffer.from(res.getRemoteAddressAsText()).toString('latin1'));
+    if (header === undefined) return anonymised(peerOf(res));
     // The proxy in front of us has added the last entry itself.
     return anonymised(req.getHeader(header).split(',').at(-1)?.trim() ?? '');
   }

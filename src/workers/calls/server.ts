@@ -1,5 +1,4 @@
 import type { MessagePort } from 'node:worker_threads';
-import { linksOf } from '../../api/redirect-link.js';
 import type { OperationResult } from '../../api/results.js';
 import type { Call, CallAnswer, CallBatch, CallName } from '../../messages/calls.js';
 import { errorCodeOf, retryDecisionOf } from '../../postgres/failures.js';
@@ -18,9 +17,12 @@ import { Batcher } from './batcher.js';
 import { operationNames, operationOf } from './operations.js';
 import { perform, type SingleOperation } from './perform.js';
 import { Replies } from './replies.js';
+import { answerAll, type QueuedResolve, ResolveQueue } from './resolve-queue.js';
 
 /** Codes of one SELECT: beyond it a statement takes longer without gaining. */
 const CODES_A_BATCH = 512;
+/** What waits is shared by so many statements, if each is worth it: one's answers travel while the next is run. */
+const STATEMENTS_AT_ONCE = 2;
 /** So many codes that wait begin another SELECT beside the one under way. */
 const CODES_FOR_ANOTHER = 24;
 
@@ -31,13 +33,6 @@ interface QueuedCall {
 
 interface QueuedSingle extends QueuedCall {
   readonly operation: SingleOperation;
-}
-
-interface QueuedResolve {
-  readonly resolveId: number;
-  readonly deadlineMs: number;
-  readonly codes: readonly string[];
-  readonly replies: Replies;
 }
 
 /** Calls of one operation that are made together. */
@@ -59,7 +54,7 @@ type Work = () => Promise<void>;
  */
 export class CallServer {
   readonly #thread: WorkerThread;
-  readonly #resolves: QueuedResolve[] = [];
+  readonly #resolves = new ResolveQueue();
   readonly #resolving = new Batcher(() => this.#dispatch());
   readonly #batches = new Map<CallName, BatchQueue>();
   readonly #singles: QueuedSingle[] = [];
@@ -95,9 +90,8 @@ export class CallServer {
   }
 
   #receive(batch: CallBatch, replies: Replies): void {
-    if (batch.codes.length > 0) {
-      const { resolveId, codes, resolveDeadlineMs: deadlineMs } = batch;
-      this.#resolves.push({ resolveId, deadlineMs, codes, replies });
+    for (const { resolveId, codes, count } of batch.resolves) {
+      this.#resolves.add({ resolveId, deadlineMs: batch.resolveDeadlineMs, codes, count, replies });
     }
     for (const call of batch.calls) this.#enqueue(call, replies);
     if (batch.givenUpTo !== undefined) replies.giveUp(batch.givenUpTo);
@@ -169,21 +163,16 @@ export class CallServer {
   }
 
   #nextResolve(): Work | undefined {
-    const waiting = this.#resolves.reduce((sum, { codes }) => sum + codes.length, 0);
+    const waiting = this.#resolves.codes;
     if (waiting === 0 || this.#resolving.mustWait(waiting >= CODES_FOR_ANOTHER)) return undefined;
-    const batch: QueuedResolve[] = [];
-    for (let codes = 0; codes < CODES_A_BATCH; ) {
-      const queued = this.#resolves.shift();
-      if (queued === undefined) break;
-      batch.push(queued);
-      codes += queued.codes.length;
-    }
+    const batch = this.#resolves.take(shareOf(waiting, CODES_FOR_ANOTHER, CODES_A_BATCH));
     return this.#resolving.track(() => this.#resolve(batch));
   }
 
   #nextBatch({ operation, batcher, calls }: BatchQueue): Work | undefined {
     if (calls.length === 0 || batcher.mustWait(calls.length >= operation.sizeForAnother)) return undefined;
-    const batch = calls.splice(0, operation.maxSize).filter(isStillWanted);
+    const share = shareOf(calls.length, operation.sizeForAnother, operation.maxSize);
+    const batch = calls.splice(0, share).filter(isStillWanted);
     return batch.length === 0 ? undefined : batcher.track(() => this.#performBatch(operation, batch));
   }
 
@@ -203,22 +192,22 @@ export class CallServer {
   }
 
   async #resolve(batch: readonly QueuedResolve[]): Promise<void> {
-    const codes = [...new Set(batch.flatMap((queued) => queued.codes))];
+    const codes =
+      batch.length === 1 ? (batch[0]?.codes ?? '') : batch.map((queued) => queued.codes).join('\n');
+    const count = batch.reduce((sum, queued) => sum + queued.count, 0);
     const { pool, counters } = this.#thread;
     try {
       const deadlineMs = Math.max(...batch.map((queued) => queued.deadlineMs)) - Date.now();
-      const found = await pool.runReadOnly(deadlineMs, (connection) => resolveCodes(connection, codes));
+      const links = await pool.runReadOnly(deadlineMs, (connection) =>
+        resolveCodes(connection, codes, count),
+      );
       counters.add('resolveBatches');
-      counters.add('resolvedCodes', codes.length);
-      for (const { resolveId, codes: own, replies } of batch) {
-        const links = batch.length === 1 ? found : linksOf(found, new Set(own));
-        replies.addResolution({ resolveId, ok: true, links });
-      }
+      counters.add('resolvedCodes', count);
+      answerAll(batch, (resolveIds) => ({ resolveIds, ok: true, links }));
     } catch (error) {
       this.#logFailure(error, 'resolving short codes failed');
       const code = errorCodeOf(error);
-      for (const { resolveId, replies } of batch)
-        replies.addResolution({ resolveId, ok: false, error: code });
+      answerAll(batch, (resolveIds) => ({ resolveIds, ok: false, error: code }));
     }
   }
 
@@ -320,6 +309,12 @@ export class CallServer {
     if (retryDecisionOf(error) === 'unavailable') log.debug({ request_id: requestId }, message);
     else log.error({ error, request_id: requestId }, message);
   }
+}
+
+/** How many of those that wait go into the next statement. */
+function shareOf(waiting: number, least: number, most: number): number {
+  const isWorthMore = waiting >= least * STATEMENTS_AT_ONCE;
+  return Math.min(most, isWorthMore ? Math.ceil(waiting / STATEMENTS_AT_ONCE) : waiting);
 }
 
 /** A batch operation for a call that is in a transaction of its own. */
