@@ -123,7 +123,7 @@ export const shorten: Scenario = {
 async function requireCreated(name: string, { port }: ServerHandle): Promise<void> {
   const answer = await ask(port, requestText({ port, method: 'POST', body: BODY }, '/shorten'));
   const members = Object.keys(JSON.parse(answer.body) as object).join();
-  if (answer.status !== 201 || members !== 'short_code,short_url,original_url') {
+  if (answer.status !== 201 || members !== 'short_code,short_url,original_url,id') {
     throw new Error(`${name} answers ${answer.status} with ${members}`);
   }
 }

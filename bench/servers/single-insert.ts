@@ -29,7 +29,9 @@ function serve(): void {
       const details = JSON.stringify({ short_code: code, original_url: url });
       const { rows } = await pool.query({ name: 'create', text, values: [url, code, details] });
       if (rows.length > 0) {
-        return JSON.stringify({ short_code: code, short_url: `http://${host}/${code}`, original_url: url });
+        const { id } = rows[0] as { id: string };
+        const fields = { short_code: code, short_url: `http://${host}/${code}`, original_url: url };
+        return JSON.stringify({ ...fields, id: Number(id) });
       }
     }
   };

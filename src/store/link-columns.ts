@@ -75,8 +75,7 @@ export function storedOptions(
     } else if (!isPlain(value)) stored[name] = value;
   }
   if (passwordHash !== undefined) stored.password_hash = passwordHash;
-  const text = JSON.stringify(stored);
-  return text === '{}' ? null : text;
+  return Object.keys(stored).length === 0 ? null : JSON.stringify(stored);
 }
 
 function isPlain(value: LinkOptions[OptionName]): boolean {

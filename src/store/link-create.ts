@@ -9,6 +9,7 @@ import { insertFrom, storedOptions } from './link-columns.js';
 import { findKey, findLink } from './link-find.js';
 import { type LinkRow, linkJson, links, shortUrlOf } from './link-table.js';
 import { type BatchItem, type BatchOperation, failed } from './operation.js';
+import { insertPlainLinks, isPlain } from './plain-links.js';
 import { makeShortCode } from './short-codes.js';
 import { targetRefusal } from './target-rules.js';
 
@@ -126,6 +127,7 @@ export async function insertLinks(
   const now = items.filter((_, index) => codes[index] !== undefined);
   const ownCodes = codes.filter((code) => code !== undefined);
   const createdAt = formatTimestamp(Date.now());
+  if (items.every(isPlain)) return insertPlain(connection, items, ownCodes, createdAt);
   const options = await Promise.all(now.map((item) => optionsOf(item, item.context.links.redirectStatus)));
   const rows = await links.rows(connection, createStatement, [
     now.map(({ input }) => input.user_id),
@@ -150,6 +152,25 @@ export async function insertLinks(
     if (row === undefined || links.extra(row, 1) !== 't') return failed('USER_NOT_FOUND');
     if (row[0] !== null) return created(row, item);
     return item.input.short_code === undefined ? 'again' : failed('SHORT_CODE_TAKEN');
+  });
+}
+
+/** @param codes A made one for each item. */
+async function insertPlain(
+  connection: Connection,
+  items: readonly Item[],
+  codes: readonly string[],
+  createdAt: string,
+): Promise<(OperationResult | 'again')[]> {
+  const targets = items.map(({ input }) => input.original_url);
+  const ids = await insertPlainLinks(connection, targets, codes, createdAt);
+  return items.map(({ input, context }, index) => {
+    const code = codes[index] as string;
+    const id = ids.get(code);
+    if (id === undefined) return 'again';
+    // A gateway may believe the new code to be unknown, or another spelling of it.
+    context.invalidate(code);
+    return shortly(code, id, input.original_url, context.origin);
   });
 }
 
@@ -192,11 +213,11 @@ function shown(row: LinkRow, input: NewLink, origin: string): Succeeded {
   const id = links.value(row, 'id');
   const code = links.value(row, 'short_code');
   if (input.answer === 'link') return { ok: true, body: linkJson(row, origin), id, shortCode: code };
-  const fields = {
-    short_code: code,
-    short_url: shortUrlOf(code, origin),
-    original_url: links.value(row, 'original_url'),
-  };
+  return shortly(code, id, links.value(row, 'original_url'), origin);
+}
+
+function shortly(code: string, id: string, target: string, origin: string): Succeeded {
+  const fields = { short_code: code, short_url: shortUrlOf(code, origin), original_url: target };
   return { ok: true, body: `${JSON.stringify(fields).slice(0, -1)},"id":${id}}`, id, shortCode: code };
 }
 
