@@ -5,6 +5,7 @@ import { readMetrics } from './arms/switchyard.js';
 import { CountedServer } from './counted-server.js';
 import { BenchPostgres } from './data/database.js';
 import { codeOf } from './data/links.js';
+import { COUNTRY_HEADER, visitorHeaders } from './data/visitors.js';
 import { Bursts } from './load/bursts.js';
 import { requestText } from './load/connection.js';
 import { readUsage } from './measure/process-usage.js';
@@ -30,6 +31,8 @@ const WARM_UP_BURSTS = 8000;
 const COUNTED_BURSTS = 2500;
 const TRACED_BURSTS = 250;
 const REPEATS = 5;
+/** The second kind of hits runs the same code for the most part: less of it will do. */
+const DETAILED_SHARE = 0.4;
 /** Requests that find the gateway busy and are then read in one turn. */
 const TOGETHER = 32;
 const BLOCK_MS = 150;
@@ -46,26 +49,42 @@ type Counts = Record<string, number>;
 
 async function countAll(): Promise<Counts> {
   const postgres = await BenchPostgres.start();
-  const database = await postgres.database(LINKS);
-  const server = await CountedServer.start(database.url);
-  const release = await holdIngest(database);
+  const detailed = { CLICK_DETAILS: 'basic', CLICK_COUNTRY_HEADER: COUNTRY_HEADER };
   try {
     return {
-      ...(await countHits(server)),
-      ...(await countTogether(server)),
+      ...(await withServer(postgres, {}, async (server) => ({
+        ...(await countHits(server, 'redirect')),
+        ...(await countTogether(server)),
+      }))),
+      ...(await withServer(postgres, detailed, (server) => countHits(server, 'detailed redirect'))),
     };
   } finally {
-    await release();
-    await server.stop();
-    await postgres.drop(database);
     await postgres.stop();
   }
 }
 
-async function countHits(server: CountedServer): Promise<Counts> {
+async function withServer(
+  postgres: BenchPostgres,
+  settings: Readonly<Record<string, string>>,
+  count: (server: CountedServer) => Promise<Counts>,
+): Promise<Counts> {
+  const database = await postgres.database(LINKS);
+  const server = await CountedServer.start(database.url, root, settings);
+  const release = await holdIngest(database);
+  try {
+    return await count(server);
+  } finally {
+    await release();
+    await server.stop();
+    await postgres.drop(database);
+  }
+}
+
+/** @param kind What a hit is called; a detailed one comes with a visitor's headers. */
+async function countHits(server: CountedServer, kind: 'redirect' | 'detailed redirect'): Promise<Counts> {
   const bursts = await Bursts.open(server.port, 1);
   const requests = Array.from({ length: LINKS - TOGETHER * REPEATS }, (_, index) =>
-    requestText(server, `/${codeOf(index + 1)}`),
+    requestText(server, `/${codeOf(index + 1)}${kind === 'redirect' ? '' : visitorHeaders(index)}`),
   );
   // Misses must not be pipelined: the first time, each link is asked for alone.
   for (const request of requests) await bursts.send([request], 302);
@@ -79,13 +98,14 @@ async function countHits(server: CountedServer): Promise<Counts> {
     return bursts.send(together, 302);
   };
   const before = readUsage([server.pid]);
-  for (let count = 0; count < WARM_UP_BURSTS; count += 1) await burst();
+  const share = kind === 'redirect' ? 1 : DETAILED_SHARE;
+  for (let count = 0; count < WARM_UP_BURSTS * share; count += 1) await burst();
   const gateway = busiest(before, readUsage([server.pid]));
   const allocated: number[] = [];
   const messages: number[] = [];
   const writes: number[] = [];
   const redirects = COUNTED_BURSTS * BURST;
-  for (let repeat = 0; repeat < REPEATS; repeat += 1) {
+  for (let repeat = 0; repeat < REPEATS * share; repeat += 1) {
     const writtenBefore = (await readMetrics(server.port)).get('switchyard_journal_writes_total') ?? 0;
     const begun = await server.probe({ ask: 'begin' });
     for (let count = 0; count < COUNTED_BURSTS; count += 1) await burst();
@@ -104,23 +124,23 @@ async function countHits(server: CountedServer): Promise<Counts> {
     const sumWithout = (left: ReadonlySet<string>): number =>
       [...counts].reduce((total, [name, count]) => total + (left.has(name) ? 0 : count), 0);
     // A click is stored, not written: a redirect's way leads to no file.
-    calls['system calls besides sockets per 1,000 redirects'] =
+    calls[`system calls besides sockets per 1,000 ${kind}s`] =
       (sumWithout(ofSockets) * 1000) / (TRACED_BURSTS * BURST);
-    calls['system calls but for waits per 1,000 redirects'] =
+    calls[`system calls but for waits per 1,000 ${kind}s`] =
       (sumWithout(ofWaiting) * 1000) / (TRACED_BURSTS * BURST);
     const rows = [...counts]
       .sort(([, one], [, other]) => other - one)
       .map(([name, count]) => [name, String(count)]);
-    console.log(`${table([['system call', `of ${TRACED_BURSTS * BURST} redirects`], ...rows])}\n`);
+    console.log(`${table([['system call', `of ${TRACED_BURSTS * BURST} ${kind}s`], ...rows])}\n`);
   } else {
     console.log(`system calls are not counted: ${whyNot}\n`);
   }
   bursts.close();
   if (allocated.length === 0) throw new Error('garbage was collected in every repeat');
   return {
-    'heap bytes allocated a redirect': median(allocated),
-    'journal writes per 1,000 redirects': median(writes),
-    'messages per 1,000 redirects': median(messages),
+    [`heap bytes allocated a ${kind}`]: median(allocated),
+    [`journal writes per 1,000 ${kind}s`]: median(writes),
+    [`messages per 1,000 ${kind}s`]: median(messages),
     ...calls,
   };
 }

@@ -24,10 +24,7 @@ const run = autocannon(
       nextStretch += STRETCH;
       const requests = Array.from({ length: Math.min(STRETCH, paths.length) }, (_, index) => ({
         method: load.method ?? 'GET',
-        path: paths[(start + index) % paths.length] ?? '/',
-        ...(load.body === undefined
-          ? {}
-          : { body: load.body, headers: { 'content-type': 'application/json' } }),
+        ...requestOf(paths[(start + index) % paths.length] ?? '/'),
       }));
       client.setRequests(requests as never);
     },
@@ -42,6 +39,13 @@ run.on('response', (_client: unknown, status: number, _bytes: number, millisecon
   histogram.record(milliseconds * 1000);
   if (status !== load.expected) wrong += 1;
 });
+
+function requestOf(line: string): { path: string; headers: Record<string, string>; body?: string } {
+  const [path = '/', ...lines] = line.split('\t');
+  const headers = Object.fromEntries(lines.map((header) => header.split(': ', 2)));
+  if (load.body === undefined) return { path, headers };
+  return { path, headers: { ...headers, 'content-type': 'application/json' }, body: load.body };
+}
 
 function tell(result: autocannon.Result): void {
   const latency = curvePercentiles.map((share) => [share, histogram.percentile(share) / 1000]);

@@ -5,12 +5,17 @@ export interface ConnectionEvents {
   readonly onBroken: (connection: HttpConnection) => void;
 }
 
-/** A whole request as it goes over the wire. */
+/**
+ * A whole request as it goes over the wire.
+ * @param line Its path, and perhaps headers behind it, a tab before each.
+ */
 export function requestText(
   load: { readonly port: number; readonly method?: string; readonly body?: string },
-  path: string,
+  line: string,
 ): string {
-  const head = `${load.method ?? 'GET'} ${path} HTTP/1.1\r\nHost: 127.0.0.1:${load.port}\r\n`;
+  const [path, ...headers] = line.split('\t');
+  const given = headers.map((header) => `${header}\r\n`).join('');
+  const head = `${load.method ?? 'GET'} ${path} HTTP/1.1\r\nHost: 127.0.0.1:${load.port}\r\n${given}`;
   if (load.body === undefined) return `${head}\r\n`;
   const length = Buffer.byteLength(load.body);
   return `${head}Content-Type: application/json\r\nContent-Length: ${length}\r\n\r\n${load.body}`;

@@ -10,7 +10,10 @@ export interface Load {
   readonly port: number;
   readonly connections: number;
   readonly seconds: number;
-  /** File of paths, one a line, walked around from the offset on. */
+  /**
+   * File of paths, one a line, walked around from the offset on. Headers may follow a path on its line, a tab before
+   * each.
+   */
   readonly paths: string;
   readonly offset?: number;
   /** Requests sent together on a connection. */

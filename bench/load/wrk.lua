@@ -1,4 +1,4 @@
--- Walks a file of paths, one a line, from an offset on and around; several at a time when pipelining.
+-- Walks a file of paths, one a line, each perhaps with headers behind it (`Name: value`, a tab before each), from an offset on and around; several at a time when pipelining.
 -- Arguments: file, offset, pipelined requests, method, body. Prints one line of JSON at the end.
 
 function init(args)
@@ -14,7 +14,10 @@ function init(args)
   for path in io.lines(file) do
     local text = known[path]
     if text == nil then
-      text = wrk.format(method, path, headers, body)
+      local all = {}
+      for name, value in pairs(headers) do all[name] = value end
+      for name, value in path:gmatch("\t([^:\t]+): ([^\t]*)") do all[name] = value end
+      text = wrk.format(method, path:match("^[^\t]*"), all, body)
       known[path] = text
     end
     built[#built + 1] = text

@@ -7,7 +7,13 @@ import { list } from './list.js';
 import { memory } from './memory.js';
 import { pages } from './pages.js';
 import { redirectCounted } from './redirect-counted.js';
-import { redirectHit, redirectOne, redirectPipelined, redirectServers } from './redirect-hit.js';
+import {
+  redirectDetails,
+  redirectHit,
+  redirectOne,
+  redirectPipelined,
+  redirectServers,
+} from './redirect-hit.js';
 import { redirectMiss } from './redirect-miss.js';
 import { redirectRate } from './redirect-rate.js';
 import { redirectSustained } from './redirect-sustained.js';
@@ -23,6 +29,7 @@ export const scenarios: readonly Scenario[] = [
   redirectHit,
   redirectOne,
   redirectPipelined,
+  redirectDetails,
   redirectServers,
   redirectRate,
   redirectSync,

@@ -1,9 +1,18 @@
+import path from 'node:path';
 import { hasNginx, startNginx } from '../arms/nginx.js';
 import { startNodeServer } from '../arms/node-server.js';
+import { COUNTRY_HEADER, withVisitors } from '../data/visitors.js';
 import type { ScenarioResult } from '../report/results.js';
 import { compareArms, medianOf, runRounds, stepsOf } from '../rounds.js';
 import type { Bench, Scenario } from '../scenario.js';
-import { type Baseline, CONNECTIONS, LINKS, popularPaths, withRedirectServers } from './redirect-setup.js';
+import {
+  type Baseline,
+  CONNECTIONS,
+  LINKS,
+  popularPaths,
+  type RedirectSetup,
+  withRedirectServers,
+} from './redirect-setup.js';
 import { armOf, ratioTarget } from './targets.js';
 
 export const bareBaseline: Baseline = {
@@ -30,24 +39,32 @@ const nginxBaseline: Baseline = {
   start: () => startNginx(LINKS, 'server core'),
 };
 
+interface HitOptions {
+  readonly pipelining?: number;
+  readonly connections?: number;
+  /** File of paths; those of popular links where it is absent. */
+  readonly paths?: string;
+  /** Of Switchyard. */
+  readonly settings?: Readonly<Record<string, string>>;
+}
+
 async function runHit(
   bench: Bench,
   { name, title }: { name: string; title: string },
   baselines: readonly Baseline[],
-  pipelining: number,
-  connections = CONNECTIONS,
+  { pipelining = 1, connections = CONNECTIONS, paths = popularPaths(bench), settings = {} }: HitOptions = {},
 ): Promise<Omit<ScenarioResult, 'targets'>> {
   const armCount = bench.subjects.length === 1 ? baselines.length + 1 : bench.subjects.length;
   bench.progress.begin(name, stepsOf(armCount, bench.rounds) + armCount);
   const load = {
     connections,
     seconds: bench.seconds,
-    paths: popularPaths(bench),
+    paths,
     pipelining,
     expected: 302,
     isPinned: true,
   };
-  return withRedirectServers(bench, baselines, load, async ({ arms, notes }) => {
+  const measure = async ({ arms, notes }: RedirectSetup): Promise<Omit<ScenarioResult, 'targets'>> => {
     const results = await runRounds(arms, {
       rounds: bench.rounds,
       onStep: (what) => bench.progress.step(what),
@@ -77,7 +94,8 @@ async function runHit(
               hitsPerGateway: medianOf(own, ({ perSecond }) => perSecond),
             },
     };
-  });
+  };
+  return withRedirectServers(bench, baselines, load, measure, { settings });
 }
 
 export const redirectHit: Scenario = {
@@ -85,7 +103,7 @@ export const redirectHit: Scenario = {
   title: 'Redirects that hit the cache',
   isComparable: true,
   run: async (bench) => {
-    const result = await runHit(bench, redirectHit, [bareBaseline], 1);
+    const result = await runHit(bench, redirectHit, [bareBaseline]);
     const own = bench.subjects[0]?.name ?? '';
     return {
       ...result,
@@ -103,7 +121,7 @@ export const redirectOne: Scenario = {
   title: 'Redirects that hit the cache, one connection',
   isComparable: true,
   run: async (bench) => {
-    const result = await runHit(bench, redirectOne, [bareBaseline], 1, 1);
+    const result = await runHit(bench, redirectOne, [bareBaseline], { connections: 1 });
     const own = bench.subjects[0]?.name ?? '';
     const text = 'CPU per request of the bare App, one connection';
     return { ...result, targets: ratioTarget(result.arms, text, 'cpuMicros', 'bare', own, 1.2) };
@@ -115,10 +133,33 @@ export const redirectPipelined: Scenario = {
   title: 'Redirects that hit the cache, 16 pipelined',
   isComparable: true,
   run: async (bench) => {
-    const result = await runHit(bench, redirectPipelined, [bareBaseline], 16);
+    const result = await runHit(bench, redirectPipelined, [bareBaseline], { pipelining: 16 });
     const own = bench.subjects[0]?.name ?? '';
     const text = 'CPU per request of the bare App, pipelined';
     return { ...result, targets: ratioTarget(result.arms, text, 'cpuMicros', 'bare', own, 1.5) };
+  },
+};
+
+export const redirectDetails: Scenario = {
+  name: 'redirect-details',
+  title: 'Redirects that hit the cache, with CLICK_DETAILS=basic',
+  isComparable: true,
+  run: async (bench) => {
+    const paths = path.join(bench.folder, 'visited.txt');
+    withVisitors(popularPaths(bench), paths);
+    const settings = { CLICK_DETAILS: 'basic', CLICK_COUNTRY_HEADER: COUNTRY_HEADER };
+    const result = await runHit(bench, redirectDetails, [bareBaseline], { paths, settings });
+    const text = 'CPU per request of the bare App';
+    const own = bench.subjects[0]?.name ?? '';
+    return {
+      ...result,
+      notes: [
+        ...result.notes,
+        'both get the same headers: some 200 user agents, 6 pages that led here or none, 12 countries',
+      ],
+      unitCosts: {},
+      targets: ratioTarget(result.arms, text, 'cpuMicros', 'bare', own, 1.25),
+    };
   },
 };
 
@@ -128,7 +169,7 @@ export const redirectServers: Scenario = {
   isComparable: false,
   run: async (bench) => {
     const baselines = [bareBaseline, ...(hasNginx() ? [nginxBaseline] : []), httpBaseline, fastifyBaseline];
-    const result = await runHit(bench, redirectServers, baselines, 1);
+    const result = await runHit(bench, redirectServers, baselines);
     const own = bench.subjects[0]?.name ?? '';
     return {
       ...result,

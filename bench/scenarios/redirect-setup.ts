@@ -42,6 +42,8 @@ export function popularPaths(bench: Bench): string {
 export interface RedirectOptions {
   /** Measures an arm's load in place of `loadArm`. Then the ingest is at work; else it is held. */
   readonly arm?: (options: LoadArmOptions) => Arm;
+  /** Of Switchyard, on top of the default ones. */
+  readonly settings?: Readonly<Record<string, string>>;
 }
 
 /**
@@ -53,7 +55,7 @@ export async function withRedirectServers<T>(
   baselines: readonly Baseline[],
   load: Omit<Load, 'port' | 'offset'> & { readonly rate?: number },
   use: (setup: RedirectSetup) => Promise<T>,
-  { arm }: RedirectOptions = {},
+  { arm, settings = {} }: RedirectOptions = {},
 ): Promise<T> {
   const ends: (() => Promise<void>)[] = [];
   let current = load;
@@ -102,7 +104,7 @@ export async function withRedirectServers<T>(
           databaseUrl: database.url,
           placement: 'server core',
           profiles: bench.profiles,
-          ...(subject.settings === undefined ? {} : { settings: subject.settings }),
+          settings: { ...settings, ...subject.settings },
         });
         await fillCache(server);
         if (arm === undefined) ends.push(await holdIngest(database));
