@@ -5,7 +5,7 @@ import type { Status } from '../../api/statuses.js';
 import { type ErrorCode, errorBody, errorRegistry, PROBLEM_TYPE, problemBody } from '../../errors.js';
 import { peerOf } from './client-address.js';
 import type { ExchangeHost, ExchangeRoute } from './exchange-host.js';
-import { accepts, headFault, methodOf, requestIdOf } from './request-head.js';
+import { accepts, headFault, methodOf, names, requestIdOf } from './request-head.js';
 import { statusLines } from './status-lines.js';
 import { BLANK, HEAD_BYTES, PROOF_BYTES, sendAsRead } from './unread.js';
 
@@ -57,13 +57,13 @@ export class Exchange {
     this.method = methodOf(req.getMethod());
     this.path = req.getUrl();
     this.query = req.getQuery() ?? '';
-    this.requestId = requestIdOf(this.#fromProxy(req.getHeader('x-request-id')));
-    const accept = req.getHeader('accept');
+    this.requestId = requestIdOf(this.#fromProxy(req.getHeader(names.requestId)));
+    const accept = req.getHeader(names.accept);
     this.#headers = route.headers.map((name) => (name === 'accept' ? accept : req.getHeader(name)));
     this.host = route.usesOrigin === true ? req.getHeader('host') : '';
     this.forwardedProto =
       route.usesOrigin === true ? this.#fromProxy(req.getHeader('x-forwarded-proto')) : '';
-    this.#forwardedFor = req.getHeader('x-forwarded-for');
+    this.#forwardedFor = req.getHeader(names.forwardedFor);
     this.#wantsProblems = accepts(accept, PROBLEM_TYPE);
     const hasParameter = route.readsParameter !== true && route.template.includes(':');
     this.parameter = hasParameter ? (req.getParameter(0) ?? '') : '';
@@ -72,8 +72,8 @@ export class Exchange {
     shared.open += 1;
     // Without this, a client that goes away would end the process.
     res.onAborted(() => this.#onAborted());
-    const length = req.getHeader('content-length');
-    const coding = req.getHeader('transfer-encoding');
+    const length = req.getHeader(names.length);
+    const coding = req.getHeader(names.coding);
     this.isChunked = coding !== '';
     this.#hasBody = (length !== '' && length !== '0') || coding !== '';
     this.contentCoding = this.#hasBody ? req.getHeader('content-encoding').trim().toLowerCase() : '';

@@ -1,6 +1,16 @@
 import type { HttpRequest } from 'uWebSockets.js';
 import { randomUUID } from 'node:crypto';
 import { type Method, methods } from '../../api/http-series.js';
+import { headerName } from './header-name.js';
+
+/** Headers that are read of every request. */
+export const names = {
+  requestId: headerName('x-request-id'),
+  accept: headerName('accept'),
+  forwardedFor: headerName('x-forwarded-for'),
+  length: headerName('content-length'),
+  coding: headerName('transfer-encoding'),
+};
 
 /** Whether an Accept header names a media type. */
 export function accepts(header: string, type: string): boolean {

@@ -4,6 +4,7 @@ import { VisitKind } from '../../journal/format.js';
 import type { Visit } from '../../journal/recorder.js';
 import { isBot } from '../../runtime/bots.js';
 import { expandIpv6, peerOf } from '../http/client-address.js';
+import { headerName } from '../http/header-name.js';
 import { flat } from './flat-text.js';
 
 export interface VisitOptions {
@@ -15,6 +16,9 @@ export interface VisitOptions {
   readonly withAddress: boolean;
   readonly addressHeader: string | undefined;
 }
+
+const userAgentName = headerName('user-agent');
+const refererName = headerName('referer');
 
 const LONGEST_USER_AGENT = 512;
 const LONGEST_HOST = 255;
@@ -50,20 +54,23 @@ export class VisitReader {
   readonly #agents = new LRUCache<string, Agent>({ max: KEPT_HEADERS });
   readonly #hosts = new LRUCache<string, string>({ max: KEPT_HEADERS });
   readonly #countries = new Map<string, string>();
+  readonly #countryName: ArrayBuffer | undefined;
 
   constructor(options: VisitOptions) {
     this.#options = options;
+    const { countryHeader } = options;
+    this.#countryName = countryHeader === undefined ? undefined : headerName(countryHeader);
   }
 
   /** @returns `undefined` for a click without details. */
   read(res: HttpResponse, req: HttpRequest): Visit | undefined {
-    const { userAgent, kind } = this.#agentOf(req.getHeader('user-agent'));
+    const { userAgent, kind } = this.#agentOf(req.getHeader(userAgentName));
     if (!this.#options.withDetails) return kind === VisitKind.CLICK ? undefined : bareVisit;
-    const { countryHeader, withAddress, addressHeader } = this.#options;
+    const { withAddress, addressHeader } = this.#options;
     return {
-      referrer: this.#hostOf(req.getHeader('referer')),
+      referrer: this.#hostOf(req.getHeader(refererName)),
       userAgent,
-      country: countryHeader === undefined ? '' : this.#countryOf(req.getHeader(countryHeader)),
+      country: this.#countryName === undefined ? '' : this.#countryOf(req.getHeader(this.#countryName)),
       address: withAddress ? this.#address(res, req, addressHeader) : '',
       kind,
     };
