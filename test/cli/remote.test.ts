@@ -4,8 +4,9 @@ import path from 'node:path';
 import { expect, it } from 'vitest';
 import { z } from 'zod';
 import { fieldsOf } from '../../src/cli/fields.js';
+import type { Url, User } from '../support/clients/answers.js';
 import { makeFolder } from '../support/machine/folders.js';
-import { type Url, uniqueName, useServer } from '../support/server/suite.js';
+import { uniqueName, useServer } from '../support/server/suite.js';
 
 const cli = path.resolve(import.meta.dirname, '../../dist/src/cli/main.js');
 const suite = useServer();
@@ -103,7 +104,7 @@ it('exports links as CSV, to a file too', async () => {
 
 it('makes, changes, imports and deletes users', async () => {
   const username = uniqueName();
-  const user = await json<{ id: number }>('users', 'add', '--username', username, '--email', 'a@example.com');
+  const user = await json<User>('users', 'add', '--username', username, '--email', 'a@example.com');
   expect(await json('users', 'set', String(user.id), '--email', 'b@example.com')).toMatchObject({
     email: 'b@example.com',
   });

@@ -1,8 +1,9 @@
 import { beforeAll, describe, expect, it } from 'vitest';
+import type { Url } from '../support/clients/answers.js';
 import { useBrowser, type Visit, visit } from '../support/clients/browser.js';
 import { describeWith } from '../support/machine/tools.js';
 import { eventually } from '../support/machine/wait.js';
-import { createUrl, type Url, uniqueName, useServer } from '../support/server/suite.js';
+import { createUrl, uniqueName, useServer } from '../support/server/suite.js';
 
 const suite = useServer();
 
@@ -22,7 +23,7 @@ describeWith('chromium')('the console', () => {
       await opened.end();
     }
   }
-  const linksLike = async (query: string): Promise<Url[]> => (await suite.server.json(`/urls?${query}`)).body;
+  const linksLike = (query: string): Promise<Url[]> => suite.server.get(`/urls?${query}`);
   const clipboard = ({ page }: Visit): Promise<string> => page.evaluate('navigator.clipboard.readText()');
 
   it('teaches where there are no links yet', async () => {

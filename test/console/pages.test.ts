@@ -2,12 +2,13 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Url } from '../support/clients/answers.js';
 import { useBrowser, type Visit, type VisitOptions, visit } from '../support/clients/browser.js';
 import { ADMIN_KEY, asKey } from '../support/clients/keys.js';
 import { describeWith } from '../support/machine/tools.js';
 import { eventually } from '../support/machine/wait.js';
 import { startServer, type TestServer } from '../support/server/server.js';
-import { click, createUrl, createUser, type Url, uniqueName, useServer } from '../support/server/suite.js';
+import { click, createUrl, createUser, uniqueName, useServer } from '../support/server/suite.js';
 
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const suite = useServer({ CLICK_DETAILS: 'basic' });
@@ -58,8 +59,7 @@ describeWith('chromium')('the console', () => {
     await page.getByRole('link', { name: 'Keys' }).waitFor();
     await page.getByLabel('API key').waitFor({ state: 'detached' });
   };
-  const linksLike = async (query: string): Promise<(Url & { tags: string[] })[]> =>
-    (await suite.server.json(`/urls?${query}`)).body;
+  const linksLike = (query: string): Promise<Url[]> => suite.server.get(`/urls?${query}`);
 
   it('makes many links of pasted lines, and names the lines that are none', async () => {
     const tag = uniqueName('many');
@@ -268,7 +268,7 @@ describeWith('chromium')('the console', () => {
   });
 
   it('asks for a key where the API does, once, and for this tab only', async () => {
-    await createUser(asKey(guarded, ADMIN_KEY) as never, uniqueName('listed'));
+    await createUser(asKey(guarded, ADMIN_KEY), uniqueName('listed'));
     const url = await createUrl(asKey(guarded, ADMIN_KEY));
     await open(
       '',

@@ -1,47 +1,41 @@
 import { describe, expect, it } from 'vitest';
-import { click, createUrl, createUser, type Event, type Url, useServer } from '../support/server/suite.js';
+import type { AnswerTo } from '../support/clients/answers.js';
+import { bodyOf } from '../support/clients/api-client.js';
+import { click, createUrl, createUser, useServer } from '../support/server/suite.js';
 
 const suite = useServer();
 
-interface Result {
-  readonly index: number;
-  readonly id?: number;
-  readonly status: number;
-  readonly url?: Url & Record<string, unknown>;
-  readonly error?: string;
+function send<Method extends 'POST' | 'PATCH' | 'DELETE'>(
+  method: Method,
+  body: unknown,
+  query = '',
+): Promise<AnswerTo<Method, `/urls/bulk?${string}`>> {
+  return suite.server.send(method, `/urls/bulk?${query}`, body);
 }
 
-interface Answer {
-  readonly created?: number;
-  readonly updated?: number;
-  readonly deleted?: number;
-  readonly failed: number;
-  readonly results: readonly Result[];
-}
-
-async function send(method: string, body: unknown, query = ''): Promise<{ status: number; body: Answer }> {
-  return suite.server.send(method, `/urls/bulk${query}`, body);
+/** Also of a request of which nothing was done. */
+function resultsOf<Result>({ body }: { body: { results: Result[] } | { error: string } }): Result[] {
+  if ('error' in body) throw new Error(body.error);
+  return body.results;
 }
 
 const target = (path: string | number): string => `https://example.com/bulk/${path}`;
 
 async function countOf(path: string): Promise<number> {
-  const { body } = await suite.server.json('/urls');
-  return (body as Url[]).filter((url) => url.original_url === target(path)).length;
+  const body = await suite.server.get('/urls');
+  return body.filter((url) => url.original_url === target(path)).length;
 }
 
 describe('POST /urls/bulk', () => {
   it('makes links as POST /urls does, in the order of the request', async () => {
     const { id: userId } = await createUser(suite.server);
     const fields = { title: 'b', tags: ['x'], redirect_status: 308, user_id: userId, short_code: 'bulk-b' };
-    const { status, body } = await send('POST', {
-      urls: [
-        { original_url: target('a') },
-        { original_url: target('b'), ...fields },
-        { original_url: target('c') },
-      ],
-    });
-    expect(status).toBe(200);
+    const urls = [
+      { original_url: target('a') },
+      { original_url: target('b'), ...fields },
+      { original_url: target('c') },
+    ];
+    const body = bodyOf(await send('POST', { urls }), 200);
     expect(body).toMatchObject({ created: 3, failed: 0 });
     expect(body.results.map(({ index, status: own }) => [index, own])).toEqual([
       [0, 201],
@@ -49,7 +43,8 @@ describe('POST /urls/bulk', () => {
       [2, 201],
     ]);
     for (const [index, path] of ['a', 'b', 'c'].entries()) {
-      const url = body.results[index]?.url as Url;
+      const url = body.results[index]?.url;
+      if (url === undefined) throw new Error(`no link for ${path}`);
       expect(url.original_url).toBe(target(path));
       expect((await suite.server.json(`/urls/${url.id}`)).body).toEqual(url);
       const { body: events } = await suite.server.json(`/events?url_id=${url.id}`);
@@ -80,8 +75,8 @@ describe('POST /urls/bulk', () => {
       { ...good, original_url: `${suite.server.url}/abcdef` },
     ];
     const single = await Promise.all(bad.map((one) => suite.server.post('/urls', one)));
-    const { status, body } = await send('POST', { urls: [good, ...bad, 7, null, [good]] });
-    expect([status, body.created, body.failed]).toEqual([200, 1, bad.length + 3]);
+    const body = bodyOf(await send('POST', { urls: [good, ...bad, 7, null, [good]] }), 200);
+    expect([body.created, body.failed]).toEqual([1, bad.length + 3]);
     const said = body.results.slice(1).map(({ status: own, error }) => [own, { error }]);
     expect(said.slice(0, bad.length)).toEqual(single.map((one) => [one.status, one.body]));
     expect(said.slice(bad.length)).toEqual(Array(3).fill([400, { error: 'Invalid JSON' }]));
@@ -89,12 +84,9 @@ describe('POST /urls/bulk', () => {
 
   it('gives a code that comes twice to the first, and says that one is taken', async () => {
     await suite.server.post('/urls', { original_url: target('e'), short_code: 'bulk-taken' });
-    const { body } = await send('POST', {
-      urls: ['bulk-taken', 'bulk-new', 'bulk-new'].map((code) => ({
-        original_url: target('e'),
-        short_code: code,
-      })),
-    });
+    const codes = ['bulk-taken', 'bulk-new', 'bulk-new'];
+    const urls = codes.map((code) => ({ original_url: target('e'), short_code: code }));
+    const body = bodyOf(await send('POST', { urls }), 200);
     expect(body.results.map(({ status }) => status)).toEqual([409, 201, 409]);
     expect(body.results[0]?.error).toBe('Short code already taken');
     // A code that was unknown a moment ago leads somewhere now.
@@ -108,17 +100,16 @@ describe('POST /urls/bulk', () => {
       find_if_exists: true,
       ...fields,
     });
-    const { body } = await send('POST', {
-      urls: [
-        find('f'),
-        find('f', { title: 'other', tags: ['b', 'a'], cache_seconds: null }),
-        find('f', { title: 'other', tags: ['a', 'b'] }),
-        find('g'),
-        find('g'),
-        find('f', { password: 'x' }),
-        { original_url: target('f') },
-      ],
-    });
+    const urls = [
+      find('f'),
+      find('f', { title: 'other', tags: ['b', 'a'], cache_seconds: null }),
+      find('f', { title: 'other', tags: ['a', 'b'] }),
+      find('g'),
+      find('g'),
+      find('f', { password: 'x' }),
+      { original_url: target('f') },
+    ];
+    const body = bodyOf(await send('POST', { urls }), 200);
     expect(body).toMatchObject({ created: 4, failed: 0 });
     expect(body.results.map(({ status }) => status)).toEqual([200, 201, 200, 201, 200, 201, 201]);
     expect(body.results[0]?.url?.id).toBe(known.id);
@@ -134,7 +125,7 @@ describe('POST /urls/bulk', () => {
     const answers = await Promise.all(
       Array.from({ length: 6 }, (_, n) => send('POST', { urls: n % 2 === 0 ? urls : [...urls].reverse() })),
     );
-    expect(answers.reduce((sum, { body }) => sum + (body.created ?? 0), 0)).toBe(20);
+    expect(answers.reduce((sum, one) => sum + bodyOf(one, 200).created, 0)).toBe(20);
     for (const { original_url: url } of urls) expect(await countOf(url.slice(target('').length))).toBe(1);
   });
 
@@ -144,8 +135,8 @@ describe('POST /urls/bulk', () => {
     for (const bad of [{ urls: [] }, { urls }, { urls: { 0: urls[0] } }, { url: [] }, { urls: null }])
       expect(await send('POST', bad)).toEqual({ status: 400, body: text });
     expect(await send('POST', '[]')).toEqual({ status: 400, body: { error: 'Invalid JSON' } });
-    const { status, body } = await send('POST', { urls: urls.slice(1) });
-    expect([status, body.created, body.failed, body.results.length]).toEqual([200, 1000, 0, 1000]);
+    const body = bodyOf(await send('POST', { urls: urls.slice(1) }), 200);
+    expect([body.created, body.failed, body.results.length]).toEqual([1000, 0, 1000]);
     expect(body.results.map(({ url }) => url?.original_url)).toEqual(
       urls.slice(1).map((url) => url.original_url),
     );
@@ -155,20 +146,20 @@ describe('POST /urls/bulk', () => {
     const good = { original_url: target('atomic') };
     const taken = { ...good, short_code: 'bulk-taken' };
     await suite.server.post('/urls', { ...taken, original_url: target('e') });
-    const refused = await send('POST', { urls: [good, { ...good, title: 5 }, taken] }, '?atomic=true');
+    const refused = await send('POST', { urls: [good, { ...good, title: 5 }, taken] }, 'atomic=true');
     expect(refused.status).toBe(400);
     expect(refused.body).toMatchObject({ created: 0, failed: 3 });
-    expect(refused.body.results[0]).toEqual({ index: 0, status: 424, error: 'Not done: another one failed' });
-    expect(refused.body.results.map(({ status }) => status)).toEqual([424, 400, 409]);
-    const conflict = await send('POST', { urls: [good, taken, good] }, '?atomic=TRUE');
+    expect(resultsOf(refused)[0]).toEqual({ index: 0, status: 424, error: 'Not done: another one failed' });
+    expect(resultsOf(refused).map(({ status }) => status)).toEqual([424, 400, 409]);
+    const conflict = await send('POST', { urls: [good, taken, good] }, 'atomic=TRUE');
     expect(conflict.status).toBe(409);
-    expect(conflict.body.results.map(({ status }) => status)).toEqual([424, 409, 424]);
+    expect(resultsOf(conflict).map(({ status }) => status)).toEqual([424, 409, 424]);
     expect(await countOf('atomic')).toBe(0);
-    expect((await send('POST', { urls: [good, good] }, '?atomic=true')).body).toMatchObject({
+    expect((await send('POST', { urls: [good, good] }, 'atomic=true')).body).toMatchObject({
       created: 2,
       failed: 0,
     });
-    expect(await send('POST', { urls: [good] }, '?atomic=perhaps')).toEqual({
+    expect(await send('POST', { urls: [good] }, 'atomic=perhaps')).toEqual({
       status: 400,
       body: { error: "'atomic' must be true or false" },
     });
@@ -183,16 +174,16 @@ describe('PATCH /urls/bulk', () => {
     for (const { short_code: code } of made) await click(suite.server, code);
     const ids = made.map(({ id }) => id).reverse();
     const set = { original_url: target('new'), title: 'changed', tags: ['B', 'a'], max_clicks: 5 };
-    const { status, body } = await send('PATCH', { ids, set });
-    expect([status, body.updated, body.failed]).toEqual([200, 3, 0]);
+    const body = bodyOf(await send('PATCH', { ids, set }), 200);
+    expect([body.updated, body.failed]).toEqual([3, 0]);
     for (const [index, id] of ids.entries()) {
       expect(body.results[index]).toMatchObject({ index, id, status: 200 });
       expect(body.results[index]?.url).toMatchObject({ ...set, id, tags: ['a', 'b'] });
       // Clicks answered before are counted by now.
       const { body: shown } = await suite.server.json(`/urls/${id}`);
       expect(shown).toEqual({ ...body.results[index]?.url, click_count: 1 });
-      const { body: events } = await suite.server.json(`/events?url_id=${id}&event_type=updated`);
-      expect((events as Event[]).map(({ details }) => details)).toEqual([
+      const events = await suite.server.get(`/events?url_id=${id}&event_type=updated`);
+      expect(events.map(({ details }) => details)).toEqual([
         { title: 'changed', is_active: true, original_url: target('new'), changed: ['max_clicks', 'tags'] },
       ]);
     }
@@ -201,13 +192,11 @@ describe('PATCH /urls/bulk', () => {
 
   it('says of each what it came to', async () => {
     const a = await createUrl(suite.server);
-    const { body: b } = await suite.server.post('/urls', {
-      original_url: target('x'),
-      valid_since: '2030-01-01',
-    });
-    const ids = [987_654_321, a.id, (b as Url).id, 0, -1, 2 ** 60];
-    const { status, body } = await send('PATCH', { ids, set: { expires_at: '2029-01-01' } });
-    expect([status, body.updated, body.failed]).toEqual([200, 1, 5]);
+    const later = { original_url: target('x'), valid_since: '2030-01-01' };
+    const b = bodyOf(await suite.server.post('/urls', later), 201);
+    const ids = [987_654_321, a.id, b.id, 0, -1, 2 ** 60];
+    const body = bodyOf(await send('PATCH', { ids, set: { expires_at: '2029-01-01' } }), 200);
+    expect([body.updated, body.failed]).toEqual([1, 5]);
     expect(body.results.map((one) => [one.index, one.id, one.status, one.error])).toEqual([
       [0, ids[0], 404, 'URL not found'],
       [1, ids[1], 200, undefined],
@@ -216,8 +205,8 @@ describe('PATCH /urls/bulk', () => {
       [4, -1, 404, 'URL not found'],
       [5, 2 ** 60, 404, 'URL not found'],
     ]);
-    const own = await send('PATCH', { ids: [a.id, (b as Url).id], set: { short_code: a.short_code } });
-    expect(own.body.results.map(({ status: one }) => one)).toEqual([200, 400]);
+    const own = await send('PATCH', { ids: [a.id, b.id], set: { short_code: a.short_code } });
+    expect(resultsOf(own).map(({ status: one }) => one)).toEqual([200, 400]);
   });
 
   it.each([
@@ -243,10 +232,10 @@ describe('PATCH /urls/bulk', () => {
     const { status, body } = await send(
       'PATCH',
       { ids: [id, 987_654_321], set: { title: 'x' } },
-      '?atomic=true',
+      'atomic=true',
     );
-    expect([status, body.updated, body.failed]).toEqual([400, 0, 2]);
-    expect(body.results).toEqual([
+    expect([status, body]).toMatchObject([400, { updated: 0, failed: 2 }]);
+    expect(resultsOf({ body })).toEqual([
       { index: 0, id, status: 424, error: 'Not done: another one failed' },
       { index: 1, id: 987_654_321, status: 404, error: 'URL not found' },
     ]);
@@ -279,11 +268,11 @@ describe('DELETE /urls/bulk', () => {
 
   it('is all or none with ?atomic=true', async () => {
     const { id } = await createUrl(suite.server);
-    const { status, body } = await send('DELETE', { ids: [987_654_321, id] }, '?atomic=true');
-    expect([status, body.deleted, body.failed]).toEqual([400, 0, 2]);
-    expect(body.results.map((one) => one.status)).toEqual([404, 424]);
+    const { status, body } = await send('DELETE', { ids: [987_654_321, id] }, 'atomic=true');
+    expect([status, body]).toMatchObject([400, { deleted: 0, failed: 2 }]);
+    expect(resultsOf({ body }).map((one) => one.status)).toEqual([404, 424]);
     expect((await suite.server.json(`/urls/${id}`)).status).toBe(200);
-    expect((await send('DELETE', { ids: [id] }, '?atomic=true')).body).toMatchObject({
+    expect((await send('DELETE', { ids: [id] }, 'atomic=true')).body).toMatchObject({
       deleted: 1,
       failed: 0,
     });

@@ -1,6 +1,8 @@
 import { beforeAll, expect, it } from 'vitest';
+import type { Url } from '../support/clients/answers.js';
+import { bodyOf } from '../support/clients/api-client.js';
 import { eventually } from '../support/machine/wait.js';
-import { type Url, useServer } from '../support/server/suite.js';
+import { useServer } from '../support/server/suite.js';
 
 const suite = useServer({ READ_BARRIER_MS: '10000' });
 let codes: string[];
@@ -8,15 +10,14 @@ let codes: string[];
 beforeAll(async () => {
   codes = [];
   for (let n = 0; n < 4; n += 1) {
-    const { body } = await suite.server.post('/urls', { original_url: `https://example.com/${n}` });
-    codes.push((body as Url).short_code);
+    const body = bodyOf(await suite.server.post('/urls', { original_url: `https://example.com/${n}` }), 201);
+    codes.push(body.short_code);
   }
 });
 
 async function list(query = ''): Promise<Url[]> {
-  const { status, body } = await suite.server.json(`/urls?sort=-click_count&limit=10${query}`);
-  expect(status).toBe(200);
-  return body as Url[];
+  const body = await suite.server.get(`/urls?sort=-click_count&limit=10${query}`);
+  return body;
 }
 
 it('links are in the order of their clicks, at most ten seconds old; what is shown is exact', async () => {

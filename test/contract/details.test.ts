@@ -1,8 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Url } from '../support/clients/answers.js';
 import { createDatabase, type TestDatabase } from '../support/database/database.js';
 import { eventually } from '../support/machine/wait.js';
 import { startServer, type TestServer } from '../support/server/server.js';
-import { createUrl, type Event, type Url } from '../support/server/suite.js';
+import { createUrl } from '../support/server/suite.js';
 
 const chrome =
   'Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Safari/537.36';
@@ -35,7 +36,7 @@ async function visit(
 
 /** The events of a link but its creation, oldest first, without what every event has. */
 async function eventsOf(url: Url): Promise<[type: string, details: Record<string, unknown>][]> {
-  const events = (await server.json(`/events?url_id=${url.id}`)).body as Event[];
+  const events = await server.get(`/events?url_id=${url.id}`);
   return events
     .filter((event) => event.event_type !== 'created')
     .reverse()
@@ -92,7 +93,7 @@ describe('CLICK_DETAILS=basic', () => {
       ['preview', expect.objectContaining({ bot: true })],
       ['click', expect.objectContaining({ browser: 'Chrome' })],
     ]);
-    await eventually(async () => ((await server.json(`/urls/${url.id}`)).body as Url).click_count === 1);
+    await eventually(async () => (await server.get(`/urls/${url.id}`)).click_count === 1);
   });
 
   it('notes as much when the link had to be looked up, and when many wait for it', async () => {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { click, createUrl, createUser, type Event, useServer } from '../support/server/suite.js';
+import { bodyOf } from '../support/clients/api-client.js';
+import { click, createUrl, createUser, useServer } from '../support/server/suite.js';
 
 const suite = useServer();
 const timestamp = expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d$/);
@@ -10,13 +11,15 @@ describe('POST /events', () => {
     const user = await createUser(server);
     const url = await createUrl(server);
     const details = { text: 'Ω "x" \'y\' \\', list: [1, null, { deep: true }], '': '', __proto__: 'own' };
-    const { status, body } = await server.post('/events', {
-      event_type: 'noted',
-      url_id: url.id,
-      user_id: user.id,
-      details,
-    });
-    expect(status).toBe(201);
+    const body = bodyOf(
+      await server.post('/events', {
+        event_type: 'noted',
+        url_id: url.id,
+        user_id: user.id,
+        details,
+      }),
+      201,
+    );
     expect(body).toEqual({
       id: expect.any(Number),
       url_id: url.id,
@@ -25,7 +28,7 @@ describe('POST /events', () => {
       timestamp,
       details,
     });
-    expect((await server.json(`/events/${(body as Event).id}`)).body).toEqual(body);
+    expect((await server.json(`/events/${body.id}`)).body).toEqual(body);
   });
 
   it('needs nothing but the type', async () => {
@@ -150,9 +153,9 @@ describe('POST /events', () => {
   it('counts a click that is posted, and forgets one that is deleted', async () => {
     const { server } = suite;
     const url = await createUrl(server);
-    const { body } = await server.post('/events', { event_type: 'click', url_id: url.id });
+    const body = bodyOf(await server.post('/events', { event_type: 'click', url_id: url.id }), 201);
     expect((await server.json(`/urls/${url.id}`)).body).toMatchObject({ click_count: 1 });
-    await server.fetch(`/events/${(body as Event).id}`, { method: 'DELETE' });
+    await server.fetch(`/events/${body.id}`, { method: 'DELETE' });
     expect((await server.json(`/urls/${url.id}`)).body).toMatchObject({ click_count: 0 });
   });
 });
@@ -167,9 +170,8 @@ describe('GET /events', () => {
     await server.post('/events', { event_type: 'note', url_id: url.id, user_id: other.id });
     await click(server, url.short_code);
     const typesOf = async (query: string): Promise<string[]> => {
-      const { status, body } = await server.json(`/events?${query}`);
-      expect(status).toBe(200);
-      return (body as Event[]).map((event) => event.event_type);
+      const body = await server.get(`/events?${query}`);
+      return body.map((event) => event.event_type);
     };
     expect(await typesOf(`url_id=${url.id}`)).toEqual(['click', 'note', 'click', 'created']);
     expect(await typesOf(`url_id=${url.id}&event_type=click`)).toEqual(['click', 'click']);
@@ -179,7 +181,7 @@ describe('GET /events', () => {
     expect(await typesOf(`url_id=${url.id}&page=2&per_page=2`)).toEqual(['click', 'created']);
     expect(await typesOf(`url_id=${url.id}&per_page=1`)).toHaveLength(4);
     expect(await typesOf('event_type=no+such&page=1&per_page=5')).toEqual([]);
-    const all = (await server.json('/events')).body as Event[];
+    const all = await server.get('/events');
     const times = all.map((event) => event.timestamp);
     expect(times).toEqual([...times].sort().reverse());
   });
@@ -192,7 +194,7 @@ describe('GET /events', () => {
 describe('GET and DELETE /events/<id>', () => {
   it('gives and deletes an event', async () => {
     const { server } = suite;
-    const event = (await server.post('/events', { event_type: 'once' })).body as Event;
+    const event = bodyOf(await server.post('/events', { event_type: 'once' }), 201);
     expect(await server.json(`/events/${event.id}`)).toEqual({ status: 200, body: event });
     const response = await server.fetch(`/events/${event.id}`, { method: 'DELETE' });
     expect([response.status, await response.text()]).toEqual([204, '']);

@@ -1,14 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import { bodyOf } from '../support/clients/api-client.js';
 import { sendRaw } from '../support/clients/raw-http.js';
-import {
-  click,
-  createUrl,
-  createUser,
-  type Event,
-  type Url,
-  uniqueName,
-  useServer,
-} from '../support/server/suite.js';
+import { click, createUrl, createUser, uniqueName, useServer } from '../support/server/suite.js';
 
 /** What the contract leaves to the forms that HTTP and JSON allow. */
 const suite = useServer({ BASE_URL: 'https://short.example/go/' });
@@ -18,7 +11,7 @@ describe('HEAD', () => {
     const { server } = suite;
     const user = await createUser(server);
     const url = await createUrl(server);
-    const event = (await server.post('/events', { event_type: 'once' })).body as Event;
+    const event = bodyOf(await server.post('/events', { event_type: 'once' }), 201);
     for (const path of [
       '/health',
       '/logs?limit=1&filter=listening',
@@ -88,11 +81,8 @@ describe('an id', () => {
     const { server } = suite;
     const { id } = await createUser(server);
     for (const text of [`${id}`, `${id}.0`, `${id}e0`, `${id * 10}E-1`]) {
-      const { status, body } = await server.post(
-        '/urls',
-        `{"original_url":"https://example.com","user_id":${text}}`,
-      );
-      expect([text, status, (body as Url).user_id]).toEqual([text, 201, id]);
+      const answer = await server.post('/urls', `{"original_url":"https://example.com","user_id":${text}}`);
+      expect([text, bodyOf(answer, 201).user_id]).toEqual([text, id]);
     }
     for (const text of ['true', 'false', `"${id}"`, `${id}.5`, '1e400', `[${id}]`]) {
       const { status, body } = await server.post(
@@ -112,11 +102,11 @@ describe('an id', () => {
 
 describe('a JSON body', () => {
   it('with a member twice means the last one', async () => {
-    const { status, body } = await suite.server.post(
+    const answer = await suite.server.post(
       '/shorten',
       '{"url":"https://example.com/first","url":"https://example.com/last"}',
     );
-    expect([status, (body as Url).original_url]).toEqual([201, 'https://example.com/last']);
+    expect(bodyOf(answer, 201).original_url).toBe('https://example.com/last');
   });
 
   it('may be announced, and sent once it is asked for', async () => {
@@ -127,14 +117,17 @@ describe('a JSON body', () => {
 
   it('has members that are nobody’s business', async () => {
     const { server } = suite;
-    const { body } = await server.post('/users', {
-      id: 4711,
-      username: uniqueName(),
-      email: 'a@b',
-      created_at: '2000-01-01T00:00:00',
-    });
+    const body = bodyOf(
+      await server.post('/users', {
+        id: 4711,
+        username: uniqueName(),
+        email: 'a@b',
+        created_at: '2000-01-01T00:00:00',
+      }),
+      201,
+    );
     expect(body).toMatchObject({ email: 'a@b', created_at: expect.stringMatching(/^20[2-9]/) });
-    expect((body as { id: number }).id).not.toBe(4711);
+    expect(body.id).not.toBe(4711);
   });
 });
 
@@ -145,9 +138,9 @@ describe('texts', () => {
     const url = await createUrl(server, { title });
     expect((await server.json(`/urls/${url.id}`)).body).toMatchObject({ title });
     const type = ' two  words ';
-    const event = (await server.post('/events', { event_type: type })).body as Event;
+    const event = bodyOf(await server.post('/events', { event_type: type }), 201);
     expect(event.event_type).toBe(type);
-    const found = (await server.json(`/events?event_type=${encodeURIComponent(type)}`)).body as Event[];
+    const found = await server.get(`/events?event_type=${encodeURIComponent(type)}`);
     expect(found.map(({ id }) => id)).toEqual([event.id]);
     const target = `HTTPS://EXAMPLE.com/${'x'.repeat(8172)}`;
     expect((await server.post('/shorten', { url: target })).body).toMatchObject({ original_url: target });
@@ -165,13 +158,13 @@ describe('texts', () => {
 describe('POST /shorten', () => {
   it('gives the short URL under BASE_URL, and makes a created event', async () => {
     const { server, database } = suite;
-    const { body } = await server.post('/shorten', { url: 'https://example.com/event' });
-    const { short_code: code } = body as Url;
+    const body = bodyOf(await server.post('/shorten', { url: 'https://example.com/event' }), 201);
+    const { short_code: code } = body;
     expect(body).toMatchObject({ short_url: `https://short.example/go/${code}` });
     const [row] = await database.query<{ id: string }>('SELECT id FROM short_urls WHERE short_code = $1', [
       code,
     ]);
-    const events = (await server.json(`/events?url_id=${row?.id}`)).body as Event[];
+    const events = await server.get(`/events?url_id=${row?.id}`);
     expect(events.map(({ event_type: type, user_id: user, details }) => [type, user, details])).toEqual([
       ['created', null, { short_code: code, original_url: 'https://example.com/event' }],
     ]);

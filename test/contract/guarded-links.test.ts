@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { bodyOf } from '../support/clients/api-client.js';
 import { sendRaw } from '../support/clients/raw-http.js';
 import { createDatabase, type TestDatabase } from '../support/database/database.js';
 import { eventually } from '../support/machine/wait.js';
@@ -27,9 +28,7 @@ interface Made {
 async function linkWith(fields: object): Promise<Made> {
   count += 1;
   const given = { original_url: `https://example.com/guarded/${count}`, ...fields };
-  const { status, body } = await server.post('/urls', given);
-  expect(status).toBe(201);
-  return body;
+  return bodyOf(await server.post('/urls', given), 201);
 }
 
 function visit({ short_code: code }: Made, init: RequestInit = {}): Promise<Response> {
@@ -37,12 +36,14 @@ function visit({ short_code: code }: Made, init: RequestInit = {}): Promise<Resp
 }
 
 async function clicksOf({ id }: Made): Promise<number> {
-  return ((await server.json(`/events?url_id=${id}&event_type=click`)).body as unknown[]).length;
+  return (await server.get(`/events?url_id=${id}&event_type=click`)).length;
 }
 
 async function claimedOf({ id }: Made): Promise<number> {
-  const [row] = await database.query(`SELECT claimed_clicks::int AS n FROM short_urls WHERE id = ${id}`);
-  return (row as { n: number }).n;
+  const [row] = await database.query<{ n: number }>(
+    `SELECT claimed_clicks::int AS n FROM short_urls WHERE id = ${id}`,
+  );
+  return row?.n ?? Number.NaN;
 }
 
 const answer = async (response: Response): Promise<[number, unknown]> => [

@@ -1,34 +1,37 @@
 import { describe, expect, it } from 'vitest';
 import { routes } from '../../src/api/registry.js';
 import type { RouteDeclaration } from '../../src/api/route.js';
+import type { AnswerTo } from '../support/clients/answers.js';
+import { type ApiClient, answerIn, bodyOf } from '../support/clients/api-client.js';
 import { ADMIN_KEY, asKey, makeKey } from '../support/clients/keys.js';
 import { createDatabase } from '../support/database/database.js';
 import { eventually } from '../support/machine/wait.js';
-import { startServer, type TestServer } from '../support/server/server.js';
+import { startServer } from '../support/server/server.js';
 import { createUser, uniqueName, useServer } from '../support/server/suite.js';
 
 const suite = useServer({ CALL_DEADLINE_MS: '10000', ADMIN_KEY });
 
-interface Answer {
-  readonly status: number;
+interface Repeatable {
   readonly isReplayed: boolean;
   readonly location: string | null;
-  readonly body: Readonly<Record<string, unknown>>;
 }
 
-type Asked = Pick<TestServer, 'fetch'>;
-
-async function post(path: string, key: string, body: unknown, asked: Asked = suite.server): Promise<Answer> {
-  const response = await asked.fetch(path, {
+async function post<const Path extends string>(
+  path: Path,
+  key: string,
+  sent: unknown,
+  client: ApiClient = suite.server,
+): Promise<AnswerTo<'POST', Path> & Repeatable> {
+  const response = await client.fetch(path, {
     method: 'POST',
     headers: { 'content-type': 'application/json', 'idempotency-key': key },
-    body: typeof body === 'string' ? body : JSON.stringify(body),
+    body: typeof sent === 'string' ? sent : JSON.stringify(sent),
   });
+  const { headers } = response;
   return {
-    status: response.status,
-    isReplayed: response.headers.get('idempotent-replayed') === 'true',
-    location: response.headers.get('location'),
-    body: (await response.json()) as Answer['body'],
+    ...(await answerIn(response, 'POST', path)),
+    isReplayed: headers.get('idempotent-replayed') === 'true',
+    location: headers.get('location'),
   };
 }
 
@@ -77,16 +80,16 @@ describe('a request that is repeated with its key', () => {
     const link = { original_url: target(), find_if_exists: true };
     const key = uniqueName();
     const first = await post('/urls', key, link);
-    expect(first.status).toBe(201);
+    const { id } = bodyOf(first, 201);
     expect(await post('/urls', key, link)).toEqual({ ...first, isReplayed: true });
     const found = await post('/urls', `${key}-2`, link);
-    expect(found).toMatchObject({ status: 200, isReplayed: false, body: { id: first.body.id } });
+    expect(found).toMatchObject({ status: 200, isReplayed: false, body: { id } });
     expect(await post('/urls', `${key}-2`, link)).toEqual({ ...found, isReplayed: true });
-    const click = { event_type: 'click', url_id: first.body.id };
+    const click = { event_type: 'click', url_id: id };
     const clicked = await post('/events', key.concat('-3'), click);
     expect(clicked.status).toBe(201);
     expect(await post('/events', key.concat('-3'), click)).toEqual({ ...clicked, isReplayed: true });
-    expect((await suite.server.json(`/urls/${first.body.id}`)).body).toMatchObject({ click_count: 1 });
+    expect((await suite.server.json(`/urls/${id}`)).body).toMatchObject({ click_count: 1 });
   });
 
   it('a code that was looked up before is visited as soon as it is made', async () => {
@@ -118,12 +121,12 @@ describe('a refusal', () => {
 
   it('409 is kept, also when there is nothing in the way any more', async () => {
     const username = uniqueName();
-    const { body } = await suite.server.post('/users', { username, email: 'a@example.com' });
+    const body = bodyOf(await suite.server.post('/users', { username, email: 'a@example.com' }), 201);
     const key = uniqueName();
     const request = { username, email: 'b@example.com' };
     const first = await post('/users', key, request);
     expect(first).toMatchObject({ status: 409, body: { error: 'Username already exists' } });
-    await suite.server.fetch(`/users/${(body as { id: number }).id}`, { method: 'DELETE' });
+    await suite.server.fetch(`/users/${body.id}`, { method: 'DELETE' });
     expect(await post('/users', key, request)).toEqual({ ...first, isReplayed: true });
   });
 
@@ -213,8 +216,8 @@ describe('what is kept', () => {
     expect(await post('/shorten', key, body)).toEqual({ ...first, isReplayed: true });
     await suite.database.query("UPDATE idempotency_keys SET kept_at = now() - interval '24 hours'");
     const again = await post('/shorten', key, body);
-    expect(again).toMatchObject({ status: 201, isReplayed: false });
-    expect(again.body.short_code).not.toBe(first.body.short_code);
+    expect(again.isReplayed).toBe(false);
+    expect(bodyOf(again, 201).short_code).not.toBe(bodyOf(first, 201).short_code);
     expect(await post('/shorten', key, body)).toEqual({ ...again, isReplayed: true });
   });
 
@@ -239,7 +242,7 @@ describe('what is kept', () => {
     expect(await countOf('idempotency_keys')).toBe(5);
     await suite.server.fetch(`/users/${id}`, { method: 'DELETE' });
     expect(await countOf('idempotency_keys')).toBe(2);
-    await suite.server.fetch(`/users/${made.body.id}`, { method: 'DELETE' });
+    await suite.server.fetch(`/users/${bodyOf(made, 201).id}`, { method: 'DELETE' });
     expect(await countOf('idempotency_keys')).toBe(1);
     expect(await post('/urls', 'stays', stays)).toEqual({ ...stayed, isReplayed: true });
   });
@@ -258,7 +261,7 @@ it('a key of another API key is another', async () => {
     expect(answers.map(({ status, isReplayed }) => [status, isReplayed])).toEqual(
       Array.from({ length: 3 }, () => [201, false]),
     );
-    expect(new Set(answers.map(({ body: { short_code } }) => short_code)).size).toBe(3);
+    expect(new Set(answers.map((one) => bodyOf(one, 201).short_code)).size).toBe(3);
     expect(await post('/shorten', key, body, other)).toEqual({ ...answers[1], isReplayed: true });
   } finally {
     await server.stop();

@@ -1,21 +1,23 @@
 import { describe, expect, it } from 'vitest';
-import { type User, uniqueName, useServer } from '../support/server/suite.js';
+import type { AnswerTo } from '../support/clients/answers.js';
+import { bodyOf } from '../support/clients/api-client.js';
+import { uniqueName, useServer } from '../support/server/suite.js';
 
 const suite = useServer({ IMPORT_MAX_BYTES: String(3 * 1024 * 1024) });
 
 async function upload(
-  csv: string | Uint8Array,
+  csv: string | Uint8Array<ArrayBuffer>,
   field = 'file',
   extra: Record<string, string> = {},
-): Promise<{ status: number; body: never }> {
+): Promise<AnswerTo<'POST', '/users/bulk'>> {
   const form = new FormData();
   for (const [name, value] of Object.entries(extra)) form.append(name, value);
-  form.append(field, new Blob([csv as never], { type: 'text/csv' }), 'users.csv');
+  form.append(field, new Blob([csv], { type: 'text/csv' }), 'users.csv');
   return suite.server.json('/users/bulk', { method: 'POST', body: form });
 }
 
 async function find(username: string): Promise<{ email: string; created_at: string } | undefined> {
-  const users = (await suite.server.json('/users')).body as User[];
+  const users = await suite.server.get('/users');
   return users.find((user) => user.username === username);
 }
 
@@ -125,10 +127,9 @@ describe('POST /users/bulk', () => {
   });
 
   it('names the first hundred skipped rows and counts the others', async () => {
-    const { status, body } = await upload(`username,email\n${'nobody,nowhere\n'.repeat(5000)}`);
-    const answer = body as { imported: number; skipped: number; errors: { line: number }[] };
-    expect([status, answer.imported, answer.skipped, answer.errors.length]).toEqual([201, 0, 5000, 100]);
-    expect(answer.errors.at(-1)?.line).toBe(101);
+    const answer = bodyOf(await upload(`username,email\n${'nobody,nowhere\n'.repeat(5000)}`), 201);
+    expect([answer.imported, answer.skipped, answer.errors?.length]).toEqual([0, 5000, 100]);
+    expect(answer.errors?.at(-1)?.line).toBe(101);
   });
 
   it.each([
@@ -170,9 +171,8 @@ describe('POST /users/bulk', () => {
   });
 
   it('refuses a quote that is never closed', async () => {
-    const { status, body } = await upload(`username,email\n"${'x'.repeat(100)}\n`);
-    expect(status).toBe(400);
-    expect((body as { error: string }).error).toMatch(/^Invalid CSV: /);
+    const answer = await upload(`username,email\n"${'x'.repeat(100)}\n`);
+    expect(bodyOf(answer, 400).error).toMatch(/^Invalid CSV: /);
   });
 
   it('refuses a request without the file', async () => {
@@ -183,7 +183,7 @@ describe('POST /users/bulk', () => {
     expect(await suite.server.json('/users/bulk', { method: 'POST', body: form })).toEqual(missing);
     expect(await suite.server.json('/users/bulk', { method: 'POST' })).toEqual(missing);
     // What a browser sends of a form in which no file was chosen; a file without a name is one.
-    const unchosen = (content: string): Promise<{ status: number; body: never }> =>
+    const unchosen = (content: string): Promise<AnswerTo<'POST', '/users/bulk'>> =>
       suite.server.json('/users/bulk', {
         method: 'POST',
         headers: { 'content-type': 'multipart/form-data; boundary=b' },

@@ -2,19 +2,13 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { keyScopes } from '../../src/api/key-scopes.js';
 import { type RouteOf, routes } from '../../src/api/registry.js';
 import type { RouteDeclaration } from '../../src/api/route.js';
-import { ADMIN_KEY, type ApiKey, asKey, makeKey, OPS_KEY, type With } from '../support/clients/keys.js';
+import type { Url, User } from '../support/clients/answers.js';
+import { type ApiClient, bodyOf, refusal } from '../support/clients/api-client.js';
+import { ADMIN_KEY, asKey, makeKey, OPS_KEY } from '../support/clients/keys.js';
 import { createDatabase } from '../support/database/database.js';
 import { eventually } from '../support/machine/wait.js';
 import { runServer, startServer } from '../support/server/server.js';
-import {
-  createUrl,
-  createUser,
-  type Event,
-  type Url,
-  type User,
-  uniqueName,
-  useServer,
-} from '../support/server/suite.js';
+import { createUrl, createUser, uniqueName, useServer } from '../support/server/suite.js';
 
 const suite = useServer({
   API_AUTH: 'on',
@@ -24,7 +18,7 @@ const suite = useServer({
   CHAOS_TOKEN: 'let me in',
   CALL_DEADLINE_MS: '10000',
 });
-let admin: With;
+let admin: ApiClient;
 
 beforeAll(() => {
   admin = asKey(suite.server, ADMIN_KEY);
@@ -93,12 +87,14 @@ describe('OPS_KEY', () => {
 
 describe('POST /keys', () => {
   it('shows a key this once, and keeps its hash alone', async () => {
-    const { status, body } = await admin.post('/keys', {
-      name: ' ci ',
-      scopes: ['users', 'links:read', 'users'],
-    });
-    expect(status).toBe(201);
-    const { key, ...shown } = body as ApiKey & { key: string };
+    const body = bodyOf(
+      await admin.post('/keys', {
+        name: ' ci ',
+        scopes: ['users', 'links:read', 'users'],
+      }),
+      201,
+    );
+    const { key, ...shown } = body;
     expect(shown).toEqual({
       id: expect.any(Number),
       name: 'ci',
@@ -110,7 +106,7 @@ describe('POST /keys', () => {
       expires_at: null,
     });
     expect(key).toMatch(/^sw_[\w-]{43}$/);
-    const listed = (await admin.json('/keys')).body as ApiKey[];
+    const listed = await admin.get('/keys');
     expect(listed.find(({ id }) => id === shown.id)).toEqual(shown);
     expect(JSON.stringify(listed)).not.toContain(key);
     const rows = await suite.database.query('SELECT * FROM api_keys');
@@ -129,8 +125,7 @@ describe('POST /keys', () => {
     [{ name: 'a', scopes: ['users'], expires_at: 'soon' }, "'expires_at' must be an ISO 8601 time"],
     [{}, 'Invalid JSON'],
   ])('refuses %j', async (fields, error) => {
-    const { status, body } = await admin.post('/keys', fields);
-    expect([status, (body as { error: string }).error]).toEqual([
+    expect(refusal(await admin.post('/keys', fields))).toEqual([
       400,
       typeof error === 'string' ? error : expect.stringMatching(error),
     ]);
@@ -206,7 +201,7 @@ describe('a key', () => {
   it('says when it was used last, at most once a minute', async () => {
     const { client, id } = await makeKey(suite.server, { scopes: ['users'] });
     const usedAt = async (): Promise<string | undefined> =>
-      ((await admin.json('/keys')).body as ApiKey[]).find((one) => one.id === id)?.last_used_at ?? undefined;
+      (await admin.get('/keys')).find((one) => one.id === id)?.last_used_at ?? undefined;
     expect(await usedAt()).toBeUndefined();
     await client.json('/users');
     expect(await eventually(usedAt)).toEqual(timestamp);
@@ -224,7 +219,7 @@ describe('a key', () => {
       return body;
     };
     const { client } = await makeKey(suite.server, { scopes: ['users'] });
-    const post = (one: With) => one.json('/users/bulk', { method: 'POST', body: form() });
+    const post = (one: ApiClient) => one.json('/users/bulk', { method: 'POST', body: form() });
     expect(await post(client)).toEqual({ status: 201, body: { imported: 1 } });
     expect(await post((await makeKey(suite.server, { scopes: ['events'] })).client)).toEqual(forbidden);
     expect(await post(asKey(suite.server, `sw_${'y'.repeat(43)}`))).toEqual(unauthorized);
@@ -259,7 +254,7 @@ describe('a key', () => {
         { line: 4, error: 'Short code already taken' },
       ],
     });
-    const found = (await client.json('/urls')).body as Url[];
+    const found = await client.get('/urls');
     expect(found).toEqual([expect.objectContaining({ short_code: code, user_id: mine.id })]);
     expect((await admin.json(`/urls/${foreign.id}`)).body).toMatchObject({
       original_url: 'https://example.com/foreign',
@@ -317,7 +312,7 @@ describe('a key', () => {
       const refused = { status: 409, body: { error: 'Short code already taken' } };
       expect(await client.post('/urls', create)).toEqual(refused);
       expect(await client.post('/shorten', { url: create.original_url, short_code })).toEqual(refused);
-      const bulk = (await client.post('/urls/bulk', { urls: [create] })).body as { results: unknown[] };
+      const bulk = bodyOf(await client.post('/urls/bulk', { urls: [create] }), 200);
       expect(bulk.results).toEqual([{ index: 0, status: 409, error: 'Short code already taken' }]);
       expect((await client.json(`/urls?short_code=${short_code}`)).body).toEqual([]);
     }
@@ -344,7 +339,7 @@ describe('a key', () => {
 describe('a key of a user', () => {
   let owner: User;
   let other: User;
-  let client: With;
+  let client: ApiClient;
   let own: Url;
   let foreign: Url;
 
@@ -358,8 +353,8 @@ describe('a key of a user', () => {
 
   it('makes links of that user', async () => {
     expect(own.user_id).toBe(owner.id);
-    const { body } = await client.post('/shorten', { url: 'https://example.com/short' });
-    expect((await admin.json(`/urls/${(body as { id: number }).id}`)).body).toMatchObject({
+    const body = bodyOf(await client.post('/shorten', { url: 'https://example.com/short' }), 201);
+    expect((await admin.json(`/urls/${body.id}`)).body).toMatchObject({
       user_id: owner.id,
     });
     const forAnother = { original_url: 'https://example.com', user_id: other.id };
@@ -373,7 +368,7 @@ describe('a key of a user', () => {
 
   it('sees no other links, in lists and by id, and can’t touch them', async () => {
     const notFound = { status: 404, body: { error: 'URL not found' } };
-    const listed = (await client.json('/urls')).body as Url[];
+    const listed = await client.get('/urls');
     expect(listed.map(({ id }) => id)).toContain(own.id);
     expect(new Set(listed.map(({ user_id }) => user_id))).toEqual(new Set([owner.id]));
     expect((await client.json(`/urls?user_id=${other.id}`)).body).toEqual([]);
@@ -394,9 +389,8 @@ describe('a key of a user', () => {
       { original_url: 'https://example.com/1' },
       { original_url: 'https://a.example', user_id: other.id },
     ];
-    const { status, body } = await client.post('/urls/bulk', { urls });
-    const made = body as { results: { status: number; url?: Url; error?: string }[] };
-    expect([status, made.results.map((one) => one.status)]).toEqual([200, [201, 404]]);
+    const made = bodyOf(await client.post('/urls/bulk', { urls }), 200);
+    expect(made.results.map((one) => one.status)).toEqual([201, 404]);
     expect(made.results[0]?.url?.user_id).toBe(owner.id);
     expect(made.results[1]?.error).toBe('User not found');
     const ids = [made.results[0]?.url?.id, foreign.id];
@@ -416,17 +410,16 @@ describe('a key of a user', () => {
     const taken = { status: 409, body: { error: 'Short code already taken' } };
     expect(await client.post('/urls', fields)).toEqual(taken);
     const found = await client.post('/urls', { original_url: foreign.original_url, find_if_exists: true });
-    expect([found.status, (found.body as Url).user_id]).toEqual([201, owner.id]);
+    expect(bodyOf(found, 201).user_id).toBe(owner.id);
   });
 
   it('sees the events on its links only', async () => {
     const notFound = { status: 404, body: { error: 'Event not found' } };
     const byOther = { event_type: 'note', url_id: own.id, user_id: other.id };
-    const noted = (await admin.post('/events', byOther)).body as Event;
-    const hidden = (
-      await admin.post('/events', { event_type: 'note', url_id: foreign.id, user_id: owner.id })
-    ).body as Event;
-    const listed = (await client.json('/events')).body as Event[];
+    const noted = bodyOf(await admin.post('/events', byOther), 201);
+    const ofAnother = { event_type: 'note', url_id: foreign.id, user_id: owner.id };
+    const hidden = bodyOf(await admin.post('/events', ofAnother), 201);
+    const listed = await client.get('/events');
     const ids = listed.map(({ id }) => id);
     expect(ids).toContain(noted.id);
     expect(ids).not.toContain(hidden.id);

@@ -3,36 +3,31 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { click, createUser, type Event, type Url, useServer } from '../support/server/suite.js';
+import type { Resource } from '../../src/api/openapi/resources.js';
+import type { AnswerTo, Url } from '../support/clients/answers.js';
+import { bodyOf } from '../support/clients/api-client.js';
+import { click, createUser, useServer } from '../support/server/suite.js';
 
 const suite = useServer();
 const folder = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../support/exports');
 
-interface Answer {
-  readonly imported: number;
-  readonly updated: number;
-  readonly skipped: number;
-  readonly failed: number;
-  readonly errors: readonly { readonly line: number; readonly error: string }[];
-}
+type Answer = AnswerTo<'POST', '/urls/import'>;
 
-type Link = Url & Record<string, unknown>;
-
-async function upload(csv: string | Uint8Array, query = ''): Promise<{ status: number; body: Answer }> {
+async function upload(csv: string | Uint8Array<ArrayBuffer>, query = ''): Promise<Answer> {
   const form = new FormData();
-  form.append('file', new Blob([csv as never], { type: 'text/csv' }), 'links.csv');
+  form.append('file', new Blob([csv], { type: 'text/csv' }), 'links.csv');
   return suite.server.json(`/urls/import${query}`, { method: 'POST', body: form });
 }
 
-function uploadExport(name: string, query = ''): Promise<{ status: number; body: Answer }> {
+function uploadExport(name: string, query = ''): Promise<Answer> {
   return upload(readFileSync(path.join(folder, `${name}.csv`)), query);
 }
 
-async function all(): Promise<Link[]> {
-  return (await suite.server.json('/urls')).body;
+function all(): Promise<Url[]> {
+  return suite.server.get('/urls');
 }
 
-async function find(code: string): Promise<Link | undefined> {
+async function find(code: string): Promise<Url | undefined> {
   return (await all()).find((link) => link.short_code === code);
 }
 
@@ -73,8 +68,8 @@ imp-2,https://example.com/imp/2,,false,,,,308,,,,,,,,secret,,,
     });
     const made = (await all()).find((link) => link.original_url === 'https://example.com/imp/3');
     expect(await click(suite.server, made?.short_code as string)).toBe('https://example.com/imp/3');
-    const { body: events } = await suite.server.json(`/events?url_id=${(await find('imp-2'))?.id}`);
-    expect((events as Event[]).map((event) => [event.event_type, event.details])).toEqual([
+    const events = await suite.server.get(`/events?url_id=${(await find('imp-2'))?.id}`);
+    expect(events.map((event) => [event.event_type, event.details])).toEqual([
       ['created', { short_code: 'imp-2', original_url: 'https://example.com/imp/2' }],
     ]);
     // Chosen by the file: found in another letter case.
@@ -121,7 +116,8 @@ imp-2,https://example.com/imp/2,,false,,,,308,,,,,,,,secret,,,
   });
 
   it('names a hundred errors at most', async () => {
-    const { body } = await upload(`original_url\n${'nowhere\n'.repeat(300)}https://example.com/after\n`);
+    const csv = `original_url\n${'nowhere\n'.repeat(300)}https://example.com/after\n`;
+    const body = bodyOf(await upload(csv), 201);
     expect([body.imported, body.failed, body.errors.length]).toEqual([1, 300, 100]);
   });
 
@@ -134,7 +130,7 @@ imp-2,https://example.com/imp/2,,false,,,,308,,,,,,,,secret,,,
       password: 'kept',
       expires_at: '2090-01-01',
     });
-    const before = (await find('conf-1')) as Link;
+    const before = await find('conf-1');
     const csv =
       'short_code,title,expires_at,original_url\nconf-1,new,,https://example.com/new\nconf-1,newer,,https://example.com/newer\n';
     expect((await upload(csv)).body).toEqual({ ...none, skipped: 2 });
@@ -146,16 +142,16 @@ imp-2,https://example.com/imp/2,,false,,,,308,,,,,,,,secret,,,
     expect(await find('conf-1')).toEqual(before);
     expect((await upload(csv, '?on_conflict=update')).body).toEqual({ ...none, updated: 2 });
     expect(await find('conf-1')).toMatchObject({
-      id: before.id,
+      id: before?.id,
       title: 'newer',
       original_url: 'https://example.com/newer',
       expires_at: null,
       tags: ['kept'],
       has_password: true,
-      created_at: before.created_at,
+      created_at: before?.created_at,
     });
-    const { body: events } = await suite.server.json(`/events?url_id=${before.id}&event_type=updated`);
-    expect((events as Event[]).map(({ details }) => details)).toEqual([
+    const events = await suite.server.get(`/events?url_id=${before?.id}&event_type=updated`);
+    expect(events.map(({ details }) => details)).toEqual([
       { title: 'newer', is_active: true, original_url: 'https://example.com/newer' },
       { title: 'new', is_active: true, original_url: 'https://example.com/new', changed: ['expires_at'] },
     ]);
@@ -224,9 +220,11 @@ imp-2,https://example.com/imp/2,,false,,,,308,,,,,,,,secret,,,
 });
 
 describe.each(['', '?format='])('an export, its format given by %j', (parameter) => {
-  const from = (name: string, format: string): Promise<{ status: number; body: Answer }> =>
-    uploadExport(name, parameter === '' ? '?on_conflict=update' : `${parameter}${format}&on_conflict=update`);
-  const count = ({ body: { imported, updated, skipped, failed } }: { body: Answer }): number[] => [
+  const from = async (name: string, format: string): Promise<Resource<'LinkImport'>> => {
+    const chosen = parameter === '' ? '?' : `${parameter}${format}&`;
+    return bodyOf(await uploadExport(name, `${chosen}on_conflict=update`), 201);
+  };
+  const count = ({ imported, updated, skipped, failed }: Resource<'LinkImport'>): number[] => [
     imported + updated,
     skipped,
     failed,
@@ -235,7 +233,7 @@ describe.each(['', '?format='])('an export, its format given by %j', (parameter)
   it('of Bitly: codes of links, custom ones before them, and its dates', async () => {
     const answer = await from('bitly', 'bitly');
     expect(count(answer)).toEqual([3, 0, 1]);
-    expect(answer.body.errors).toEqual([{ line: 5, error: "'created_at' must be an ISO 8601 time" }]);
+    expect(answer.errors).toEqual([{ line: 5, error: "'created_at' must be an ISO 8601 time" }]);
     expect(await find('3AbCdEf')).toMatchObject({ title: 'Plain', created_at: '2024-05-19T20:15:16' });
     expect(await find('spring-sale')).toMatchObject({
       original_url: 'https://example.com/bitly/2',
@@ -249,7 +247,7 @@ describe.each(['', '?format='])('an export, its format given by %j', (parameter)
   it('of Kutt: address and target; a protected link never becomes public', async () => {
     const answer = await from('kutt', 'kutt');
     expect(count(answer)).toEqual([2, 1, 1]);
-    expect(answer.body.errors).toEqual([
+    expect(answer.errors).toEqual([
       { line: 4, error: "'password' is missing of a protected link" },
       { line: 5, error: "Skipped: the domain links.example.org is not this service's" },
     ]);
@@ -267,7 +265,7 @@ describe.each(['', '?format='])('an export, its format given by %j', (parameter)
   it('of YOURLS: its table, and its import and export plugin', async () => {
     const answer = await from('yourls', 'yourls');
     expect(count(answer)).toEqual([2, 0, 1]);
-    expect(answer.body.errors).toEqual([{ line: 4, error: "Missing or invalid 'original_url'" }]);
+    expect(answer.errors).toEqual([{ line: 4, error: "Missing or invalid 'original_url'" }]);
     expect(await find('ozh')).toMatchObject({
       title: 'A "title"',
       created_at: '2020-02-29T12:34:56',
@@ -281,7 +279,7 @@ describe.each(['', '?format='])('an export, its format given by %j', (parameter)
   it('of Shlink: tags between bars; other domains are skipped and said', async () => {
     const answer = await from('shlink', 'shlink');
     expect(count(answer)).toEqual([2, 1, 0]);
-    expect(answer.body.errors).toEqual([
+    expect(answer.errors).toEqual([
       { line: 3, error: "Skipped: the domain other.example is not this service's" },
     ]);
     expect(await find('shl1')).toMatchObject({
@@ -326,15 +324,14 @@ it('What /urls?format=csv gives, /urls/import takes back without loss', async ()
     },
     { requiredKeys: ['original_url'] },
   );
-  const comparable = (links: readonly Link[]): unknown[] =>
+  const comparable = (links: readonly Url[]): unknown[] =>
     links
       .map(({ id: _, click_count: __, ...rest }) => rest)
       .sort((a, b) => (a.short_code < b.short_code ? -1 : 1));
   await fc.assert(
     fc.asyncProperty(fc.array(link, { minLength: 1, maxLength: 40 }), async (urls) => {
       await suite.database.query('TRUNCATE short_urls CASCADE');
-      const { body } = await suite.server.post('/urls/bulk', { urls });
-      const made = (body as { created: number }).created;
+      const { created: made } = bodyOf(await suite.server.post('/urls/bulk', { urls }), 200);
       const before = await all();
       const csv = await (await suite.server.fetch('/urls?format=csv')).text();
       // Onto itself it changes nothing, and into an empty table it makes all of it again.

@@ -1,44 +1,47 @@
 import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
+import type { Event, Url, User } from '../support/clients/answers.js';
+import { bodyOf, refusal } from '../support/clients/api-client.js';
 import { useServer } from '../support/server/suite.js';
 
 const suite = useServer();
 const ROWS = 300;
 
-interface Row {
-  readonly id: number;
-  readonly title: string;
-  readonly created_at: string;
-  readonly updated_at: string;
-  readonly click_count: number;
-}
+type Row = Url | User | Event;
 
 interface Page {
-  readonly rows: Row[];
+  readonly rows: readonly Row[];
   /** Path of the page after it. */
-  readonly next: string | undefined;
+  readonly next: ListPath | undefined;
 }
 
-async function page(path: string): Promise<Page> {
-  const response = await suite.server.fetch(path);
-  const rows = (await response.json()) as Row[];
-  expect([path, response.status]).toEqual([path, 200]);
-  return { rows, next: nextOf(response.headers.get('link')) };
+type List = '/urls' | '/users' | '/events';
+type ListPath = List | `${List}?${string}`;
+
+function listOf(path: ListPath): List {
+  return path.split('?', 1)[0] as List;
 }
 
-/** @throws for a Link header of another form. */
-function nextOf(header: string | null): string | undefined {
+async function page(path: ListPath): Promise<Page> {
+  const answer = await suite.server.ask(path);
+  return { rows: bodyOf(answer, 200), next: nextOf(path, answer.headers.get('link')) };
+}
+
+/** @throws for a Link header of another form, and where it leads to another list. */
+function nextOf(path: ListPath, header: string | null): ListPath | undefined {
   if (header === null) return undefined;
   const target = /^<([^>]+)>; rel="next"$/.exec(header)?.[1];
   if (target === undefined) throw new Error(`no link to a next page: ${header}`);
   const { pathname, search } = new URL(target, suite.server.url);
-  return pathname + search;
+  const list = listOf(path);
+  if (pathname !== list) throw new Error(`${path} is continued by ${pathname}`);
+  return `${list}?${search.slice(1)}`;
 }
 
 /** Follows the links to the end. */
-async function walk(path: string, between: () => Promise<void> = async () => undefined): Promise<Row[]> {
+async function walk(path: ListPath, between: () => Promise<void> = async () => undefined): Promise<Row[]> {
   const rows: Row[] = [];
-  for (let next: string | undefined = path; next !== undefined; ) {
+  for (let next: ListPath | undefined = path; next !== undefined; ) {
     const one: Page = await page(next);
     rows.push(...one.rows);
     next = one.next;
@@ -51,14 +54,13 @@ function idsOf(rows: readonly Row[]): number[] {
   return rows.map(({ id }) => id);
 }
 
-async function cursorOf(path: string): Promise<string> {
+async function cursorOf(path: ListPath): Promise<string> {
   const { next } = await page(path);
   return new URL(next ?? '', suite.server.url).searchParams.get('after') ?? '';
 }
 
-async function errorOf(path: string): Promise<[number, string]> {
-  const { status, body } = await suite.server.json(path);
-  return [status, (body as { error: string }).error];
+async function errorOf(path: string): Promise<[number, string?]> {
+  return refusal(await suite.server.json(path));
 }
 
 beforeAll(async () => {
@@ -105,12 +107,12 @@ describe('pages by cursor', () => {
     '/events?url_id=3',
     '/events?user_id=3&event_type=noted',
     '/events?event_type=seen',
-  ])('of %s have the rows of the whole list, in its order', async (list) => {
-    const whole = (await suite.server.json(list)).body as Row[];
+  ] as const)('of %s have the rows of the whole list, in its order', async (list) => {
+    const whole = await suite.server.get(list);
     expect(whole.length).toBeGreaterThan(0);
     for (const limit of [1, 7, 1000]) {
       if (limit === 1 && whole.length > 60) continue;
-      const path = `${list}${list.includes('?') ? '&' : '?'}limit=${limit}`;
+      const path: ListPath = `${list}${list.includes('?') ? '&' : '?'}limit=${limit}` as ListPath;
       expect([path, idsOf(await walk(path))]).toEqual([path, idsOf(whole)]);
     }
   });
@@ -237,8 +239,7 @@ describe('filters and orders of links', () => {
   });
 
   it('want all tags, or any', async () => {
-    const count = async (query: string): Promise<number> =>
-      ((await suite.server.json(`/urls?${query}`)).body as Row[]).length;
+    const count = async (query: string): Promise<number> => (await suite.server.get(`/urls?${query}`)).length;
     expect(await count('tag=red')).toBe(ROWS / 3);
     expect(await count('tag=%20RED%20&tag=blue')).toBe(ROWS / 6);
     expect(await count('tag=red&tag=blue&tags=any')).toBe(ROWS / 2);
@@ -262,9 +263,9 @@ describe('filters and orders of links', () => {
     ['click_count', 1],
     ['-click_count', -1],
   ] as const)('sort by %s, and by id among equals', async (sort, direction) => {
-    const rows = (await suite.server.json(`/urls?sort=${sort}`)).body as Row[];
+    const rows = await suite.server.get(`/urls?sort=${sort}`);
     const key = sort.replace('-', '') as 'title' | 'created_at' | 'updated_at' | 'click_count';
-    const bytesOf = (row: Row): Buffer => Buffer.from(String(row[key]).padStart(4, '0'));
+    const bytesOf = (row: Url): Buffer => Buffer.from(String(row[key]).padStart(4, '0'));
     const expected = [...rows].sort(
       (one, other) => (Buffer.compare(bytesOf(one), bytesOf(other)) || one.id - other.id) * direction,
     );
@@ -293,7 +294,7 @@ describe('a walk through the pages', () => {
     '/urls?limit=9&sort=title',
     '/urls?limit=9&sort=-click_count',
     '/urls?limit=9&user_id=2&is_active=true',
-  ])(
+  ] as const)(
     'of %s meets every link that is there throughout once, whatever is made and deleted meanwhile',
     async (path) => {
       await fc.assert(

@@ -1,7 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Url } from '../support/clients/answers.js';
+import { answerIn, bodyOf, refusal } from '../support/clients/api-client.js';
 import { createDatabase, type TestDatabase } from '../support/database/database.js';
 import { startServer, type TestServer } from '../support/server/server.js';
-import { type Url, useServer } from '../support/server/suite.js';
+import { useServer } from '../support/server/suite.js';
 
 const suite = useServer();
 const MANY = 60_000;
@@ -19,15 +21,12 @@ const known: readonly [code: string, title: string, target: string][] = [
 ];
 
 async function codesOf(query: Record<string, string>): Promise<string[]> {
-  const path = `/urls?${new URLSearchParams(query)}`;
-  const { status, body } = await suite.server.json(path);
-  expect([path, status, body]).toEqual([path, 200, expect.anything()]);
-  return (body as Url[]).map(({ short_code: code }) => code).sort();
+  const links = await suite.server.get(`/urls?${String(new URLSearchParams(query))}`);
+  return links.map(({ short_code: code }) => code).sort();
 }
 
 async function errorOf(query: string, server: TestServer = suite.server): Promise<unknown[]> {
-  const { status, body } = await server.json(`/urls?${query}`);
-  return [status, (body as { error?: string }).error];
+  return refusal(await server.json(`/urls?${query}`));
 }
 
 beforeAll(async () => {
@@ -74,12 +73,12 @@ describe('?q=', () => {
     expect(all).toHaveLength(11);
     expect(await codesOf({ q: 'number 5999', is_active: 'true' })).toHaveLength(5);
     for (const sort of ['created_at', '-created_at', 'updated_at', 'title', '-title']) {
-      const whole = (await suite.server.json(`/urls?q=number+5999&sort=${sort}`)).body as Url[];
+      const whole = await suite.server.get(`/urls?q=number+5999&sort=${sort}`);
       const found: Url[] = [];
       for (let next = `/urls?q=number+5999&sort=${sort}&limit=4&with_total=true`; next !== ''; ) {
         const response = await suite.server.fetch(next);
         expect(response.headers.get('x-total-count')).toBe('11');
-        found.push(...((await response.json()) as Url[]));
+        found.push(...bodyOf(await answerIn(response, 'GET', '/urls'), 200));
         next = /^<([^>]+)>/.exec(response.headers.get('link') ?? '')?.[1] ?? '';
       }
       expect(found.map(({ id }) => id)).toEqual(whole.map(({ id }) => id));
@@ -107,7 +106,7 @@ describe('?q=', () => {
     let pages = 0;
     for (let next = '/urls?q=%26+%3F&sort=-created_at&limit=10'; next !== ''; pages += 1) {
       const response = await suite.server.fetch(next);
-      found.push(...((await response.json()) as Url[]));
+      found.push(...bodyOf(await answerIn(response, 'GET', '/urls'), 200));
       next = /^<([^>]+)>/.exec(response.headers.get('link') ?? '')?.[1] ?? '';
     }
     expect([found, pages]).toEqual([[], 2]);

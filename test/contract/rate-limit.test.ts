@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { ADMIN_KEY, asKey, makeKey } from '../support/clients/keys.js';
+import { openApiDocument } from '../support/clients/openapi-document.js';
 import { createUrl, useServer } from '../support/server/suite.js';
 
 const LIMIT = 12;
@@ -105,15 +106,7 @@ describe('API_RATE_PER_MINUTE', () => {
   });
 
   it('says the same as the document, and counts what is refused for its Idempotency-Key', async () => {
-    const { paths } = (await suite.server.json('/openapi.json')).body as {
-      paths: Record<
-        string,
-        Record<
-          string,
-          { responses: Record<string, { headers: Record<string, { schema: { pattern: string } }> }> }
-        >
-      >;
-    };
+    const { paths } = await openApiDocument(suite.server);
     const { key } = await makeKey(suite.server, { scopes: ['links:read'] });
     const headers = { authorization: `Bearer ${key}` };
     for (const [status, more] of [

@@ -1,10 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { click, createUrl, createUser, type Event, type Url, useServer } from '../support/server/suite.js';
+import type { Event, Url } from '../support/clients/answers.js';
+import { click, createUrl, createUser, useServer } from '../support/server/suite.js';
 
 const suite = useServer();
 
-async function clicksOf(url: Url): Promise<Event[]> {
-  return (await suite.server.json(`/events?url_id=${url.id}&event_type=click`)).body;
+function clicksOf(url: Url): Promise<Event[]> {
+  return suite.server.get(`/events?url_id=${url.id}&event_type=click`);
 }
 
 describe.each(['/<code>', '/urls/<code>/redirect'])('GET %s', (template) => {

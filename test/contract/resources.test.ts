@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { bodyOf, refusal } from '../support/clients/api-client.js';
 import { createUrl, uniqueName, useServer } from '../support/server/suite.js';
 
 const suite = useServer();
@@ -9,15 +10,15 @@ describe('a 201', () => {
     ['/urls', { original_url: 'https://example.com' }, '/urls'],
     ['/shorten', { url: 'https://example.com' }, '/urls'],
     ['/events', { event_type: 'note' }, '/events'],
-  ])('of POST %s says where the new resource is', async (path, fields, collection) => {
+  ] as const)('of POST %s says where the new resource is', async (path, fields, collection) => {
     const { server } = suite;
-    const response = await server.fetch(path, {
+    const answer = await server.ask(path, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify(fields),
     });
-    const { id } = (await response.json()) as { id: number };
-    expect([response.status, response.headers.get('location')]).toEqual([201, `${collection}/${id}`]);
+    const { id } = bodyOf(answer, 201);
+    expect(answer.headers.get('location')).toBe(`${collection}/${id}`);
     expect((await server.json(`${collection}/${id}`)).status).toBe(200);
   });
 
@@ -48,8 +49,7 @@ describe('a query parameter that is not known', () => {
   it.each(['/users?short_code=abc', '/urls?shortcode=abc', '/users?user_id=1', '/events?is_active=true'])(
     'but is known elsewhere is refused: %s',
     async (path) => {
-      const { status, body } = await suite.server.json(path);
-      expect([status, (body as { error: string }).error]).toEqual([
+      expect(refusal(await suite.server.json(path))).toEqual([
         400,
         expect.stringMatching(/^Unknown parameter: '\w+'; the nearest known one is '\w+'$/),
       ]);

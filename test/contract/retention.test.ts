@@ -1,10 +1,11 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Statistics, settled, statisticsOf } from '../support/clients/statistics.js';
+import type { Event, Statistics, Url, User } from '../support/clients/answers.js';
+import { settled, statisticsOf } from '../support/clients/statistics.js';
 import { createDatabase, type TestDatabase } from '../support/database/database.js';
 import { removed, wrongCounters } from '../support/database/retention.js';
 import { eventually } from '../support/machine/wait.js';
 import { startServer, type TestServer } from '../support/server/server.js';
-import { createUser, type Event, type Url, type User } from '../support/server/suite.js';
+import { createUrl, createUser } from '../support/server/suite.js';
 
 const DAYS = 10;
 const FACTS = 'country,referrer,browser,os,device';
@@ -25,8 +26,8 @@ async function answers(): Promise<unknown[]> {
   await settled(database);
   const found: unknown[] = [];
   for (const range of ranges) {
-    const paths = links.map(({ id }) => `/urls/${id}/stats`);
-    for (const path of ['/stats', ...paths]) {
+    const paths = links.map(({ id }) => `/urls/${id}/stats` as const);
+    for (const path of ['/stats', ...paths] as const) {
       const by = path === '/stats' ? `${FACTS},code` : FACTS;
       const {
         as_of: _,
@@ -46,12 +47,7 @@ function withoutZeros(series: Statistics['series']): Statistics['series'] {
 }
 
 async function clickCounts(): Promise<number[]> {
-  return Promise.all(
-    links.map(async ({ id }) => {
-      const { body } = await server.json(`/urls/${id}`);
-      return (body as Url).click_count;
-    }),
-  );
+  return Promise.all(links.map(async ({ id }) => (await server.get(`/urls/${id}`)).click_count));
 }
 
 async function metrics(): Promise<(name: string) => number> {
@@ -62,7 +58,7 @@ async function metrics(): Promise<(name: string) => number> {
 let startedAt: number;
 let before: { statistics: unknown[]; counts: number[] };
 let kept: Event[];
-let old: Event;
+let old: Event | undefined;
 
 beforeAll(async () => {
   database = await createDatabase();
@@ -70,8 +66,7 @@ beforeAll(async () => {
   owner = await createUser(server);
   links = [];
   for (const fields of [{}, { user_id: owner.id }, { user_id: owner.id }]) {
-    const { body } = await server.post('/urls', { original_url: 'https://example.com/', ...fields });
-    links.push(body);
+    links.push(await createUrl(server, { original_url: 'https://example.com/', ...fields }));
   }
   // Every ten hours back to two years ago, and some of a while ago; with facts, with none, and odd ones.
   await database.query(
@@ -95,9 +90,7 @@ beforeAll(async () => {
        (SELECT count(*) FROM events WHERE url_id = short_urls.id AND event_type = 'click')`,
   );
   before = { statistics: await answers(), counts: await clickCounts() };
-  [old] = (await server.json(`/events?event_type=click&url_id=${links[0]?.id}&page=100&per_page=5`)).body as [
-    Event,
-  ];
+  [old] = await server.get(`/events?event_type=click&url_id=${links[0]?.id}&page=100&per_page=5`);
   kept = await database.query(
     `SELECT id FROM events WHERE event_type NOT IN ('click', 'preview')
        OR "timestamp" > now() AT TIME ZONE 'utc' - interval '${DAYS} days' ORDER BY id`,
@@ -135,8 +128,8 @@ describe('EVENTS_RETENTION_DAYS', () => {
 
   it('makes a removed event 404', async () => {
     const gone = { status: 404, body: { error: 'Event not found' } };
-    expect(await server.json(`/events/${old.id}`)).toEqual(gone);
-    expect(await server.json(`/events/${old.id}`, { method: 'DELETE' })).toEqual(gone);
+    expect(await server.json(`/events/${old?.id}`)).toEqual(gone);
+    expect(await server.json(`/events/${old?.id}`, { method: 'DELETE' })).toEqual(gone);
   });
 
   it('leaves statistics and counters as they were', async () => {

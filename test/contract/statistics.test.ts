@@ -3,15 +3,10 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { isTimeZone } from '../../src/api/intervals.js';
 import { clientOptions } from '../../src/postgres/pool.js';
 import { sumBusyLinks } from '../../src/store/stats-sums.js';
-import {
-  countBySql,
-  counted,
-  type Statistics,
-  settled,
-  statisticsOf,
-} from '../support/clients/statistics.js';
+import type { Statistics, Url } from '../support/clients/answers.js';
+import { countBySql, counted, settled, statisticsOf } from '../support/clients/statistics.js';
 import { eventually } from '../support/machine/wait.js';
-import { click, createUrl, type Url, useServer } from '../support/server/suite.js';
+import { click, createUrl, useServer } from '../support/server/suite.js';
 
 const suite = useServer();
 const time = expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d$/);
@@ -62,7 +57,7 @@ describe('parameters', () => {
       "'interval' must not be minute where 'from' is more than 24 hours ago",
     ],
   ])('refuses %s', async (query, error) => {
-    for (const path of ['/stats', `/urls/${link.id}/stats`])
+    for (const path of ['/stats', `/urls/${link.id}/stats`] as const)
       expect(await suite.server.json(`${path}?${query}`)).toEqual({ status: 400, body: { error } });
   });
 
@@ -84,7 +79,7 @@ describe('parameters', () => {
   });
 
   it('defaults: 30 days up to now, in UTC, nothing counted by', async () => {
-    for (const path of ['/stats', `/urls/${link.id}/stats`]) {
+    for (const path of ['/stats', `/urls/${link.id}/stats`] as const) {
       const found = await statisticsOf(suite.server, path);
       expect(Object.keys(found)).toEqual([
         'from',
@@ -252,7 +247,7 @@ describe('what is counted', () => {
       );
     }
     await settled(database);
-    for (const path of ['/stats', `/urls/${link.id}/stats`]) {
+    for (const path of ['/stats', `/urls/${link.id}/stats`] as const) {
       const { by } = await statisticsOf(suite.server, path, {
         from: '2025-05-05',
         to: '2025-05-06',
@@ -426,7 +421,7 @@ describe('time zones', () => {
       );
     }
     await settled(database);
-    for (const path of ['/stats', `/urls/${zoned.id}/stats`]) {
+    for (const path of ['/stats', `/urls/${zoned.id}/stats`] as const) {
       const condition = path === '/stats' ? counted.all : counted.link(zoned.id);
       for (const day of changes) {
         const to = new Date(Date.parse(day) + 3 * 86_400_000).toISOString();

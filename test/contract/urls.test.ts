@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { click, createUrl, createUser, type Event, type Url, useServer } from '../support/server/suite.js';
+import type { Url } from '../support/clients/answers.js';
+import { bodyOf } from '../support/clients/api-client.js';
+import { click, createUrl, createUser, useServer } from '../support/server/suite.js';
 
 const suite = useServer();
 const timestamp = expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d$/);
@@ -7,9 +9,8 @@ const timestamp = expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d$/);
 describe('POST /shorten', () => {
   it('makes a short link', async () => {
     const { server } = suite;
-    const { status, body } = await server.post('/shorten', { url: 'https://example.com/a?b=c#d' });
-    expect(status).toBe(201);
-    const { short_code: code } = body as Url;
+    const body = bodyOf(await server.post('/shorten', { url: 'https://example.com/a?b=c#d' }), 201);
+    const { short_code: code } = body;
     expect(body).toEqual({
       short_code: expect.stringMatching(/^[A-Za-z0-9]{6}$/),
       short_url: `http://127.0.0.1:${server.port}/${code}`,
@@ -17,18 +18,20 @@ describe('POST /shorten', () => {
       id: expect.any(Number),
     });
     expect(Object.keys(body).at(-1)).toBe('id');
-    expect((await server.json(`/urls/${(body as Url).id}`)).body).toMatchObject({ short_code: code });
+    expect((await server.json(`/urls/${body.id}`)).body).toMatchObject({ short_code: code });
     expect(await click(server, code)).toBe('https://example.com/a?b=c#d');
   });
 
   it('keeps the scheme that the proxy was asked with', async () => {
-    const { status, body } = await suite.server.json('/shorten', {
-      method: 'POST',
-      headers: { 'content-type': 'application/json', 'x-forwarded-proto': 'https' },
-      body: '{"url":"http://example.com"}',
-    });
-    expect(status).toBe(201);
-    expect((body as { short_url: string }).short_url).toMatch(/^https:\/\/127\.0\.0\.1:\d+\/\w{6}$/);
+    const body = bodyOf(
+      await suite.server.json('/shorten', {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', 'x-forwarded-proto': 'https' },
+        body: '{"url":"http://example.com"}',
+      }),
+      201,
+    );
+    expect(body.short_url).toMatch(/^https:\/\/127\.0\.0\.1:\d+\/\w{6}$/);
   });
 
   it.each([
@@ -83,13 +86,15 @@ describe('POST /urls', () => {
   it('creates a link and its created event', async () => {
     const { server } = suite;
     const user = await createUser(server);
-    const { status, body } = await server.post('/urls', {
-      original_url: 'https://example.com/x',
-      title: 'Ünïcode "quoted", \'too\'',
-      user_id: user.id,
-    });
-    expect(status).toBe(201);
-    const url = body as Url;
+    const body = bodyOf(
+      await server.post('/urls', {
+        original_url: 'https://example.com/x',
+        title: 'Ünïcode "quoted", \'too\'',
+        user_id: user.id,
+      }),
+      201,
+    );
+    const url: Url = body;
     expect(url).toMatchObject({
       id: expect.any(Number),
       user_id: user.id,
@@ -101,7 +106,7 @@ describe('POST /urls', () => {
       updated_at: timestamp,
       click_count: 0,
     });
-    const events = (await server.json(`/events?url_id=${url.id}`)).body as Event[];
+    const events = await server.get(`/events?url_id=${url.id}`);
     expect(events).toEqual([
       {
         id: expect.any(Number),
@@ -117,8 +122,8 @@ describe('POST /urls', () => {
   it('creates a link that does not redirect yet', async () => {
     const { server } = suite;
     const made = await server.post('/urls', { original_url: 'https://example.com', is_active: false });
-    const { id, short_code: code } = made.body as Url;
-    expect([made.status, made.body]).toEqual([201, expect.objectContaining({ is_active: false })]);
+    const { id, short_code: code, is_active: isActive } = bodyOf(made, 201);
+    expect(isActive).toBe(false);
     expect((await server.fetch(`/${code}`)).status).toBe(404);
     await server.send('PUT', `/urls/${id}`, { is_active: true });
     expect(await click(server, code)).toBe('https://example.com');
@@ -229,7 +234,7 @@ describe('POST /urls', () => {
       else
         expect(body).toMatchObject({ original_url: `https://example.com/${index}`, title: `title ${index}` });
     }
-    const codes = answers.filter(({ status }) => status === 201).map(({ body }) => (body as Url).short_code);
+    const codes = answers.flatMap((one) => (one.status === 201 ? [one.body.short_code] : []));
     expect(new Set(codes).size).toBe(180);
   });
 });
@@ -243,9 +248,8 @@ describe('GET /urls', () => {
     const third = await createUrl(server, { user_id: user.id });
     await server.send('PUT', `/urls/${second.id}`, { is_active: false });
     const idsOf = async (query: string): Promise<number[]> => {
-      const { status, body } = await server.json(`/urls?user_id=${user.id}${query}`);
-      expect(status).toBe(200);
-      return (body as Url[]).map((url) => url.id);
+      const body = await server.get(`/urls?user_id=${user.id}${query}`);
+      return body.map((url) => url.id);
     };
     expect(await idsOf('')).toEqual([third.id, second.id, first.id]);
     expect(await idsOf('&is_active=true')).toEqual([third.id, first.id]);
@@ -254,7 +258,7 @@ describe('GET /urls', () => {
     expect(await idsOf('&page=2&per_page=2')).toEqual([first.id]);
     expect(await idsOf('&page=3&per_page=2')).toEqual([]);
     expect(await idsOf('&page=2')).toEqual([third.id, second.id, first.id]);
-    const all = (await server.json('/urls')).body as Url[];
+    const all = await server.get('/urls');
     expect(all.slice(0, 3).map((url) => url.id)).toEqual([third.id, second.id, first.id]);
   });
 
@@ -297,7 +301,7 @@ describe('PUT /urls/<id>', () => {
     const target = 'https://example.org/elsewhere';
     const changed = await server.send('PUT', `/urls/${url.id}`, { original_url: target, is_active: true });
     expect(changed.body).toMatchObject({ title: 'after', is_active: true, original_url: target });
-    const events = (await server.json(`/events?url_id=${url.id}&event_type=updated`)).body as Event[];
+    const events = await server.get(`/events?url_id=${url.id}&event_type=updated`);
     expect(events.map((event) => [event.user_id, event.details])).toEqual([
       [user.id, { title: 'after', is_active: true, original_url: target }],
       [user.id, { title: 'after', is_active: false }],
@@ -311,7 +315,7 @@ describe('PUT /urls/<id>', () => {
       status: 200,
       body: url,
     });
-    const events = (await suite.server.json(`/events?url_id=${url.id}`)).body as Event[];
+    const events = await suite.server.get(`/events?url_id=${url.id}`);
     expect(events.map((event) => event.event_type)).toEqual(['created']);
   });
 

@@ -1,13 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import {
-  click,
-  createUrl,
-  createUser,
-  type Event,
-  type User,
-  uniqueName,
-  useServer,
-} from '../support/server/suite.js';
+import { bodyOf } from '../support/clients/api-client.js';
+import { click, createUrl, createUser, uniqueName, useServer } from '../support/server/suite.js';
 
 const suite = useServer();
 const timestamp = expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d$/);
@@ -82,9 +75,8 @@ describe('POST /users', () => {
 
   it('stores SQL, quotes and Unicode as they are', async () => {
     const username = `Robert'); DROP TABLE users;-- "\\ 漢字 ${uniqueName()}`;
-    const { status, body } = await suite.server.post('/users', { username, email: 'o\'brien"@example.com' });
-    expect(status).toBe(201);
-    const { id } = body as User;
+    const body = bodyOf(await suite.server.post('/users', { username, email: 'o\'brien"@example.com' }), 201);
+    const { id } = body;
     expect((await suite.server.json(`/users/${id}`)).body).toMatchObject({
       username,
       email: 'o\'brien"@example.com',
@@ -103,12 +95,11 @@ describe('GET /users', () => {
   it('lists in ascending order of ids', async () => {
     const first = await createUser(suite.server);
     const second = await createUser(suite.server);
-    const { status, body } = await suite.server.json('/users');
-    expect(status).toBe(200);
-    const ids = (body as User[]).map((user) => user.id);
+    const body = await suite.server.get('/users');
+    const ids = body.map((user) => user.id);
     expect(ids).toEqual([...ids].sort((a, b) => a - b));
     expect(ids).toEqual(expect.arrayContaining([first.id, second.id]));
-    expect((body as User[]).find((user) => user.id === first.id)).toEqual(first);
+    expect(body.find((user) => user.id === first.id)).toEqual(first);
   });
 });
 
@@ -216,7 +207,7 @@ describe('DELETE /users/<id>', () => {
     expect(
       await database.query('SELECT id FROM events WHERE url_id = $1 OR user_id = $2', [own.id, doomed.id]),
     ).toEqual([]);
-    const left = (await server.json(`/events?url_id=${others.id}`)).body as Event[];
+    const left = await server.get(`/events?url_id=${others.id}`);
     expect(left.map((event) => [event.event_type, event.user_id])).toEqual([
       ['click', witness.id],
       ['created', witness.id],

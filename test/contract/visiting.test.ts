@@ -39,8 +39,7 @@ function visit(code: string, init: RequestInit = {}): Promise<Response> {
 }
 
 async function clicksOf(code: string): Promise<number> {
-  const response = await fetch(`${server.url}/events?event_type=click`);
-  const events = (await response.json()) as { details: { short_code: string } }[];
+  const events = await server.get('/events?event_type=click');
   return events.filter(({ details }) => details.short_code === code).length;
 }
 
@@ -214,13 +213,13 @@ describe('a plus behind a code', () => {
     expect(row).toEqual({ n: 0 });
   });
 
-  it.each([
+  it.each<[string, Record<string, string>]>([
     ['inactive', { is_active: 'false' }],
     ['expired', { expires_at: inPast }],
     ['not yet valid', { valid_since: inFuture }],
     ['used up', { max_clicks: '3', claimed_clicks: '3' }],
   ])('is 404 where the link is %s', async (_, columns) => {
-    const code = await linkWith(columns as unknown as Record<string, string>);
+    const code = await linkWith(columns);
     const answer = await visit(`${code}+`);
     expect([answer.status, await answer.json()]).toEqual([404, { error: 'Short URL not found' }]);
   });

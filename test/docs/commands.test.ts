@@ -1,13 +1,14 @@
 import { chmodSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Url } from '../support/clients/answers.js';
 import type { TestDatabase } from '../support/database/database.js';
 import { SystemPostgres } from '../support/database/system-postgres.js';
 import { makeFolder } from '../support/machine/folders.js';
 import { describeWith, toolPath } from '../support/machine/tools.js';
 import { Program, run } from '../support/server/program.js';
 import { startServer, type TestServer } from '../support/server/server.js';
-import { click, createUrl, type Url } from '../support/server/suite.js';
+import { click, createUrl } from '../support/server/suite.js';
 import { Alertmanager } from '../support/stack/alertmanager.js';
 import { readCompose, root } from '../support/stack/compose.js';
 import { codeIn, listDocuments, readDocument } from '../support/stack/documents.js';

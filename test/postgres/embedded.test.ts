@@ -20,7 +20,7 @@ import { EmbeddedPostgres } from '../../src/postgres/embedded.js';
 import { makeFolder } from '../support/machine/folders.js';
 import { eventually } from '../support/machine/wait.js';
 import { startServer } from '../support/server/server.js';
-import { click, createUrl, type Url } from '../support/server/suite.js';
+import { click, createUrl } from '../support/server/suite.js';
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
 let dataDir: string;
@@ -91,7 +91,7 @@ describe('the embedded PostgreSQL', () => {
     expect(isRunning(pid)).toBe(true);
     const second = await startServer({ DATA_DIR: dataDir });
     expect(postmaster()).toBe(pid);
-    await eventually(async () => ((await second.json(`/urls/${url.id}`)).body as Url).click_count === 30);
+    await eventually(async () => (await second.get(`/urls/${url.id}`)).click_count === 30);
     expect(await second.stop()).toBe(0);
     expect(isRunning(pid)).toBe(false);
   });

@@ -1,12 +1,13 @@
 import { readdirSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { bodyOf } from '../support/clients/api-client.js';
 import type { TestDatabase } from '../support/database/database.js';
 import { SystemPostgres } from '../support/database/system-postgres.js';
 import { describeWith } from '../support/machine/tools.js';
 import { eventually } from '../support/machine/wait.js';
 import { startServer, type TestServer } from '../support/server/server.js';
-import { click, createUrl, createUser, type Event, type Url, type User } from '../support/server/suite.js';
+import { click, createUrl, createUser } from '../support/server/suite.js';
 
 const csvDir = path.resolve(import.meta.dirname, '../../csv');
 
@@ -55,12 +56,12 @@ describeWith('postgres')('the PostgreSQL of the system', () => {
       expect(await click(server, url.short_code)).toBe(url.original_url);
     // A read waits for clicks, a second at most.
     await eventually(async () => {
-      const clicks = (await server.json(`/events?url_id=${url.id}&event_type=click`)).body as Event[];
+      const clicks = await server.get(`/events?url_id=${url.id}&event_type=click`);
       return clicks.length === 5;
     });
     expect((await server.json(`/urls/${url.id}`)).body).toMatchObject({ click_count: 5, title: 'Ünïcode' });
     const note = await server.post('/events', { event_type: 'note', url_id: url.id, details: { n: 1 } });
-    expect([note.status, (note.body as Event).details]).toEqual([201, { n: 1 }]);
+    expect(bodyOf(note, 201).details).toEqual({ n: 1 });
     const taken = await server.post('/users', { username: user.username, email: 'a@example.com' });
     expect(taken.status).toBe(409);
     expect((await server.fetch(`/users/${user.id}`, { method: 'DELETE' })).status).toBe(204);
@@ -69,7 +70,7 @@ describeWith('postgres')('the PostgreSQL of the system', () => {
   });
 
   it('lists whole tables and pages', async () => {
-    const whole = (await server.json('/urls')).body as Url[];
+    const whole = await server.get('/urls');
     expect(whole).toHaveLength(2000);
     expect((await server.json('/urls?page=2&per_page=30')).body).toEqual(whole.slice(30, 60));
     expect(await server.json('/urls?page=999&per_page=30')).toEqual({ status: 200, body: [] });
@@ -83,7 +84,7 @@ describeWith('postgres')('the PostgreSQL of the system', () => {
       status: 201,
       body: { imported: 5000 },
     });
-    const users = (await server.json('/users')).body as User[];
+    const users = await server.get('/users');
     expect(users).toHaveLength(4400);
     expect(users.find((user) => user.username === 'bulk-7')?.email).toBe('4007@example.com');
   });

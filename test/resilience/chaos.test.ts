@@ -1,10 +1,11 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import type { Url } from '../support/clients/answers.js';
 import { startLoad } from '../support/clients/load.js';
 import { createDatabase, type TestDatabase } from '../support/database/database.js';
 import { eventually } from '../support/machine/wait.js';
 import { Restarter } from '../support/server/restarter.js';
 import type { TestServer } from '../support/server/server.js';
-import { createUrl, type Url } from '../support/server/suite.js';
+import { createUrl } from '../support/server/suite.js';
 import { untilEnd } from '../support/server/until-end.js';
 
 const TOKEN = 'let it end';

@@ -1,9 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { Url } from '../support/clients/answers.js';
 import { TestCluster } from '../support/database/cluster.js';
 import { eventually } from '../support/machine/wait.js';
 import { startServer, type TestServer } from '../support/server/server.js';
-import { createUrl, type Url } from '../support/server/suite.js';
+import { createUrl } from '../support/server/suite.js';
 
 let cluster: TestCluster;
 let servers: TestServer[];

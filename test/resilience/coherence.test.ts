@@ -1,9 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Url } from '../support/clients/answers.js';
 import { createDatabase, type TestDatabase } from '../support/database/database.js';
 import { eventually } from '../support/machine/wait.js';
 import { startServer, type TestServer } from '../support/server/server.js';
-import { click, createUrl, type Event, type Url } from '../support/server/suite.js';
+import { click, createUrl } from '../support/server/suite.js';
 
 let database: TestDatabase;
 let one: TestServer;
@@ -109,9 +110,9 @@ describe('two servers on one database', () => {
     await Promise.all(
       Array.from({ length: 100 }, (_, index) => click(index % 2 === 0 ? one : other, url.short_code)),
     );
-    await eventually(async () => ((await one.json(`/urls/${url.id}`)).body as Url).click_count === 100);
+    await eventually(async () => (await one.get(`/urls/${url.id}`)).click_count === 100);
     await sleep(300);
-    const events = (await other.json(`/events?url_id=${url.id}&event_type=click`)).body as Event[];
+    const events = await other.get(`/events?url_id=${url.id}&event_type=click`);
     expect(events).toHaveLength(100);
     expect((await other.json(`/urls/${url.id}`)).body).toMatchObject({ click_count: 100 });
   });

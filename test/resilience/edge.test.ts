@@ -2,6 +2,7 @@ import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { bodyOf, refusal } from '../support/clients/api-client.js';
 import { askWithoutReading } from '../support/clients/unread.js';
 import { connectDatabase } from '../support/database/database.js';
 import { eventually } from '../support/machine/wait.js';
@@ -248,14 +249,8 @@ describe('a trailer', () => {
 });
 
 describe('JSON', () => {
-  const send = async (text: string): Promise<[number, unknown]> => {
-    const { status, body } = await suite.server.json('/events', {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: text,
-    });
-    return [status, (body as { error?: string }).error];
-  };
+  const send = async (text: string): Promise<[number, string?]> =>
+    refusal(await suite.server.post('/events', text));
   const nested = (depth: number): string =>
     `{"event_type":"x","details":{"a":${'['.repeat(depth)}${']'.repeat(depth)}}}`;
 
@@ -291,7 +286,7 @@ describe('JSON', () => {
       original_url: `https://example.com/${'x'.repeat(1000)}`,
     }));
     const bulk = await suite.server.post('/urls/bulk', { urls });
-    expect([bulk.status, (bulk.body as { created: number }).created]).toEqual([200, 1000]);
+    expect(bodyOf(bulk, 200).created).toBe(1000);
     expect((await parsedElsewhere()) - before).toBe(5);
   });
 
@@ -356,22 +351,22 @@ describe('requests in a row', () => {
       return Number(/^switchyard_connections_unread_total (\d+)$/m.exec(text)?.[1]) > 0;
     });
     socket.destroy();
-    const { body } = await server.json(`/urls/${url.id}`);
+    const body = await server.get(`/urls/${url.id}`);
     // What the kernel holds for two sockets is some megabytes, at 8 kB each.
-    expect((body as { click_count: number }).click_count).toBeLessThan(asked / 10);
+    expect(body.click_count).toBeLessThan(asked / 10);
   });
 });
 
 describe('what only a proxy may say', () => {
   it('is believed of a trusted one', async () => {
     const headers = { 'x-request-id': 'from-the-proxy', 'x-forwarded-proto': 'https' };
-    const answer = await suite.server.fetch('/shorten', {
+    const answer = await suite.server.ask('/shorten', {
       method: 'POST',
       headers: { ...headers, 'content-type': 'application/json' },
       body: '{"url":"https://example.com"}',
     });
     expect(answer.headers.get('x-request-id')).toBe('from-the-proxy');
-    expect(((await answer.json()) as { short_url: string }).short_url).toMatch(/^https:/);
+    expect(bodyOf(answer, 201).short_url).toMatch(/^https:/);
   });
 });
 

@@ -1,6 +1,7 @@
 import { readdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { bodyOf } from '../support/clients/api-client.js';
 import { createDatabase, type TestDatabase } from '../support/database/database.js';
 import { makeFolder } from '../support/machine/folders.js';
 import { eventually } from '../support/machine/wait.js';
@@ -29,9 +30,8 @@ afterEach(async () => {
 });
 
 async function make(server: TestServer, code: string, target: string): Promise<number> {
-  const { status, body } = await server.post('/urls', { original_url: target, short_code: code });
-  expect(status).toBe(201);
-  return (body as { id: number }).id;
+  const body = bodyOf(await server.post('/urls', { original_url: target, short_code: code }), 201);
+  return body.id;
 }
 
 async function clickTimes(server: TestServer, code: string, times: number): Promise<void> {

@@ -1,8 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { Url } from '../support/clients/answers.js';
 import { connectDatabase, createDatabase, type TestDatabase } from '../support/database/database.js';
 import { eventually } from '../support/machine/wait.js';
 import { startServer, type TestServer } from '../support/server/server.js';
-import { click, createUrl, createUser, type Url } from '../support/server/suite.js';
+import { click, createUrl, createUser } from '../support/server/suite.js';
 
 let database: TestDatabase;
 let server: TestServer;
@@ -61,7 +62,7 @@ describe('pages deep in a list', () => {
       `INSERT INTO users (username, email) SELECT 'u' || n, 'u@example.com' FROM generate_series(1, 10050) AS n`,
     );
     const ids = async (query: string): Promise<number[]> =>
-      ((await server.json(`/users?${query}`)).body as { id: number }[]).map(({ id }) => id);
+      (await server.get(`/users?${query}`)).map(({ id }) => id);
     expect(await ids('page=1001&per_page=10')).toEqual(Array.from({ length: 10 }, (_, n) => 10_001 + n));
     expect(await ids('page=1002&per_page=10')).toEqual(Array.from({ length: 10 }, (_, n) => 10_011 + n));
     expect(await ids('page=403&per_page=25')).toEqual([]);

@@ -93,7 +93,7 @@ describe('a gateway without visitors', () => {
       'a folder with ready segments alone',
     );
     await database.query(`UPDATE journal_checkpoints SET updated_at = updated_at - interval '1 year'`);
-    await maintainDatabase(database.client as never);
+    await maintainDatabase(database.client);
     expect(await database.query('SELECT FROM journal_checkpoints')).toHaveLength(1);
     await click(server, short_code);
     await untilCounted(101);

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { ADMIN_KEY, asKey, makeKey, type With } from '../support/clients/keys.js';
+import type { ApiClient } from '../support/clients/api-client.js';
+import { ADMIN_KEY, asKey, makeKey } from '../support/clients/keys.js';
 import { createDatabase, type TestDatabase } from '../support/database/database.js';
 import { FaultProxy } from '../support/database/proxy.js';
 import { eventually } from '../support/machine/wait.js';
@@ -29,7 +30,7 @@ afterAll(async () => {
 });
 
 /** What all gateways of a server answer: a connection each. */
-async function statuses(client: With, path = '/users'): Promise<Set<number>> {
+async function statuses(client: ApiClient, path = '/users'): Promise<Set<number>> {
   const all = await Promise.all(
     Array.from({ length: 6 }, async () => {
       const response = await client.fetch(path, { headers: { connection: 'close' } });
@@ -40,13 +41,13 @@ async function statuses(client: With, path = '/users'): Promise<Set<number>> {
   return new Set(all);
 }
 
-async function isRefused(client: With): Promise<boolean> {
+async function isRefused(client: ApiClient): Promise<boolean> {
   const seen = await statuses(client);
   return seen.size === 1 && seen.has(401);
 }
 
 /** How long a server goes on taking a key that was revoked, in milliseconds. */
-async function goodFor(client: With): Promise<number> {
+async function goodFor(client: ApiClient): Promise<number> {
   const start = performance.now();
   await eventually(() => isRefused(client));
   return performance.now() - start;

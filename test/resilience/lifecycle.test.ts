@@ -1,10 +1,11 @@
 import { createServer } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Url } from '../support/clients/answers.js';
 import { startLoad } from '../support/clients/load.js';
 import { createDatabase, type TestDatabase } from '../support/database/database.js';
 import { eventually } from '../support/machine/wait.js';
 import { runServer, startServer, type TestServer, WITH_FAULTS } from '../support/server/server.js';
-import { click, createUrl, type Url } from '../support/server/suite.js';
+import { click, createUrl } from '../support/server/suite.js';
 
 let database: TestDatabase;
 

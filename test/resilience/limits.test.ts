@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { bodyOf } from '../support/clients/api-client.js';
 import { connectDatabase, createDatabase, type TestDatabase } from '../support/database/database.js';
 import { eventually } from '../support/machine/wait.js';
 import {
@@ -7,7 +8,7 @@ import {
   type TestServer,
   WITH_FAULTS,
 } from '../support/server/server.js';
-import { click, createUrl, type Url } from '../support/server/suite.js';
+import { click, createUrl } from '../support/server/suite.js';
 import { untilEnd } from '../support/server/until-end.js';
 
 let database: TestDatabase;
@@ -106,10 +107,10 @@ describe('creations that share a statement', () => {
     );
     await eventually(async () => (await metric('switchyard_calls_pending')) === 40);
     await lock.drop();
-    for (const [index, { status, body }] of (await Promise.all(answers)).entries()) {
+    for (const [index, answer] of (await Promise.all(answers)).entries()) {
       if (index === 20)
-        expect([status, body]).toEqual([500, { error: 'Internal server error', status: 500 }]);
-      else expect([status, (body as Url).original_url]).toEqual([201, `https://example.com/${index}`]);
+        expect(answer).toEqual({ status: 500, body: { error: 'Internal server error', status: 500 } });
+      else expect(bodyOf(answer, 201).original_url).toBe(`https://example.com/${index}`);
     }
     await database.query('ALTER TABLE short_urls DROP CONSTRAINT of_the_operator');
   });
@@ -129,6 +130,6 @@ describe('a supervisor that is busy', () => {
     expect((await server.json(`/users/2147483646`)).status).toBe(404);
     // Afterwards all is as it was.
     await eventually(async () => (await server.fetch('/metrics')).status === 200);
-    await eventually(async () => ((await server.json(`/urls/${url.id}`)).body as Url).click_count === 2);
+    await eventually(async () => (await server.get(`/urls/${url.id}`)).click_count === 2);
   });
 });

@@ -1,11 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { Url } from '../support/clients/answers.js';
 import { startLoad } from '../support/clients/load.js';
 import { TestCluster } from '../support/database/cluster.js';
 import { eventually } from '../support/machine/wait.js';
 import { startServer, type TestServer } from '../support/server/server.js';
-import { click, createUrl, type Url } from '../support/server/suite.js';
+import { click, createUrl } from '../support/server/suite.js';
 
 let cluster: TestCluster;
 let server: TestServer;

@@ -1,10 +1,11 @@
 import { readdirSync, readlinkSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { answerIn, bodyOf } from '../support/clients/api-client.js';
 import { createDatabase, type TestDatabase } from '../support/database/database.js';
 import { eventually } from '../support/machine/wait.js';
 import { type ServerEnvironment, startServer, type TestServer } from '../support/server/server.js';
-import { type Url, uniqueName } from '../support/server/suite.js';
+import { uniqueName } from '../support/server/suite.js';
 
 /** A list far larger than what sockets hold, so that it stops when its reader does. */
 const ROWS = 30_000;
@@ -58,7 +59,7 @@ async function openList(address = '192.0.2.1'): Promise<Response> {
 }
 
 async function rowsOf(response: Response): Promise<number> {
-  return ((await response.json()) as Url[]).length;
+  return bodyOf(await answerIn(response, 'GET', '/urls'), 200).length;
 }
 
 interface Upload {

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { answerIn, bodyOf } from '../support/clients/api-client.js';
 import { connectDatabase, createDatabase, type TestDatabase } from '../support/database/database.js';
 import { eventually } from '../support/machine/wait.js';
 import {
@@ -7,7 +8,7 @@ import {
   type TestServer,
   WITH_FAULTS,
 } from '../support/server/server.js';
-import { type Url, uniqueName } from '../support/server/suite.js';
+import { uniqueName } from '../support/server/suite.js';
 
 /** A list far larger than what sockets hold, so that it stops when its reader does. */
 const ROWS = 60_000;
@@ -46,7 +47,7 @@ async function openList(): Promise<Response> {
 }
 
 async function rowsOf(response: Response): Promise<number> {
-  return ((await response.json()) as Url[]).length;
+  return bodyOf(await answerIn(response, 'GET', '/urls'), 200).length;
 }
 
 interface OpenUpload {

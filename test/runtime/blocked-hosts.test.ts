@@ -1,14 +1,14 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { BlockedHosts } from '../../src/runtime/blocked-hosts.js';
+import { makeFolder } from '../support/machine/folders.js';
 
 let folder: string;
 let file: string;
 
 beforeAll(() => {
-  folder = mkdtempSync(path.join(tmpdir(), 'switchyard-blocked-'));
+  folder = makeFolder('blocked');
   file = path.join(folder, 'blocked');
   writeFileSync(file, '# phishing\nEvil.example\n*.bad.example # and below\nbücher.example\r\n10.9.8.7\n\n');
 });

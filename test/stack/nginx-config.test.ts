@@ -1,10 +1,10 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { forwardedHeaders, reservedWords, routes, routeWords } from '../../src/api/registry.js';
 import { describeSettings } from '../../src/config.js';
 import { bodyClasses } from '../../src/gateway/http/body-limits.js';
+import { makeFolder } from '../support/machine/folders.js';
 import { describeWith, toolPath } from '../support/machine/tools.js';
 import { freePort, run } from '../support/server/program.js';
 import { root } from '../support/stack/compose.js';
@@ -57,7 +57,7 @@ describeWith('nginx', 'openssl')('the Nginx configuration', () => {
   let folder: string;
 
   beforeAll(() => {
-    folder = mkdtempSync(path.join(tmpdir(), 'switchyard-tls-'));
+    folder = makeFolder('tls');
   });
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
 

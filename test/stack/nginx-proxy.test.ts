@@ -116,8 +116,8 @@ describeWith('nginx')('Nginx in front of a gateway', () => {
       'x-forwarded-for': '203.0.113.77',
       'x-country': 'ch',
     });
-    const { body } = await noting.json(`/events?url_id=${id}&event_type=click`);
-    const [click] = body as { details: Record<string, unknown> }[];
+    const body = await noting.get(`/events?url_id=${id}&event_type=click`);
+    const [click] = body;
     expect(JSON.stringify(click?.details)).toMatch(/news\.example\.org.*Firefox|Firefox.*news\.example\.org/);
     expect(JSON.stringify(click?.details)).toContain('"CH"');
     expect(JSON.stringify(click?.details)).toContain('203.0.113.0');
@@ -134,8 +134,8 @@ describeWith('nginx')('Nginx in front of a gateway', () => {
     const id = `log-${uniqueName()}`;
     await fetchRaw(nginx.port, '/users?page=1&per_page=1', { 'x-request-id': id });
     const logged = await eventually(async () => {
-      const { body } = await server.json(`/logs?filter=${id}`);
-      return (body as { count: number }).count === 1;
+      const body = await server.get(`/logs?filter=${id}`);
+      return body.count === 1;
     });
     expect(logged).toBe(true);
   });
@@ -183,7 +183,7 @@ describeWith('nginx')('Nginx in front of a gateway', () => {
     body.set('file', new Blob([csv]), 'users.csv');
     const imported = await nginx.fetch('/users/bulk', { method: 'POST', body });
     expect([imported.status, await imported.json()]).toEqual([201, { imported: rows.length }]);
-    const listed = (await (await nginx.fetch('/users')).json()) as unknown[];
+    const listed = await nginx.get('/users');
     expect(listed.length).toBeGreaterThanOrEqual(rows.length);
   });
 

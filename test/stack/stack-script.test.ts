@@ -1,6 +1,7 @@
 import { readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { ApiClient } from '../support/clients/api-client.js';
 import { makeFolder } from '../support/machine/folders.js';
 import { describeWith } from '../support/machine/tools.js';
 import { eventually } from '../support/machine/wait.js';
@@ -51,11 +52,10 @@ describeWith(
   });
 
   it('serves seed links through Nginx', async () => {
-    const list = (await (await fetch(`${facts.url}/urls?is_active=true&page=1&per_page=1`)).json()) as [
-      { short_code: string; original_url: string },
-    ];
-    const response = await fetch(`${facts.url}/${list[0].short_code}`, { redirect: 'manual' });
-    expect([response.status, response.headers.get('location')]).toEqual([302, list[0].original_url]);
+    const client = new ApiClient((pathname, init) => fetch(facts.url + pathname, init));
+    const [link] = await client.get('/urls?is_active=true&page=1&per_page=1');
+    const response = await client.fetch(`/${link?.short_code}`);
+    expect([response.status, response.headers.get('location')]).toEqual([302, link?.original_url]);
     expect((await fetch(`${facts.url}/metrics`)).status).toBe(403);
   });
 

@@ -1,5 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
@@ -9,6 +8,7 @@ import { renderFiles } from '../../csv/rows.js';
 import { clientOptions, inTransaction } from '../../src/postgres/pool.js';
 import { type SeedReport, seedDatabase } from '../../src/store/seed.js';
 import { createDatabase, type TestDatabase } from '../support/database/database.js';
+import { makeFolder } from '../support/machine/folders.js';
 import { eventually } from '../support/machine/wait.js';
 import { runServer, startServer } from '../support/server/server.js';
 
@@ -18,7 +18,7 @@ let folder: string;
 
 beforeEach(async () => {
   database = await createDatabase();
-  folder = mkdtempSync(path.join(tmpdir(), 'switchyard-seed-'));
+  folder = makeFolder('seed');
 });
 
 afterEach(async () => {

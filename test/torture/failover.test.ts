@@ -2,6 +2,7 @@ import { rmSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, it } from 'vitest';
+import { bodyOf } from '../support/clients/api-client.js';
 import { type Load, startLoad } from '../support/clients/load.js';
 import type { TestDatabase } from '../support/database/database.js';
 import { FaultProxy } from '../support/database/proxy.js';
@@ -69,9 +70,8 @@ async function makeLinks(name: string, count: number, codes?: readonly string[])
   for (let index = 0; index < count; index += 1) {
     const code = codes?.[index] ?? `${name}x${index}`;
     const target = `https://example.com/${name}/${index}`;
-    const { status, body } = await server.post('/urls', { original_url: target, short_code: code });
-    expect(status).toBe(201);
-    made.push({ id: String((body as { id: number }).id), code, target });
+    const body = bodyOf(await server.post('/urls', { original_url: target, short_code: code }), 201);
+    made.push({ id: String(body.id), code, target });
   }
   return made;
 }

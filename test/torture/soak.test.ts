@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
+import { bodyOf } from '../support/clients/api-client.js';
 import { startLoad } from '../support/clients/load.js';
 import { residentBytes } from '../support/machine/memory.js';
 import { createUrl, uniqueName, useServer } from '../support/server/suite.js';
@@ -36,9 +37,8 @@ async function work(isOver: () => boolean): Promise<number> {
       const urls = Array.from({ length: 200 }, () => ({
         original_url: `https://example.com/${'x'.repeat(1000)}`,
       }));
-      const { status, body } = await server.post('/urls/bulk', { urls });
-      expectStatus(status, 200);
-      const ids = (body as { results: { url: { id: number } }[] }).results.map(({ url }) => url.id);
+      const { results } = bodyOf(await server.post('/urls/bulk', { urls }), 200);
+      const ids = results.map(({ url }) => url?.id);
       expectStatus((await server.send('DELETE', '/urls/bulk', { ids })).status, 200);
     }
     expectStatus((await server.fetch(`/urls/${link.id}`, { method: 'DELETE' })).status, 204);

@@ -1,10 +1,12 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { ADMIN_KEY, asKey, makeKey, type With } from '../support/clients/keys.js';
+import type { Url, User } from '../support/clients/answers.js';
+import type { ApiClient } from '../support/clients/api-client.js';
+import { ADMIN_KEY, asKey, makeKey } from '../support/clients/keys.js';
 import { countBySql, counted, settled, statisticsOf } from '../support/clients/statistics.js';
 import { createDatabase, type TestDatabase } from '../support/database/database.js';
 import { EVENTS_EVER } from '../support/database/retention.js';
 import { startServer, type TestServer } from '../support/server/server.js';
-import { createUrl, createUser, type Url, type User } from '../support/server/suite.js';
+import { createUrl, createUser } from '../support/server/suite.js';
 import { Random, rounds, seed, timeout } from './torture.js';
 
 const FIELDS = 'country,referrer,browser,os,device';
@@ -12,7 +14,7 @@ const countries = ['DE', 'FR', 'NP', null, undefined];
 
 let database: TestDatabase;
 let server: TestServer;
-let admin: With;
+let admin: ApiClient;
 let dataDir: string | undefined;
 
 async function start(): Promise<void> {

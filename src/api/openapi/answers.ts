@@ -21,7 +21,7 @@ export interface Answer {
 }
 
 /** By operation; where one operation answers two routes differently, by method and path. */
-export const answers: Readonly<Record<string, Answer>> = {
+export const answers = {
   redirect: {
     statuses: [301, 307, 308],
     headers: { Location: 'the target, in ASCII' },
@@ -78,7 +78,7 @@ export const answers: Readonly<Record<string, Answer>> = {
   consoleEntry: { headers: { Location: 'the console' } },
   consolePage: { text: 'text/html' },
   consoleFile: { files: ['text/javascript', 'text/css', 'image/svg+xml'] },
-};
+} as const satisfies Readonly<Record<string, Answer>>;
 
 /** Members of a body that are checked as the body of another route is: each of a list, or the member itself. */
 export const bodyParts: Readonly<Record<string, Readonly<Record<string, string>>>> = {
@@ -91,5 +91,6 @@ export function answerOf(route: {
   readonly path: string;
   readonly operation: string;
 }): Answer | undefined {
-  return answers[`${route.method} ${route.path}`] ?? answers[route.operation];
+  const known: Readonly<Record<string, Answer>> = answers;
+  return known[`${route.method} ${route.path}`] ?? known[route.operation];
 }

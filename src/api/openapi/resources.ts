@@ -144,8 +144,17 @@ export const resources = {
         .optional(),
     }),
   Health: (z: Z) => z.strictObject({ status: z.literal('ok') }),
-  Readiness: (z: Z) => z.looseObject({ status: z.string(), database: z.unknown(), journal: z.unknown() }),
-  Logs: (z: Z) => z.strictObject({ count: int64(z), logs: z.array(z.looseObject({})) }),
+  Readiness: (z: Z) =>
+    z.looseObject({
+      status: z.enum(['ready', 'degraded']),
+      database: z.enum(['up', 'listen-lost', 'down']),
+      journal: z.enum(['ok', 'buffering', 'full']),
+    }),
+  Logs: (z: Z) =>
+    z.strictObject({
+      count: int64(z),
+      logs: z.array(z.looseObject({ levelname: z.string(), name: z.string(), message: z.string() })),
+    }),
   OpenApi: (z: Z) => z.looseObject({ openapi: z.literal('3.1.0'), paths: z.looseObject({}) }),
   Error: (z: Z) =>
     z.strictObject({
@@ -164,6 +173,9 @@ export const resources = {
 } as const satisfies Record<string, (z: Z) => zod.ZodType>;
 
 export type ResourceName = keyof typeof resources;
+
+/** What the schema of that name lets pass. */
+export type Resource<Name extends ResourceName> = zod.output<ReturnType<(typeof resources)[Name]>>;
 
 function bulkResult<Shape extends zod.ZodRawShape>(z: Z, more: Shape) {
   return z.strictObject({

@@ -1,22 +1,9 @@
 import type { TestDatabase } from '../database/database.js';
 import { eventually } from '../machine/wait.js';
-import type { TestServer } from '../server/server.js';
+import type { Statistics } from './answers.js';
+import type { ApiClient } from './api-client.js';
 
-export interface Counts {
-  readonly clicks: number;
-  readonly previews: number;
-}
-
-export interface Statistics extends Counts {
-  readonly from: string;
-  readonly to: string;
-  readonly interval: 'minute' | 'hour' | 'day' | 'week' | 'month';
-  readonly timezone: string;
-  readonly as_of: string;
-  readonly series: readonly (Counts & { readonly start: string })[];
-  readonly by?: Readonly<Record<string, readonly (Counts & { readonly value: string | null })[]>>;
-  readonly other?: Readonly<Record<string, Counts>>;
-}
+type Counts = Pick<Statistics, 'clicks' | 'previews'>;
 
 /** When every difference that was committed before has been added to the sums. */
 export async function settled(database: TestDatabase): Promise<void> {
@@ -34,14 +21,11 @@ export async function settled(database: TestDatabase): Promise<void> {
 }
 
 export async function statisticsOf(
-  server: Pick<TestServer, 'json'>,
-  path: string,
+  server: ApiClient,
+  path: '/stats' | `/urls/${string}/stats`,
   parameters: Readonly<Record<string, string>> = {},
 ): Promise<Statistics> {
-  const { status, body } = await server.json(`${path}?${new URLSearchParams(parameters)}`);
-  if (status !== 200)
-    throw new Error(`${path} ${JSON.stringify(parameters)}: ${status} ${JSON.stringify(body)}`);
-  return body;
+  return server.get(`${path}?${`${new URLSearchParams(parameters)}`}`);
 }
 
 const ALL_FIELDS = ['country', 'referrer', 'browser', 'os', 'device'];

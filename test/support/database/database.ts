@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import pg from 'pg';
 import { inject } from 'vitest';
 import type { EmbeddedAddress } from '../../../src/postgres/answer.js';
+import { noteOpened } from '../run/opened.js';
 
 export interface TestDatabase {
   readonly address: EmbeddedAddress;
@@ -16,20 +17,24 @@ export interface TestDatabase {
 export async function createDatabase(): Promise<TestDatabase> {
   const server = inject('postgres');
   const database = `test_${randomBytes(6).toString('hex')}`;
-  await asAdmin(server, `CREATE DATABASE ${database} TEMPLATE template_switchyard`);
-  return connectDatabase({ ...server, database }, () =>
-    asAdmin(server, `DROP DATABASE IF EXISTS ${database} WITH (FORCE)`),
-  );
+  return makeDatabase(server, database, 'TEMPLATE template_switchyard');
 }
 
 /** A database without a schema. */
 export async function createEmptyDatabase(encoding = 'UTF8'): Promise<TestDatabase> {
   const server = inject('postgres');
   const database = `empty_${randomBytes(6).toString('hex')}`;
-  await asAdmin(server, `CREATE DATABASE ${database} TEMPLATE template0 ENCODING '${encoding}'`);
-  return connectDatabase({ ...server, database }, () =>
-    asAdmin(server, `DROP DATABASE IF EXISTS ${database} WITH (FORCE)`),
-  );
+  return makeDatabase(server, database, `TEMPLATE template0 ENCODING '${encoding}'`);
+}
+
+async function makeDatabase(server: EmbeddedAddress, name: string, options: string): Promise<TestDatabase> {
+  await asAdmin(server, `CREATE DATABASE ${name} ${options}`);
+  const drop = (): Promise<void> => asAdmin(server, `DROP DATABASE IF EXISTS ${name} WITH (FORCE)`);
+  const dropped = noteOpened(`database ${name}`, drop);
+  return connectDatabase({ ...server, database: name }, async () => {
+    await drop();
+    dropped();
+  });
 }
 
 export async function connectDatabase(
@@ -39,6 +44,10 @@ export async function connectDatabase(
   const client = new pg.Client({ ...address, application_name: 'test' });
   client.on('error', () => undefined);
   await client.connect();
+  client.once(
+    'end',
+    noteOpened(`connection to ${address.database}`, () => client.end()),
+  );
   return {
     address,
     url: urlOf(address),

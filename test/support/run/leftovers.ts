@@ -1,5 +1,18 @@
 import { afterAll } from 'vitest';
-import { endLeftovers } from '../server/server.js';
+import { closeLeftovers } from './opened.js';
+
+interface Task {
+  readonly result?: { readonly state: string; readonly retryCount?: number } | undefined;
+  readonly tasks?: readonly Task[];
+}
 
 // Set up first, so that it runs last: behind whatever a file's own hooks have stopped.
-afterAll(endLeftovers);
+afterAll(async (_context, file) => {
+  const left = await closeLeftovers();
+  // A test that fails does not get to close what it has opened.
+  if (left.length > 0 && !hasFailed(file)) throw new Error(`left open: ${left.join(', ')}`);
+});
+
+function hasFailed({ result, tasks = [] }: Task): boolean {
+  return result?.state === 'fail' || (result?.retryCount ?? 0) > 0 || tasks.some(hasFailed);
+}

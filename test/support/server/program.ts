@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createServer } from 'node:net';
+import { noteOpened } from '../run/opened.js';
 
 /** A port that was free a moment ago. */
 export async function freePort(): Promise<number> {
@@ -33,9 +34,16 @@ export class Program {
         this.#output += text;
       });
     }
+    const closed = noteOpened(command, () => this.#child.kill('SIGKILL'));
     this.exit = new Promise((resolve, reject) => {
-      this.#child.once('error', reject);
-      this.#child.once('close', (code, signal) => resolve(code ?? signal ?? 0));
+      this.#child.once('error', (error) => {
+        closed();
+        reject(error);
+      });
+      this.#child.once('close', (code, signal) => {
+        closed();
+        resolve(code ?? signal ?? 0);
+      });
     });
   }
 

@@ -3,7 +3,9 @@ import { rmSync } from 'node:fs';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { ApiClient } from '../clients/api-client.js';
 import { makeFolder } from '../machine/folders.js';
+import { noteOpened } from '../run/opened.js';
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../../..');
 
@@ -14,15 +16,8 @@ export interface LogEntry {
   readonly [field: string]: unknown;
 }
 
-const alive = new Set<ChildProcess>();
-
-/** Ends the servers that tests have left running, as those do that fail. */
-export function endLeftovers(): void {
-  for (const child of alive) child.kill('SIGKILL');
-}
-
 /** The server as a child process on a free port. */
-export class TestServer {
+export class TestServer extends ApiClient {
   readonly port: number;
   readonly url: string;
   readonly dataDir: string;
@@ -34,6 +29,8 @@ export class TestServer {
   readonly #ownsDataDir: boolean;
 
   constructor(started: Started, port: number) {
+    const url = `http://127.0.0.1:${port}`;
+    super((pathname, init) => fetch(url + pathname, init));
     this.#child = started.child;
     this.#exit = started.exit;
     this.#ownsDataDir = started.ownsDataDir;
@@ -41,34 +38,11 @@ export class TestServer {
     this.logs = started.logs;
     this.banner = () => messagesOf(started.stderr());
     this.port = port;
-    this.url = `http://127.0.0.1:${port}`;
+    this.url = url;
   }
 
   get pid(): number {
     return this.#child.pid as number;
-  }
-
-  /** A request as an API client makes it: redirects are not followed. */
-  fetch(pathname: string, init: RequestInit = {}): Promise<Response> {
-    return fetch(this.url + pathname, { redirect: 'manual', ...init });
-  }
-
-  async json(pathname: string, init: RequestInit = {}): Promise<{ status: number; body: never }> {
-    const response = await this.fetch(pathname, init);
-    const text = await response.text();
-    return { status: response.status, body: (text === '' ? undefined : JSON.parse(text)) as never };
-  }
-
-  send(method: string, pathname: string, body: unknown): Promise<{ status: number; body: never }> {
-    return this.json(pathname, {
-      method,
-      headers: { 'content-type': 'application/json' },
-      body: typeof body === 'string' ? body : JSON.stringify(body),
-    });
-  }
-
-  post(pathname: string, body: unknown): Promise<{ status: number; body: never }> {
-    return this.send('POST', pathname, body);
   }
 
   /** Ends or blocks one of the server's threads; needs `WITH_FAULTS` in the environment it was started with. */
@@ -190,7 +164,7 @@ function launch(environment: ServerEnvironment): Started {
     } as NodeJS.ProcessEnv,
     stdio: hasFaults ? ['ignore', 'pipe', 'pipe', 'ipc'] : ['ignore', 'pipe', 'pipe'],
   });
-  alive.add(child);
+  const closed = noteOpened(`server ${child.pid}`, () => child.kill('SIGKILL'));
   const logs: LogEntry[] = [];
   let stderr = '';
   child.stderr?.setEncoding('utf8').on('data', (text: string) => {
@@ -206,7 +180,7 @@ function launch(environment: ServerEnvironment): Started {
   });
   const exit = new Promise<number | NodeJS.Signals>((resolve) => {
     child.once('close', (code, signal) => {
-      alive.delete(child);
+      closed();
       resolve(code ?? signal ?? 0);
     });
   });

@@ -1,4 +1,6 @@
 import { afterAll, beforeAll } from 'vitest';
+import type { Url, User } from '../clients/answers.js';
+import { type ApiClient, bodyOf } from '../clients/api-client.js';
 import { createDatabase, type TestDatabase } from '../database/database.js';
 import { type ServerEnvironment, startServer, type TestServer } from './server.js';
 
@@ -37,50 +39,16 @@ export function uniqueName(prefix = 'user'): string {
   return `${prefix}-${process.pid}-${lastName}`;
 }
 
-export interface User {
-  readonly id: number;
-  readonly username: string;
-  readonly email: string;
-  readonly created_at: string;
-}
-
-export interface Url {
-  readonly id: number;
-  readonly user_id: number | null;
-  readonly short_code: string;
-  readonly original_url: string;
-  readonly title: string;
-  readonly is_active: boolean;
-  readonly created_at: string;
-  readonly updated_at: string;
-  readonly click_count: number;
-}
-
-export interface Event {
-  readonly id: number;
-  readonly url_id: number | null;
-  readonly user_id: number | null;
-  readonly event_type: string;
-  readonly timestamp: string;
-  readonly details: Record<string, unknown>;
-}
-
-export async function createUser(server: Pick<TestServer, 'post'>, username = uniqueName()): Promise<User> {
-  const { status, body } = await server.post('/users', { username, email: `${username}@example.com` });
-  if (status !== 201) throw new Error(`creating a user: ${status} ${JSON.stringify(body)}`);
-  return body;
+export async function createUser(client: ApiClient, username = uniqueName()): Promise<User> {
+  return bodyOf(await client.post('/users', { username, email: `${username}@example.com` }), 201);
 }
 
 export async function createUrl(
-  server: Pick<TestServer, 'post'>,
-  fields: { original_url?: string; user_id?: number; title?: string } = {},
+  client: ApiClient,
+  fields: Readonly<Record<string, unknown>> = {},
 ): Promise<Url> {
-  const { status, body } = await server.post('/urls', {
-    original_url: 'https://example.com/target',
-    ...fields,
-  });
-  if (status !== 201) throw new Error(`creating a link: ${status} ${JSON.stringify(body)}`);
-  return body;
+  const link = { original_url: 'https://example.com/target', ...fields };
+  return bodyOf(await client.post('/urls', link), 201);
 }
 
 /** Follows a link once; fails when it does not redirect. */

@@ -1,5 +1,6 @@
 import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { ApiClient } from '../clients/api-client.js';
 import { makeFolder } from '../machine/folders.js';
 import { toolPath } from '../machine/tools.js';
 import { freePort, Program, run } from '../server/program.js';
@@ -22,7 +23,7 @@ export interface AccessEntry {
 }
 
 /** A real Nginx with the committed configuration, rendered as its container does it. */
-export class Nginx {
+export class Nginx extends ApiClient {
   readonly port: number;
   readonly statusPort: number;
   readonly url: string;
@@ -30,10 +31,12 @@ export class Nginx {
   readonly #program: Program;
 
   private constructor(folder: string, port: number, statusPort: number, program: Program) {
+    const url = `http://127.0.0.1:${port}`;
+    super((pathname, init) => fetch(url + pathname, init));
     this.folder = folder;
     this.port = port;
     this.statusPort = statusPort;
-    this.url = `http://127.0.0.1:${port}`;
+    this.url = url;
     this.#program = program;
   }
 
@@ -61,10 +64,6 @@ export class Nginx {
   /** What it complained of. */
   get errors(): string {
     return this.#program.output;
-  }
-
-  fetch(pathname: string, init: RequestInit = {}): Promise<Response> {
-    return fetch(this.url + pathname, { redirect: 'manual', ...init });
   }
 
   async stop(): Promise<void> {
