@@ -4,7 +4,8 @@ import { flagParameter, parameter } from './fields.js';
 import { changedLink, newLinkBody } from './link-fields.js';
 import { conflictRules, exportNames } from './link-import.js';
 import { createErrors, optionErrors } from './links.js';
-import { route, type Z } from './route.js';
+import { route } from './route.js';
+import type { Z } from './schema.js';
 
 /** Links of one request. */
 const BULK_MAX = 1000;
@@ -70,6 +71,7 @@ export const bulkLinkRoutes = [
     summary: '`{"urls"}`, 1 to 1,000 → a result for each; `?atomic=true`: all or none',
     scope: 'links:create',
     operation: 'createLinks',
+    answer: { one: 'BulkCreate', refusals: 'BulkCreate' },
     headers: ['content-type', 'idempotency-key'],
     isIdempotent: true,
     body: (z) => z.object({ urls: newLinks(z) }),
@@ -92,6 +94,7 @@ export const bulkLinkRoutes = [
     summary: '`{"ids","set"}`: changes the given fields of 1 to 1,000 links; `?atomic=true`: all or none',
     scope: 'links:write',
     operation: 'updateLinks',
+    answer: { one: 'BulkUpdate', refusals: 'BulkUpdate' },
     body: (z) => z.object({ ids: ids(z), set: change(z) }),
     usesOrigin: true,
     errors: [
@@ -117,6 +120,7 @@ export const bulkLinkRoutes = [
     summary: '`{"ids"}`: deletes 1 to 1,000 links and their events; `?atomic=true`: all or none',
     scope: 'links:write',
     operation: 'deleteLinks',
+    answer: { one: 'BulkDelete', refusals: 'BulkDelete' },
     body: (z) => z.object({ ids: ids(z) }),
     errors: [
       'INVALID_JSON',
@@ -136,6 +140,7 @@ export const bulkLinkRoutes = [
     scope: 'links:create',
     performs: 'import',
     operation: 'importLinks',
+    answer: { one: 'LinkImport', statuses: [200] },
     kind: 'long',
     query: (z) =>
       z.object({

@@ -22,6 +22,7 @@ export const consoleRoutes = [
     path: '/ui',
     summary: 'redirects to the console',
     operation: 'consoleEntry',
+    answer: { headers: { Location: 'the console' } },
     headers: [],
     status: 302,
   }),
@@ -30,6 +31,7 @@ export const consoleRoutes = [
     path: '/ui/',
     summary: 'the console, a page to make and watch links; a browser’s `GET /` is redirected there',
     operation: 'consolePage',
+    answer: { text: 'text/html' },
     status: 200,
   }),
   route({
@@ -37,6 +39,7 @@ export const consoleRoutes = [
     path: '/ui/:file',
     summary: 'a script, style sheet or icon of the console',
     operation: 'consoleFile',
+    answer: { files: ['text/javascript', 'text/css', 'image/svg+xml'] },
     status: 200,
   }),
 ] as const;

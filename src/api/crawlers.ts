@@ -18,6 +18,7 @@ export const crawlerRoutes = [
     path: '/robots.txt',
     summary: 'keeps crawlers out of everything but links; `ROBOTS_INDEX=false` keeps them out of links too',
     operation: 'robots',
+    answer: { text: 'text/plain' },
     status: 200,
   }),
   route({
@@ -25,6 +26,7 @@ export const crawlerRoutes = [
     path: '/favicon.ico',
     summary: 'no icon',
     operation: 'favicon',
+    answer: {},
     status: 204,
   }),
 ] as const;

@@ -4,7 +4,8 @@ import { bodyId, filterId, NO_NUL, NOT_BLANK, pathId } from './fields.js';
 import { jsonFault } from './json.js';
 import { cursorFits, pageErrors, pages } from './list-fields.js';
 import { formatErrors, listFormat } from './list-format.js';
-import { route, type Z } from './route.js';
+import { route } from './route.js';
+import type { Z } from './schema.js';
 import { isStorable, isWellFormed, Longest } from './values.js';
 
 const event = {
@@ -42,6 +43,7 @@ export const eventRoutes = [
     scope: 'events',
     performs: 'list',
     operation: 'listEvents',
+    answer: { listOf: 'Event' },
     kind: 'read',
     query: (z) =>
       z
@@ -73,6 +75,7 @@ export const eventRoutes = [
     scope: 'events',
     performs: 'call',
     operation: 'createEvent',
+    answer: { one: 'Event' },
     kind: 'write',
     body: (z) =>
       z.object({
@@ -107,6 +110,7 @@ export const eventRoutes = [
     scope: 'events',
     performs: 'call',
     operation: 'getEvent',
+    answer: { one: 'Event' },
     kind: 'read',
     ...event,
     bodyLimit: 'none',
@@ -122,6 +126,7 @@ export const eventRoutes = [
     scope: 'events',
     performs: 'call',
     operation: 'deleteEvent',
+    answer: {},
     kind: 'write',
     ...event,
     status: 204,

@@ -1,5 +1,5 @@
 import type { ErrorCode } from '../errors.js';
-import type { Z } from './route.js';
+import type { Z } from './schema.js';
 import { isIdText, isStorable, usableId } from './values.js';
 
 /** For the document: what the refinements of texts let pass. */

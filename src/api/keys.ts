@@ -19,6 +19,7 @@ export const keyRoutes = [
     refusesOwners: true,
     performs: 'list',
     operation: 'listKeys',
+    answer: { listOf: 'Key' },
     kind: 'read',
     query: (z) => z.object(listFormat(z)),
     status: 200,
@@ -35,6 +36,7 @@ export const keyRoutes = [
     refusesOwners: true,
     performs: 'call',
     operation: 'createKey',
+    answer: { one: 'NewKey' },
     kind: 'write',
     body: (z) => {
       const nameError = { error: 'INVALID_KEY_NAME' satisfies ErrorCode };
@@ -77,6 +79,7 @@ export const keyRoutes = [
     refusesOwners: true,
     performs: 'call',
     operation: 'deleteKey',
+    answer: {},
     kind: 'write',
     params: (z) => z.object({ id: pathId(z, 'KEY_NOT_FOUND') }),
     status: 204,

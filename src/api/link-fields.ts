@@ -1,6 +1,6 @@
 import type { ErrorCode } from '../errors.js';
 import { A_TAG, bodyId, NO_NUL, text } from './fields.js';
-import type { Z } from './route.js';
+import type { Z } from './schema.js';
 import { targetFault } from './targets.js';
 import { parseTimestamp } from './timestamps.js';
 import { isStorable, Longest, startsWithHttp } from './values.js';

@@ -1,6 +1,6 @@
 import type { ErrorCode } from '../errors.js';
 import { endsAfterItBegins, newLink, target, time } from './link-fields.js';
-import type { Z } from './route.js';
+import type { Z } from './schema.js';
 
 /** Whose exports POST /urls/import knows besides our own. */
 export const exportNames = ['bitly', 'kutt', 'yourls', 'shlink'] as const;

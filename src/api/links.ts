@@ -12,7 +12,8 @@ import {
   tagMode,
 } from './list-fields.js';
 import { formatErrors, listFormat } from './list-format.js';
-import { route, type Z } from './route.js';
+import { route } from './route.js';
+import type { Z } from './schema.js';
 
 const link = {
   params: (z: Z) => z.object({ id: pathId(z, 'URL_NOT_FOUND') }),
@@ -55,6 +56,7 @@ const change = {
   scope: 'links:write',
   performs: 'call',
   operation: 'updateLink',
+  answer: { one: 'Link' },
   kind: 'write',
   ...link,
   body: (z: Z) => z.object(changedLink(z)),
@@ -83,6 +85,7 @@ export const linkRoutes = [
     scope: 'links:create',
     performs: 'call',
     operation: 'createLink',
+    answer: { one: 'ShortLink', statuses: [200] },
     kind: 'write',
     body: (z) =>
       z
@@ -111,6 +114,13 @@ export const linkRoutes = [
     scope: 'links:read',
     performs: 'list',
     operation: 'listLinks',
+    answer: {
+      listOf: 'Link',
+      optionalHeaders: {
+        'X-Total-Count': 'with `with_total`: links of the whole list, up to 10000',
+        'X-Total-Is-Minimum': 'true where there are more than `X-Total-Count`',
+      },
+    },
     kind: 'read',
     query: (z) =>
       z
@@ -157,6 +167,7 @@ export const linkRoutes = [
     scope: 'links:create',
     performs: 'call',
     operation: 'createLink',
+    answer: { one: 'Link', statuses: [200] },
     kind: 'write',
     body: newLinkBody,
     bodyLimit: 'json',
@@ -181,6 +192,7 @@ export const linkRoutes = [
     scope: 'links:read',
     performs: 'call',
     operation: 'getLink',
+    answer: { one: 'Link' },
     kind: 'read',
     ...link,
     bodyLimit: 'none',
@@ -199,6 +211,7 @@ export const linkRoutes = [
     scope: 'links:write',
     performs: 'call',
     operation: 'deleteLink',
+    answer: {},
     kind: 'long',
     ...link,
     status: 204,

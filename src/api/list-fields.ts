@@ -1,7 +1,7 @@
 import type { ErrorCode } from '../errors.js';
 import { decodeCursor, listDigest } from './cursors.js';
 import { paging } from './fields.js';
-import type { Z } from './route.js';
+import type { Z } from './schema.js';
 import { isStorable, Longest } from './values.js';
 
 /** What lists are asked for. A parameter that came with cursors is never absent by being empty. */

@@ -1,6 +1,6 @@
 import type { ErrorCode } from '../errors.js';
 import { flagParameter, parameter } from './fields.js';
-import type { Z } from './route.js';
+import type { Z } from './schema.js';
 
 /** The forms in which a list is given, each with its content type. */
 const contentTypes = {

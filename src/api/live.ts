@@ -32,6 +32,7 @@ export const liveRoutes = [
     refusesOwners: true,
     performs: 'local',
     operation: 'live',
+    answer: { text: 'text/event-stream' },
     kind: 'read',
     status: 200,
     errors: ['TOO_MANY_LISTENERS'],

@@ -1,6 +1,7 @@
 import type { ErrorCode } from '../errors.js';
 import { parameter, pathId } from './fields.js';
-import { route, type Z } from './route.js';
+import { route } from './route.js';
+import type { Z } from './schema.js';
 
 export const qrFormats = ['svg', 'png'] as const;
 /** How much of a QR code may be unreadable: about 7, 15, 25 and 30 %. */
@@ -33,6 +34,11 @@ export const qrRoutes = [
     scope: 'links:read',
     performs: 'call',
     operation: 'drawQr',
+    answer: {
+      files: Object.values(qrTypes),
+      statuses: [304],
+      headers: { ETag: 'of this look and host name', 'Cache-Control': 'it is to be asked about each time' },
+    },
     kind: 'read',
     params: (z) => z.object({ id: pathId(z, 'URL_NOT_FOUND') }),
     query: (z) =>

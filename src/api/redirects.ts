@@ -7,6 +7,10 @@ const visit = {
   scope: 'public',
   performs: 'redirect',
   operation: 'redirect',
+  answer: {
+    statuses: [301, 307, 308],
+    headers: { Location: 'the target, in ASCII' },
+  },
   kind: 'read',
   status: 302,
   errors: [

@@ -1,18 +1,8 @@
 import type { z as zod } from 'zod';
 import type { ErrorCode } from '../errors.js';
+import type { ResourceName } from './openapi/resources.js';
+import type { Schema, Z } from './schema.js';
 import type { Status } from './statuses.js';
-
-/**
- * The schema library, as a declaration is given it. To load it takes a thread some 70 ms, and only a
- * gateway needs it, and not for redirects. The declarations therefore name its types alone.
- */
-export type Z = typeof zod;
-
-/**
- * How a part of a request is checked: made once, when the library is there. An issue's message is an
- * ErrorCode; `params.detail` of a custom issue becomes the detail of the answer.
- */
-export type Schema<Type extends zod.ZodType = zod.ZodType> = (z: Z) => Type;
 
 export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
 
@@ -55,6 +45,24 @@ export const keyHeaders = ['authorization', 'x-api-key'] as const;
 
 export type RequestHeader = keyof typeof requestHeaders;
 
+/** What a route answers with when all went well; without anything it is an empty body. */
+export interface Answer {
+  readonly one?: ResourceName;
+  readonly listOf?: ResourceName;
+  /** With `?atomic=true` a refusal of the whole has this for its body. */
+  readonly refusals?: ResourceName;
+  /** A media type, where it is no JSON. */
+  readonly text?: string;
+  /** Media types, where it is a file. */
+  readonly files?: readonly string[];
+  /** Statuses besides the declared one. */
+  readonly statuses?: readonly Status[];
+  /** Of the answer, with what they are for. */
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Those that not every answer has. */
+  readonly optionalHeaders?: Readonly<Record<string, string>>;
+}
+
 interface RouteBase {
   readonly method: Method;
   /** A template: `/urls/:id`. */
@@ -70,6 +78,7 @@ interface RouteBase {
   readonly trustsSuspectKeys?: true;
   /** Of the answer when all went well. */
   readonly status: Status;
+  readonly answer: Answer;
   /** What it may answer besides, in the words of src/errors.ts; those that every route has are left out. */
   readonly errors: readonly ErrorCode[];
   readonly params?: Schema<zod.ZodObject>;

@@ -1,7 +1,8 @@
 import type { ErrorCode } from '../errors.js';
 import { pathId } from './fields.js';
 import { isTimeZone } from './intervals.js';
-import { route, type Z } from './route.js';
+import { route } from './route.js';
+import type { Z } from './schema.js';
 import { parseTimestamp } from './timestamps.js';
 
 /** Facts of a click that it can be counted by. */
@@ -93,6 +94,7 @@ export const statsRoutes = [
     path: '/urls/:id/stats',
     summary: 'clicks and previews of a link over time, and by country, referrer, browser, os, device',
     operation: 'getLinkStats',
+    answer: { one: 'Statistics' },
     params: (z) => z.object({ id: pathId(z, 'URL_NOT_FOUND') }),
     query: (z) => z.object({ ...parameters(z), by: fields(z, facts, 'INVALID_BY') }),
     errors: [...errors, 'INVALID_BY', 'URL_NOT_FOUND'],
@@ -103,6 +105,7 @@ export const statsRoutes = [
     summary:
       'clicks and previews of all links over time, and by country, referrer, browser, os, device, code',
     operation: 'getStats',
+    answer: { one: 'Statistics' },
     query: (z) => z.object({ ...parameters(z), by: fields(z, factsAndCode, 'INVALID_BY_OF_ALL') }),
     errors: [...errors, 'INVALID_BY_OF_ALL', 'STATISTICS_UNDER_WAY'],
   }),

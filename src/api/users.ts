@@ -2,7 +2,8 @@ import { bodyless } from './defaults.js';
 import { ONE_ADDRESS, oneLine, pathId } from './fields.js';
 import { cursorFits, pageErrors, pages } from './list-fields.js';
 import { formatErrors, listFormat } from './list-format.js';
-import { route, type Z } from './route.js';
+import { route } from './route.js';
+import type { Z } from './schema.js';
 import { Longest, usableEmail, usableName } from './values.js';
 
 const user = {
@@ -33,6 +34,7 @@ export const userRoutes = [
     scope: 'users',
     performs: 'list',
     operation: 'listUsers',
+    answer: { listOf: 'User' },
     kind: 'read',
     query: (z) => z.object({ ...pages(z), ...listFormat(z) }).superRefine(cursorFits('listUsers')),
     status: 200,
@@ -48,6 +50,7 @@ export const userRoutes = [
     refusesOwners: true,
     performs: 'call',
     operation: 'createUser',
+    answer: { one: 'User' },
     kind: 'write',
     body: (z) => z.object({ username: username(z, 'MISSING_USERNAME'), email: email(z, 'MISSING_EMAIL') }),
     bodyLimit: 'json',
@@ -66,6 +69,7 @@ export const userRoutes = [
     refusesOwners: true,
     performs: 'import',
     operation: 'importUsers',
+    answer: { one: 'UserImport' },
     kind: 'long',
     bodyLimit: 'upload',
     headers: ['content-type'],
@@ -80,6 +84,7 @@ export const userRoutes = [
     scope: 'users',
     performs: 'call',
     operation: 'getUser',
+    answer: { one: 'User' },
     kind: 'read',
     ...user,
     status: 200,
@@ -93,6 +98,7 @@ export const userRoutes = [
     scope: 'users',
     performs: 'call',
     operation: 'updateUser',
+    answer: { one: 'User' },
     kind: 'write',
     ...user,
     body: (z) =>
@@ -113,6 +119,7 @@ export const userRoutes = [
     scope: 'users',
     performs: 'call',
     operation: 'deleteUser',
+    answer: {},
     kind: 'long',
     ...user,
     status: 204,

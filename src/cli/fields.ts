@@ -2,7 +2,8 @@ import { Option } from 'commander';
 import type { z as zod } from 'zod';
 import { type JsonSchema, jsonSchemaOf } from '../api/openapi/json-schema.js';
 import { routes } from '../api/registry.js';
-import type { RouteDeclaration, Z } from '../api/route.js';
+import type { RouteDeclaration } from '../api/route.js';
+import type { Z } from '../api/schema.js';
 
 /** A member of a body, or a parameter of a query, as an option of a command. */
 export interface Field {

@@ -1,6 +1,6 @@
 import { createWriteStream } from 'node:fs';
 import { Argument, type Command, Option } from 'commander';
-import type { Z } from '../api/route.js';
+import type { Z } from '../api/schema.js';
 import { ApiClient, RefusedError } from './client.js';
 import { type Field, fieldsOf, optionOf, valuesOf } from './fields.js';
 import { print, type Row, show } from './output.js';

@@ -1,7 +1,8 @@
 import type { z as zod } from 'zod';
 import { type Checked, check } from '../api/check.js';
 import { routes } from '../api/registry.js';
-import type { RouteDeclaration, Z } from '../api/route.js';
+import type { RouteDeclaration } from '../api/route.js';
+import type { Z } from '../api/schema.js';
 import { nearestKnown } from './nearest.js';
 
 interface RouteSchemas {

@@ -1,7 +1,7 @@
 import { errorRegistry } from '../../errors.js';
 import { routes } from '../registry.js';
-import type { RouteDeclaration, Scope, Z } from '../route.js';
-import { answerOf, bodyParts } from './answers.js';
+import type { RouteDeclaration, Scope } from '../route.js';
+import type { Z } from '../schema.js';
 import { exampleOf, type JsonSchema, jsonSchemaOf, objectExample } from './json-schema.js';
 import { resources } from './resources.js';
 import { responsesOf } from './responses.js';
@@ -29,6 +29,12 @@ const scopeNotes: Readonly<Record<Scope, string>> = {
   admin: 'everything',
 };
 
+/** Members of a body that are checked as the body of another route is: each of a list, or the member itself. */
+const bodyParts: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  createLinks: { urls: 'POST /urls' },
+  updateLinks: { set: 'PATCH /urls/:id' },
+};
+
 /** The OpenAPI 3.1 document, of what the routes declare and the schemas that check requests. */
 export function openapiDocument(z: Z, version: string): Json {
   const paths: Record<string, Json> = {};
@@ -40,11 +46,11 @@ export function openapiDocument(z: Z, version: string): Json {
     item[route.method.toLowerCase()] = operation;
     if (route.method === 'GET') item.head = headOf(operation);
   }
-  const named = (routes as readonly RouteDeclaration[]).map((route) => answerOf(route));
+  const named = (routes as readonly RouteDeclaration[]).map(({ answer }) => answer);
   const used = new Set<string>([
     'Error',
     'Problem',
-    ...named.flatMap((one) => [one?.one ?? '', one?.listOf ?? '']),
+    ...named.flatMap((one) => [one.one ?? '', one.listOf ?? '']),
   ]);
   return {
     openapi: '3.1.0',

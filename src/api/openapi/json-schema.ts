@@ -1,5 +1,5 @@
 import type { z as zod } from 'zod';
-import type { Z } from '../route.js';
+import type { Z } from '../schema.js';
 
 export interface JsonSchema {
   type?: string | string[];

@@ -1,6 +1,6 @@
 import type { z as zod } from 'zod';
 import { redirectStatusCodes } from '../link-fields.js';
-import type { Z } from '../route.js';
+import type { Z } from '../schema.js';
 
 /**
  * What the API answers with, one declaration a resource. The document is made of them, and a test

@@ -2,7 +2,6 @@ import { type ErrorCode, errorBody, errorRegistry, problemBody } from '../../err
 import { allowedMethods } from '../registry.js';
 import type { RouteDeclaration } from '../route.js';
 import { reasonPhrases, type Status } from '../statuses.js';
-import { answerOf } from './answers.js';
 import type { ResourceName } from './resources.js';
 
 type Json = Record<string, unknown>;
@@ -34,7 +33,7 @@ function successes(route: RouteDeclaration): Record<string, Json> {
     statuses = [],
     headers = {},
     optionalHeaders = {},
-  } = answerOf(route) ?? {};
+  } = route.answer;
   const schema = one === undefined ? listOf && { type: 'array', items: reference(listOf) } : reference(one);
   const isEmpty = (status: Status) =>
     status === 204 || status === 302 || status === 304 || route.performs === 'redirect';
@@ -119,7 +118,7 @@ function failure(route: RouteDeclaration, status: Status, codes: readonly ErrorC
 }
 
 function refusalOf(route: RouteDeclaration, status: Status): Json {
-  const { refusals } = answerOf(route) ?? {};
+  const { refusals } = route.answer;
   const isOfTheWhole = refusals !== undefined && (status === 400 || status === 409);
   return isOfTheWhole ? { anyOf: [reference('Error'), reference(refusals)] } : reference('Error');
 }

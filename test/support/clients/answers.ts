@@ -1,4 +1,3 @@
-import type { answers } from '../../../src/api/openapi/answers.js';
 import type { Resource, ResourceName } from '../../../src/api/openapi/resources.js';
 import type { AnyRoute } from '../../../src/api/registry.js';
 import type { ErrorCode, errorRegistry } from '../../../src/errors.js';
@@ -35,7 +34,7 @@ type RefusedStatus = Registry[ErrorCode]['status'];
 type OfRoute<Route> = [Route] extends [never]
   ? UnknownAnswer
   : Route extends AnyRoute
-    ? Successes<Route, Described<Route>> | Refusals<Described<Route>>
+    ? Successes<Route, Route['answer']> | Refusals<Route['answer']>
     : never;
 
 /** A member a status, so that a status picks its body. */
@@ -68,16 +67,6 @@ type Refusals<Answer> = {
 type RefusalOfAll<Answer> = Answer extends { refusals: infer Name extends ResourceName }
   ? Resource<Name>
   : never;
-
-type Answers = typeof answers;
-
-/** What src/api/openapi says of a route. */
-type Described<Route extends AnyRoute> = `${Route['method']} ${Route['path']}` extends infer Key extends
-  keyof Answers
-  ? Answers[Key]
-  : Route['operation'] extends infer Key extends keyof Answers
-    ? Answers[Key]
-    : never;
 
 type WithoutQuery<Path extends string> = Path extends `${infer Bare}?${string}` ? Bare : Path;
 
