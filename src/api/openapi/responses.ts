@@ -25,15 +25,7 @@ export function responsesOf(route: RouteDeclaration): Record<string, Json> {
 }
 
 function successes(route: RouteDeclaration): Record<string, Json> {
-  const {
-    one,
-    listOf,
-    text,
-    files,
-    statuses = [],
-    headers = {},
-    optionalHeaders = {},
-  } = route.answer;
+  const { one, listOf, text, files, statuses = [], headers = {}, optionalHeaders = {} } = route.answer;
   const schema = one === undefined ? listOf && { type: 'array', items: reference(listOf) } : reference(one);
   const isEmpty = (status: Status) =>
     status === 204 || status === 302 || status === 304 || route.performs === 'redirect';
