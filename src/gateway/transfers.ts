@@ -1,7 +1,8 @@
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { Database, type ServerState } from '../memory/server-state.js';
 import type {
-  FromTransfer,
+  FromImport,
+  FromList,
   ImportRequest,
   ListRequest,
   ToTransfer,
@@ -78,7 +79,7 @@ export class Transfers {
       for (; ungranted > 0; ungranted -= 1) grant();
       return true;
     });
-    port.on('message', (message: FromTransfer) => {
+    port.on('message', (message: FromList) => {
       if (exchange.isOver) return;
       watched.hasBegun = true;
       watched.progressMs = performance.now();
@@ -100,8 +101,10 @@ export class Transfers {
           else exchange.fail(message.error, message.detail);
           end();
           break;
-        default:
+        case 'begun':
           break;
+        default:
+          throw new Error(`no such message: ${String(message satisfies never)}`);
       }
     });
     port.postMessage({ kind: 'credit', amount: LIST_CREDITS } satisfies ToTransfer);
@@ -133,7 +136,7 @@ export class Transfers {
     const resumeIfRoom = (): void => {
       if (!isComplete && hasRoom()) exchange.resume();
     };
-    port.on('message', (message: FromTransfer) => {
+    port.on('message', (message: FromImport) => {
       if (exchange.isOver) return;
       watched.hasBegun = true;
       watched.progressMs = performance.now();
@@ -154,7 +157,7 @@ export class Transfers {
           end();
           break;
         default:
-          break;
+          throw new Error(`no such message: ${String(message satisfies never)}`);
       }
     });
     const take = (chunk: ArrayBuffer, isLast: boolean): void => {

@@ -56,13 +56,22 @@ export interface RowError {
   readonly error: string;
 }
 
-/** From the worker; an import's credit is in bytes. */
-export type FromTransfer =
+/** From the worker. */
+type FromAny =
   /** It waits no longer. */
   | { readonly kind: 'begun' }
-  | { readonly kind: 'chunk'; readonly bytes: ArrayBuffer }
-  | { readonly kind: 'end' }
-  | { readonly kind: 'credit'; readonly amount: number }
-  /** An import's answer: JSON text. */
-  | { readonly kind: 'done'; readonly body: string }
   | { readonly kind: 'failed'; readonly error: ErrorCode; readonly detail?: string };
+
+export type FromList =
+  | FromAny
+  | { readonly kind: 'chunk'; readonly bytes: ArrayBuffer }
+  | { readonly kind: 'end' };
+
+export type FromImport =
+  | FromAny
+  /** In bytes. */
+  | { readonly kind: 'credit'; readonly amount: number }
+  /** The answer: JSON text. */
+  | { readonly kind: 'done'; readonly body: string };
+
+export type FromTransfer = FromList | FromImport;
