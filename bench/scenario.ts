@@ -10,7 +10,7 @@ export interface Subject {
   readonly settings?: Readonly<Record<string, string>>;
 }
 
-/** What every scenario of a run is given. */
+/** What every scenario of a run receives. */
 export interface Bench {
   readonly isQuick: boolean;
   readonly rounds: number;
@@ -44,7 +44,7 @@ export interface Scenario {
   readonly title: string;
   /** Whether it can compare two revisions. */
   readonly isComparable: boolean;
-  /** Whether it runs only when it is named: it takes hours. */
+  /** Whether it runs only if named, because it takes hours. */
   readonly isOnRequest?: boolean;
   run(bench: Bench): Promise<ScenarioResult>;
 }

@@ -37,7 +37,7 @@ interface Files {
   readonly count: number;
 }
 
-/** What an import is for the database: staging, then the upsert. */
+/** An import's work for the database: staging, then the upsert. */
 const upsertSql = `
   INSERT INTO users (username, email, created_at)
   SELECT DISTINCT ON (username COLLATE "C") username, email, coalesce(created_at, now() AT TIME ZONE 'utc')
@@ -195,7 +195,7 @@ async function redirectsMeanwhile(
   await pace({ ...load, seconds: 2 });
   const idle = await pace({ ...load, seconds: IDLE_SECONDS });
   const uploading = upload(server.port, '/users/bulk', files.users);
-  // An import of known users takes about as long; the visitors are to be there for most of it.
+  // An import of known users takes about as long; visitors should be there for most of it.
   const busy = await pace({ ...load, seconds: Math.max(2, Math.floor(seconds * 0.8)) });
   await uploading;
   seen.idleP99.push(latencyAt({ latency: idle.latency } as Measure, 0.99));

@@ -70,7 +70,10 @@ export const redirectRate: Scenario = {
   },
 };
 
-/** The highest rate up to the wanted one that the generator itself keeps, tried on the fastest server. */
+/**
+ * The highest rate, up to the requested one, that the generator itself can keep, measured on the fastest
+ * server.
+ */
 async function holdable(
   server: ServerHandle,
   load: Omit<PacedLoad, 'port' | 'rate'>,

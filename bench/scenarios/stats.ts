@@ -26,10 +26,10 @@ const SHORTEST_SECONDS = 15;
 const BATCH = 20_000;
 const BATCHES = 15;
 const BATCHES_A_STEP = 5;
-/** How far apart batches are: of a busy server. */
+/** The interval between batches, as on a busy server. */
 const BATCH_MS = 1000;
 
-/** Statistics of many clicks while redirects run, and what their sums cost. */
+/** Statistics of many clicks while redirects run, and the cost of their sums. */
 export const stats: Scenario = {
   name: 'stats',
   title: 'GET /stats and /urls/<id>/stats, and the sums behind them',
@@ -104,7 +104,7 @@ export const stats: Scenario = {
   },
 };
 
-/** A connection as the server has them. */
+/** A connection like the server's. */
 async function connect({ address }: Database): Promise<pg.Client> {
   const client = new pg.Client(clientOptions(address, 'bench', 20_000));
   await client.connect();
@@ -199,7 +199,7 @@ interface Costs {
   readonly jobMicros: number;
 }
 
-/** CPU of PostgreSQL for what batches of clicks cost the statistics. */
+/** PostgreSQL's CPU for the statistics of batches of clicks. */
 async function costsOfSums(
   bench: Bench,
   links: number,

@@ -58,8 +58,8 @@ export async function restore(config: Config, file: string, mayReplace: boolean)
         }),
       );
       progress.stop();
-      for (const name of leftOut) process.stderr.write(`left out, no table of ours: ${name}\n`);
-      process.stdout.write(`restored what was there at ${head.createdAt}: ${summaryOf(head.tables)}\n`);
+      for (const name of leftOut) process.stderr.write(`skipped, not our table: ${name}\n`);
+      process.stdout.write(`restored the state of ${head.createdAt}: ${summaryOf(head.tables)}\n`);
     } catch (error) {
       throw isOfRows(error)
         ? new BackupFileError(

@@ -16,7 +16,7 @@ export interface ToolDatabase extends IngestContext {
   close(): Promise<void>;
 }
 
-/** The database that the settings name, for a tool; an embedded one is started when it is down. */
+/** The database that the settings name, for a tool; starts an embedded one if it is down. */
 export async function openDatabase(config: Config): Promise<ToolDatabase> {
   const given = givenDatabase(config);
   const log = createLogger('tool', config.LOG_LEVEL, (line) => process.stderr.write(line));

@@ -13,7 +13,7 @@ import { reconcile } from './reconcile.js';
 import { addRemoteCommands } from './remote.js';
 import { acceptTimeline, showTimeline } from './timeline.js';
 
-/** What the process ends with. */
+/** The process's exit codes. */
 const Exit = { OK: 0, FOUND: 1, USAGE: 2, FAILED: 3 } as const;
 
 const NOTE = `
@@ -45,24 +45,24 @@ async function makeProgram(): Promise<Command> {
   program
     .command('reconcile')
     .description("compares each link's counter with its click events")
-    .option('--repair', 'sets the counters that are wrong', false)
+    .option('--repair', 'corrects wrong counters', false)
     .action(async ({ repair }: { repair: boolean }) => {
       const wrong = await reconcile(loadConfig(), repair);
       endWith(wrong === 0 || repair, Exit.FOUND);
     });
   program
     .command('backup <file>')
-    .description('writes all of the database, as it is at one moment, to a file')
+    .description('writes the whole database, as of one moment, to a file')
     .action((file: string) => backUp(loadConfig(), file));
   program
     .command('restore <file>')
-    .description('puts a backup into an empty database, all or nothing')
-    .option('--replace', 'removes what is in the database', false)
+    .description('restores a backup into an empty database, all or nothing')
+    .option('--replace', 'replaces the content of the database', false)
     .action((file: string, { replace }: { replace: boolean }) => restore(loadConfig(), file, replace));
   addArchiveCommand(program);
   const clusters = program
     .command('clusters')
-    .description('embedded databases that lie outside of their data folders')
+    .description('lists embedded databases outside their data folders')
     .action(listClusters);
   clusters
     .command('remove <cluster>')
@@ -95,10 +95,12 @@ function addArchiveCommand(program: Command): void {
   program
     .command('archive [month]')
     .description('writes the events of a month, such as 2025-01, to a file events-2025-01.<format>')
-    .addOption(new Option('--format <format>', 'of the file').choices(archiveFormats).default('ndjson'))
-    .option('--out <folder>', 'where the file goes', '.')
+    .addOption(
+      new Option('--format <format>', 'format of the file').choices(archiveFormats).default('ndjson'),
+    )
+    .option('--out <folder>', 'folder for the file', '.')
     .option('--replace', 'overwrites a file that the database does not know', false)
-    .option('--check <file>', 'reads a file back instead; ends with 1 when it is damaged')
+    .option('--check <file>', 'reads a file back instead; exits with 1 if it is damaged')
     .action(async (month: string | undefined, { format, out, replace, check }: ArchiveFlags) => {
       if ((month === undefined) === (check === undefined))
         throw new TypeError('name a month, or a file to --check');
@@ -118,19 +120,19 @@ function addJournalCommands(program: Command): void {
   const journal = program.command('journal').description('click journals');
   journal
     .command('stats <folder>')
-    .description('what click journals hold')
+    .description('shows the content of click journals')
     .action((folder: string) => showJournals(folder));
   journal
     .command('verify <folder>')
-    .description('reads every frame; ends with 1 when anything is damaged')
+    .description('reads every frame; exits with 1 if anything is damaged')
     .action(async (folder: string) => endWith(await verifyJournals(folder), Exit.FOUND));
   journal
     .command('drain <folder>')
-    .description('takes journals of servers that are no more into the database')
+    .description('ingests the journals of servers that are gone')
     .action(async (folder: string) => endWith(await drainJournals(loadConfig(), folder), Exit.FAILED));
   journal
     .command('adopt <folder>')
-    .description('says that the original of a copied folder is no more')
+    .description('makes a copied folder the original, once its original is gone')
     .action(async (folder: string) => endWith(await adoptFolders(folder), Exit.FAILED));
 }
 
@@ -152,7 +154,7 @@ main().then(
   },
   (error: unknown) => {
     if (error instanceof CommanderError) {
-      // It has said so already; help that was asked for is no mistake.
+      // commander has printed it already; requested help is no mistake.
       process.exitCode = error.exitCode === 0 ? Exit.OK : Exit.USAGE;
       return;
     }

@@ -51,7 +51,7 @@ export function addRemoteCommands(program: Command, z: Z): void {
       ),
     );
   addList(links, 'GET /urls', linkColumns, z, 'links list --is-active true --json');
-  add(links, 'import', 'makes links of a CSV file', '<file>', fieldsOf(z, 'POST /urls/import', 'query'))
+  add(links, 'import', 'makes links from a CSV file', '<file>', fieldsOf(z, 'POST /urls/import', 'query'))
     .addHelpText(
       'after',
       examples('links import links.csv', 'links import bitly.csv --format bitly --dry-run'),
@@ -65,7 +65,7 @@ export function addRemoteCommands(program: Command, z: Z): void {
     .addOption(
       new Option('--format <value>', 'csv, ndjson or json').choices(['csv', 'ndjson', 'json']).default('csv'),
     )
-    .option('--output <file>', 'where to; the standard output by default')
+    .option('--output <file>', 'output file; by default the standard output')
     .addHelpText('after', examples('links export --output links.csv', 'links export --format ndjson | wc -l'))
     .action(async (given: { format: string; output?: string }) => {
       const to = given.output === undefined ? process.stdout : createWriteStream(given.output);
@@ -95,7 +95,7 @@ export function addRemoteCommands(program: Command, z: Z): void {
       ),
     );
   addList(users, 'GET /users', userColumns, z, 'users list --json');
-  add(users, 'import', 'makes users of a CSV file', '<file>', [])
+  add(users, 'import', 'makes users from a CSV file', '<file>', [])
     .addHelpText('after', examples('users import users.csv'))
     .action(act((client, _given, _fields, file) => client.upload('/users/bulk', file)));
 
@@ -103,7 +103,7 @@ export function addRemoteCommands(program: Command, z: Z): void {
   add(keys, 'add', 'creates a key and shows it only once', '', keyFields(z))
     .addHelpText('after', examples('keys add --name dashboard --scopes links:read,stats:read'))
     .action(act((client, given, fields) => client.json('POST', '/keys', valuesOf(fields, given))));
-  add(keys, 'list', 'shows keys, never what they are', '', [])
+  add(keys, 'list', 'lists keys, without the keys themselves', '', [])
     .addHelpText('after', examples('keys list'))
     .action(act((client) => client.json('GET', '/keys'), keyColumns));
   add(keys, 'rm', 'revokes keys', '<ids...>', [])
@@ -176,7 +176,7 @@ function addList(parent: Command, route: string, columns: readonly string[], z: 
   const fields = fieldsOf(z, route, 'query').filter(
     ({ name }) => !['format', 'raw', 'page', 'per_page', 'limit', 'with_total'].includes(name),
   );
-  add(parent, 'list', 'shows the newest, a page at a time', '', fields)
+  add(parent, 'list', 'lists the newest, a page at a time', '', fields)
     .addOption(new Option('--page <number>', 'which page').default('1'))
     .addOption(new Option('--limit <number>', 'rows a page').default(DEFAULT_ROWS))
     .addHelpText('after', examples(example))

@@ -3,16 +3,16 @@ import { FailureNotice } from './failure-notice.js';
 
 export interface EventChunksJobOptions {
   readonly log: Logger;
-  /** Whether PostgreSQL can be reached; else there is nothing to do. */
+  /** Whether PostgreSQL can be reached; otherwise there is nothing to do. */
   readonly isUp: () => boolean;
   /** Settles with whether another chunk may be full. */
   readonly keep: () => Promise<boolean>;
 }
 
-/** Clicks of that time fit into the chunks that are made ahead, many times over. */
+/** The chunks made ahead hold the clicks of this time many times over. */
 const EVERY_MS = 1000;
 
-/** Has chunks of events made ahead of the clicks, and full ones sealed. The work itself is a worker's. */
+/** Has a worker make chunks of events ahead of the clicks, and seal full ones. */
 export class EventChunksJob {
   readonly #options: EventChunksJobOptions;
   readonly #notice: FailureNotice;

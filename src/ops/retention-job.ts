@@ -5,7 +5,7 @@ import { FailureNotice } from './failure-notice.js';
 
 export interface RetentionJobOptions {
   readonly log: Logger;
-  /** EVENTS_RETENTION_DAYS; 0: nothing is removed. */
+  /** EVENTS_RETENTION_DAYS; 0: never removes anything. */
   readonly days: number;
   /** Removes a piece. */
   readonly step: (cursor: RetentionCursor | undefined) => Promise<RetentionStep>;
@@ -16,8 +16,8 @@ const EVERY_MS = 3_600_000;
 const AGAIN_MS = 60_000;
 
 /**
- * Removes old clicks and previews at the start and every hour, piece by piece: between two pieces it rests as long as
- * the last one took. The work itself is a worker's.
+ * Has a worker remove old clicks and previews at the start and every hour, piece by piece: between two pieces
+ * it rests as long as the last one took.
  */
 export class RetentionJob {
   readonly #options: RetentionJobOptions;
@@ -25,7 +25,7 @@ export class RetentionJob {
   readonly #stopped = new AbortController();
   #timer: NodeJS.Timeout | undefined;
   #unarchived = 0;
-  /** Seconds since 1970. Before the first round it is the start, from when on it is due. */
+  /** Seconds since 1970. Before the first round, the start, from which on it is due. */
   #lastRun = Date.now() / 1000;
 
   constructor(options: RetentionJobOptions) {
@@ -38,7 +38,7 @@ export class RetentionJob {
     return this.#lastRun;
   }
 
-  /** Events that stayed in the last round for not being in an archive. */
+  /** Events that stayed in the last round because no archive has them. */
   get unarchived(): number {
     return this.#unarchived;
   }

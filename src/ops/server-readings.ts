@@ -31,7 +31,7 @@ export interface ReadParts {
   readonly retention: RetentionJob;
 }
 
-/** How each metric of the server as a whole is read; the catalogue says what there is. */
+/** How to read each metric of the whole server; the catalogue lists them. */
 export function readingsOf(parts: ReadParts): ServerReadings {
   return {
     buildInfo: () => [{ labels: { version: packageVersion(), node: process.version }, value: 1 }],

@@ -4,7 +4,7 @@ import { FailureNotice } from './failure-notice.js';
 
 export interface StatisticsJobOptions {
   readonly log: Logger;
-  /** Whether PostgreSQL can be reached; else there is nothing to do. */
+  /** Whether PostgreSQL can be reached; otherwise there is nothing to do. */
   readonly isUp: () => boolean;
   readonly add: () => Promise<StatisticsOutcome>;
   readonly build: () => Promise<void>;
@@ -18,7 +18,7 @@ const SHORTEST_REST_MS = 1000;
 const LONGEST_REST_MS = 3000;
 const REST_A_WORK = 20;
 
-/** Has the statistics' sums kept up, a step every second or few; more while there is more. The work is a worker's. */
+/** Has a worker keep the statistics' sums up to date, a step every second or few; more while there is more. */
 export class StatisticsJob {
   readonly #options: StatisticsJobOptions;
   readonly #notice: FailureNotice;

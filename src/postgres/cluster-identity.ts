@@ -52,7 +52,7 @@ export async function roleOf(client: pg.ClientBase): Promise<HostRole> {
   return { isWritable: rows[0]?.writable === 't', system: undefined, timeline: undefined };
 }
 
-/** @returns `undefined` where it does not say: a standby, or a service that lets nobody ask. */
+/** @returns `undefined` if it does not say: a standby, or a service that forbids the question. */
 export function identityOf({ system, timeline }: HostRole): ClusterIdentity | undefined {
   return system === undefined || timeline === undefined ? undefined : { system, timeline };
 }

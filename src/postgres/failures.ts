@@ -4,12 +4,12 @@ import type { ErrorCode } from '../errors.js';
  * What to do about a failed statement:
  * - `again`: nothing is wrong with it; the same transaction may succeed the next time;
  * - `reconnect`: what this connection has prepared is out of date; on a fresh one it may succeed;
- * - `unavailable`: PostgreSQL can't be reached or will not work now; whether a write was committed
- *   is unknown when the connection broke;
+ * - `unavailable`: PostgreSQL can't be reached or does not work now; after a broken connection it is unknown
+ *   whether a write was committed;
  * - `incomplete`: PostgreSQL works, but tables or indexes of ours are missing, as during a restore;
- * - `conflict`: the row can't stand beside what is there;
+ * - `conflict`: the row conflicts with an existing one;
  * - `rejected`: the data can't be stored; the same data will never be accepted;
- * - `fault`: a mistake of ours, or a database that needs its operator.
+ * - `fault`: our mistake, or a database that needs its operator.
  */
 export type RetryDecision =
   | 'again'
@@ -20,7 +20,7 @@ export type RetryDecision =
   | 'rejected'
   | 'fault';
 
-/** By SQLSTATE, or by its class (the first two characters) where all of a class are alike. */
+/** By SQLSTATE, or by its class (the first two characters) if a whole class is alike. */
 const decisions: Readonly<Record<string, RetryDecision>> = {
   '40001': 'again', // serialization failure
   '40P01': 'again', // deadlock detected
@@ -68,7 +68,7 @@ export function sqlStateOf(error: unknown): string | undefined {
   return typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) && syscall === undefined ? code : undefined;
 }
 
-/** Whether a row found no partition to go to; that is the SQLSTATE of a check, without the name of one. */
+/** Whether a row found no partition: the SQLSTATE of a check, without a constraint's name. */
 export function lacksPartition(error: unknown): boolean {
   const { table, constraint } = (error ?? {}) as { table?: string; constraint?: string };
   return sqlStateOf(error) === '23514' && table !== undefined && constraint === undefined;
@@ -82,7 +82,7 @@ export function retryDecisionOf(error: unknown): RetryDecision {
   return 'fault';
 }
 
-/** Whether the connection itself failed, so that it is useless from now on. */
+/** Whether the connection itself failed, and is useless from now on. */
 export function isConnectionLoss(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
   if (error instanceof DeadlineError || error instanceof NotPrimaryError) return true;
@@ -96,7 +96,10 @@ export function isConnectionLoss(error: unknown): boolean {
   );
 }
 
-/** Whether there was no connection in time, neither a free one nor a new one: the pool says so by the message alone. */
+/**
+ * Whether there was no connection in time, neither a free one nor a new one: the pool shows that only by the
+ * message.
+ */
 export function isConnectTimeout(error: unknown): boolean {
   return (
     error instanceof Error && /timeout exceeded when|connection timeout|read timeout/i.test(error.message)
@@ -113,7 +116,7 @@ export class NotPrimaryError extends Error {
   override readonly name: string = 'NotPrimaryError';
 }
 
-/** What a call that failed is answered with. */
+/** The answer to a failed call. */
 export function errorCodeOf(error: unknown): ErrorCode {
   switch (retryDecisionOf(error)) {
     case 'again':

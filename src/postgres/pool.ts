@@ -17,7 +17,7 @@ import { PrimaryConnections, type PrimaryOptions } from './primary-connections.j
 /** A connection in use; every statement of the store takes one as its first argument. */
 export type Connection = pg.ClientBase;
 
-/** A named statement: PostgreSQL plans it once a connection. Name and text are one to one. */
+/** A named statement: PostgreSQL plans it once for each connection. Each name has exactly one text. */
 export interface Statement {
   readonly name: string;
   readonly text: string;
@@ -33,11 +33,11 @@ export interface PoolOptions {
   readonly connectMs: number;
   /** The server ends a longer statement. 0: no limit. */
   readonly statementMs: number;
-  /** The server ends a transaction that waits so long for its client. */
+  /** The server ends a transaction that waits this long for its client. */
   readonly idleInTransactionMs: number;
   readonly counters: ThreadCounters;
   readonly onConnectionError: (error: Error) => void;
-  /** Makes the partition that a row lacked; what failed is run again after it. */
+  /** Makes the partition that a row lacked; the failed work is then repeated. */
   readonly makePartitions?: (connection: Connection) => Promise<unknown>;
 }
 
@@ -73,10 +73,10 @@ export class Pool {
   readonly #counters: ThreadCounters;
   readonly #makePartitions: PoolOptions['makePartitions'];
   readonly #primary: PrimaryConnections | undefined;
-  /** Which generation a connection is of; what those before the present one have prepared is out of date. */
+  /** A connection's generation; statements prepared in an earlier one are out of date. */
   readonly #generations = new WeakMap<pg.ClientBase, number>();
   #generation = 0;
-  /** Connections that PostgreSQL has let in. */
+  /** Connections that PostgreSQL has accepted. */
   #open = 0;
   #queued = 0;
 
@@ -92,7 +92,7 @@ export class Pool {
       ...(primary === undefined ? {} : { Client: primary.Client as never }),
       max: options.max,
       idleTimeoutMillis: 60_000,
-      // Not as parameters of the start, which a connection pooler in between refuses.
+      // Not as startup parameters, which a connection pooler in between refuses.
       onConnect: async (client) => {
         const question = primary?.questionTo(client);
         const results = (await client.query({
@@ -102,8 +102,8 @@ export class Pool {
         primary?.requirePrimary(client, question === undefined ? undefined : results.at(-1)?.rows[0]);
       },
     });
-    // An idle connection that breaks tells the pool; one in use tells itself. Unheard, either
-    // would end the process.
+    // A broken idle connection emits its error on the pool, one in use on itself. Unhandled, either would end
+    // the process.
     this.#pool.on('error', options.onConnectionError);
     this.#pool.on('connect', (client) => {
       this.#generations.set(client, this.#generation);
@@ -117,9 +117,10 @@ export class Pool {
   }
 
   /**
-   * Runs `work` on a connection. After `deadlineMs` a DeadlineError is thrown, and what runs on the connection is canceled.
-   * A deadlock's victim is run again from the start, so `work` must be a whole transaction; so is, once and
-   * on a fresh connection, what failed because the schema was changed beneath a prepared statement.
+   * Runs `work` on a connection. After `deadlineMs` it throws a DeadlineError and cancels what the connection
+   * runs. It repeats a deadlock's victim from the start: `work` must be a whole transaction. Once, and on a
+   * fresh connection, it also repeats work that failed because the schema changed beneath a prepared
+   * statement.
    */
   async run<T>(deadlineMs: number, work: (connection: Connection) => Promise<T>): Promise<T> {
     const deadline = Date.now() + deadlineMs;
@@ -139,7 +140,7 @@ export class Pool {
     }
   }
 
-  /** As `run`, without a second attempt: for work that consumes what it is given. */
+  /** As `run`, without a second attempt: for work that consumes its input. */
   runOnce<T>(deadlineMs: number, work: (connection: Connection) => Promise<T>): Promise<T> {
     return this.#once(deadlineMs, work).catch((error: unknown) => {
       this.#counters.add('poolErrors');
@@ -148,8 +149,8 @@ export class Pool {
   }
 
   /**
-   * As `run`, and once more on a fresh connection when the first one turns out to be broken, as the
-   * idle ones are after PostgreSQL restarted. Only for work that changes nothing.
+   * As `run`, and once more on a fresh connection if the first one turns out to be broken, as idle ones are
+   * after a restart of PostgreSQL. Only for work that changes nothing.
    */
   async runReadOnly<T>(deadlineMs: number, work: (connection: Connection) => Promise<T>): Promise<T> {
     const deadline = Date.now() + deadlineMs;
@@ -165,7 +166,7 @@ export class Pool {
   async #once<T>(deadlineMs: number, work: (connection: Connection) => Promise<T>): Promise<T> {
     const deadline = Date.now() + deadlineMs;
     const client = await this.#checkOut(deadline);
-    // Whoever asked has been answered, and may ask again: what begins now would be done twice.
+    // The caller has its answer, and may repeat the call: work that begins now would be done twice.
     if (Date.now() >= deadline) {
       client.release();
       throw new DeadlineError(`no connection to PostgreSQL within ${deadlineMs} ms`);
@@ -176,7 +177,7 @@ export class Pool {
     this.#counters.add('poolCheckouts');
     let onEnd: () => void = () => undefined;
     let timer: NodeJS.Timeout | undefined;
-    // A cursor never hears that its connection is gone, and would be waited for until the deadline.
+    // A cursor never learns that its connection is gone, and we would wait for it until the deadline.
     const lost = new Promise<never>((_, reject) => {
       onEnd = () => reject(new Error('connection terminated while it was in use'));
       client.once('end', onEnd);
@@ -196,7 +197,7 @@ export class Pool {
       release(false);
       return result;
     } catch (error) {
-      // Whoever asked has the answer now; the connection is free when PostgreSQL has let go of it.
+      // The caller has its answer now; the connection is free once PostgreSQL has released it.
       if (error instanceof DeadlineError) void endWork(client, worked).then(release);
       else if (retryDecisionOf(error) === 'reconnect') {
         // The schema changed for all connections of this pool alike.
@@ -223,8 +224,8 @@ export class Pool {
   }
 
   /**
-   * A connection that was not there in its time is asked for again, for nothing was done on it: it is our own
-   * thread that is slow as a rule, in the first moment of a busy machine.
+   * Requests a late connection again, because nothing was done on it: usually our own thread is slow, just
+   * after a start on a busy machine.
    */
   async #connect(deadline: number): Promise<pg.PoolClient> {
     const primaryUntil = Math.min(deadline, Date.now() + PRIMARY_WAIT_MS);
@@ -250,7 +251,7 @@ export class Pool {
     await this.#pool.end();
   }
 
-  /** Says how much work waits for a connection without having asked for one yet. */
+  /** Reports how much work waits for a connection without having requested one yet. */
   setQueued(count: number): void {
     this.#queued = count;
     this.#counters.set('poolWaiting', this.#pool.waitingCount + count);
@@ -267,7 +268,7 @@ function sessionSettings({ statementMs, idleInTransactionMs }: PoolOptions): str
   return `SET statement_timeout = ${statementMs}; SET idle_in_transaction_session_timeout = ${idleInTransactionMs}`;
 }
 
-/** When the work on a connection is to be over, ms since 1970: behind it, nobody waits for what it changes. */
+/** The deadline of a connection's work, ms since 1970: after it, no caller waits for the changes. */
 const deadlines = new WeakMap<Connection, number>();
 
 /** Whose connections lead to the primary, and nowhere else. */
@@ -286,7 +287,7 @@ export async function inTransaction<T>(connection: Connection, work: () => Promi
   inside.add(connection);
   try {
     const result = await work();
-    // A cancellation that arrives between two statements cancels nothing, and a busy thread's timer comes late.
+    // A cancellation between two statements cancels nothing, and a busy thread's timer is late.
     if (Date.now() >= (deadlines.get(connection) ?? Number.POSITIVE_INFINITY))
       throw new DeadlineError('too late to commit');
     primaries.get(connection)?.requireCurrent(connection);

@@ -22,8 +22,8 @@ import { importFromPort as importUsersFromPort } from './transfers/import.js';
 import { listToPort as streamListToPort } from './transfers/list.js';
 
 /**
- * The entry of every worker thread: each export is a task that Piscina runs by its name. What the thread
- * has is made for its first task, and passed to all of them.
+ * The entry of every worker thread: each export is a task that Piscina runs by its name. The thread's context
+ * is made for its first task, and passed to all of them.
  */
 let thread: WorkerThread | undefined;
 let calls: CallServer | undefined;
@@ -34,14 +34,14 @@ function own(): WorkerThread {
   return thread;
 }
 
-/** A turn comes when the transfers before it are over, which have deadlines of their own. */
+/** A turn comes when the earlier transfers are over, which have their own deadlines. */
 const TURN_DEADLINE_MS = 86_400_000;
 
 export function ingestJournal(job: IngestJob): Promise<IngestOutcome> {
   return inTurn(() => takeInJournal(own(), job));
 }
 
-/** Where there are few connections, the ingest and upkeep take turns with transfers. */
+/** With few connections, the ingest and upkeep take turns with transfers. */
 function inTurn<T>(work: () => Promise<T>): Promise<T> {
   const { role, admission } = own();
   return role === 'transfer' ? admission.withConnection(TURN_DEADLINE_MS, work) : work();
@@ -74,7 +74,7 @@ export async function maintain(): Promise<void> {
 /** An index of a table with a hundred million rows takes less, and so do the sums of them. */
 const BUILD_DEADLINE_MS = 86_400_000;
 
-/** Builds the indexes that an upgrade left to be built while the server serves. */
+/** Builds the indexes that an upgrade leaves for the running server. */
 export function buildIndexes(): Promise<void> {
   return inTurn(build);
 }
@@ -120,7 +120,7 @@ async function chunkOld(connection: Connection): Promise<void> {
 /** Longer than the indexes of a full chunk take. */
 const CHUNK_DEADLINE_MS = 120_000;
 
-/** Chunks of events ahead, and one that is full sealed. @returns whether another may be full. */
+/** Makes chunks of events ahead, and seals a full one. @returns whether another may be full. */
 export async function keepChunks(): Promise<boolean> {
   const { pool, log } = own();
   const sealed = await inTurn(() =>
@@ -137,7 +137,7 @@ export async function keepChunks(): Promise<boolean> {
 /** Longer than a copy of a hundred million counters takes. */
 const ORDER_DEADLINE_MS = 3_600_000;
 
-/** Brings the order of links by clicks up to date, where nobody asks for it. */
+/** Brings the order of links by clicks up to date even if no list asks for it. */
 export async function keepOrder(): Promise<void> {
   const { pool } = own();
   await inTurn(() => pool.runOnce(ORDER_DEADLINE_MS, keepClickOrder));
@@ -165,7 +165,7 @@ export function removeOldEvents({
   return inTurn(() => stepRetention(own(), cursor));
 }
 
-/** Says that the thread is there. */
+/** Reports that the thread is ready. */
 export function ready(): void {
   own();
 }

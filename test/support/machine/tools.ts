@@ -48,8 +48,8 @@ export function toolPath(tool: Tool): string {
 }
 
 /**
- * `describe` for tests that need these programs. On a machine without them the tests are skipped, with
- * a word why; where CI_TOOLS_REQUIRED is 1 their absence is a failure.
+ * `describe` for tests that need these programs. On a machine without them the tests are skipped with the
+ * reason; with CI_TOOLS_REQUIRED=1 they fail.
  */
 export function describeWith(...tools: Tool[]): typeof describe | typeof describe.skip {
   const missing = tools.filter((tool) => locate(tool) === undefined);
