@@ -36,7 +36,8 @@ const OUR_TABLES = `
   FROM pg_class AS t
   WHERE t.relnamespace = quote_ident(current_schema())::regnamespace
     AND t.relkind IN ('r', 'p') AND NOT t.relispartition 
-    AND t.relname NOT IN ('schema_migrations', 'link_clicks', 'link_click_changes', 'link_click_order')
+    AND t.relname NOT IN (
+      'schema_migrations', 'link_clicks', 'link_click_changes', 'link_click_order', 'event_chunk_times')
     AND NOT EXISTS (SELECT FROM pg_depend WHERE classid = 'pg_class'::regclass AND objid = t.oid AND deptype = 'e')`;
 
 /**

@@ -4,7 +4,8 @@ import type { Connection } from '../postgres/pool.js';
 /**
  * `events` is partitioned by ids. Rows come into the hot chunk, which has no index; when all its ids are given it
  * is sealed, that is, gets its indexes. What chunks there are and which are sealed is in the catalog alone, so that
- * after a kill there is nothing to mend: what is missing is made.
+ * after a kill there is nothing to mend: what is missing is made. Between which times its events lie is noted then
+ * (newest-events.ts reads it).
  */
 
 /** Who seals chunks, or puts events of before into them, holds it: one server at a time. */
@@ -36,45 +37,52 @@ export async function makeEventChunks(connection: Connection): Promise<number> {
 }
 
 /**
- * Chunks ahead, and one full chunk sealed. Outside a transaction.
- * @returns the chunk that was sealed, if any.
+ * Chunks ahead, and one full chunk sealed and its times noted. Outside a transaction.
+ * @returns the chunk that was sealed or noted, if any.
  */
 export async function keepEventChunks(connection: Connection): Promise<string | undefined> {
   await makeEventChunks(connection);
-  const full = await fullChunks(connection);
-  if (full.length === 0 || !(await lock(connection))) return undefined;
+  if ((await fullChunks(connection)).length === 0 || !(await lock(connection))) return undefined;
   try {
-    // Another server may have sealed it meanwhile.
-    const [chunk] = await fullChunks(connection);
-    return chunk !== undefined && (await seal(connection, chunk)) ? chunk : undefined;
+    // Another server may have sealed one meanwhile.
+    for (const chunk of await fullChunks(connection)) if (await seal(connection, chunk)) return chunk.name;
+    return undefined;
   } finally {
     await unlock(connection);
   }
 }
 
-/** Chunks whose ids are all given, without all their indexes, the oldest first. */
-async function fullChunks(connection: Connection): Promise<string[]> {
-  const { rows } = await connection.query<{ name: string }>(
-    `SELECT name FROM event_chunks(), events_id_seq WHERE NOT is_sealed AND end_id <= last_value ORDER BY first_id`,
+interface FullChunk {
+  readonly name: string;
+  readonly first_id: string;
+  readonly end_id: string;
+}
+
+/** Chunks whose ids are all given, without all their indexes or their times, the oldest first. */
+async function fullChunks(connection: Connection): Promise<FullChunk[]> {
+  const { rows } = await connection.query<FullChunk>(
+    `SELECT name, first_id, end_id FROM event_chunks() AS chunk, events_id_seq
+     WHERE end_id <= last_value
+       AND NOT (is_sealed AND EXISTS (SELECT FROM event_chunk_times AS noted
+                                      WHERE noted.first_id = chunk.first_id AND noted.end_id = chunk.end_id))
+     ORDER BY first_id`,
   );
-  return rows.map(({ name }) => name);
+  return rows;
 }
 
 /**
- * Builds the indexes of a chunk, each in a transaction of its own: a delete of events waits for one at most. Who still
- * writes to the chunk is not waited for longer than a moment; its turn comes again.
- * @returns whether all are there.
+ * Builds the indexes of a chunk that it lacks and notes its times, each in a transaction of its own: a delete of events
+ * waits for one at most. Who still writes to the chunk is not waited for longer than a moment; its turn comes again.
+ * @returns whether all is done.
  */
-async function seal(connection: Connection, chunk: string): Promise<boolean> {
-  const { rows } = await connection.query<{ statement: string }>(
-    'SELECT statement FROM event_chunk_indexes($1) WHERE to_regclass(quote_ident(name)) IS NULL',
-    [chunk],
-  );
+async function seal(connection: Connection, { name, first_id, end_id }: FullChunk): Promise<boolean> {
   await connection.query(SEAL_SETTINGS);
   try {
-    for (const { statement } of rows) await connection.query(statement);
+    const statements = await missingIndexes(connection, name);
+    for (const statement of statements) await connection.query(statement);
     // The planner knows nothing of the chunk otherwise until autovacuum comes by; a small sample is enough.
-    await connection.query(`ANALYZE "${chunk}"`);
+    if (statements.length > 0) await connection.query(`ANALYZE "${name}"`);
+    await connection.query('SELECT note_event_chunk_times($1, $2, $3)', [name, first_id, end_id]);
     return true;
   } catch (error) {
     if (sqlStateOf(error) !== LOCK_NOT_AVAILABLE) throw error;
@@ -82,6 +90,16 @@ async function seal(connection: Connection, chunk: string): Promise<boolean> {
   } finally {
     await connection.query(USUAL_SETTINGS);
   }
+}
+
+/** What builds them; the months of before have theirs. */
+async function missingIndexes(connection: Connection, chunk: string): Promise<string[]> {
+  const { rows } = await connection.query<{ statement: string }>(
+    `SELECT statement FROM event_chunk_indexes($1) AS wanted, event_chunks() AS chunk
+     WHERE chunk.name = $1 AND NOT is_sealed AND to_regclass(quote_ident(wanted.name)) IS NULL`,
+    [chunk],
+  );
+  return rows.map(({ statement }) => statement);
 }
 
 async function lock(connection: Connection): Promise<boolean> {

@@ -3,7 +3,8 @@ import type { OperationResult } from '../api/results.js';
 import { formatTimestamp } from '../api/values.js';
 import { type Connection, inTransaction, rowsOf, type Statement } from '../postgres/pool.js';
 import { pageQuery } from './list-pages.js';
-import { type Condition, equals, type Listed, selectList } from './lists.js';
+import { type Condition, equals, type Listed, type ListSelect, selectList } from './lists.js';
+import { readNewest, timeMs } from './newest-events.js';
 import { failed, type ListOperation, nothingToShow, type OperationContext } from './operation.js';
 import { csvOf, Table } from './table.js';
 
@@ -139,14 +140,36 @@ function eventFilters({ url_id, user_id, event_type, owner }: Listed<InputFor<'l
   };
 }
 
+const ORDER = '"timestamp" DESC, id DESC';
+
 const listEvents: ListOperation<Listed<InputFor<'listEvents'>>> = {
   kind: 'list',
   json: (row) => events.json(row),
   csv: csvOf(events),
   select: (input, limit) => {
     const { indexed, others } = eventFilters(input);
-    const order = '"timestamp" DESC, id DESC';
-    return selectList(events.columns, events.name, order, input, limit, [...indexed, ...others]);
+    const conditions = [...indexed, ...others];
+    const selectFrom = (source: string): ListSelect =>
+      selectList(events.columns, source, ORDER, input, limit, conditions);
+    const select = selectFrom(events.name);
+    const { rowLimit, skippedRows } = select;
+    if (rowLimit === undefined) return select;
+    const wanted = { rows: skippedRows + rowLimit, conditions, isIndexed: indexed.length > 0 };
+    return {
+      ...select,
+      read: (connection) =>
+        readNewest(connection, wanted, async (source) => {
+          const { text, values } = selectFrom(source);
+          const statement = { text, values: [...values], rowMode: 'array' } as const;
+          const { rows } = await connection.query<(string | null)[]>(statement);
+          const last = rows.length < rowLimit ? undefined : rows.at(-1);
+          return {
+            result: rows,
+            found: rows.length === 0 ? 0 : skippedRows + rows.length,
+            lastMs: last === undefined ? undefined : timeMs(events.value(last, 'timestamp')),
+          };
+        }),
+    };
   },
   page: (input) => {
     const { indexed, others } = eventFilters(input);
@@ -157,6 +180,11 @@ const listEvents: ListOperation<Listed<InputFor<'listEvents'>>> = {
       order: { key: '"timestamp"', type: 'timestamp', direction: 'DESC', isPartitioned: true },
       rest: [...further, ...others],
       ...(leading === undefined ? {} : { leading }),
+      within: (connection, rows, after, look) => {
+        const conditions = [...indexed, ...others];
+        const untilMs = after === undefined ? undefined : timeMs(after.key);
+        return readNewest(connection, { rows, conditions, isIndexed: indexed.length > 0, untilMs }, look);
+      },
     });
   },
 };

@@ -2,6 +2,7 @@ import { decodeCursor, listDigest, type Position } from '../api/cursors.js';
 import { sqlStateOf } from '../postgres/failures.js';
 import { type Connection, inTransaction } from '../postgres/pool.js';
 import { type Condition, Parameters } from './lists.js';
+import { type Look, type Looked, timeMs } from './newest-events.js';
 
 /** What a list is ordered by: a key, if any, and then the id, both in one direction. */
 export interface Order {
@@ -30,6 +31,13 @@ interface Source {
   readonly finding?: readonly Condition[];
   /** Whether indexes find the rows of the conditions, in whatever order. */
   readonly gatherable?: boolean;
+  /** Has the page read from a part of the table that has its rows. */
+  readonly within?: (
+    connection: Connection,
+    rows: number,
+    after: Position | undefined,
+    look: Look<Page>,
+  ) => Promise<Page>;
 }
 
 export interface PageQuery extends Source {
@@ -84,11 +92,24 @@ export async function readPage(connection: Connection, query: PageQuery): Promis
 }
 
 async function read(connection: Connection, query: PageQuery): Promise<Page> {
-  const { rest = [], gatherable = false } = query;
+  const { rest = [], gatherable = false, within, limit, after } = query;
+  if (within !== undefined)
+    return within(connection, limit + 1, after, (source) => look(connection, { ...query, source }));
   if (rest.length === 0) return readInOrder(connection, query);
   const walked = await walk(connection, query, gatherable ? WALKED_FIRST : MAX_LOOKED_ROWS);
   if (!walked.isCut || !gatherable) return walked.page;
   return (await gather(connection, query, MAX_LOOKED_ROWS - WALKED_FIRST)) ?? walked.page;
+}
+
+/** A page of a part of the table. */
+async function look(connection: Connection, query: PageQuery): Promise<Looked<Page>> {
+  const { rest = [] } = query;
+  const page =
+    rest.length === 0
+      ? await readInOrder(connection, query)
+      : (await walk(connection, query, MAX_LOOKED_ROWS)).page;
+  const lastMs = page.next === undefined ? undefined : timeMs(page.next.key);
+  return { result: page, found: page.rows.length, lastMs };
 }
 
 /** Statements for a page, exported for what looks at their plans. */

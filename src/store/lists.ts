@@ -1,3 +1,5 @@
+import type { Connection } from '../postgres/pool.js';
+
 export interface ListSelect {
   readonly text: string;
   readonly values: readonly unknown[];
@@ -5,8 +7,12 @@ export interface ListSelect {
   readonly maxRows: number | undefined;
   /** Rows before its first, which PostgreSQL reads all the same. */
   readonly skippedRows: number;
+  /** Rows that it gives at most. */
+  readonly rowLimit: number | undefined;
   /** Whether its rows are to be found by the indexes of their conditions: see `findByConditions`. */
   readonly isSearch?: boolean;
+  /** The same rows, where there is a cheaper way than the statement. */
+  readonly read?: (connection: Connection) => Promise<readonly (readonly (string | null)[])[]>;
 }
 
 export interface Paging {
@@ -67,6 +73,7 @@ export function selectList(
     values: parameters.values,
     maxRows: isPaged(paging) ? window?.limit : undefined,
     skippedRows: window?.offset ?? 0,
+    rowLimit: window?.limit,
   };
 }
 

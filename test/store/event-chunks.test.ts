@@ -43,6 +43,20 @@ async function indexesOf(chunk: string): Promise<string[]> {
   return rows.map(({ name }) => name);
 }
 
+/** What its indexes are, without CREATE INDEX. */
+async function definitionsOf(chunk: string): Promise<string[]> {
+  const rows = await database.query<{ definition: string }>(
+    'SELECT indexdef AS definition FROM pg_indexes WHERE tablename = $1 ORDER BY indexname',
+    [chunk],
+  );
+  return rows.map(({ definition }) => definition.replace('CREATE INDEX ', ''));
+}
+
+const noted = (): Promise<object[]> =>
+  database.query(
+    `SELECT first_id, end_id, amount, first_time::text, last_time::text FROM event_chunk_times ORDER BY first_id`,
+  );
+
 /** Gives out all ids of the first chunk, few of them to events. */
 async function fillFirstChunk(): Promise<void> {
   await database.query(
@@ -153,16 +167,92 @@ describe('chunks of events', () => {
 describe('sealing', () => {
   afterEach(close);
 
-  it.each([0, 1, 2, 3, 4])('goes on after a kill behind %i indexes', async (done) => {
+  it.each([0, 1, 2, 3, 4, 5])('goes on after a kill behind %i indexes', async (done) => {
     await open();
     await fillFirstChunk();
     const statements = await database.query<{ statement: string }>(
       `SELECT statement FROM event_chunk_indexes('events_from_0')`,
     );
     for (const { statement } of statements.slice(0, done)) await database.query(statement);
-    expect((await chunks())[0]?.is_sealed).toBe(false);
+    expect((await chunks())[0]?.is_sealed).toBe(done === suffixes.length);
     expect(await keepEventChunks(keeper)).toBe('events_from_0');
     expect((await chunks())[0]?.is_sealed).toBe(true);
+    expect(await noted()).toHaveLength(1);
+  });
+
+  it('leaves a chunk of the release before as it is sealed, and notes its times', async () => {
+    await open();
+    await fillFirstChunk();
+    const old = [
+      '_newest ON events_from_0 ("timestamp" DESC, id DESC)',
+      '_by_url ON events_from_0 (url_id, "timestamp" DESC, id DESC) WHERE url_id IS NOT NULL',
+      '_by_user ON events_from_0 (user_id, "timestamp" DESC, id DESC) WHERE user_id IS NOT NULL',
+      '_by_rare_type ON events_from_0 (event_type, "timestamp" DESC, id DESC)',
+      '_by_id ON events_from_0 USING brin (id)',
+    ];
+    for (const index of old) await database.query(`CREATE INDEX events_from_0${index}`);
+    expect((await chunks())[0]?.is_sealed).toBe(true);
+    const before = await definitionsOf('events_from_0');
+    expect(await keepEventChunks(keeper)).toBe('events_from_0');
+    expect(await keepEventChunks(keeper)).toBeUndefined();
+    expect(await definitionsOf('events_from_0')).toEqual(before);
+    expect(await noted()).toHaveLength(1);
+  });
+
+  it('notes times, which events by hand widen and deletes leave', async () => {
+    await open();
+    await fillFirstChunk();
+    await database.query(
+      `UPDATE events SET "timestamp" = timestamp '2026-01-01' + id % 60 * interval '1 minute'`,
+    );
+    expect(await noted()).toEqual([]);
+    expect(await keepEventChunks(keeper)).toBe('events_from_0');
+    const first = { first_id: '-9223372036854775808', end_id: String(CHUNK + 1), amount: '205' };
+    const between = (first_time: string, last_time: string): object[] => [
+      { ...first, first_time, last_time },
+    ];
+    expect(await noted()).toEqual(between('2026-01-01 00:00:00', '2026-01-01 00:59:00'));
+    await database.query('DELETE FROM events WHERE id % 60 IN (0, 59)');
+    expect(await noted()).toEqual(between('2026-01-01 00:00:00', '2026-01-01 00:59:00'));
+    await database.query(`UPDATE events SET "timestamp" = '2026-02-01' WHERE id = 7`);
+    expect(await noted()).toEqual(between('2026-01-01 00:00:00', '2026-02-01 00:00:00'));
+    await database.query(
+      `SET session_replication_role = replica;
+       INSERT INTO events (id, event_type, "timestamp") VALUES (300, 'late', '2025-01-01');
+       RESET session_replication_role`,
+    );
+    expect(await noted()).toEqual(between('2025-01-01 00:00:00', '2026-02-01 00:00:00'));
+    // An event that gets an id of the hot chunk, and its time, is none of this one.
+    await database.query(`UPDATE events SET id = ${CHUNK + 99}, "timestamp" = '2027-01-01' WHERE id = 8`);
+    expect(await noted()).toEqual(between('2025-01-01 00:00:00', '2026-02-01 00:00:00'));
+  });
+
+  it('gives small chunks indexes of one column, and large ones those of an order', async () => {
+    await open();
+    await fillFirstChunk();
+    expect(await keepEventChunks(keeper)).toBe('events_from_0');
+    // The first reserve is of the migration that made the chunks.
+    await database.query(`SELECT setval('events_id_seq', ${(await chunks()).at(-1)?.first_id})`);
+    await makeEventChunks(keeper);
+    const reserve = (await chunks()).at(-1)?.name ?? '';
+    for (const [chunk, columns] of [
+      ['events_from_0', ''],
+      [reserve, ', "timestamp" DESC, id DESC'],
+    ] as const) {
+      const definitions = await definitionsOf(chunk);
+      expect(definitions).toEqual([
+        `${chunk}_by_id ON public.${chunk} USING brin (id) WITH (pages_per_range='8')`,
+        `${chunk}_by_rare_type ON public.${chunk} USING btree (event_type, "timestamp" DESC, id DESC) WHERE (event_type <> 'click'::text)`,
+        `${chunk}_by_url ON public.${chunk} USING btree (url_id${columns}) WHERE (url_id IS NOT NULL)`,
+        `${chunk}_by_user ON public.${chunk} USING btree (user_id${columns}) WHERE (user_id IS NOT NULL)`,
+        `${chunk}_newest ON public.${chunk} USING btree ("timestamp")`,
+      ]);
+    }
+    const sizes = await database.query<{ ids: string; small: boolean }>(
+      `SELECT ids, event_chunk_is_small(-9223372036854775808, ids + 1) AS small
+       FROM unnest('{65536,262144,524288,1073741824}'::bigint[]) AS ids`,
+    );
+    expect(sizes.map(({ small }) => small)).toEqual([true, true, false, false]);
   });
 
   it('waits for who still writes to the chunk, and holds nobody up; a kill leaves nothing', async () => {

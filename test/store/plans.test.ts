@@ -83,9 +83,9 @@ function scannedWhole(plan: Plan): string[] {
   return [...own, ...(plan.Plans ?? []).flatMap(scannedWhole)];
 }
 
-/** Tables whose rows a plan sorts, but for the hot chunk. */
+/** Tables whose rows a plan sorts, but for the hot chunk. To put rows of the same time in order is no such sort. */
 function sorted(plan: Plan, isBelow = false): string[] {
-  const isSorted = isBelow || plan['Node Type'].includes('Sort');
+  const isSorted = isBelow || plan['Node Type'] === 'Sort';
   const name = plan['Relation Name'];
   const own = isSorted && name !== undefined && name !== HOT ? [name] : [];
   return [...own, ...(plan.Plans ?? []).flatMap((part) => sorted(part, isSorted))];

@@ -101,7 +101,7 @@ async function listOrPage(
   const { maxRows, skippedRows } = select;
   const isHeavy = (maxRows !== undefined && maxRows > MAX_CALL_PAGE) || skippedRows > MAX_CALL_OFFSET;
   if (isHeavy) return { ok: false, error: 'LIST_TOO_LONG' };
-  const rows = await rowsOf(connection, select);
+  const rows = await (select.read?.(connection) ?? rowsOf(connection, select));
   if (maxRows === undefined && rows.length > SHORT_LIST_ROWS) return { ok: false, error: 'LIST_TOO_LONG' };
   return { ok: true, body: wholeText(listText(operation, input, context), rows) };
 }
