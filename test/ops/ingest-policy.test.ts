@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { parseConfig } from '../../src/config.js';
 import {
   IngestPolicy,
   JournalTurn,
@@ -103,6 +104,50 @@ const step = fc.oneof(
   fc.record({ kind: fc.constant('failing' as const), value: fc.boolean() }),
   fc.record({ kind: fc.constant('back' as const) }),
 );
+
+/** Transactions of one journal for clicks that come steadily, each of which takes a while. */
+function transactionsOf(rate: number, seconds: number, batch: number, isUrgent = false): number {
+  const turn = new JournalTurn({ ...timing, lingerMs: LINGER_MS });
+  const policy = new IngestPolicy();
+  let [transactions, ingested, nowMs] = [0, 0, 0];
+  while (ingested < rate * seconds) {
+    const waiting = Math.min(rate * seconds, Math.floor((rate * nowMs) / 1000)) - ingested;
+    const { start } = policy.choose(
+      waiting > 0 ? [{ turn, isLive: true, behindSinceMs: 0 }] : [],
+      1,
+      nowMs,
+      isUrgent,
+    );
+    if (start.length === 0) {
+      nowMs += 1;
+      continue;
+    }
+    turn.on('start', nowMs);
+    const taken = Math.min(batch, waiting);
+    nowMs += 1 + taken / 50;
+    ingested += taken;
+    transactions += 1;
+    turn.on(waiting - taken >= batch ? 'more' : 'done', nowMs);
+  }
+  return transactions;
+}
+
+const { CLICK_INGEST_BATCH: MOST, CLICK_INGEST_LINGER_MS: LINGER_MS } = parseConfig({});
+
+describe('transactions of a steady load', () => {
+  it('are no more than the pauses between them, while nobody waits', () => {
+    const seconds = 30;
+    const most = (seconds * 1000) / LINGER_MS + 2;
+    expect(transactionsOf(2000, seconds, MOST)).toBeLessThanOrEqual(most);
+    // More than a batch comes in a pause: full ones follow each other, and no small one follows them.
+    const rate = 1.5 * MOST * (1000 / LINGER_MS) * 0.5;
+    expect(transactionsOf(rate, seconds, MOST)).toBeLessThanOrEqual((rate * seconds) / MOST + most);
+  });
+
+  it('are as many as readers need, while one waits', () => {
+    expect(transactionsOf(2000, 3, MOST, true)).toBeGreaterThan(100);
+  });
+});
 
 describe('the ingest policy', () => {
   it('in any order of events keeps pauses and places, and leaves nobody behind', () => {

@@ -17,6 +17,7 @@ import { parseConfig } from '../../src/config.js';
 import { segmentFile } from '../../src/journal/format.js';
 import { listJournals } from '../../src/journal/segments.js';
 import { Counters } from '../../src/memory/counters.js';
+import type { IngestOutcome } from '../../src/messages/ingest.js';
 import { Pool } from '../../src/postgres/pool.js';
 import { createLogger } from '../../src/runtime/logger.js';
 import { type IngestContext, takeInJournal } from '../../src/workers/ingest/ingest.js';
@@ -161,6 +162,23 @@ describe('ingesting a journal', () => {
     }
     const rows = await database.query('SELECT clicks, dropped FROM journal_checkpoints');
     expect(rows).toEqual([{ clicks: '75', dropped: '0' }]);
+    journal.journal.close();
+    await drain(journal);
+  });
+
+  it('takes full batches one after the other, and lets what is left of a living journal gather', async () => {
+    const journal = openJournal(folder);
+    context = makeContext({ CLICK_INGEST_BATCH: '100' });
+    clickSome(journal, { 1: 350 });
+    const step = (written = journal.slot.written): Promise<IngestOutcome> =>
+      takeInJournal(context, { folder, journalId: journal.journalId, written });
+    const followed: boolean[] = [];
+    for (let batch = 1; batch <= 3; batch += 1) followed.push((await step()).hasMore);
+    expect(followed).toEqual([true, true, false]);
+    clickSome(journal, { 1: 40 });
+    expect((await step()).hasMore).toBe(false);
+    expect(await clicksByUrl()).toEqual({ 1: 390 });
+    expect(context.counters.get('ingestBatches')).toBe(4);
     journal.journal.close();
     await drain(journal);
   });

@@ -125,6 +125,7 @@ async function step(thread: IngestContext, known: Known, job: IngestJob): Promis
     counters.add('ingestBatches');
     counters.add('ingestBytes', bytesOf(piece));
     counters.add('ingestSeconds', (performance.now() - startMs) / 1000);
+    const pendingBytes = reader.pendingBytes(job.written);
     return {
       ...nothingIngested,
       before,
@@ -133,14 +134,22 @@ async function step(thread: IngestContext, known: Known, job: IngestJob): Promis
       databaseId: known.databaseId,
       removedBytes,
       ...whatIsKept(reader, job),
-      pendingBytes: reader.pendingBytes(job.written),
+      pendingBytes,
       newestMs: piece.clicks.at(-1)?.timeMs,
-      // After a complete segment there is another one, and no reason to let clicks gather.
-      hasMore: piece.isFull || job.written === undefined || piece.to.segment < job.written.segment,
+      hasMore: hasAnother(piece, pendingBytes, job),
     };
   }
   // Another server is ingesting the same journal, and is ahead.
   return { ...nothingIngested, pendingBytes: reader.pendingBytes(job.written), hasMore: true };
+}
+
+/**
+ * Whether the next batch may follow at once. There is a segment after a complete one; after a full batch, what is left is
+ * ingested at once if it fills another one, and gathers more clicks if not.
+ */
+function hasAnother(piece: JournalPiece, pendingBytes: number, { written }: IngestJob): boolean {
+  if (written === undefined || piece.to.segment < written.segment) return true;
+  return piece.isFull && pendingBytes >= bytesOf(piece);
 }
 
 /** Continues at the database's position, which may be before its last one. */
