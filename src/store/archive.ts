@@ -97,9 +97,15 @@ const OF_MONTH = `e."timestamp" >= $1::date AND e."timestamp" < $1::date + inter
 const IS_IN_FILE = isInFile('$2');
 
 /** Whether an event that goes by `e` is in a file. */
-export function isInFile(file: string): string {
+function isInFile(file: string): string {
   return `coalesce((SELECT last_id FROM archived_events AS run WHERE run.file = ${file} AND first_id <= e.id
                     ORDER BY first_id DESC LIMIT 1) >= e.id, false)`;
+}
+
+/** Whether an event that goes by `e` is in one of the files `files`, an array of SQL. */
+export function isArchived(files: string): string {
+  return `EXISTS (SELECT FROM unnest(${files}::text[]) AS file
+                  WHERE file LIKE 'events-' || to_char(e."timestamp", 'YYYY-MM') || '.%' AND ${isInFile('file')})`;
 }
 
 async function stateOf(connection: Connection, month: string, file: string): Promise<MonthState> {

@@ -1,5 +1,6 @@
 import { type Connection, inTransaction, rowsOf, type Statement } from '../postgres/pool.js';
-import { isInFile, RETENTION_LOCK } from './archive.js';
+import { isArchived, RETENTION_LOCK } from './archive.js';
+import { keepDropped } from './retention-chunks.js';
 
 /** How long a statement of a piece may hold locks. */
 const PIECE_MS = 1000;
@@ -29,10 +30,17 @@ const borderStatement: Statement = {
   text: `SELECT date_trunc('hour', now() AT TIME ZONE 'utc') - make_interval(days => $1, hours => 1)`,
 };
 
+const FIRST = { timestamp: '-infinity', id: '-9223372036854775808' };
+
+/** Whether nothing was looked at yet. */
+export function isAtBeginning({ timestamp, id }: RetentionCursor): boolean {
+  return timestamp === FIRST.timestamp && id === FIRST.id;
+}
+
 /** Where a round begins. */
 export async function beginRound(connection: Connection, days: number): Promise<RetentionCursor> {
   const [row] = await rowsOf<[before: string]>(connection, borderStatement, [days]);
-  return { before: row?.[0] ?? '-infinity', timestamp: '-infinity', id: '-9223372036854775808' };
+  return { before: row?.[0] ?? '-infinity', ...FIRST };
 }
 
 const lockStatement: Statement = {
@@ -48,10 +56,7 @@ const nextStatement: Statement = {
   name: 'retention_next',
   text: `SELECT id, "timestamp", url_id,
                 CASE WHEN event_type NOT IN ('click', 'preview') THEN 'other'
-                     WHEN $5::text[] IS NULL
-                       OR EXISTS (SELECT FROM unnest($5) AS file
-                                  WHERE file LIKE 'events-' || to_char("timestamp", 'YYYY-MM') || '.%'
-                                    AND ${isInFile('file')}) THEN 'old'
+                     WHEN $5::text[] IS NULL OR ${isArchived('$5')} THEN 'old'
                      WHEN date_trunc('month', "timestamp") + interval '1 month 1 day' < now() AT TIME ZONE 'utc'
                        THEN 'unarchived'
                      ELSE 'waiting' END
@@ -86,18 +91,7 @@ const removeStatement: Statement = {
       DELETE FROM events
       WHERE id = ANY ($1::bigint[]) AND "timestamp" BETWEEN $2 AND $4 AND id = ANY (ARRAY(SELECT id FROM piece))
       RETURNING url_id, events."timestamp", event_type, details
-    ), kept AS (
-      INSERT INTO dropped_events (url_id, slot, country, referrer, browser, os, device, clicks, previews)
-      SELECT url_id, slot, country, referrer, browser, os, device, sum(clicks), sum(previews)
-      FROM (
-        SELECT url_id, date_bin('15 minutes', "timestamp", timestamp '2000-01-01') AS slot, details::text AS details,
-               count(*) FILTER (WHERE event_type = 'click') AS clicks,
-               count(*) FILTER (WHERE event_type = 'preview') AS previews
-        FROM gone WHERE url_id IS NOT NULL GROUP BY 1, 2, 3
-      ) AS grouped LEFT JOIN LATERAL stats_facts(details) ON true
-      GROUP BY 1, 2, 3, 4, 5, 6, 7
-      ORDER BY 1, 2
-    )
+    ), kept AS (${keepDropped('gone')})
     SELECT count(*) FROM gone`,
 };
 

@@ -3,7 +3,14 @@ import path from 'node:path';
 import { sqlStateOf } from '../postgres/failures.js';
 import type { Connection } from '../postgres/pool.js';
 import { wholeArchives } from '../store/archive.js';
-import { beginRound, type RetentionCursor, type RetentionStep, removeOldEvents } from '../store/retention.js';
+import {
+  beginRound,
+  isAtBeginning,
+  type RetentionCursor,
+  type RetentionStep,
+  removeOldEvents,
+} from '../store/retention.js';
+import { dropOldChunks } from '../store/retention-chunks.js';
 import type { WorkerThread } from './thread.js';
 
 const PIECE_DEADLINE_MS = 30_000;
@@ -22,12 +29,18 @@ export async function stepRetention(
   { pool, counters, config }: WorkerThread,
   cursor: RetentionCursor | undefined,
 ): Promise<RetentionStep> {
-  const begun = performance.now();
+  let begun = performance.now();
   let from = cursor;
   try {
     const step = await pool.run(PIECE_DEADLINE_MS, async (connection) => {
       from ??= await beginRound(connection, config.EVENTS_RETENTION_DAYS);
-      return removeOldEvents(connection, from, rows, await archivesIn(config.ARCHIVE_DIR, connection));
+      const archives = await archivesIn(config.ARCHIVE_DIR, connection);
+      if (!isAtBeginning(from)) return removeOldEvents(connection, from, rows, archives);
+      const { removed, isMore } = await dropOldChunks(connection, from.before, archives);
+      if (isMore) return { next: from, removed, unarchived: 0, isElsewhere: false };
+      begun = performance.now();
+      const first = await removeOldEvents(connection, from, rows, archives);
+      return { ...first, removed: removed + first.removed };
     });
     counters.add('retentionRemoved', step.removed);
     const took = performance.now() - begun;
