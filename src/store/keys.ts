@@ -34,6 +34,11 @@ const insertStatement: Statement = {
     RETURNING ${keys.columns}`,
 };
 
+const getStatement: Statement = {
+  name: 'key_get',
+  text: `SELECT ${keys.columns} FROM api_keys WHERE id = $1`,
+};
+
 const deleteStatement: Statement = {
   name: 'key_delete',
   text: `DELETE FROM api_keys WHERE id = $1 RETURNING encode(key_hash, 'hex')`,
@@ -71,6 +76,11 @@ async function createKey(
   invalidate(coherenceNameOf(hash));
   const body = `${keys.json(row).slice(0, -1)},"key":${JSON.stringify(key)}}`;
   return { ok: true, body, id: keys.value(row, 'id') };
+}
+
+async function getKey(connection: Connection, { id }: InputFor<'getKey'>): Promise<OperationResult> {
+  const [row] = await keys.rows(connection, getStatement, [id]);
+  return row === undefined ? failed('KEY_NOT_FOUND') : { ok: true, body: keys.json(row) };
 }
 
 async function deleteKey(
@@ -125,6 +135,7 @@ export async function hasAdminKey(connection: Connection): Promise<boolean> {
 
 export const keyOperations = {
   createKey: { kind: 'write', run: createKey },
+  getKey: { kind: 'read', run: getKey },
   deleteKey: { kind: 'write', run: deleteKey },
   listKeys,
 } as const;

@@ -109,6 +109,7 @@ describe('POST /keys', () => {
     const listed = await admin.get('/keys');
     expect(listed.find(({ id }) => id === shown.id)).toEqual(shown);
     expect(JSON.stringify(listed)).not.toContain(key);
+    expect(await admin.json(`/keys/${shown.id}`)).toEqual({ status: 200, body: shown });
     const rows = await suite.database.query('SELECT * FROM api_keys');
     expect(JSON.stringify(rows)).not.toContain(key);
   });
@@ -186,6 +187,7 @@ describe('a key', () => {
     for (let turn = 0; turn < 6; turn += 1) expect(await client.json('/users')).toEqual(unauthorized);
     const gone = { status: 404, body: { error: 'Key not found' } };
     expect(await admin.json(`/keys/${id}`, { method: 'DELETE' })).toEqual(gone);
+    expect(await admin.json(`/keys/${id}`)).toEqual(gone);
     expect(await admin.json('/keys/99999999999999999999', { method: 'DELETE' })).toEqual(gone);
     expect((await admin.json('/keys/abc', { method: 'DELETE' })).status).toBe(404);
   });

@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { bodyOf, refusal } from '../support/clients/api-client.js';
+import { ADMIN_KEY, asKey } from '../support/clients/keys.js';
 import { createUrl, uniqueName, useServer } from '../support/server/suite.js';
 
-const suite = useServer();
+const suite = useServer({ ADMIN_KEY });
 
 describe('a 201', () => {
   it.each([
@@ -10,16 +11,17 @@ describe('a 201', () => {
     ['/urls', { original_url: 'https://example.com' }, '/urls'],
     ['/shorten', { url: 'https://example.com' }, '/urls'],
     ['/events', { event_type: 'note' }, '/events'],
+    ['/keys', { name: 'ci', scopes: ['users'] }, '/keys'],
   ] as const)('of POST %s says where the new resource is', async (path, fields, collection) => {
-    const { server } = suite;
-    const answer = await server.ask(path, {
+    const client = asKey(suite.server, ADMIN_KEY);
+    const answer = await client.ask(path, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify(fields),
     });
     const { id } = bodyOf(answer, 201);
     expect(answer.headers.get('location')).toBe(`${collection}/${id}`);
-    expect((await server.json(`${collection}/${id}`)).status).toBe(200);
+    expect((await client.json(`${collection}/${id}`)).status).toBe(200);
   });
 
   it('is the only answer that says so', async () => {
