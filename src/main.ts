@@ -163,7 +163,7 @@ async function main(say: Say, lastWords: () => Promise<void>): Promise<void> {
     if (teardown.hasBegun) {
       logs.logger.warn(`${signal} again: the server ends at once`);
       // Cuts connections and closes journals without waiting.
-      const isClosed = await teardown.cut(Date.now() + 500);
+      const isClosed = await teardown.destroy(Date.now() + 500);
       if (isClosed) await end(Exit.DEADLINE);
       process.kill(process.pid, 'SIGKILL');
     }

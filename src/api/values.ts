@@ -78,7 +78,7 @@ export function formatTimestamp(milliseconds: number): string {
 }
 
 const idPattern = /^\d{1,40}$/;
-const LARGEST_ID = 2n ** 63n - 1n;
+const MAX_ID = 2n ** 63n - 1n;
 
 /** Whether a path segment is an id at all; one that is not names no route. */
 export function isIdText(text: string): boolean {
@@ -89,5 +89,5 @@ export function isIdText(text: string): boolean {
 export function usableId(text: string): string | undefined {
   if (!idPattern.test(text)) return undefined;
   const id = BigInt(text);
-  return id <= LARGEST_ID ? String(id) : undefined;
+  return id <= MAX_ID ? String(id) : undefined;
 }

@@ -61,7 +61,7 @@ export const LINK_NUMBER_MASK = 2 ** LINK_NUMBER_BITS - 1;
 export const HEAD_FLAG = 1;
 
 /** No frame is larger: a longer length is damage. */
-export const LARGEST_FRAME_BYTES = 64 * 1024 * 1024;
+export const MAX_FRAME_BYTES = 64 * 1024 * 1024;
 
 export interface Frame {
   /** Size of the whole frame in bytes. */
@@ -87,7 +87,7 @@ export function decodeFrame(bytes: Buffer, offset: number): Frame | 'incomplete'
   const size = bytes.readUInt32LE(offset + 4);
   const definitionEnd = FRAME_HEADER_BYTES + bytes.readUInt32LE(offset + 24);
   if (bytes.readUInt32LE(offset) !== FRAME_MAGIC || size % 4 !== 0) return 'damaged';
-  if (size < definitionEnd || size > LARGEST_FRAME_BYTES) return 'damaged';
+  if (size < definitionEnd || size > MAX_FRAME_BYTES) return 'damaged';
   if (available < size) return 'incomplete';
   const frame = bytes.subarray(offset, offset + size);
   if (frame.readUInt32LE(8) !== crc32(frame.subarray(12))) return 'damaged';

@@ -40,7 +40,7 @@ export class JournalAccount {
   }
 
   wake(): void {
-    if (this.#slot.mustWake()) this.#onWritten();
+    if (this.#slot.consumeWake()) this.#onWritten();
   }
 
   /** Whether the journal has at least this many bytes that are not ingested. */

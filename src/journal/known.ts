@@ -32,7 +32,7 @@ export interface JournalledClick {
 /** A segment has no more texts than this, which lets a part of a number identify each. */
 const NUMBERS = 2 ** 17;
 /** Number of visits to keep, some 150 bytes each. */
-const MOST_VISITS = 10_000;
+const MAX_VISITS = 10_000;
 
 /** The links and texts of one segment, as far as it was read. */
 export class Known {
@@ -148,7 +148,7 @@ export class Known {
     const known = this.#visits.get(key)?.get(rest);
     if (known !== undefined) return known;
     const visit = this.#newVisit(one, two, three, four, kind);
-    if (this.#visitsKept === MOST_VISITS) {
+    if (this.#visitsKept === MAX_VISITS) {
       this.#visits.clear();
       this.#visitsKept = 0;
     }

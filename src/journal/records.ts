@@ -65,7 +65,7 @@ export function wordsOf(head: number): number {
 }
 
 /** No record but a gap is larger. */
-const LARGEST_WORDS = 16_384;
+const MAX_WORDS = 16_384;
 
 /** Whether this can be a record's second word. */
 export function isPossible(head: number): boolean {
@@ -74,7 +74,7 @@ export function isPossible(head: number): boolean {
   return (
     head >>> CLASS_SHIFT === 1 &&
     words >= UNIT_WORDS &&
-    (words <= LARGEST_WORDS || kindOf(head) === RecordKind.GAP)
+    (words <= MAX_WORDS || kindOf(head) === RecordKind.GAP)
   );
 }
 

@@ -11,7 +11,7 @@ import { type SegmentFile, withSegment } from './segments.js';
 const WINDOW_BYTES = 256 * 1024;
 const zeros = Buffer.alloc(WINDOW_BYTES);
 /** Larger than any setting allows a segment. */
-const LARGEST_BYTES = 2 ** 30 + 2 ** 24;
+const MAX_BYTES = 2 ** 30 + 2 ** 24;
 
 export type Layout = SegmentHeader | NoHeader;
 
@@ -128,7 +128,7 @@ function readLayout(descriptor: number, size: number): Layout {
   const layout = readHeader(descriptor);
   if (layout !== 'unused') return layout;
   // A missing header with bytes after it was lost with the machine.
-  if (size > LARGEST_BYTES) return { reason: 'not a click journal: larger than a segment' };
+  if (size > MAX_BYTES) return { reason: 'not a click journal: larger than a segment' };
   for (let offset = 0; offset < size; offset += WINDOW_BYTES) {
     const bytes = readAt(descriptor, offset, Math.min(WINDOW_BYTES, size - offset));
     if (!bytes.equals(zeros.subarray(0, bytes.length))) return { reason: 'segment header lost' };

@@ -110,7 +110,7 @@ export function copyStretch(descriptor: number, offset: number, bytes: number, t
 }
 
 /** A smaller gain is not worth a copy. */
-const LEAST_SPARE_BYTES = 64 * 1024;
+const MIN_SPARE_BYTES = 64 * 1024;
 
 /**
  * Frees the allocated space that a killed writer left unused in its segment. A copy replaces the file,
@@ -118,7 +118,7 @@ const LEAST_SPARE_BYTES = 64 * 1024;
  * @param bytes Where its records end.
  */
 export function shrinkSegment({ file, size }: SegmentFile, bytes: number): void {
-  if (size - bytes < LEAST_SPARE_BYTES) return;
+  if (size - bytes < MIN_SPARE_BYTES) return;
   try {
     withSegment(file, (descriptor) => copyStretch(descriptor, 0, bytes, file));
   } catch {

@@ -28,7 +28,7 @@ export interface SupplierOptions {
 }
 
 /** Room for the largest record with everything that must precede it, several times over. */
-const LEAST_BYTES = 256 * 1024;
+const MIN_BYTES = 256 * 1024;
 const GRAIN_BYTES = 64 * 1024;
 
 interface MadeSegment {
@@ -63,7 +63,7 @@ export class SegmentSupplier {
 
   constructor(options: SupplierOptions) {
     this.#options = options;
-    const records = Math.max(LEAST_BYTES, options.segmentBytes);
+    const records = Math.max(MIN_BYTES, options.segmentBytes);
     this.#bytes = MAPPED_HEADER_BYTES + Math.ceil(records / GRAIN_BYTES) * GRAIN_BYTES;
   }
 

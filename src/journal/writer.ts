@@ -34,7 +34,7 @@ export interface ClickJournalOptions {
 const { journalSyncs } = Scalar;
 
 /** A segment with more texts ends, because all its texts are in memory. */
-const MOST_TEXTS = 65_536;
+const MAX_TEXTS = 65_536;
 
 /**
  * One gateway's click journal. Format, states and promises: src/journal/README.md.
@@ -268,7 +268,7 @@ export class ClickJournal {
       return;
     }
     const isOld = Math.abs(this.#recorder.timeMs - this.#openedMs) >= segmentMs;
-    if (size >= segmentBytes || isOld || this.#recorder.textCount >= MOST_TEXTS) this.#endSegment();
+    if (size >= segmentBytes || isOld || this.#recorder.textCount >= MAX_TEXTS) this.#endSegment();
   }
 
   /** Without clicks there is no turn to end an old segment, and only an ended one can be removed. */

@@ -46,12 +46,12 @@ export class JournalSlot {
   }
 
   /** The ingest is about to check the journal's progress; later writers must wake it. */
-  fallAsleep(): void {
+  armWake(): void {
     Atomics.store(this.#integers, WAKE, ASLEEP);
   }
 
   /** Whether the ingest has to be woken; ask after a write. Answers yes only once. */
-  mustWake(): boolean {
+  consumeWake(): boolean {
     return Atomics.exchange(this.#integers, WAKE, 0) === ASLEEP;
   }
 
@@ -59,7 +59,7 @@ export class JournalSlot {
   reset(): void {
     this.cells.fill(0);
     this.#integers.fill(0);
-    this.fallAsleep();
+    this.armWake();
   }
 
   get(fact: JournalFact): number {

@@ -254,7 +254,7 @@ export class IngestScheduler {
     this.#running += 1;
     const { journalId, folder, slot, isLive } = journal;
     // Before the look at its progress: clicks written after the look wake us.
-    slot?.fallAsleep();
+    slot?.armWake();
     const writtenBytes = slot?.get('writtenBytes') ?? 0;
     const framed = slot?.get('framed') ?? 0;
     const written = isLive ? slot?.written : undefined;

@@ -231,7 +231,7 @@ export class Supervisor {
         return endGateways(gateways, deadlineMs);
       },
       // A process that ends with a gateway open is ended by the library, and not gently.
-      cut: (deadlineMs) => gateways.close(deadlineMs),
+      destroy: (deadlineMs) => gateways.close(deadlineMs),
     });
     // Threads load while PostgreSQL is prepared; none listens before both are done.
     gateways.load();

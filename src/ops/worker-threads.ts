@@ -60,9 +60,9 @@ export class Workers {
     const loaded = Promise.allSettled(
       this.#interactive.map((pool) => pool.run(undefined, { name: 'ready' })),
     );
-    const patience = new AbortController();
-    await Promise.race([loaded, sleep(READY_MS, undefined, { signal: patience.signal })]);
-    patience.abort();
+    const timer = new AbortController();
+    await Promise.race([loaded, sleep(READY_MS, undefined, { signal: timer.signal })]);
+    timer.abort();
   }
 
   /** Starts the threads that no redirect waits for; else their first task does. */

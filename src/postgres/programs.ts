@@ -6,7 +6,7 @@ import path from 'node:path';
 import type { Binaries, Identity } from './binaries.js';
 import { putInPlace, removeUnfinished } from './cluster-folder.js';
 
-const LONGEST_LOG_BYTES = 16 * 1024 * 1024;
+const MAX_LOG_BYTES = 16 * 1024 * 1024;
 /** Recovery may come first. */
 const SINGLE_USER_DEADLINE_MS = 180_000;
 
@@ -88,7 +88,7 @@ export class Programs {
   /** Detached: a Ctrl-C meant for the server must not end PostgreSQL before the drain. */
   #spawn(program: string, folder: string, args: string[], hasInput = false): ChildProcess {
     const logFile = path.join(this.#folder, 'postgres.log');
-    if ((statSync(logFile, { throwIfNoEntry: false })?.size ?? 0) > LONGEST_LOG_BYTES) rmSync(logFile);
+    if ((statSync(logFile, { throwIfNoEntry: false })?.size ?? 0) > MAX_LOG_BYTES) rmSync(logFile);
     const log = openSync(logFile, 'a', 0o600);
     try {
       return spawn(program, args, {

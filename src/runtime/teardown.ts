@@ -3,7 +3,7 @@ export interface Part {
   /** Ends it as well as it can be done until then. @returns `false` when something was cut off. */
   end(deadlineMs: number): Promise<boolean | undefined>;
   /** Only what must never be left out, for a stop in a hurry. @returns whether it was done in time. */
-  cut?(deadlineMs: number): Promise<boolean>;
+  destroy?(deadlineMs: number): Promise<boolean>;
 }
 
 /**
@@ -48,9 +48,9 @@ export class Teardown {
   }
 
   /** @returns whether that was done in time. */
-  async cut(deadlineMs: number): Promise<boolean> {
+  async destroy(deadlineMs: number): Promise<boolean> {
     this.#hasBegun = true;
-    const cuts = this.#parts.map((part) => part.cut?.(deadlineMs) ?? true);
-    return (await Promise.all(cuts)).every(Boolean);
+    const ends = this.#parts.map((part) => part.destroy?.(deadlineMs) ?? true);
+    return (await Promise.all(ends)).every(Boolean);
   }
 }

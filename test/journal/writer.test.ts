@@ -59,7 +59,7 @@ describe('the writer', () => {
     turn(journal, 3);
     turn(journal, 3);
     expect(journal.wakes()).toBe(1);
-    journal.slot.fallAsleep();
+    journal.slot.armWake();
     turn(journal, 1);
     turn(journal, 1);
     expect(journal.wakes()).toBe(2);

@@ -5,7 +5,7 @@
 const IDLE_SECONDS = 16;
 /** The library's clock ticks every 4 s, and counts up to 240. */
 const MARGIN_SECONDS = 8;
-const MOST_SECONDS = 240;
+const MAX_SECONDS = 240;
 
 /**
  * The library closes connections that send or read nothing, but only after our own deadlines.
@@ -19,5 +19,5 @@ export function setTimeouts(app: unknown, stallMs: number): void {
   };
   timeouts.setIdleTimeout(IDLE_SECONDS);
   const stallSeconds = Math.ceil(stallMs / 1000) + MARGIN_SECONDS;
-  timeouts.setResponseTimeout(Math.min(MOST_SECONDS, stallSeconds));
+  timeouts.setResponseTimeout(Math.min(MAX_SECONDS, stallSeconds));
 }

@@ -6,7 +6,7 @@ import { type LineBlock, LONGEST_LINE_BYTES, lineBlocks } from './line-blocks.js
 import type { FilePart } from './upload.js';
 
 /** A record beyond this is a quote that was never closed. */
-const LARGEST_RECORD_BYTES = LONGEST_LINE_BYTES;
+const MAX_RECORD_BYTES = LONGEST_LINE_BYTES;
 
 const BYTE_ORDER_MARK = '\ufeff';
 
@@ -43,7 +43,7 @@ interface Found {
  * @returns `undefined` where it takes more than the block to know.
  */
 async function recordsOf({ bytes, isWhole }: LineBlock, line: number): Promise<Found | undefined> {
-  if (!isWhole || bytes.length > LARGEST_RECORD_BYTES) return undefined;
+  if (!isWhole || bytes.length > MAX_RECORD_BYTES) return undefined;
   const text = textOf(bytes, line === 1);
   if (!text.includes('"')) {
     const records = split(text);
@@ -113,7 +113,7 @@ function startParser(records: string[][], line: number): Parser {
     // Empty lines come as records, for lines to be counted.
     skip_empty_lines: false,
     record_delimiter: ['\r\n', '\n', '\r'],
-    max_record_size: LARGEST_RECORD_BYTES,
+    max_record_size: MAX_RECORD_BYTES,
   });
   expectAnyLength(parser);
   (parser.info as { lines: number }).lines = line;

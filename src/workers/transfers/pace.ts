@@ -1,7 +1,7 @@
 /** The weight of older measurements decays at each look. */
 const FADE = 0.7;
 /** The minimum time over which a rate is given. */
-const LEAST_WAITED_MS = 1000;
+const MIN_WAITED_MS = 1000;
 
 /** A client's speed, measured only while the server waits for it: our own delays are not its fault. */
 export class Pace {
@@ -39,7 +39,7 @@ export class Pace {
    */
   look(): number | undefined {
     this.#settle();
-    const rate = this.#waitedMs < LEAST_WAITED_MS ? undefined : (this.#bytes / this.#waitedMs) * 1000;
+    const rate = this.#waitedMs < MIN_WAITED_MS ? undefined : (this.#bytes / this.#waitedMs) * 1000;
     this.#bytes *= FADE;
     this.#waitedMs *= FADE;
     return rate;
