@@ -44,10 +44,8 @@ const OTHERS_MS = 5000;
 const BACKOFF = { firstMs: 50, maxMs: 5000 };
 
 /**
- * Decides which journal is ingested when, in the supervisor; the work itself is a worker's.
- *
- * Whose journals are whose is the folders' matter (journal-folders.ts). That a click counts once does not
- * depend on ownership: see src/store/clicks.ts.
+ * Decides which journal is ingested when, in the supervisor; the work itself is a worker's. Whose journals are
+ * whose is the folders' matter (journal-folders.ts). That a click counts once depends on neither: src/store/clicks.ts.
  */
 export class IngestScheduler {
   readonly #options: IngestSchedulerOptions;
@@ -318,10 +316,7 @@ export class IngestScheduler {
     this.#giveUpSlot(journal);
   }
 
-  /**
-   * An ended journal is ingested whole: releases its slot, and keeps a private copy in case the database
-   * falls back.
-   */
+  /** An ended journal is ingested whole: releases its slot, and keeps a copy in case the database falls back. */
   #giveUpSlot(journal: TrackedJournal): void {
     const { slot, slotIndex } = journal;
     if (slot === undefined || slotIndex === undefined) return;
