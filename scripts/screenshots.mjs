@@ -104,7 +104,7 @@ async function picture(name, url, address, act = async () => undefined) {
         console.error(`${name} ${view}: ${message.text()}`);
     });
     await page.goto(`${url}/ui/${address}`);
-    await page.waitForLoadState('networkidle').catch(() => undefined);
+    await page.waitForLoadState('networkidle', { timeout: 4000 }).catch(() => undefined);
     try {
       await act(page);
     } catch (error) {
@@ -192,10 +192,6 @@ try {
     for (const box of await page.getByRole('checkbox', { name: /^Select \w{6}$/ }).all()) await box.check();
     await page.getByRole('button', { name: 'Tag', exact: true }).click();
   });
-  await picture('three-deleted', url, '', async (page) => {
-    await page.getByRole('button', { name: 'More for spring' }).click();
-    await page.getByRole('button', { name: 'Delete' }).click();
-  });
   await picture('three-menu', url, '', (page) =>
     page.getByRole('button', { name: 'More for spring' }).click(),
   );
@@ -223,6 +219,11 @@ try {
   await picture('three-keys', url, '', (page) =>
     page.evaluate('document.activeElement.blur()').then(() => page.keyboard.press('?')),
   );
+  await picture('three-slow', url, '', async (page) => {
+    await page.route(/\/urls\?/, () => undefined);
+    await page.reload();
+    await page.waitForTimeout(5500);
+  });
   await picture('three-none-found', url, '#/links?q=nothing-like-it');
   await picture('link', url, `#/links/${links[0].id}`, (page) => page.waitForTimeout(1500));
   await picture('link-whole', url, `#/links/${links[0].id}`, async (page) => {
@@ -231,7 +232,9 @@ try {
   });
   await picture('link-day', url, `#/links/${links[0].id}?range=24h`, (page) => page.waitForTimeout(1500));
   await picture('link-new', url, `#/links/${links[1].id}`, (page) => page.waitForTimeout(1500));
+  await picture('link-paused', url, `#/links/${links[2].id}`, (page) => page.waitForTimeout(1500));
   await picture('link-unknown', url, '#/links/99999999');
+  await picture('stats', url, '#/stats', (page) => page.waitForTimeout(1500));
   await picture('live', url, '#/live', async (page) => {
     for (let second = 0; second < 6; second += 1) {
       await Promise.all(
@@ -243,6 +246,14 @@ try {
   await picture('three-offline', url, '', async (page) => {
     await page.context().setOffline(true);
     await page.waitForTimeout(500);
+  });
+  // Last of these: who leaves the page deletes for good.
+  await picture('three-deleted', url, '', async (page) => {
+    await page
+      .getByRole('button', { name: /^More for/ })
+      .first()
+      .click();
+    await page.getByRole('button', { name: 'Delete' }).click();
   });
   await post(url, '/urls', {
     original_url: `https://${'long.'.repeat(12)}example/${'path/'.repeat(200)}`,
@@ -322,6 +333,14 @@ try {
     await page.getByRole('button', { name: 'New key' }).click();
   });
   await picture('users', guarded.url, '#/users', typed);
+  await picture('users-import', guarded.url, '#/users', async (page) => {
+    await typed(page);
+    await page.getByRole('button', { name: 'Import' }).click();
+    const buffer = Buffer.from('username,email\nada,other@example.com\n,nobody@example.com\n');
+    await page.getByLabel('CSV file').setInputFiles({ name: 'users.csv', mimeType: 'text/csv', buffer });
+    await page.getByRole('dialog').getByRole('button', { name: 'Import' }).click();
+    await page.getByText('imported').waitFor({ timeout: 5000 });
+  });
 } finally {
   await guarded.stop();
   await browser.close();

@@ -1,5 +1,5 @@
 import { useEffect, useState } from 'preact/hooks';
-import { connection, noteAnswer, useKey } from './api/call.js';
+import { connection, noteAnswer, tryAgain, useKey } from './api/call.js';
 import { KeyForm } from './keys/key-form.js';
 import { KeysPage } from './keys/page.js';
 import { LinkPage } from './link/page.js';
@@ -10,6 +10,7 @@ import { Shortcuts, useShortcuts } from './parts/shortcuts.js';
 import { clockTime } from './parts/time.js';
 import { Toasts } from './parts/toast.js';
 import { addressOf, go, type Place, usePlace } from './place.js';
+import { StatsPage } from './stats/page.js';
 import { useStore } from './store.js';
 import { applyTheme, isDark, theme } from './theme.js';
 import { UsersPage } from './users/page.js';
@@ -39,6 +40,7 @@ export function App() {
         </a>
         <nav aria-label="Pages">
           <Tab to="links" place={place} pages={['links', 'link']} label="Links" />
+          <Tab to="stats" place={place} pages={['stats']} label="Statistics" />
           <Tab to="live" place={place} pages={['live']} label="Live" />
           {isGuarded ? <Tab to="users" place={place} pages={['users']} label="Users" /> : null}
           {isGuarded ? <Tab to="keys" place={place} pages={['keys']} label="Keys" /> : null}
@@ -68,7 +70,14 @@ export function App() {
   );
 }
 
-const titles = { links: 'Links', link: 'Link', live: 'Live', keys: 'Keys', users: 'Users' } as const;
+const titles = {
+  links: 'Links',
+  link: 'Link',
+  stats: 'Statistics',
+  live: 'Live',
+  keys: 'Keys',
+  users: 'Users',
+} as const;
 
 function Page({ place }: { readonly place: Place }) {
   switch (place.page) {
@@ -76,6 +85,8 @@ function Page({ place }: { readonly place: Place }) {
       return <LinksPage query={place.query} />;
     case 'link':
       return <LinkPage key={place.id} id={place.id} query={place.query} />;
+    case 'stats':
+      return <StatsPage query={place.query} />;
     case 'live':
       return <LivePage />;
     case 'keys':
@@ -156,7 +167,10 @@ function ConnectionNotice() {
   return (
     <p class="notice warn" role="alert">
       {navigator.onLine ? 'The server does not answer.' : 'You are offline.'} What you see is from{' '}
-      {clockTime(lostSince)}; it will go on by itself.
+      {clockTime(lostSince)}; it will go on by itself.{' '}
+      <button type="button" class="quiet" onClick={tryAgain}>
+        Try again
+      </button>
     </p>
   );
 }

@@ -5,7 +5,7 @@ import { createStore, useStore } from './store.js';
  * view can be sent to a colleague, and the server knows of one page only.
  */
 export interface Place {
-  readonly page: 'links' | 'link' | 'live' | 'keys' | 'users';
+  readonly page: 'links' | 'link' | 'stats' | 'live' | 'keys' | 'users';
   /** Of the link, on the page of one. */
   readonly id: string;
   readonly query: URLSearchParams;
@@ -16,7 +16,7 @@ function read(): Place {
   const [first = '', id = ''] = path.split('/');
   const parameters = new URLSearchParams(query);
   if (first === 'links' && /^\d+$/.test(id)) return { page: 'link', id, query: parameters };
-  if (first === 'live' || first === 'keys' || first === 'users')
+  if (first === 'stats' || first === 'live' || first === 'keys' || first === 'users')
     return { page: first, id: '', query: parameters };
   return { page: 'links', id: '', query: parameters };
 }

@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { Url } from '../support/clients/answers.js';
-import { useBrowser, type Visit, visit } from '../support/clients/browser.js';
+import { useBrowser, type Visit, type VisitOptions, visit } from '../support/clients/browser.js';
 import { describeWith } from '../support/machine/tools.js';
 import { eventually } from '../support/machine/wait.js';
 import { createUrl, uniqueName, useServer } from '../support/server/suite.js';
@@ -12,8 +12,12 @@ describeWith('chromium')('the console', () => {
   const MANY = 100_000;
 
   /** Opens the console; whatever the test does, nothing foreign is asked and nothing complained of. */
-  async function open(address = '', act: (visit: Visit) => Promise<void>): Promise<void> {
-    const opened = await visit(browser, `${suite.server.url}/ui/${address}`);
+  async function open(
+    address = '',
+    act: (visit: Visit) => Promise<void>,
+    options: VisitOptions = {},
+  ): Promise<void> {
+    const opened = await visit(browser, `${suite.server.url}/ui/${address}`, options);
     try {
       await act(opened);
       const hosts = opened.asked.filter((url) => !url.startsWith('blob:')).map((url) => new URL(url).origin);
@@ -119,6 +123,61 @@ describeWith('chromium')('the console', () => {
     });
   });
 
+  it('shows the last 30 days of a link as a line of bars', async () => {
+    const { id, short_code: code } = await createUrl(suite.server);
+    const quiet = await createUrl(suite.server);
+    for (let clicks = 0; clicks < 3; clicks += 1)
+      expect((await suite.server.post('/events', { event_type: 'click', url_id: id })).status).toBe(201);
+    await open('', async ({ page, asked }) => {
+      const row = page.getByRole('row').filter({ hasText: code });
+      await row.getByRole('img', { name: '3 clicks in the last 30 days' }).waitFor();
+      await page.getByRole('link', { name: quiet.short_code }).waitFor();
+      // A link that nobody has followed is not asked about.
+      expect(asked.filter((url) => url.includes(`/urls/${quiet.id}/stats`))).toEqual([]);
+    });
+  });
+
+  it('says what it waits for while the server is slow, and asks again when it gave no answer', async () => {
+    const { short_code: code } = await createUrl(suite.server);
+    await open('', async ({ page }) => {
+      await page.getByRole('link', { name: code }).waitFor();
+      const [script, list] = [held(), held()];
+      await page.route(/\/ui\/index-.*\.js/, (route) => script.over.then(() => route.continue()));
+      await page.route(/\/urls\?/, (route) => list.over.then(() => route.abort('timedout')));
+      // The page does not find out by itself that the server is there again.
+      await page.route(/\/health/, (route) => route.abort());
+      await page.reload({ waitUntil: 'commit' });
+      await page.getByText('Loading', { exact: true }).waitFor();
+      script.release();
+      await page.locator('.skeleton').waitFor();
+      await page.getByText('This takes longer than usual').waitFor();
+      await page.getByRole('textbox', { name: /URL/ }).first().fill('https://example.com/meanwhile');
+      list.release();
+      const refused = page.getByRole('alert').filter({ hasText: 'Try again' });
+      await refused.getByText('The server does not answer').waitFor();
+      await page.unroute(/\/urls\?/);
+      await refused.getByRole('button', { name: 'Try again' }).click();
+      await page.getByRole('link', { name: code }).waitFor();
+      await refused.waitFor({ state: 'detached' });
+      expect(await page.getByRole('textbox', { name: /URL/ }).first().inputValue()).toBe(
+        'https://example.com/meanwhile',
+      );
+    });
+  });
+
+  it('says that it needs JavaScript, where there is none', async () => {
+    await open(
+      '',
+      async ({ page }) => {
+        await page.locator('noscript p').waitFor();
+        expect(await page.locator('noscript p').innerText()).toContain('The console needs JavaScript');
+        expect(await page.getByRole('link', { name: 'API' }).getAttribute('href')).toBe('/docs');
+        expect(await page.getByText('Loading', { exact: true }).isVisible()).toBe(false);
+      },
+      { runsScripts: false },
+    );
+  });
+
   describe('with 100,000 links', () => {
     beforeAll(async () => {
       await suite.database.query(
@@ -172,6 +231,15 @@ describeWith('chromium')('the console', () => {
     });
   });
 });
+
+/** What something waits for until it is released. */
+function held(): { readonly over: Promise<void>; readonly release: () => void } {
+  let release = (): void => undefined;
+  const over = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  return { over, release };
+}
 
 /** A field that is marked as wrong, and described by why. */
 async function expectInvalid(field: import('playwright-core').Locator, message: string): Promise<void> {

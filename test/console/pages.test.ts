@@ -4,7 +4,7 @@ import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Url } from '../support/clients/answers.js';
 import { useBrowser, type Visit, type VisitOptions, visit } from '../support/clients/browser.js';
-import { ADMIN_KEY, asKey } from '../support/clients/keys.js';
+import { ADMIN_KEY, asKey, makeKey } from '../support/clients/keys.js';
 import { describeWith } from '../support/machine/tools.js';
 import { eventually } from '../support/machine/wait.js';
 import { startServer, type TestServer } from '../support/server/server.js';
@@ -53,8 +53,8 @@ describeWith('chromium')('the console', () => {
       await opened.end();
     }
   }
-  const typeKey = async (page: Page): Promise<void> => {
-    await page.getByLabel('API key').fill(ADMIN_KEY);
+  const typeKey = async (page: Page, key = ADMIN_KEY): Promise<void> => {
+    await page.getByLabel('API key').fill(key);
     await page.keyboard.press('Enter');
     await page.getByRole('link', { name: 'Keys' }).waitFor();
     await page.getByLabel('API key').waitFor({ state: 'detached' });
@@ -212,6 +212,7 @@ describeWith('chromium')('the console', () => {
         await page.getByRole('button', { name: 'Pause' }).click();
         const history = page.getByRole('region', { name: 'What changed' });
         await history.getByText('paused').waitFor();
+        await page.getByText('It is paused. Visitors find nothing there.').waitFor();
         await page.getByText('paused').first().waitFor();
         await page.getByRole('img', { name: /^QR code of/ }).waitFor();
         for (const [name, start] of [
@@ -228,15 +229,108 @@ describeWith('chromium')('the console', () => {
     });
   });
 
+  it('leads a newcomer from the address alone to a link, and to its first click', async () => {
+    await open('../', async ({ page }) => {
+      await page.waitForURL(`${suite.server.url}/ui/`);
+      await page.keyboard.type('https://example.com/the-first');
+      await page.keyboard.press('Enter');
+      const made = page.getByRole('region', { name: 'Your short link' });
+      const address = await made.getByRole('link', { name: /^127\.0\.0\.1/ }).getAttribute('href');
+      await made.getByRole('link', { name: 'Statistics and options' }).click();
+      const latest = page.getByRole('region', { name: 'Latest clicks' });
+      await latest.getByText('Nobody has followed it yet').waitFor();
+      await click(suite.server, new URL(address ?? '').pathname.slice(1));
+      await latest.getByRole('listitem').filter({ hasText: 'click' }).waitFor({ timeout: 10_000 });
+    });
+  });
+
+  it('shows statistics of all links, and with a key of one user of that user’s', async () => {
+    const admin = asKey(guarded, ADMIN_KEY);
+    const user = await createUser(admin as never, uniqueName('owner'));
+    const own = await createUrl(admin, { user_id: user.id });
+    const other = await createUrl(admin);
+    for (const { short_code: code } of [own, other, other]) await click(guarded, code);
+    const { key } = await makeKey(guarded, { scopes: ['links:read', 'stats:read'], user_id: user.id });
+    const top = async (): Promise<string> =>
+      JSON.stringify((await admin.json('/stats?by=code&limit=100')).body);
+    await eventually(async () => (await top()).includes(own.short_code), 20_000);
+    await open(
+      '#/stats',
+      async ({ page }) => {
+        await typeKey(page);
+        const statistics = page.getByRole('region', { name: 'Statistics' });
+        await statistics.getByRole('row', { name: `${other.short_code} 2` }).waitFor();
+        await statistics.locator('canvas').waitFor();
+        await statistics.getByRole('button', { name: '24 h' }).click();
+        await eventually(() => Promise.resolve(page.url().includes('#/stats?range=24h')));
+        await statistics.getByRole('img', { name: /^Clicks by hours/ }).waitFor();
+        expect(await seriousFaults(page)).toEqual([]);
+        await page.setViewportSize({ width: 360, height: 740 });
+        expect(await overflow(page)).toBeLessThanOrEqual(0);
+        await statistics.getByRole('link', { name: other.short_code }).click();
+        await page.getByText('1 link', { exact: true }).waitFor();
+      },
+      guarded,
+    );
+    await open(
+      '#/stats',
+      async ({ page }) => {
+        await typeKey(page, key);
+        const statistics = page.getByRole('region', { name: 'Statistics' });
+        await statistics.getByText('1 click', { exact: true }).waitFor();
+        await statistics.getByRole('row', { name: `${own.short_code} 1` }).waitFor();
+        expect(await statistics.getByText(other.short_code).count()).toBe(0);
+      },
+      guarded,
+    );
+  });
+
+  it('imports users of a CSV file, and names the rows that are none', async () => {
+    const name = uniqueName('imported');
+    const buffer = Buffer.from(`username,email\n${name},${name}@example.com\n,nobody\n`);
+    await open(
+      '#/users',
+      async ({ page }) => {
+        await typeKey(page);
+        await page.getByRole('button', { name: 'Import' }).click();
+        const dialog = page.getByRole('dialog', { name: 'Import users' });
+        await dialog
+          .getByLabel('CSV file')
+          .setInputFiles({ name: 'users.csv', mimeType: 'text/csv', buffer });
+        await dialog.getByRole('button', { name: 'Import' }).click();
+        await dialog.getByText('1 imported, 1 skipped').waitFor();
+        await dialog.getByRole('row', { name: /^3 / }).waitFor();
+        expect(await seriousFaults(page)).toEqual([]);
+        await dialog.getByRole('button', { name: 'Done' }).click();
+        await page.getByRole('link', { name }).waitFor();
+      },
+      guarded,
+    );
+  });
+
   it('Live shows what happens now, and never an old number as if it were', async () => {
     const url = await createUrl(suite.server);
     await open('#/live', async ({ page }) => {
       const redirects = page.getByRole('region', { name: 'Redirects a second' });
       await page.getByText(/^as of/).waitFor();
+      await page.getByRole('region', { name: 'p99' }).getByText('alert at 50 ms').waitFor();
+      await page
+        .getByText(/^\d+ of \d+$/)
+        .first()
+        .waitFor();
+      await page.getByText('the last 300 are kept').waitFor();
+      await page.getByText('None was missed.').waitFor();
       await eventually(async () => {
         await Promise.all(Array.from({ length: 5 }, () => click(suite.server, url.short_code)));
         return Number((await redirects.locator('strong').innerText()).replace(/\D/g, '')) > 0;
       });
+      // What is looked at closely stands still, and says so.
+      await page.getByRole('button', { name: 'Pause' }).click();
+      await page.getByText(/paused at .*, [1-9]\d* newer$/).waitFor();
+      const still = await redirects.locator('strong').innerText();
+      await page.getByText(/paused at .*, [3-9] newer$/).waitFor();
+      expect(await redirects.locator('strong').innerText()).toBe(still);
+      await page.getByRole('button', { name: 'Go on' }).click();
       // A server that is silent, on a connection that stands.
       suite.server.signal('SIGSTOP');
       try {
@@ -246,6 +340,7 @@ describeWith('chromium')('the console', () => {
         suite.server.signal('SIGCONT');
       }
       await page.getByText(/^as of/).waitFor();
+      await page.getByText(/^\d+ were missed\.$/).waitFor();
     });
   });
 

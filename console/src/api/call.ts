@@ -151,6 +151,11 @@ export function noteAnswer(): void {
   if (now.lostSince !== undefined) connection.set({ ...now, lostSince: undefined });
 }
 
+/** Has all that failed be asked for again, as if the server had answered. */
+export function tryAgain(): void {
+  connection.set({ ...connection.get(), lostSince: undefined });
+}
+
 window.addEventListener('offline', noteLoss);
 
 /** What went wrong, for a person. */

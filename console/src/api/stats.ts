@@ -3,12 +3,14 @@ import { routes, type Statistics } from './types.js';
 
 export type Counts = Pick<Statistics, 'clicks' | 'previews'>;
 
-/** What a link's clicks are counted by here. */
-export const facts = ['country', 'referrer', 'browser', 'device'] as const;
-export type Fact = (typeof facts)[number];
+/** What clicks are counted by here. */
+export type Fact = 'country' | 'referrer' | 'browser' | 'os' | 'device' | 'code';
 
-export const readStatistics = (
-  id: string,
-  query: Readonly<Record<string, string>>,
-  signal?: AbortSignal,
-): Promise<Statistics> => call<Statistics>(routes.linkStats.replace(':id', id), { query, signal });
+type Query = Readonly<Record<string, string>>;
+
+export const readStatistics = (id: string, query: Query, signal?: AbortSignal): Promise<Statistics> =>
+  call<Statistics>(routes.linkStats.replace(':id', id), { query, signal });
+
+/** Of all links that the key sees. */
+export const readAllStatistics = (query: Query, signal?: AbortSignal): Promise<Statistics> =>
+  call<Statistics>(routes.stats, { query, signal });

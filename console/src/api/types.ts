@@ -37,6 +37,7 @@ export const routes = {
   link: '/urls/:id',
   qr: '/urls/:id/qr',
   linkStats: '/urls/:id/stats',
+  stats: '/stats',
   live: '/stats/live',
   bulk: '/urls/bulk',
   importLinks: '/urls/import',
@@ -47,4 +48,5 @@ export const routes = {
   keys: '/keys',
   key: '/keys/:id',
   readiness: '/health/ready',
+  metrics: '/metrics',
 } as const satisfies Record<string, Path>;

@@ -7,6 +7,7 @@ import { Check, Fault, Field } from '../parts/field.js';
 import { useLoad } from '../parts/load.js';
 import { fromLocalField, parseTime, Time } from '../parts/time.js';
 import { say } from '../parts/toast.js';
+import { Waiting } from '../parts/waiting.js';
 
 const scopes = [
   ['links:read', 'see links'],
@@ -53,7 +54,7 @@ export function KeysPage() {
           </button>
         </section>
       )}
-      {keys.error === undefined ? null : <p class="notice warn">{sentenceOf(keys.error)}</p>}
+      <Waiting of={keys} rows={4} />
       {keys.value?.length === 0 ? (
         <div class="empty">
           <h2>No keys yet</h2>

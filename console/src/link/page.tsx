@@ -1,6 +1,7 @@
 import { useState } from 'preact/hooks';
-import { Refused, sentenceOf } from '../api/call.js';
+import { Refused } from '../api/call.js';
 import { readLink } from '../api/links.js';
+import { readStatistics } from '../api/stats.js';
 import type { Link } from '../api/types.js';
 import { EditDialog } from '../links/edit-dialog.js';
 import { doomed, removeWithUndo, setActive } from '../links/remove.js';
@@ -10,12 +11,14 @@ import { useLoad } from '../parts/load.js';
 import { Qr } from '../parts/qr.js';
 import { useShortcuts } from '../parts/shortcuts.js';
 import { spoken, Target } from '../parts/target.js';
-import { Time } from '../parts/time.js';
+import { parseTime, Time } from '../parts/time.js';
+import { Waiting } from '../parts/waiting.js';
 import { addressOf, go } from '../place.js';
+import { type Counted, Statistics } from '../stats/statistics.js';
 import { useStore } from '../store.js';
 import { History } from './history.js';
 import { LatestClicks } from './latest.js';
-import { Statistics } from './statistics.js';
+import { Reason } from './reason.js';
 
 /** All of one link on one page, without tabs. */
 export function LinkPage({ id, query }: { readonly id: string; readonly query: URLSearchParams }) {
@@ -24,9 +27,7 @@ export function LinkPage({ id, query }: { readonly id: string; readonly query: U
   const { value, error } = link;
   if (error instanceof Refused && error.status === 404) return <Unknown text="There is no such link." />;
   if (value !== undefined && gone.has(value.id)) return <Unknown text={`${value.short_code} is deleted.`} />;
-  if (value === undefined) {
-    return error === undefined ? <div class="plot-empty" /> : <p class="notice warn">{sentenceOf(error)}</p>;
-  }
+  if (value === undefined) return <Waiting of={link} />;
   return <One link={value} query={query} onChange={link.reload} />;
 }
 
@@ -105,8 +106,18 @@ function One({ link, query, onChange }: OneProps) {
             </a>
           ))}
         </p>
+        <Reason
+          link={link}
+          onResume={() => void setActive([link], true, onChange)}
+          onEdit={() => setEditing(true)}
+        />
       </header>
-      <Statistics link={link} query={query} />
+      <Statistics of={countedOf(link)} query={query}>
+        <a class="button" href={link.short_url} target="_blank" rel="noreferrer noopener">
+          Follow it
+        </a>
+        <p class="hint">and the click appears here by itself</p>
+      </Statistics>
       <div class="link-rest">
         <LatestClicks link={link} onNew={onChange} />
         <History link={link} />
@@ -121,3 +132,12 @@ function One({ link, query, onChange }: OneProps) {
     </article>
   );
 }
+
+const countedOf = ({ id, short_code: name, created_at: since, click_count: clicks }: Link): Counted => ({
+  read: (query, signal) => readStatistics(String(id), query, signal),
+  place: `links/${id}`,
+  since: parseTime(since),
+  facts: ['country', 'referrer', 'browser', 'device'],
+  name,
+  clicks,
+});

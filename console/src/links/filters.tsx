@@ -28,6 +28,9 @@ export function Filters({ view, tags }: { readonly view: View; readonly tags: re
     show(view, { tag: value.trim().toLowerCase() }, 'replace'),
   );
   const [owner, setOwner] = useTyped(view.owner, (value) => show(view, { owner: value.trim() }, 'replace'));
+  // A narrow window shows these once they are wanted.
+  const [isOpen, setOpen] = useState(false);
+  const used = [view.tag, view.owner, view.state, view.sort].filter((one) => one !== '').length;
   return (
     <search class="filters">
       <Field
@@ -40,38 +43,49 @@ export function Filters({ view, tags }: { readonly view: View; readonly tags: re
         value={q}
         onValue={setQ}
       />
-      <Field
-        class="filter-tag"
-        label="Tag"
-        isLabelHidden
-        placeholder="Tag"
-        list={tags}
-        value={tag}
-        onValue={setTag}
-      />
-      <Field
-        class="filter-owner"
-        label="Owner"
-        isLabelHidden
-        placeholder="Owner’s id"
-        inputMode="numeric"
-        value={owner}
-        onValue={setOwner}
-      />
-      <Choice
-        label="State"
-        isLabelHidden
-        value={view.state}
-        options={states}
-        onValue={(state) => show(view, { state: state as View['state'] })}
-      />
-      <Choice
-        label="Sort"
-        isLabelHidden
-        value={view.sort}
-        options={sorts}
-        onValue={(sort) => show(view, { sort })}
-      />
+      <button
+        type="button"
+        class="narrow-only"
+        aria-expanded={isOpen}
+        aria-label="Filters and sort"
+        onClick={() => setOpen(!isOpen)}
+      >
+        Filters{used === 0 ? '' : ` · ${used}`}
+      </button>
+      <div class={isOpen ? 'filters-more open' : 'filters-more'}>
+        <Field
+          class="filter-tag"
+          label="Tag"
+          isLabelHidden
+          placeholder="Tag"
+          list={tags}
+          value={tag}
+          onValue={setTag}
+        />
+        <Field
+          class="filter-owner"
+          label="Owner"
+          isLabelHidden
+          placeholder="Owner’s id"
+          inputMode="numeric"
+          value={owner}
+          onValue={setOwner}
+        />
+        <Choice
+          label="State"
+          isLabelHidden
+          value={view.state}
+          options={states}
+          onValue={(state) => show(view, { state: state as View['state'] })}
+        />
+        <Choice
+          label="Sort"
+          isLabelHidden
+          value={view.sort}
+          options={sorts}
+          onValue={(sort) => show(view, { sort })}
+        />
+      </div>
     </search>
   );
 }

@@ -1,13 +1,15 @@
-import { useId, useRef, useState } from 'preact/hooks';
-import { sentenceOf } from '../api/call.js';
+import { useState } from 'preact/hooks';
 import { type LinkImport, routes } from '../api/types.js';
-import { upload } from '../api/upload.js';
+import { BadRows } from '../parts/bad-rows.js';
 import { Dialog } from '../parts/dialog.js';
 import { Choice, Fault } from '../parts/field.js';
+import { FileDrop } from '../parts/file-drop.js';
 import { count } from '../parts/time.js';
-import { BadRows } from './many-dialog.js';
+import { UploadProgress, useUpload } from '../parts/upload.js';
 
 interface ImportDialogProps {
+  /** Was dropped on the page. */
+  readonly dropped?: File | undefined;
   readonly onClose: () => void;
   readonly onDone: () => void;
 }
@@ -28,50 +30,25 @@ const conflicts = [
 
 type Report = LinkImport & { readonly isDry: boolean };
 
-export function ImportDialog({ onClose, onDone }: ImportDialogProps) {
-  const [file, setFile] = useState<File>();
+export function ImportDialog({ dropped, onClose, onDone }: ImportDialogProps) {
+  const [file, setFile] = useState(dropped);
   const [format, setFormat] = useState('');
   const [conflict, setConflict] = useState('skip');
-  const [part, setPart] = useState<number>();
-  const [fault, setFault] = useState('');
   const [report, setReport] = useState<Report>();
-  const [isOver, setOver] = useState(false);
-  const abort = useRef<AbortController>(null);
-  const id = useId();
+  const { part, fault, send, stop } = useUpload<LinkImport>('Stopped: whole batches that were done stay');
 
   const run = async (isDry: boolean): Promise<void> => {
     if (file === undefined || part !== undefined) return;
-    setFault('');
     setReport(undefined);
-    setPart(0);
-    const control = new AbortController();
-    abort.current = control;
     const query = new URLSearchParams({ on_conflict: conflict, dry_run: String(isDry) });
     if (format !== '') query.set('format', format);
-    try {
-      const answer = await upload<LinkImport>(
-        `${routes.importLinks}?${query}`,
-        file,
-        setPart,
-        control.signal,
-      );
-      setReport({ ...answer, isDry });
-      if (!isDry) onDone();
-    } catch (error) {
-      if (control.signal.aborted) setFault('Stopped: whole batches that were done stay');
-      else setFault(sentenceOf(error));
-      if (!isDry) onDone();
-    }
-    setPart(undefined);
+    const answer = await send(`${routes.importLinks}?${query}`, file);
+    if (answer !== undefined) setReport({ ...answer, isDry });
+    if (!isDry) onDone();
   };
   const close = (): void => {
-    abort.current?.abort();
+    stop();
     onClose();
-  };
-  const drop = (event: DragEvent): void => {
-    event.preventDefault();
-    setOver(false);
-    setFile(event.dataTransfer?.files[0] ?? file);
   };
   return (
     <Dialog title="Import" onClose={close}>
@@ -82,33 +59,15 @@ export function ImportDialog({ onClose, onDone }: ImportDialogProps) {
           void run(false);
         }}
       >
-        {/* biome-ignore lint/a11y/noStaticElementInteractions: a file may be dropped here, and be chosen by the field within */}
-        <div
-          class={isOver ? 'drop over' : 'drop'}
-          onDragOver={(event) => {
-            event.preventDefault();
-            setOver(true);
+        <FileDrop
+          label="CSV file"
+          hint="With our columns, of which original_url must be there, or an export of another shortener"
+          file={file}
+          onFile={(chosen) => {
+            setFile(chosen);
+            setReport(undefined);
           }}
-          onDragLeave={() => setOver(false)}
-          onDrop={drop}
-        >
-          <label for={id}>CSV file</label>
-          <input
-            id={id}
-            type="file"
-            accept=".csv,text/csv"
-            data-first
-            onChange={(event) => {
-              setFile(event.currentTarget.files?.[0]);
-              setReport(undefined);
-            }}
-          />
-          <p class="hint">
-            {file === undefined
-              ? 'With our columns, of which original_url must be there, or an export of another shortener'
-              : `${file.name}, ${count(Math.ceil(file.size / 1024))} kB`}
-          </p>
-        </div>
+        />
         <div class="two">
           <Choice label="Format" value={format} options={formats} onValue={setFormat} />
           <Choice
@@ -118,12 +77,7 @@ export function ImportDialog({ onClose, onDone }: ImportDialogProps) {
             onValue={setConflict}
           />
         </div>
-        {part === undefined ? null : (
-          <div class="progress">
-            <progress aria-label="Import" max={1} {...(part < 1 ? { value: part } : {})} />
-            <span>{part < 1 ? `${Math.floor(part * 100)} % sent` : 'Being read'}</span>
-          </div>
-        )}
+        <UploadProgress part={part} />
         {fault === '' ? null : <Fault>{fault}</Fault>}
         {report === undefined ? null : <Outcome report={report} />}
         <div class="dialog-end">

@@ -2,6 +2,7 @@ import { useState } from 'preact/hooks';
 import { sentenceOf } from '../api/call.js';
 import { createLinks } from '../api/links.js';
 import type { Link } from '../api/types.js';
+import { BadRows } from '../parts/bad-rows.js';
 import { Copy } from '../parts/copy.js';
 import { Dialog } from '../parts/dialog.js';
 import { Fault, Field } from '../parts/field.js';
@@ -168,35 +169,5 @@ function Made({
         </button>
       </div>
     </>
-  );
-}
-
-export function BadRows({
-  rows,
-}: {
-  readonly rows: readonly { readonly line: number; readonly error: string }[];
-}) {
-  return (
-    // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls has to be reached by keys
-    <section class="scroll" tabIndex={0} aria-label="Bad rows">
-      <table class="plain">
-        <thead>
-          <tr>
-            <th scope="col" class="number">
-              Line
-            </th>
-            <th scope="col">What is wrong</th>
-          </tr>
-        </thead>
-        <tbody>
-          {rows.map(({ line, error }) => (
-            <tr key={line}>
-              <td class="number">{line}</td>
-              <td>{error}</td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </section>
   );
 }

@@ -1,12 +1,13 @@
 import { useMemo, useRef, useState } from 'preact/hooks';
-import { Refused, sentenceOf } from '../api/call.js';
 import { type LinkPage as Answer, listLinks } from '../api/links.js';
 import type { Link } from '../api/types.js';
+import { Copy } from '../parts/copy.js';
 import { Dialog } from '../parts/dialog.js';
-import { useLoad } from '../parts/load.js';
+import { useLoad, useReturn } from '../parts/load.js';
 import { Qr } from '../parts/qr.js';
 import { useShortcuts } from '../parts/shortcuts.js';
 import { count } from '../parts/time.js';
+import { Waiting } from '../parts/waiting.js';
 import { addressOf, go } from '../place.js';
 import { useStore } from '../store.js';
 import { EditDialog } from './edit-dialog.js';
@@ -22,7 +23,7 @@ import { filtersOf, isFiltered, PAGE_SIZE, show, type View, viewOf } from './vie
 
 type Open =
   | { readonly kind: 'many'; readonly lines: string }
-  | { readonly kind: 'import' }
+  | { readonly kind: 'import'; readonly dropped?: File }
   | { readonly kind: 'edit' | 'qr'; readonly link: Link };
 
 export function LinksPage({ query }: { readonly query: URLSearchParams }) {
@@ -45,6 +46,11 @@ export function LinksPage({ query }: { readonly query: URLSearchParams }) {
   const [current, setCurrent] = useState(-1);
   const links = (list.value?.links ?? []).filter(({ id }) => !gone.has(id));
   const tags = useTags(links);
+  // Nothing to look through: the field to begin with, and words.
+  const isBare =
+    list.value?.links.length === 0 && list.error === undefined && !isFiltered(view) && view.after === '';
+  // Who comes back has often followed a link meanwhile.
+  useReturn(list.reload);
 
   const select = (link: Link, isSelected: boolean): void => {
     const next = new Map(selected);
@@ -80,7 +86,17 @@ export function LinksPage({ query }: { readonly query: URLSearchParams }) {
     <>
       <h1 class="unseen">Links</h1>
       <ShortenForm onMade={list.reload} onMany={(lines) => setOpen({ kind: 'many', lines })} tags={tags} />
-      <section class="list" aria-label="Links">
+      <section
+        class="list"
+        aria-label="Links"
+        onDragOver={(event) => event.preventDefault()}
+        onDrop={(event) => {
+          const file = event.dataTransfer?.files[0];
+          if (file === undefined) return;
+          event.preventDefault();
+          setOpen({ kind: 'import', dropped: file });
+        }}
+      >
         {selected.size > 0 ? (
           <SelectionBar
             links={[...selected.values()]}
@@ -90,18 +106,21 @@ export function LinksPage({ query }: { readonly query: URLSearchParams }) {
           />
         ) : (
           <div class="list-bar">
-            <Filters view={view} tags={tags} />
+            {isBare ? null : <Filters view={view} tags={tags} />}
             <div class="list-bar-end">
-              <Total list={list.value} />
-              <ExportButton filters={filters} total={list.value?.total} />
+              {isBare ? null : (
+                <>
+                  <Total list={list.value} />
+                  <ExportButton filters={filters} total={list.value?.total} />
+                </>
+              )}
               <button type="button" onClick={() => setOpen({ kind: 'import' })}>
                 Import
               </button>
             </div>
           </div>
         )}
-        <Problem error={list.error} onRetry={list.reload} />
-        {list.value === undefined && list.isSlow ? <Skeleton /> : null}
+        <Waiting of={list} />
         {links.length > 0 ? (
           <table class="links" ref={table} aria-busy={list.isLoading}>
             <caption class="unseen">Links, {isFiltered(view) ? 'filtered' : 'all of them'}</caption>
@@ -126,10 +145,13 @@ export function LinksPage({ query }: { readonly query: URLSearchParams }) {
                 <th scope="col">
                   <span class="unseen">Tags and state</span>
                 </th>
+                <th scope="col" class="cell-spark">
+                  30 days
+                </th>
                 <th scope="col" class="cell-clicks">
                   Clicks
                 </th>
-                <th scope="col">
+                <th scope="col" class="cell-menu">
                   <span class="unseen">More</span>
                 </th>
               </tr>
@@ -160,7 +182,9 @@ export function LinksPage({ query }: { readonly query: URLSearchParams }) {
       {open?.kind === 'many' ? (
         <ManyDialog lines={open.lines} onClose={close} onMade={list.reload} tags={tags} />
       ) : null}
-      {open?.kind === 'import' ? <ImportDialog onClose={close} onDone={list.reload} /> : null}
+      {open?.kind === 'import' ? (
+        <ImportDialog dropped={open.dropped} onClose={close} onDone={list.reload} />
+      ) : null}
       {open?.kind === 'edit' ? (
         <EditDialog link={open.link} onClose={close} onDone={list.reload} tags={tags} />
       ) : null}
@@ -193,28 +217,6 @@ function Total({ list }: { readonly list: Answer | undefined }) {
   );
 }
 
-function Problem({ error, onRetry }: { readonly error: unknown; readonly onRetry: () => void }) {
-  if (error === undefined || (error instanceof Refused && error.status === 401)) return null;
-  return (
-    <p class="notice warn" role="alert">
-      {sentenceOf(error)}.{' '}
-      <button type="button" class="quiet" onClick={onRetry}>
-        Try again
-      </button>
-    </p>
-  );
-}
-
-function Skeleton() {
-  return (
-    <div class="skeleton" aria-hidden="true">
-      {Array.from({ length: 8 }, (_none, index) => (
-        <div key={index} />
-      ))}
-    </div>
-  );
-}
-
 function Empty({ view }: { readonly view: View }) {
   if (isFiltered(view))
     return (
@@ -231,13 +233,17 @@ function Empty({ view }: { readonly view: View }) {
       </div>
     );
   const { origin } = window.location;
+  const command = `curl ${origin}/shorten \\
+  -H 'Content-Type: application/json' \\
+  -d '{"url":"https://example.com/"}'`;
   return (
     <div class="empty">
       <h2>No links yet</h2>
       <p>Paste a long URL above and press Enter, or let a program do it:</p>
       <pre>
-        <code>{`curl ${origin}/shorten -H 'Content-Type: application/json' -d '{"url":"https://example.com/"}'`}</code>
+        <code>{command}</code>
       </pre>
+      <Copy text={command} of="the command" />
     </div>
   );
 }

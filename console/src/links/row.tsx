@@ -4,6 +4,7 @@ import { Copy } from '../parts/copy.js';
 import { spoken, Target } from '../parts/target.js';
 import { count } from '../parts/time.js';
 import { addressOf, go } from '../place.js';
+import { Spark } from './spark.js';
 import { State } from './state.js';
 
 export interface RowActions {
@@ -59,20 +60,25 @@ export function Row({ link, isSelected, isCurrent, ...actions }: RowProps) {
         <Target url={link.original_url} />
       </td>
       <td class="cell-state">
-        {link.tags.slice(0, TAGS_SHOWN).map((tag) => (
-          <button
-            type="button"
-            class="tag"
-            key={tag}
-            onClick={() => actions.onTag(tag)}
-            title={`Links with the tag ${tag}`}
-          >
-            {tag}
-          </button>
-        ))}
-        {more > 0 ? <span class="more-tags">+{more}</span> : null}
-        {link.has_password ? <span class="state">protected</span> : null}
-        <State link={link} />
+        <div class="states">
+          {link.tags.slice(0, TAGS_SHOWN).map((tag) => (
+            <button
+              type="button"
+              class="tag"
+              key={tag}
+              onClick={() => actions.onTag(tag)}
+              title={`Links with the tag ${tag}`}
+            >
+              {tag}
+            </button>
+          ))}
+          {more > 0 ? <span class="more-tags">+{more}</span> : null}
+          {link.has_password ? <span class="state">protected</span> : null}
+          <State link={link} />
+        </div>
+      </td>
+      <td class="cell-spark">
+        <Spark link={link} />
       </td>
       <td class="cell-clicks">
         <span class="number">{count(link.click_count)}</span>
@@ -136,6 +142,7 @@ function Menu({ link, onEdit, onQr, onPause, onDelete }: RowProps | (RowActions 
       </button>
       {isOpen ? (
         <div class="menu">
+          <Copy text={link.short_url} of="the short URL" />
           <Copy text={link.original_url} of="the target" label="Copy target" />
           <button type="button" onClick={doing(onQr)}>
             QR code

@@ -2,6 +2,7 @@ import { useEffect, useState } from 'preact/hooks';
 import { connection } from '../api/call.js';
 import { readLive } from '../api/live.js';
 import type { Reading } from '../api/types.js';
+import { parseTime } from '../parts/time.js';
 
 export interface LiveState {
   /** The last five minutes, oldest first. */
@@ -10,16 +11,23 @@ export interface LiveState {
   readonly error: unknown;
   /** When the last one came, once none has come for too long. */
   readonly staleSince: Date | undefined;
+  /** Seconds of which no reading came since the page was opened. */
+  readonly missed: number;
 }
 
-const KEPT = 300;
+/** Readings, one a second. */
+export const KEPT = 300;
+/** Their times are whole seconds: two of them may lie two apart and miss none between. */
+export const MISSED_MIN_S = 3;
 const STALE_MS = 3500;
 const RETRY_MIN_MS = 1000;
 const RETRY_MAX_MS = 10_000;
 
+const nothing: LiveState = { readings: [], error: undefined, staleSince: undefined, missed: 0 };
+
 /** Follows the server while the page is open. What has ended is begun again, with longer and longer pauses. */
 export function useLive(): LiveState {
-  const [state, setState] = useState<LiveState>({ readings: [], error: undefined, staleSince: undefined });
+  const [state, setState] = useState(nothing);
   useEffect(() => {
     const abort = new AbortController();
     let cameAt = new Date();
@@ -31,11 +39,7 @@ export function useLive(): LiveState {
         for await (const reading of readLive(abort.signal)) {
           cameAt = new Date();
           retry = RETRY_MIN_MS;
-          setState(({ readings }) => ({
-            readings: [...readings.slice(1 - KEPT), reading],
-            error: undefined,
-            staleSince: undefined,
-          }));
+          setState((before) => withReading(before, reading));
         }
       } catch (fault) {
         error = fault;
@@ -70,4 +74,15 @@ export function useLive(): LiveState {
     };
   }, []);
   return state;
+}
+
+function withReading({ readings, missed }: LiveState, reading: Reading): LiveState {
+  const last = readings.at(-1)?.at ?? reading.at;
+  const gap = (parseTime(reading.at).getTime() - parseTime(last).getTime()) / 1000;
+  return {
+    readings: [...readings.slice(1 - KEPT), reading],
+    error: undefined,
+    staleSince: undefined,
+    missed: missed + (gap >= MISSED_MIN_S ? gap - 1 : 0),
+  };
 }

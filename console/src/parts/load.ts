@@ -7,11 +7,14 @@ export interface Loaded<T> {
   readonly error: unknown;
   /** Waited for so long that it is worth saying. */
   readonly isSlow: boolean;
+  /** Waited for so long that something may be wrong. */
+  readonly isLate: boolean;
   readonly isLoading: boolean;
   readonly reload: () => void;
 }
 
 const SLOW_MS = 200;
+const LATE_MS = 5000;
 
 /** Loads whenever what it depends on changes; what is not wanted any more is given up. */
 export function useLoad<T>(
@@ -24,12 +27,21 @@ export function useLoad<T>(
   });
   const [isLoading, setLoading] = useState(true);
   const [isSlow, setSlow] = useState(false);
+  const [isLate, setLate] = useState(false);
   const [round, setRound] = useState(0);
   const latest = useRef(load);
   latest.current = load;
   useEffect(() => {
     const abort = new AbortController();
-    const timer = window.setTimeout(() => setSlow(true), SLOW_MS);
+    const timers = [
+      window.setTimeout(() => setSlow(true), SLOW_MS),
+      window.setTimeout(() => setLate(true), LATE_MS),
+    ];
+    const calm = (): void => {
+      for (const timer of timers) window.clearTimeout(timer);
+      setSlow(false);
+      setLate(false);
+    };
     setLoading(true);
     latest
       .current(abort.signal)
@@ -39,12 +51,11 @@ export function useLoad<T>(
       )
       .finally(() => {
         if (abort.signal.aborted) return;
-        window.clearTimeout(timer);
+        calm();
         setLoading(false);
-        setSlow(false);
       });
     return () => {
-      window.clearTimeout(timer);
+      calm();
       abort.abort();
     };
   }, [...dependencies, round]);
@@ -59,7 +70,7 @@ export function useLoad<T>(
       if (isBack) reload();
     });
   }, [reload]);
-  return { ...state, isSlow, isLoading, reload };
+  return { ...state, isSlow, isLate, isLoading, reload };
 }
 
 /** Does something every so often while the page is looked at, and at once when it is again. */
@@ -77,4 +88,15 @@ export function usePolling(act: () => void, everyMs: number): void {
       document.removeEventListener('visibilitychange', tick);
     };
   }, [everyMs]);
+}
+
+/** Does something when the page is looked at again. */
+export function useReturn(act: () => void): void {
+  useEffect(() => {
+    const look = (): void => {
+      if (!document.hidden) act();
+    };
+    document.addEventListener('visibilitychange', look);
+    return () => document.removeEventListener('visibilitychange', look);
+  }, [act]);
 }

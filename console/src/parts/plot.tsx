@@ -21,10 +21,12 @@ interface PlotProps {
   readonly say?: ((index: number) => string) | undefined;
   readonly label: string;
   readonly hasAxes?: boolean;
-  /** A thin rule. */
+  /** A thin rule, where the values come near it. */
   readonly limit?: number | undefined;
   /** The least that the top of the plot stands for. */
   readonly top?: number;
+  /** Seconds that the width stands for, up to the last moment; else all there are. */
+  readonly span?: number;
 }
 
 /** uPlot is loaded with the first plot: the list does without it. */
@@ -117,8 +119,12 @@ export function Plot(props: PlotProps) {
 const dataOf = ({ times, series, limit }: PlotProps): uPlot.AlignedData => [
   times as number[],
   ...series.map(({ values }) => values as (number | null)[]),
-  ...(limit === undefined ? [] : [times.map(() => limit)]),
+  ...(limit === undefined ? [] : [times.map(() => (isNear(series, limit) ? limit : null))]),
 ];
+
+/** From further off it would press the values flat. */
+const isNear = (series: PlotProps['series'], limit: number): boolean =>
+  series.some(({ values }) => values.some((value) => value !== null && value * 3 > limit));
 
 const short = new Intl.NumberFormat(undefined, { notation: 'compact', maximumFractionDigits: 1 });
 
@@ -128,7 +134,7 @@ function optionsOf(
   Library: typeof uPlot,
   tell: (index: number | null | undefined) => void,
 ): uPlot.Options {
-  const { series, height, kind, timezone, hasAxes = true, limit } = props;
+  const { series, height, kind, timezone, hasAxes = true, limit, span } = props;
   const ink = colourOf(element, '--ink-2');
   const line = colourOf(element, '--line');
   const axis = {
@@ -142,12 +148,20 @@ function optionsOf(
     width: element.clientWidth,
     height,
     legend: { show: false },
+    // Room for half of the last moment's label.
+    padding: [8, hasAxes && kind === 'line' ? 32 : 8, 0, 0],
     cursor: { y: false, drag: { x: false, y: false }, points: { size: 6 } },
     ...(timezone === undefined
       ? {}
       : { tzDate: (seconds: number) => Library.tzDate(new Date(seconds * 1000), timezone) }),
     scales: {
-      x: { time: true, range: (_plot, min, max) => [min, kind === 'bars' ? max + stepOf(props.times) : max] },
+      x: {
+        time: true,
+        range: (_plot, min, max) => [
+          span === undefined ? min : max - span,
+          kind === 'bars' ? max + stepOf(props.times) : max,
+        ],
+      },
       y: { range: (_plot, _min, max) => [0, Math.max(props.top ?? 1, max * 1.1)] },
     },
     axes: hasAxes
@@ -162,7 +176,7 @@ function optionsOf(
           {
             ...axis,
             size: 48,
-            space: 36,
+            space: height < 160 ? 20 : 36,
             incrs: [
               1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5, 2e5, 5e5, 1e6, 2e6, 5e6,
               1e7, 1e8, 1e9,

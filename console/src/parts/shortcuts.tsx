@@ -7,15 +7,21 @@ const isTyping = (target: EventTarget | null): boolean =>
   target instanceof HTMLElement &&
   (target.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName));
 
+const hasDialog = (): boolean => document.querySelector('dialog[open]') !== null;
+
 /** Single keys, for who is not typing; a dialog that is open has the keyboard for itself. */
 export function useShortcuts(keys: Keys): void {
   const latest = useRef(keys);
   latest.current = keys;
   useEffect(() => {
     const listen = (event: KeyboardEvent): void => {
+      if (event.key === 'Escape' && isTyping(event.target) && !hasDialog()) {
+        (event.target as HTMLElement).blur();
+        return;
+      }
       const isSearch = (event.metaKey || event.ctrlKey) && event.key === 'k';
       if (!isSearch && (event.metaKey || event.ctrlKey || event.altKey || isTyping(event.target))) return;
-      if (document.querySelector('dialog[open]') !== null) return;
+      if (hasDialog()) return;
       const act = latest.current[isSearch ? '/' : event.key];
       if (act === undefined) return;
       event.preventDefault();

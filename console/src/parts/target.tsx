@@ -1,3 +1,5 @@
+import { useState } from 'preact/hooks';
+
 /** An address as it is said: without its scheme. */
 export const spoken = (url: string): string => url.replace(/^https?:\/\//i, '').replace(/\/$/, '');
 
@@ -15,8 +17,14 @@ function partsOf(url: string, longest: number): [host: string, rest: string] {
   return [host, `${rest.slice(0, half)}…${rest.slice(-half)}`];
 }
 
-/** Where a link leads: the host in full ink; whole on hover and for who does not see it. A link only if it is one. */
-export function Target({ url, isWhole = false }: { readonly url: string; readonly isWhole?: boolean }) {
+interface TargetProps {
+  readonly url: string;
+  readonly isWhole?: boolean;
+}
+
+/** Where a link leads: the host in full ink; whole on hover and when a key has moved to it. A link only if it is one. */
+export function Target({ url, isWhole = false }: TargetProps) {
+  const [isRead, setRead] = useState(false);
   const [host, rest] = partsOf(url, isWhole ? Number.POSITIVE_INFINITY : LONGEST);
   const text = (
     <>
@@ -26,8 +34,24 @@ export function Target({ url, isWhole = false }: { readonly url: string; readonl
   );
   if (!isHttp(url)) return <span class="target">{text}</span>;
   return (
-    <a class="target" href={url} title={url} rel="noreferrer noopener" target="_blank" dir="ltr">
-      {text}
-    </a>
+    <>
+      <a
+        class="target"
+        href={url}
+        title={url}
+        rel="noreferrer noopener"
+        target="_blank"
+        dir="ltr"
+        onFocus={(event) => setRead(!isWhole && event.currentTarget.matches(':focus-visible'))}
+        onBlur={() => setRead(false)}
+      >
+        {text}
+      </a>
+      {isRead ? (
+        <span class="target-whole" dir="ltr" aria-hidden="true">
+          {url}
+        </span>
+      ) : null}
+    </>
   );
 }

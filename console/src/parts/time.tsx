@@ -17,7 +17,7 @@ export function relativeTime(date: Date, now = Date.now()): string {
   const seconds = Math.round((date.getTime() - now) / 1000);
   if (Math.abs(seconds) > 30 * 86_400) return day.format(date);
   for (const [unit, length] of units)
-    if (Math.abs(seconds) >= length) return relative.format(Math.trunc(seconds / length), unit);
+    if (Math.abs(seconds) >= length) return relative.format(Math.round(seconds / length), unit);
   return relative.format(seconds, 'second');
 }
 
@@ -33,6 +33,9 @@ export function Time({ at }: { readonly at: string }) {
     </time>
   );
 }
+
+/** The visitor's time zone. */
+export const ownZone = Intl.DateTimeFormat().resolvedOptions().timeZone;
 
 const whole = new Intl.NumberFormat();
 export const count = (value: number): string => whole.format(value);

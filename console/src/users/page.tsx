@@ -7,11 +7,13 @@ import { Fault, Field } from '../parts/field.js';
 import { useLoad } from '../parts/load.js';
 import { Time } from '../parts/time.js';
 import { say } from '../parts/toast.js';
+import { Waiting } from '../parts/waiting.js';
 import { addressOf, go } from '../place.js';
+import { ImportDialog } from './import-dialog.js';
 
 const PAGE_SIZE = '50';
 
-type Open = { readonly kind: 'new' } | { readonly kind: 'edit' | 'delete'; readonly user: User };
+type Open = { readonly kind: 'new' | 'import' } | { readonly kind: 'edit' | 'delete'; readonly user: User };
 
 export function UsersPage({ query }: { readonly query: URLSearchParams }) {
   const after = query.get('after') ?? '';
@@ -31,11 +33,16 @@ export function UsersPage({ query }: { readonly query: URLSearchParams }) {
     <article>
       <header class="page-head">
         <h1>Users</h1>
-        <button type="button" class="primary" onClick={() => setOpen({ kind: 'new' })}>
-          New user
-        </button>
+        <div class="page-actions">
+          <button type="button" onClick={() => setOpen({ kind: 'import' })}>
+            Import
+          </button>
+          <button type="button" class="primary" onClick={() => setOpen({ kind: 'new' })}>
+            New user
+          </button>
+        </div>
       </header>
-      {users.error === undefined ? null : <p class="notice warn">{sentenceOf(users.error)}</p>}
+      <Waiting of={users} rows={4} />
       {users.value !== undefined && all.length === 0 ? (
         <div class="empty">
           <h2>No users yet</h2>
@@ -108,6 +115,7 @@ export function UsersPage({ query }: { readonly query: URLSearchParams }) {
         </nav>
       )}
       {open?.kind === 'new' ? <UserDialog onClose={close} onDone={users.reload} /> : null}
+      {open?.kind === 'import' ? <ImportDialog onClose={close} onDone={users.reload} /> : null}
       {open?.kind === 'edit' ? <UserDialog of={open.user} onClose={close} onDone={users.reload} /> : null}
       {open?.kind === 'delete' ? <DeleteDialog of={open.user} onClose={close} onDone={users.reload} /> : null}
     </article>

@@ -38,6 +38,7 @@ export interface Visit {
 export interface VisitOptions {
   readonly width?: number;
   readonly colorScheme?: 'light' | 'dark';
+  readonly runsScripts?: boolean;
 }
 
 /** Somebody with a fresh browser, who has opened a page. */
@@ -46,10 +47,11 @@ export async function visit(
   address: string,
   options: VisitOptions = {},
 ): Promise<Visit> {
-  const { width = 1280, colorScheme = 'light' } = options;
+  const { width = 1280, colorScheme = 'light', runsScripts = true } = options;
   const context = await browser.newContext({
     viewport: { width, height: 800 },
     colorScheme,
+    javaScriptEnabled: runsScripts,
     reducedMotion: 'reduce',
     timezoneId: 'Europe/Berlin',
     permissions: ['clipboard-read', 'clipboard-write'],

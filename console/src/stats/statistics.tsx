@@ -1,33 +1,55 @@
+import type { ComponentChildren } from 'preact';
 import { useMemo, useState } from 'preact/hooks';
 import { Refused, sentenceOf } from '../api/call.js';
-import { type Counts, facts, readStatistics } from '../api/stats.js';
-import type { Statistics as Answer, Link } from '../api/types.js';
+import type { Counts, Fact } from '../api/stats.js';
+import type { Statistics as Answer } from '../api/types.js';
 import { Choice, Field } from '../parts/field.js';
-import { useLoad, usePolling } from '../parts/load.js';
+import { type Loaded, useLoad, usePolling } from '../parts/load.js';
 import { Plot } from '../parts/plot.js';
 import { csvBlob, saveBlob } from '../parts/save.js';
 import { useShortcuts } from '../parts/shortcuts.js';
-import { clockTime, count, parseTime } from '../parts/time.js';
+import { clockTime, count, ownZone, parseTime } from '../parts/time.js';
+import { Waiting } from '../parts/waiting.js';
 import { addressOf, go } from '../place.js';
 import { Breakdown } from './breakdown.js';
-import { ownZone, type Period, periodOf, queryBefore, queryOf, ranges } from './period.js';
+import { type Period, periodOf, queryBefore, queryOf, ranges } from './period.js';
 
 const REFRESH_MS = 10_000;
 
-export function Statistics({ link, query }: { readonly link: Link; readonly query: URLSearchParams }) {
+/** What clicks are counted of: one link, or all that a key sees. */
+export interface Counted {
+  readonly read: (query: Readonly<Record<string, string>>, signal: AbortSignal) => Promise<Answer>;
+  /** Where it is in the console, and what tells it from others. */
+  readonly place: string;
+  /** Before it there are no clicks. */
+  readonly since: Date;
+  readonly facts: readonly Fact[];
+  /** Begins the name of a file of it. */
+  readonly name: string;
+  /** Clicks in all, as far as known without statistics. */
+  readonly clicks?: number;
+}
+
+interface StatisticsProps {
+  readonly of: Counted;
+  readonly query: URLSearchParams;
+  /** Stands where there are no clicks. */
+  readonly children: ComponentChildren;
+}
+
+export function Statistics({ of: counted, query, children }: StatisticsProps) {
+  const { place, since } = counted;
   const period = periodOf(query);
-  const id = String(link.id);
-  const created = parseTime(link.created_at);
   const stats = useLoad(
-    (signal) => readStatistics(id, { ...queryOf(period, created), by: facts.join(',') }, signal),
-    [id, query.toString()],
+    (signal) => counted.read({ ...queryOf(period, since), by: counted.facts.join(',') }, signal),
+    [place, query.toString()],
   );
   const before = useLoad(
     async (signal) => {
       const asked = queryBefore(period);
-      return asked === undefined ? undefined : readStatistics(id, asked, signal);
+      return asked === undefined ? undefined : counted.read(asked, signal);
     },
-    [id, query.toString()],
+    [place, query.toString()],
   );
   usePolling(stats.reload, REFRESH_MS);
   const [isTable, setTable] = useState(false);
@@ -35,10 +57,8 @@ export function Statistics({ link, query }: { readonly link: Link; readonly quer
   const { value } = stats;
   return (
     <section class="statistics" aria-label="Statistics">
-      <PeriodBar id={id} period={period} asOf={value?.as_of} />
-      {value === undefined ? (
-        <Missing error={stats.error} isSlow={stats.isSlow} clicks={link.click_count} />
-      ) : null}
+      <PeriodBar place={place} period={period} asOf={value?.as_of} />
+      {value === undefined ? <Missing of={stats} clicks={counted.clicks} /> : null}
       {value === undefined ? null : (
         <>
           <Numbers now={value} before={before.value} />
@@ -55,12 +75,19 @@ export function Statistics({ link, query }: { readonly link: Link; readonly quer
             <button
               type="button"
               class="quiet"
-              onClick={() => saveBlob(csvOf(value), `${link.short_code}-clicks.csv`)}
+              onClick={() => saveBlob(csvOf(value), `${counted.name}-clicks.csv`)}
             >
               CSV
             </button>
           </div>
-          {value.clicks + value.previews === 0 ? <NoClicks link={link} /> : <Chart stats={value} />}
+          {value.clicks + value.previews === 0 ? (
+            <div class="empty">
+              <p>No clicks in this time.</p>
+              {children}
+            </div>
+          ) : (
+            <Chart stats={value} />
+          )}
           {isTable ? (
             // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls has to be reached by keys
             <section class="chart-table" aria-label="Numbers" tabIndex={0}>
@@ -72,7 +99,7 @@ export function Statistics({ link, query }: { readonly link: Link; readonly quer
             </div>
           )}
           <div class="breakdowns">
-            {facts.map((fact) => (
+            {counted.facts.map((fact) => (
               <Breakdown key={fact} fact={fact} stats={value} />
             ))}
           </div>
@@ -84,53 +111,47 @@ export function Statistics({ link, query }: { readonly link: Link; readonly quer
 
 /** What can't be shown, and why, in place of numbers that would be guesses. */
 function Missing({
-  error,
-  isSlow,
+  of: stats,
   clicks,
 }: {
-  readonly error: unknown;
-  readonly isSlow: boolean;
-  readonly clicks: number;
+  readonly of: Loaded<Answer>;
+  readonly clicks: number | undefined;
 }) {
-  if (error === undefined)
-    return isSlow ? <div class="plot-empty" aria-hidden="true" /> : <div class="plot-empty" />;
-  const isAbsent = error instanceof Refused && error.message === 'Not found';
+  const { error } = stats;
+  if (!(error instanceof Refused))
+    return (
+      <>
+        <Waiting of={stats} rows={0} />
+        <div class="plot-empty" />
+      </>
+    );
+  const isAbsent = error.message === 'Not found';
   return (
     <>
-      <div class="numbers">
-        <p class="big">
-          <strong>{count(clicks)}</strong> clicks in all
-        </p>
-      </div>
+      {clicks === undefined ? null : (
+        <div class="numbers">
+          <p class="big">
+            <strong>{count(clicks)}</strong> clicks in all
+          </p>
+        </div>
+      )}
       <p class="notice">{isAbsent ? 'Statistics are not available yet' : sentenceOf(error)}</p>
     </>
   );
 }
 
-function NoClicks({ link }: { readonly link: Link }) {
-  return (
-    <div class="empty">
-      <p>No clicks in this time.</p>
-      <a class="button" href={link.short_url} target="_blank" rel="noreferrer noopener">
-        Follow it
-      </a>
-      <p class="hint">and the click appears here by itself</p>
-    </div>
-  );
-}
-
 function PeriodBar({
-  id,
+  place,
   period,
   asOf,
 }: {
-  readonly id: string;
+  readonly place: string;
   readonly period: Period;
   readonly asOf: string | undefined;
 }) {
   const show = (change: Partial<Period>): void => {
     const { timezone, ...rest } = { ...period, ...change };
-    go(addressOf(`links/${id}`, { ...rest, tz: timezone === ownZone ? '' : timezone }), 'replace');
+    go(addressOf(place, { ...rest, tz: timezone === ownZone ? '' : timezone }), 'replace');
   };
   const zones = useMemo(
     () => [...new Set([ownZone, period.timezone, 'UTC', ...Intl.supportedValuesOf('timeZone')])],

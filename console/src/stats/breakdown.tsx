@@ -1,12 +1,15 @@
 import type { Fact } from '../api/stats.js';
 import type { Statistics } from '../api/types.js';
 import { count } from '../parts/time.js';
+import { addressOf } from '../place.js';
 
 const titles = {
   country: 'Countries',
   referrer: 'Referrers',
   browser: 'Browsers',
+  os: 'Systems',
   device: 'Devices',
+  code: 'Links',
 } as const satisfies Record<Fact, string>;
 
 const countries = new Intl.DisplayNames(undefined, { type: 'region' });
@@ -32,7 +35,7 @@ export function Breakdown({ fact, stats }: { readonly fact: Fact; readonly stats
     <section class="breakdown">
       <h3>{titles[fact]}</h3>
       {rows.length === 0 ? <p class="hint">Nothing yet</p> : null}
-      {rows.length > 0 && !hasValues && fact !== 'referrer' ? (
+      {rows.length > 0 && !hasValues && fact !== 'referrer' && fact !== 'code' ? (
         <p class="hint">Not known: the setting CLICK_DETAILS is off</p>
       ) : null}
       {rows.length === 0 ? null : (
@@ -49,7 +52,13 @@ export function Breakdown({ fact, stats }: { readonly fact: Fact; readonly stats
               <tr key={value ?? ''} title={`${count(clicks)} clicks, ${count(previews)} previews`}>
                 <th scope="row">
                   <meter class="bar" min={0} max={most} value={clicks} aria-hidden="true" />
-                  <span dir="auto">{nameOf(fact, value)}</span>
+                  {fact === 'code' && value !== null ? (
+                    <a href={addressOf('links', { q: `${window.location.host}/${value}` })} dir="ltr">
+                      {value}
+                    </a>
+                  ) : (
+                    <span dir="auto">{nameOf(fact, value)}</span>
+                  )}
                 </th>
                 <td class="number">{count(clicks)}</td>
               </tr>

@@ -1,3 +1,5 @@
+import { ownZone } from '../parts/time.js';
+
 /** What of a link's past is looked at; all of it stands in the address. */
 export interface Period {
   readonly range: '24h' | '7d' | '30d' | '90d' | 'all' | 'custom';
@@ -15,8 +17,6 @@ export const ranges = [
   ['all', 'All'],
   ['custom', 'Dates'],
 ] as const;
-
-export const ownZone = Intl.DateTimeFormat().resolvedOptions().timeZone;
 
 export function periodOf(query: URLSearchParams): Period {
   const range = ranges.find(([name]) => name === query.get('range'))?.[0] ?? '30d';
