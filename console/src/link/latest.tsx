@@ -2,6 +2,7 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 import { Refused, sentenceOf } from '../api/call.js';
 import { listEvents } from '../api/links.js';
 import type { Event, Link } from '../api/types.js';
+import { stateOf } from '../links/state.js';
 import { useLoad, usePolling } from '../parts/load.js';
 import { Time } from '../parts/time.js';
 
@@ -46,10 +47,14 @@ export function LatestClicks({ link, onNew }: { readonly link: Link; readonly on
       {events.value?.length === 0 ? (
         <p class="hint">
           Nobody has followed it yet.{' '}
-          <a href={link.short_url} target="_blank" rel="noreferrer noopener">
-            Follow it
-          </a>{' '}
-          and the click appears here.
+          {stateOf(link) === 'active' ? (
+            <>
+              <a href={link.short_url} target="_blank" rel="noreferrer noopener">
+                Follow it
+              </a>{' '}
+              and the click appears here.
+            </>
+          ) : null}
         </p>
       ) : null}
       <ol class="events" aria-live="polite" aria-relevant="additions">

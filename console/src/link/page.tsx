@@ -5,7 +5,7 @@ import { readStatistics } from '../api/stats.js';
 import type { Link } from '../api/types.js';
 import { EditDialog } from '../links/edit-dialog.js';
 import { doomed, removeWithUndo, setActive } from '../links/remove.js';
-import { State } from '../links/state.js';
+import { State, stateOf } from '../links/state.js';
 import { Copy } from '../parts/copy.js';
 import { useLoad } from '../parts/load.js';
 import { Qr } from '../parts/qr.js';
@@ -94,7 +94,7 @@ function One({ link, query, onChange }: OneProps) {
           <State link={link} isPlainShown />
           <span>{link.redirect_status}</span>
           <span>
-            since <Time at={link.created_at} />
+            made <Time at={link.created_at} />
           </span>
           {link.max_clicks === null ? null : <span>at most {link.max_clicks} clicks</span>}
           {link.has_password ? <span>protected by a password</span> : null}
@@ -113,10 +113,14 @@ function One({ link, query, onChange }: OneProps) {
         />
       </header>
       <Statistics of={countedOf(link)} query={query}>
-        <a class="button" href={link.short_url} target="_blank" rel="noreferrer noopener">
-          Follow it
-        </a>
-        <p class="hint">and the click appears here by itself</p>
+        {stateOf(link) === 'active' ? (
+          <>
+            <a class="button" href={link.short_url} target="_blank" rel="noreferrer noopener">
+              Follow it
+            </a>
+            <p class="hint">and the click appears here by itself</p>
+          </>
+        ) : null}
       </Statistics>
       <div class="link-rest">
         <LatestClicks link={link} onNew={onChange} />

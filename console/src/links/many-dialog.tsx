@@ -137,7 +137,7 @@ function Made({
     saveBlob(csvBlob([['short_url', 'original_url', 'tags'], ...rows]), 'short-links.csv');
   };
   return (
-    <>
+    <div class="report">
       <p role="status">
         {count(made.length)} made{refused.length === 0 ? '' : `, ${count(refused.length)} refused`}
       </p>
@@ -168,6 +168,6 @@ function Made({
           Done
         </button>
       </div>
-    </>
+    </div>
   );
 }

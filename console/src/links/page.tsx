@@ -45,6 +45,7 @@ export function LinksPage({ query }: { readonly query: URLSearchParams }) {
   const [open, setOpen] = useState<Open>();
   const [current, setCurrent] = useState(-1);
   const links = (list.value?.links ?? []).filter(({ id }) => !gone.has(id));
+  const hidden = (list.value?.links.length ?? 0) - links.length;
   const tags = useTags(links);
   // Nothing to look through: the field to begin with, and words.
   const isBare =
@@ -110,7 +111,7 @@ export function LinksPage({ query }: { readonly query: URLSearchParams }) {
             <div class="list-bar-end">
               {isBare ? null : (
                 <>
-                  <Total list={list.value} />
+                  <Total list={list.value} gone={hidden} />
                   <ExportButton filters={filters} total={list.value?.total} />
                 </>
               )}
@@ -206,9 +207,16 @@ function useTags(links: readonly Link[]): readonly string[] {
   }, [links]);
 }
 
-function Total({ list }: { readonly list: Answer | undefined }) {
-  const { total, isMinimum = false } = list ?? {};
-  if (total === undefined) return <span class="total" />;
+interface TotalProps {
+  readonly list: Answer | undefined;
+  /** Deleted here, and counted by the server until the time to undo it is over. */
+  readonly gone: number;
+}
+
+function Total({ list, gone }: TotalProps) {
+  const { total: counted, isMinimum = false } = list ?? {};
+  if (counted === undefined) return <span class="total" />;
+  const total = counted - gone;
   const text = `${count(total)}${isMinimum ? '+' : ''}`;
   return (
     <span class="total" role="status">

@@ -3,7 +3,7 @@ import type { Reading } from '../api/types.js';
 import { Plot } from '../parts/plot.js';
 import { parseTime } from '../parts/time.js';
 import { isBeyond } from './limits.js';
-import { KEPT, MISSED_MIN_S } from './stream.js';
+import { MISSED_MIN_S } from './stream.js';
 
 export interface MeasureProps {
   readonly label: string;
@@ -43,7 +43,7 @@ export function Measure({ label, readings, of, text, top = 1, limit, isStale }: 
           top={top}
           limit={limit}
           kind="line"
-          span={KEPT}
+          span={60}
           label={`${label}, the last five minutes`}
         />
       ) : (

@@ -25,7 +25,7 @@ interface PlotProps {
   readonly limit?: number | undefined;
   /** The least that the top of the plot stands for. */
   readonly top?: number;
-  /** Seconds that the width stands for, up to the last moment; else all there are. */
+  /** Seconds that the width stands for at least. */
   readonly span?: number;
 }
 
@@ -134,7 +134,7 @@ function optionsOf(
   Library: typeof uPlot,
   tell: (index: number | null | undefined) => void,
 ): uPlot.Options {
-  const { series, height, kind, timezone, hasAxes = true, limit, span } = props;
+  const { series, height, kind, timezone, hasAxes = true, limit, span = 0 } = props;
   const ink = colourOf(element, '--ink-2');
   const line = colourOf(element, '--line');
   const axis = {
@@ -149,7 +149,7 @@ function optionsOf(
     height,
     legend: { show: false },
     // Room for half of the last moment's label.
-    padding: [8, hasAxes && kind === 'line' ? 32 : 8, 0, 0],
+    padding: [8, kind === 'line' ? 32 : 20, 0, 0],
     cursor: { y: false, drag: { x: false, y: false }, points: { size: 6 } },
     ...(timezone === undefined
       ? {}
@@ -158,7 +158,7 @@ function optionsOf(
       x: {
         time: true,
         range: (_plot, min, max) => [
-          span === undefined ? min : max - span,
+          Math.min(min, max - span),
           kind === 'bars' ? max + stepOf(props.times) : max,
         ],
       },

@@ -61,24 +61,26 @@ export function Statistics({ of: counted, query, children }: StatisticsProps) {
       {value === undefined ? <Missing of={stats} clicks={counted.clicks} /> : null}
       {value === undefined ? null : (
         <>
-          <Numbers now={value} before={before.value} />
-          <div class="chart-bar">
-            <button
-              type="button"
-              class="quiet"
-              aria-pressed={isTable}
-              onClick={() => setTable(!isTable)}
-              title="t"
-            >
-              Table
-            </button>
-            <button
-              type="button"
-              class="quiet"
-              onClick={() => saveBlob(csvOf(value), `${counted.name}-clicks.csv`)}
-            >
-              CSV
-            </button>
+          <div class="numbers-bar">
+            <Numbers now={value} before={before.value} />
+            <div class="chart-bar">
+              <button
+                type="button"
+                class="quiet"
+                aria-pressed={isTable}
+                onClick={() => setTable(!isTable)}
+                title="t"
+              >
+                Table
+              </button>
+              <button
+                type="button"
+                class="quiet"
+                onClick={() => saveBlob(csvOf(value), `${counted.name}-clicks.csv`)}
+              >
+                CSV
+              </button>
+            </div>
           </div>
           {value.clicks + value.previews === 0 ? (
             <div class="empty">
@@ -98,11 +100,13 @@ export function Statistics({ of: counted, query, children }: StatisticsProps) {
               <Numbered stats={value} />
             </div>
           )}
-          <div class="breakdowns">
-            {counted.facts.map((fact) => (
-              <Breakdown key={fact} fact={fact} stats={value} />
-            ))}
-          </div>
+          {value.clicks + value.previews === 0 ? null : (
+            <div class="breakdowns">
+              {counted.facts.map((fact) => (
+                <Breakdown key={fact} fact={fact} stats={value} />
+              ))}
+            </div>
+          )}
         </>
       )}
     </section>
