@@ -1,4 +1,4 @@
-import { useState } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import { useKey } from '../api/call.js';
 import { Field } from '../parts/field.js';
 
@@ -6,6 +6,8 @@ import { Field } from '../parts/field.js';
 export function KeyForm() {
   const [key, setKey] = useState('');
   const [error, setError] = useState('');
+  const form = useRef<HTMLFormElement>(null);
+  useEffect(() => form.current?.querySelector('input')?.focus(), []);
   const submit = async (event: Event): Promise<void> => {
     event.preventDefault();
     const typed = key.trim();
@@ -27,7 +29,7 @@ export function KeyForm() {
   return (
     <section class="key-form" aria-labelledby="key-title">
       <h1 id="key-title">This server asks for a key</h1>
-      <form onSubmit={submit} noValidate>
+      <form ref={form} onSubmit={submit} noValidate>
         <Field
           label="API key"
           name="key"
@@ -36,7 +38,6 @@ export function KeyForm() {
           onValue={setKey}
           error={error}
           hint="Kept for this tab only. Who runs the server makes keys; the setting ADMIN_KEY is the first one."
-          hasFirstFocus
         />
         <button type="submit" class="primary">
           Continue

@@ -48,7 +48,7 @@ const all = [
 
 export function Shortcuts({ onClose }: { readonly onClose: () => void }) {
   return (
-    <Dialog title="Keys" onClose={onClose}>
+    <Dialog title="Keyboard" onClose={onClose}>
       <dl class="shortcuts">
         {all.map(([key, what]) => (
           <div key={key}>
