@@ -232,6 +232,7 @@ describeWith('chromium')('the console', () => {
   it('leads a newcomer from the address alone to a link, and to its first click', async () => {
     await open('../', async ({ page }) => {
       await page.waitForURL(`${suite.server.url}/ui/`);
+      await page.locator('input[name=url]:focus').waitFor();
       await page.keyboard.type('https://example.com/the-first');
       await page.keyboard.press('Enter');
       const made = page.getByRole('region', { name: 'Your short link' });
