@@ -51,7 +51,9 @@ export function Breakdown({ fact, stats }: { readonly fact: Fact; readonly stats
             {rows.map(({ value, clicks, previews }) => (
               <tr key={value ?? ''} title={`${count(clicks)} clicks, ${count(previews)} previews`}>
                 <th scope="row">
-                  <meter class="bar" min={0} max={most} value={clicks} aria-hidden="true" />
+                  <svg class="bar" viewBox="0 0 100 1" preserveAspectRatio="none" aria-hidden="true">
+                    <rect width={(100 * clicks) / most} height="1" />
+                  </svg>
                   {fact === 'code' && value !== null ? (
                     <a href={addressOf('links', { q: `${window.location.host}/${value}` })} dir="ltr">
                       {value}
