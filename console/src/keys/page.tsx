@@ -101,14 +101,20 @@ function Table({ keys, onRevoke }: { readonly keys: readonly Key[]; readonly onR
         <tbody>
           {keys.map((key) => (
             <tr key={key.id}>
-              <td dir="auto">{key.name}</td>
-              <td>
+              <td dir="auto" class="row-name">
+                {key.name}
+              </td>
+              <td data-label="Begins with">
                 <code>{key.prefix}…</code>
               </td>
-              <td>{key.scopes.join(', ')}</td>
-              <td>{key.user_id ?? 'all'}</td>
-              <td>{key.last_used_at === null ? 'never' : <Time at={key.last_used_at} />}</td>
-              <td>{key.expires_at === null ? 'never' : <Expiry at={key.expires_at} />}</td>
+              <td data-label="Scopes">{key.scopes.join(', ')}</td>
+              <td data-label="User">{key.user_id ?? 'all'}</td>
+              <td data-label="Last used">
+                {key.last_used_at === null ? 'never' : <Time at={key.last_used_at} />}
+              </td>
+              <td data-label="Expires">
+                {key.expires_at === null ? 'never' : <Expiry at={key.expires_at} />}
+              </td>
               <td>
                 <button
                   type="button"

@@ -242,8 +242,8 @@ function Empty({ view }: { readonly view: View }) {
     );
   const { origin } = window.location;
   const command = `curl ${origin}/shorten \\
-  -H 'Content-Type: application/json' \\
-  -d '{"url":"https://example.com/"}'`;
+ -H 'Content-Type: application/json' \\
+ -d '{"url":"https://example.com/"}'`;
   return (
     <div class="empty">
       <h2>No links yet</h2>

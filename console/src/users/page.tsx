@@ -69,12 +69,16 @@ export function UsersPage({ query }: { readonly query: URLSearchParams }) {
             <tbody>
               {all.map((user) => (
                 <tr key={user.id}>
-                  <td class="number">{user.id}</td>
-                  <td dir="auto">
+                  <td class="number" data-label="Id">
+                    {user.id}
+                  </td>
+                  <td dir="auto" class="row-name">
                     <a href={addressOf('links', { owner: String(user.id) })}>{user.username}</a>
                   </td>
-                  <td dir="auto">{user.email}</td>
-                  <td>
+                  <td dir="auto" data-label="E-mail">
+                    {user.email}
+                  </td>
+                  <td data-label="Since">
                     <Time at={user.created_at} />
                   </td>
                   <td class="row-actions">
