@@ -62,6 +62,8 @@ const FIRST_CHUNKS = 4;
 const MOST_ROWS_FOR_FLOOR = 5000;
 /** Fewer than there mostly are. */
 const ROWS_A_BLOCK = 16;
+/** Where the first chunk begins. */
+const LEAST_ID = -(2n ** 63n);
 /** The end of the year 9999. */
 const LAST_MS = 253_402_300_799_999;
 
@@ -218,8 +220,10 @@ function idsBeside(chunks: readonly Chunk[]): string[] {
   const ranges: string[] = [];
   let from: bigint | undefined;
   for (const { firstId, endId } of ordered) {
-    if (from === undefined) ranges.push(`id < ${literal(firstId)}`);
-    else if (from < firstId) ranges.push(`id >= ${literal(from)} AND id < ${literal(firstId)}`);
+    if (from !== undefined && from < firstId)
+      ranges.push(`id >= ${literal(from)} AND id < ${literal(firstId)}`);
+    // Nothing is below the first chunk of all, which the planner can't know.
+    else if (from === undefined && firstId > LEAST_ID) ranges.push(`id < ${literal(firstId)}`);
     from = endId;
   }
   if (from !== undefined) ranges.push(`id >= ${literal(from)}`);

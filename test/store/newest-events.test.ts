@@ -2,7 +2,7 @@ import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { encodeCursor } from '../../src/api/cursors.js';
 import type { InputFor } from '../../src/api/registry.js';
-import { clientOptions } from '../../src/postgres/pool.js';
+import { type Connection, clientOptions } from '../../src/postgres/pool.js';
 import { keepEventChunks } from '../../src/store/event-chunks.js';
 import { eventOperations } from '../../src/store/events.js';
 import { readPage } from '../../src/store/list-pages.js';
@@ -161,5 +161,96 @@ describe('lists of the newest events', () => {
     );
     expect(await keepEventChunks(reader)).toBeUndefined();
     await expectAllInOrder();
+  });
+});
+
+interface Plan {
+  readonly 'Node Type': string;
+  readonly 'Relation Name'?: string;
+  readonly 'Index Name'?: string;
+  readonly Plans?: Plan[];
+}
+
+/** What a plan does with which tables. */
+function stepsOf(plan: Plan): string[] {
+  const step = `${plan['Node Type']} ${plan['Index Name'] ?? plan['Relation Name'] ?? ''}`.trim();
+  return [step, ...(plan.Plans ?? []).flatMap(stepsOf)];
+}
+
+describe('plans of lists of the newest events', () => {
+  const ROWS = 1000;
+  const HOT = `events_from_${(CHUNKS - 1) * CHUNK + 1}`;
+  const BEFORE = `events_from_${(CHUNKS - 2) * CHUNK + 1}`;
+
+  beforeAll(async () => {
+    database = await createDatabase();
+    reader = new pg.Client(clientOptions(database.address, 'test', 5000));
+    await reader.connect();
+    for (let chunk = 0; chunk < CHUNKS; chunk += 1) {
+      if (chunk > 0) await database.query(`SELECT setval('events_id_seq', ${chunk * CHUNK})`);
+      await database.query(
+        `INSERT INTO events (url_id, user_id, event_type, "timestamp")
+         SELECT 1 + n % 9, 1 + n % 5, CASE WHEN n % 100 = 0 THEN 'created' ELSE 'click' END,
+                timestamp '2026-01-01' + (${chunk * ROWS} + n) * interval '1 second'
+         FROM generate_series(1, ${chunk === CHUNKS - 1 ? ROWS / 2 : ROWS}) AS n`,
+      );
+    }
+    while ((await keepEventChunks(reader)) !== undefined);
+  });
+
+  afterAll(async () => {
+    await reader?.end();
+    await database?.drop();
+  });
+
+  /** Chunks with rows that the statements of a list touch, and how. */
+  async function stepsFor(read: (connection: Connection) => Promise<unknown>): Promise<string> {
+    const steps: string[] = [];
+    const explaining = {
+      query: async (query: { text: string; values?: unknown[] }) => {
+        const explained = { text: `EXPLAIN (FORMAT JSON) ${query.text}`, values: query.values ?? [] };
+        const { rows } = await reader.query<{ 'QUERY PLAN': string }>(explained);
+        const [{ Plan }] = JSON.parse(rows[0]?.['QUERY PLAN'] ?? '') as [{ Plan: Plan }];
+        steps.push(...stepsOf(Plan));
+        return reader.query(query);
+      },
+    } as unknown as Connection;
+    await read(explaining);
+    return steps.filter((step) => /events_(from|reserve)_/.test(step)).join('; ');
+  }
+
+  const select = (asked: Asked) => (connection: Connection) =>
+    eventOperations.listEvents.select({ ...none, ...asked }).read?.(connection) ?? Promise.resolve();
+  const page = (asked: Asked) => (connection: Connection) => {
+    const query = eventOperations.listEvents.page({ ...none, ...asked });
+    if (query === undefined) throw new Error('no page was asked for');
+    return readPage(connection, query);
+  };
+
+  it.each([
+    ['all', select({ page: 1, per_page: 50 })],
+    ['clicks', select({ event_type: 'click', page: 2, per_page: 50 })],
+    ['all, by cursor', page({ limit: 50 })],
+    ['clicks, by cursor', page({ event_type: 'click', limit: 50 })],
+  ])('%s: of chunks with rows the hot one alone', async (_, read) => {
+    const steps = await stepsFor(read);
+    expect(steps).toContain(HOT);
+    expect(steps).not.toContain(BEFORE);
+    expect(steps).not.toContain('events_from_0');
+  });
+
+  it('more than the hot chunk has: the one before it, and none that is older', async () => {
+    const steps = await stepsFor(select({ page: 12, per_page: 50 }));
+    expect(steps).toContain(BEFORE);
+    expect(steps).not.toContain(`events_from_${(CHUNKS - 3) * CHUNK + 1}`);
+  });
+
+  it('of a link: the newest chunks alone where they have enough, else all, by the index of links', async () => {
+    const few = await stepsFor(select({ url_id: '3', page: 1, per_page: 50 }));
+    expect(few).toContain(BEFORE);
+    expect(few).not.toContain('events_from_0');
+    const all = await stepsFor(select({ url_id: '777', page: 1, per_page: 50 }));
+    expect(all).toContain('events_from_0_by_url');
+    expect(all).not.toContain('Seq Scan events_from_0');
   });
 });
