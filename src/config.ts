@@ -59,8 +59,11 @@ export const settings = z.object({
   SEED_ON_BOOT: flag(true).describe('Load CSV_DIR when the database is empty'),
   SEED_LENIENT: flag(false).describe('Load a seed file even if more of its rows are unusable than usable'),
 
-  DATABASE_URL: databaseUrl().describe(
+  DATABASE_URL: databaseUrl(true).describe(
     'PostgreSQL 15 to 18, directly or through a pooler in session mode; several hosts separated by commas: the primary among them is found. Without any DATABASE_ setting, the embedded 17',
+  ),
+  DATABASE_READ_URL: databaseUrl(false).describe(
+    'Hot standbys of that PostgreSQL, for lists of up to 500 rows, single reads and statistics; each read sees all that was answered before. Without it, or while they lag or do not answer, the primary is asked',
   ),
   DATABASE_HOST: z
     .string()

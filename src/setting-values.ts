@@ -155,7 +155,8 @@ export function splitDatabaseUrl(text: string): string[] {
 /** What may be asked of several hosts: which one is written to is found out, by more than this. */
 const writableAttributes: readonly (string | null)[] = [null, 'read-write', 'primary'];
 
-export function databaseUrl() {
+/** @param mustBeWritable Whether the primary among the hosts is meant. */
+export function databaseUrl(mustBeWritable: boolean) {
   return z
     .string()
     .optional()
@@ -167,7 +168,10 @@ export function databaseUrl() {
       if (!urls.every(isUrl)) refuse('must be a postgresql:// URL');
       else if (urls.length > 1 && urls.some((url) => new URL(url).host === ''))
         refuse('must have no empty place between its hosts');
-      else if (!writableAttributes.includes(new URL(urls[0] ?? '').searchParams.get('target_session_attrs')))
+      else if (
+        mustBeWritable &&
+        !writableAttributes.includes(new URL(urls[0] ?? '').searchParams.get('target_session_attrs'))
+      )
         refuse('must have target_session_attrs=read-write, or none: the primary is written to');
     });
 }

@@ -117,6 +117,11 @@ export const threadMetrics = {
     'switchyard_pool_retries_total',
     'Work run again after a deadlock or a broken connection',
   ),
+  standbyReads: counter('switchyard_standby_reads_total', 'Reads that a standby answered'),
+  standbyFallbacks: counter(
+    'switchyard_standby_fallbacks_total',
+    'Reads that the primary answered because no standby could in time',
+  ),
   resolveBatches: counter('switchyard_resolve_batches_total', 'SELECTs that resolved short codes'),
   resolvedCodes: counter('switchyard_resolved_codes_total', 'Short codes looked up in the database'),
   createBatches: counter('switchyard_create_batches_total', 'INSERTs that created links'),

@@ -14,7 +14,9 @@ const SEQUENCE_CELL = 0;
 const HOST_CELL = 1;
 const SYSTEM_CELL = 2;
 const TIMELINE_CELL = 3;
-const CELLS = 4;
+/** What the supervisor has left in its database; 0 for nothing. */
+const MARK_CELL = 4;
+const CELLS = 5;
 
 /**
  * The host that may be written to, in shared memory. The supervisor alone writes it; whoever has a connection
@@ -57,8 +59,19 @@ export class Primary {
     return true;
   }
 
+  /** A mark that standbys have which follow this primary; `undefined` where none was left. */
+  get mark(): string | undefined {
+    const mark = Atomics.load(this.#cells, MARK_CELL);
+    return mark === 0n ? undefined : String(mark);
+  }
+
+  set mark(mark: string | undefined) {
+    Atomics.store(this.#cells, MARK_CELL, BigInt(mark ?? 0));
+  }
+
   /** From now on none is known. */
   clear(): void {
+    this.mark = undefined;
     this.set(-1, '', 0);
   }
 }

@@ -119,13 +119,18 @@ export class DatabaseHosts {
     throw new StalePrimaryError(`an old primary is not written to: ${what}`);
   }
 
-  /** From now on this host is written to. @throws NotPrimaryError when another one was chosen meanwhile. */
-  use(host: number, identity: ClusterIdentity | undefined): void {
+  /**
+   * From now on this host is written to.
+   * @param mark What was left in its database, for its standbys.
+   * @throws NotPrimaryError when another one was chosen meanwhile.
+   */
+  use(host: number, identity: ClusterIdentity | undefined, mark?: string): void {
     const { primary, seen, log } = this.#options;
     if (this.#probes.length > 0 && this.#current !== host) throw new NotPrimaryError(NO_MORE);
     if (this.#last !== undefined && this.#last !== host) this.#switches += 1;
     this.#last = host;
     primary.set(host, identity?.system ?? '', identity?.timeline ?? 0);
+    primary.mark = mark;
     if (identity === undefined) return;
     try {
       seen.note(identity);

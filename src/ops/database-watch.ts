@@ -27,6 +27,8 @@ export interface DatabaseWatchOptions {
   readonly prepare: (connection: Connection) => Promise<void>;
   /** Run on a connection to what is another PostgreSQL, or the same on another timeline. */
   readonly prepareAgain: (connection: Connection) => Promise<void>;
+  /** Run at each connection. @returns a mark by which standbys of this primary are known, where that is wanted. */
+  readonly leaveMark: (connection: Connection) => Promise<string | undefined>;
   /** Run before each attempt to reconnect, as to start an embedded PostgreSQL again. */
   readonly revive: () => Promise<void>;
   readonly onChange: (change: DatabaseChange) => void;
@@ -171,7 +173,8 @@ export class DatabaseWatch {
       await this.#proveHearing(client, connectMs);
       await this.#readClock(client, connectMs);
       await this.#recognise(client, identity);
-      hosts.use(host, this.#identity);
+      const mark = await withDeadline(client, this.#options.leaveMark(client), connectMs);
+      hosts.use(host, this.#identity, mark);
     } catch (error) {
       destroy(client);
       throw error;

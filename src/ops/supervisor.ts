@@ -123,6 +123,7 @@ export class Supervisor {
       timeoutMs: config.LISTEN_TIMEOUT_MS,
       prepare: (connection) => contact.prepare(connection),
       prepareAgain: (connection) => contact.prepareAgain(connection),
+      leaveMark: (connection) => contact.leaveMark(connection),
       revive: async () => {
         if (!teardown.hasBegun) await embedded?.ensureRunning();
       },

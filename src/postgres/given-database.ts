@@ -19,6 +19,12 @@ export function givenDatabase(config: Config): readonly DatabaseAddress[] | unde
   }));
 }
 
+/** The standbys that the settings name, a host each. */
+export function givenStandbys(config: Config): readonly DatabaseAddress[] {
+  const { DATABASE_READ_URL: url } = config;
+  return url === undefined ? [] : splitDatabaseUrl(url).map((connectionString) => ({ connectionString }));
+}
+
 /** What a host is called in the log: never its user or password. */
 export function hostName(address: DatabaseAddress): string {
   if (!('connectionString' in address)) return `${address.host}:${address.port}`;

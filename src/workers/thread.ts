@@ -3,7 +3,8 @@ import type { Config, DatabaseAddress } from '../config.js';
 import { Coherence } from '../memory/coherence.js';
 import { Counters, type ThreadCounters } from '../memory/counters.js';
 import { Primary } from '../memory/primary.js';
-import { Pool } from '../postgres/pool.js';
+import { givenStandbys } from '../postgres/given-database.js';
+import { Pool, type PoolOptions } from '../postgres/pool.js';
 import { BlockedHosts } from '../runtime/blocked-hosts.js';
 import { describeError } from '../runtime/describe-error.js';
 import { createThreadLogger, type Logger } from '../runtime/logger.js';
@@ -35,6 +36,9 @@ export interface WorkerThread {
   readonly config: Config;
   readonly role: WorkerRole;
   readonly pool: Pool;
+  /** Hot standbys, for reads; of interactive threads. */
+  readonly standbys: readonly Pool[];
+  readonly primary: Primary;
   readonly coherence: Coherence;
   readonly counters: ThreadCounters;
   readonly log: Logger;
@@ -55,18 +59,24 @@ export function startWorkerThread(data: WorkerData): WorkerThread {
   const log = createThreadLogger(`${role}-${claimed.ordinal}`, config.LOG_LEVEL);
   watchThread(counters);
   const isInteractive = role === 'interactive';
-  const pool = new Pool({
-    address: { addresses: data.addresses, primary: new Primary(data.primary) },
-    max: data.connections,
-    name: `switchyard ${role}`,
-    connectMs: config.DATABASE_CONNECT_MS,
-    statementMs: isInteractive ? config.CALL_DEADLINE_MS : BULK_STATEMENT_MS,
-    // A list's reader may stall that long between two rows.
-    idleInTransactionMs: isInteractive ? config.CALL_DEADLINE_MS : config.TRANSFER_STALL_MS * 2,
-    counters,
-    onConnectionError: (error) => log.debug({ error }, 'a connection to PostgreSQL broke'),
-    makePartitions: makeEventChunks,
-  });
+  const primary = new Primary(data.primary);
+  const poolAt = (address: PoolOptions['address'], name: string): Pool =>
+    new Pool({
+      address,
+      max: data.connections,
+      name,
+      connectMs: config.DATABASE_CONNECT_MS,
+      statementMs: isInteractive ? config.CALL_DEADLINE_MS : BULK_STATEMENT_MS,
+      // A list's reader may stall that long between two rows.
+      idleInTransactionMs: isInteractive ? config.CALL_DEADLINE_MS : config.TRANSFER_STALL_MS * 2,
+      counters,
+      onConnectionError: (error) => log.debug({ error }, 'a connection to PostgreSQL broke'),
+      makePartitions: makeEventChunks,
+    });
+  const pool = poolAt({ addresses: data.addresses, primary }, `switchyard ${role}`);
+  const standbys = isInteractive
+    ? givenStandbys(config).map((address) => poolAt(address, 'switchyard standby'))
+    : [];
   const coherence = new Coherence(data.coherence);
   const spools = spoolsOf(config, counters, log);
   if (role === 'transfer') spools.clean();
@@ -74,6 +84,8 @@ export function startWorkerThread(data: WorkerData): WorkerThread {
     config,
     role,
     pool,
+    standbys,
+    primary,
     coherence,
     counters,
     log,

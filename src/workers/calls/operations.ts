@@ -57,6 +57,12 @@ export function operationOf(name: CallName): Operation<unknown> {
   return all[name] as Operation<unknown>;
 }
 
+/** Whether a route reads with it, and nothing else does: what a visit or a key needs is asked of the primary. */
+export function isRead(name: CallName): boolean {
+  const kind = name in operations ? operationOf(name).kind : undefined;
+  return kind === 'read' || kind === 'list';
+}
+
 export function listOf(name: ListName): ListOperation<unknown> {
   return operations[name];
 }

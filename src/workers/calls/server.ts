@@ -5,19 +5,16 @@ import { errorCodeOf, retryDecisionOf } from '../../postgres/failures.js';
 import type { Connection } from '../../postgres/pool.js';
 import { describeError } from '../../runtime/describe-error.js';
 import { runOnce } from '../../store/idempotency.js';
-import {
-  type BatchOperation,
-  failed,
-  type OperationContext,
-  type WriteOperation,
-} from '../../store/operation.js';
+import { type BatchOperation, failed, type OperationContext } from '../../store/operation.js';
 import { resolveCodes } from '../../store/resolve.js';
 import type { WorkerThread } from '../thread.js';
 import { Batcher } from './batcher.js';
-import { operationNames, operationOf } from './operations.js';
-import { perform, type SingleOperation } from './perform.js';
+import { isRead, operationNames, operationOf } from './operations.js';
+import { perform } from './perform.js';
+import { alone, isStillWanted, linksMadeBy, type QueuedCall, type QueuedSingle } from './queued-call.js';
 import { Replies } from './replies.js';
 import { answerAll, type QueuedResolve, ResolveQueue } from './resolve-queue.js';
+import { StandbyReads } from './standby-reads.js';
 
 /** Codes of one SELECT: beyond it a statement takes longer without gaining. */
 const CODES_A_BATCH = 512;
@@ -25,15 +22,6 @@ const CODES_A_BATCH = 512;
 const STATEMENTS_AT_ONCE = 2;
 /** So many codes that wait begin another SELECT beside the one under way. */
 const CODES_FOR_ANOTHER = 24;
-
-interface QueuedCall {
-  readonly call: Call;
-  readonly replies: Replies;
-}
-
-interface QueuedSingle extends QueuedCall {
-  readonly operation: SingleOperation;
-}
 
 /** Calls of one operation that are made together. */
 interface BatchQueue {
@@ -54,6 +42,7 @@ type Work = () => Promise<void>;
  */
 export class CallServer {
   readonly #thread: WorkerThread;
+  readonly #standbys: StandbyReads | undefined;
   readonly #resolves = new ResolveQueue();
   readonly #resolving = new Batcher(() => this.#dispatch());
   readonly #batches = new Map<CallName, BatchQueue>();
@@ -67,6 +56,7 @@ export class CallServer {
 
   constructor(thread: WorkerThread) {
     this.#thread = thread;
+    this.#standbys = thread.standbys.length === 0 ? undefined : new StandbyReads(thread);
     for (const name of operationNames) {
       const operation = operationOf(name);
       if (operation.kind !== 'batch') continue;
@@ -110,8 +100,12 @@ export class CallServer {
         this.#long.push({ call, replies, operation });
         break;
       case 'read':
-      case 'write':
       case 'list':
+        if (this.#standbys !== undefined && isRead(call.request.operation))
+          void this.#readOnStandby({ call, replies, operation }, this.#standbys);
+        else this.#singles.push({ call, replies, operation });
+        break;
+      case 'write':
         this.#singles.push({ call, replies, operation });
         break;
       default:
@@ -246,7 +240,7 @@ export class CallServer {
   }
 
   async #perform(queued: QueuedSingle): Promise<void> {
-    const { call, operation, replies } = queued;
+    const { call, operation } = queued;
     const { pool } = this.#thread;
     const context = this.#contextOf(call);
     const { input } = call.request;
@@ -266,13 +260,32 @@ export class CallServer {
       if (call.request.operation === 'createLink' && answer.ok && !('isReplayed' in answer))
         this.#thread.counters.add('linksAskedFor');
       this.#thread.counters.add('linksCreated', linksMadeBy(answer));
-      // Not awaited: the connection is free for others.
-      if (operation.kind === 'read' && operation.finish !== undefined && answer.ok)
-        void this.#finish(queued, operation.finish(answer, input, context));
-      else replies.addAnswer(call.id, answer);
+      this.#answer(queued, answer, context);
     } catch (error) {
       this.#fail([queued], error);
     }
+  }
+
+  /** It has connections of its own, and waits for none of the primary's. What a standby can't do is queued for it. */
+  async #readOnStandby(queued: QueuedSingle, standbys: StandbyReads): Promise<void> {
+    const { call, operation } = queued;
+    const context = this.#contextOf(call);
+    const { input } = call.request;
+    const read = await standbys.read(context.deadlineMs, (connection) =>
+      perform(connection, operation, input, context),
+    );
+    if (read === undefined) {
+      this.#singles.push(queued);
+      this.#dispatch();
+    } else this.#answer(queued, read.value, context);
+  }
+
+  #answer(queued: QueuedSingle, answer: CallAnswer, context: OperationContext): void {
+    const { call, operation, replies } = queued;
+    // Not awaited: the connection is free for others.
+    if (operation.kind === 'read' && operation.finish !== undefined && answer.ok)
+      void this.#finish(queued, operation.finish(answer, call.request.input, context));
+    else replies.addAnswer(call.id, answer);
   }
 
   async #finish(queued: QueuedSingle, finished: Promise<OperationResult>): Promise<void> {
@@ -315,25 +328,4 @@ export class CallServer {
 function shareOf(waiting: number, least: number, most: number): number {
   const isWorthMore = waiting >= least * STATEMENTS_AT_ONCE;
   return Math.min(most, isWorthMore ? Math.ceil(waiting / STATEMENTS_AT_ONCE) : waiting);
-}
-
-/** A batch operation for a call that is in a transaction of its own. */
-function alone(operation: BatchOperation<unknown>): WriteOperation<unknown> {
-  return {
-    kind: 'write',
-    async run(connection, input, context) {
-      const [result] = await operation.runAll(connection, [{ input, context }]);
-      return result ?? failed('INTERNAL');
-    },
-  };
-}
-
-function linksMadeBy(answer: CallAnswer): number {
-  if (!answer.ok || answer.isReplayed === true || answer.isExisting === true) return 0;
-  return answer.made ?? (answer.shortCode === undefined ? 0 : 1);
-}
-
-/** Whether whoever asked still waits. What is not wanted any more must not begin: its asker may ask again. */
-function isStillWanted({ call, replies }: QueuedCall): boolean {
-  return call.deadlineMs > Date.now() && !replies.isGivenUp(call.id);
 }
