@@ -99,7 +99,9 @@ export class DatabaseHosts {
     if (this.#probes.length === 0) return 0;
     await Promise.all(this.#probes.map(({ asked }) => asked));
     const states = this.#look();
-    if (this.#current !== undefined) return this.#current;
+    const current = this.#current;
+    // Its probe notices when one that is silent is back; to connect to it would only be waited for.
+    if (current !== undefined && states[current]?.kind === 'answers') return current;
     const { addresses } = this.#options;
     const what = states.map(
       (state, host) => `${hostName(addresses()[host] as DatabaseAddress)} ${said(state)}`,
