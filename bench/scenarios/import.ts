@@ -80,11 +80,11 @@ export const importUsers: Scenario = {
       arms: results,
       comparisons: compareArms(results, ['perSecond', 'cpuMicros']),
       targets: [
-        ...ratioTarget(results, 'rate of psql', 'perSecond', 'psql', subjects[0]?.name ?? '', 0.7),
+        ...ratioTarget(results, 'rate of psql', 'perSecond', 'psql', subjects[0]?.name ?? '', 0.8),
         {
           text: 'peak RSS growth',
           value: median(seen.growth) / MEBIBYTE,
-          limit: 64,
+          limit: 48,
           kind: 'at most',
           unit: 'MiB',
         },

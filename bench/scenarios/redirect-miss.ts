@@ -90,7 +90,7 @@ export const redirectMiss: Scenario = {
           'perSecond',
           'single query',
           subjects[0]?.name ?? '',
-          4,
+          3.5,
         ),
         facts: [
           { label: 'CPU of the busiest thread (the gateway) a miss', value: gateway, unit: 'µs' },
