@@ -241,6 +241,7 @@ describe('switchyard archive, and ARCHIVE_DIR', { timeout: 180_000 }, () => {
     rmSync(pipe);
     // As if it had been killed before it noted that the file is whole.
     writeFileSync(fileOf(killed), 'unnoted\n');
+    await settled(database);
     const before = await statisticsOf(server, '/stats', { from: `${archived}-01` });
     await startUntil(/^\d+ old events stay until their month is archived$/);
     expect(await clicksIn(archived)).toBe(1);
