@@ -123,7 +123,7 @@ export const settings = z.object({
   CLICK_JOURNAL_MODE: choice(['auto', 'mapped', 'written'], 'auto').describe(
     'How clicks are journalled. `mapped`: stored in the file’s memory before the redirect is answered; `written`: written when the event-loop turn ends; `auto`: mapped where the file system allows it',
   ),
-  CLICK_JOURNAL_SEGMENT_BYTES: integer(4 * MEBIBYTE, 4096, 1024 * MEBIBYTE).describe(
+  CLICK_JOURNAL_SEGMENT_BYTES: integer(16 * MEBIBYTE, 4096, 1024 * MEBIBYTE).describe(
     'Size at which a journal segment ends',
   ),
   CLICK_JOURNAL_SEGMENT_MS: integer(60_000, 100, 86_400_000).describe('Age at which a segment ends'),
