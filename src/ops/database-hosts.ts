@@ -113,7 +113,7 @@ export class DatabaseHosts {
   requireNewest(identity: ClusterIdentity | undefined): void {
     const { seen } = this.#options;
     // The operator may have accepted it meanwhile.
-    if (identity !== undefined && seen.isStale(identity)) seen.reload();
+    if (identity !== undefined && seen.isStale(identity)) this.#reloadSeen();
     this.#isStale = identity !== undefined && seen.isStale(identity);
     if (!this.#isStale || identity === undefined) return;
     const what = `it is on timeline ${identity.timeline}, and ${seen.seen?.timeline} was written to`;
@@ -157,7 +157,7 @@ export class DatabaseHosts {
     const states = this.#probes.map(({ state }) => state);
     let choice = choosePrimary(states, seen.seen, this.#current);
     if (choice.places.includes('stale') && choice.host === undefined) {
-      seen.reload();
+      this.#reloadSeen();
       choice = choosePrimary(states, seen.seen, this.#current);
     }
     this.#places = choice.places;
@@ -182,6 +182,16 @@ export class DatabaseHosts {
     if (primary.read().host < 0) return;
     primary.clear();
     this.onLeft(new NotPrimaryError(host === undefined ? NO_MORE : 'another host is the primary'));
+  }
+
+  /** What can't be read now has not been accepted by the operator. */
+  #reloadSeen(): void {
+    const { seen, log } = this.#options;
+    try {
+      seen.reload();
+    } catch (error) {
+      log.warn({ error }, `the noted timeline can't be read: ${describeError(error)}`);
+    }
   }
 
   #sayStale(what: string): void {

@@ -21,14 +21,21 @@ export class SeenTimeline {
     return this.#seen;
   }
 
-  /** Reads the file, which an operator may have changed. One that says nothing counts as none. */
+  /**
+   * Reads the file, which an operator may have changed.
+   * @throws what the file system does, and for a damaged file: only one that is not there says that nothing was written
+   * to. What was known stays known.
+   */
   reload(): void {
+    let text: string;
     try {
-      const { system, timeline } = JSON.parse(readFileSync(this.#file, 'utf8')) as ClusterIdentity;
-      this.#seen = /^\d+$/.test(system) && Number.isSafeInteger(timeline) ? { system, timeline } : undefined;
-    } catch {
+      text = readFileSync(this.#file, 'utf8');
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
       this.#seen = undefined;
+      return;
     }
+    this.#seen = parse(text) ?? damaged(this.#file);
   }
 
   /** Whether a PostgreSQL is the one that was written to, and on an older timeline. */
@@ -45,4 +52,19 @@ export class SeenTimeline {
     writeFileSync(next, `${JSON.stringify({ system, timeline })}\n`, { mode: 0o644 });
     renameSync(next, this.#file);
   }
+}
+
+function parse(text: string): ClusterIdentity | undefined {
+  try {
+    const { system, timeline } = JSON.parse(text) as ClusterIdentity;
+    return /^\d+$/.test(system) && Number.isSafeInteger(timeline) ? { system, timeline } : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function damaged(file: string): never {
+  throw new Error(
+    `${file} is damaged: it says which timeline was written to; remove it if no old primary can answer`,
+  );
 }

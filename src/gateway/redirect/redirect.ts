@@ -8,7 +8,7 @@ import { Scalar } from '../../memory/counters.js';
 import type { Bodies } from '../http/bodies.js';
 import { Exchange } from '../http/exchange.js';
 import type { ExchangeHost, ExchangeRoute } from '../http/exchange-host.js';
-import { headerName } from '../http/header-name.js';
+import { names } from '../http/request-head.js';
 import { BLANK, PROOF_BYTES } from '../http/unread.js';
 import type { CodeResolver } from './code-resolver.js';
 import type { CachedLink, LinkCache } from './link-cache.js';
@@ -20,8 +20,6 @@ import type { VisitReader } from './visit-reader.js';
 type VisitedRoute = RouteOf<'redirect'>['path'];
 
 const HITS = Scalar.redirectHits;
-
-const contentLength = headerName('content-length');
 
 /** No code is longer than 128 characters; anything longer than this is not looked up. */
 const CODE_MAX = 255;
@@ -104,7 +102,7 @@ export class Redirect {
     const turn = this.#turn;
     if (!turn.isOpen) turn.begin();
     const link = this.#cache.lookup(req.getParameter(0) as string, turn.nowSeconds);
-    if (link === undefined || isPrefetch(req) || req.getHeader(contentLength) !== '') {
+    if (link === undefined || isPrefetch(req) || req.getHeader(names.length) !== '') {
       this.visit(res, req, '/:short_code');
       return;
     }
