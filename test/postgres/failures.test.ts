@@ -139,7 +139,7 @@ describe('a connection', () => {
   });
 
   it('that is refused, or never answered, is unavailable and lost', async () => {
-    const silent = createServer(() => undefined);
+    const silent = createServer((socket) => socket.on('error', () => undefined).resume());
     await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
     const { port } = silent.address() as { port: number };
     const refused = await errorOf(async () => connect({ port: await freePort() }));

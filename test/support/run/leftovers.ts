@@ -10,8 +10,11 @@ interface Task {
 // biome-ignore lint/correctness/noEmptyPattern: what Vitest gives first it reads the names of, and there are none
 afterAll(async ({}, file) => {
   const left = await closeLeftovers();
+  if (left.length === 0) return;
+  const message = `left open: ${left.join(', ')}`;
   // A test that fails does not get to close what it has opened.
-  if (left.length > 0 && !hasFailed(file)) console.error(`left open: ${left.join(', ')}`);
+  if (hasFailed(file)) console.error(message);
+  else throw new Error(message);
 });
 
 function hasFailed({ result, tasks = [] }: Task): boolean {

@@ -1,4 +1,5 @@
 import { existsSync, readdirSync, readlinkSync, rmSync } from 'node:fs';
+import { globalAgent } from 'node:http';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
@@ -11,8 +12,15 @@ const opened = new Set<Opened>();
 const folders = new Set<string>();
 /** What a test that has timed out opens behind its file's end is closed at once. */
 let isOver = false;
-/** What ends by itself once it is asked to does so within this. */
-const GRACE_MS = 10_000;
+/** Time for what was asked to end, in milliseconds. */
+const GRACE_MS = Number(process.env.LEFTOVERS_GRACE_MS ?? 10_000);
+
+/** What Node itself holds open, by its names for it. */
+const openResources: Readonly<Record<string, string>> = {
+  TCPSocketWrap: 'TCP socket',
+  TCPServerWrap: 'TCP server',
+  ProcessWrap: 'child process',
+};
 
 /**
  * Notes what a test has opened: a server, a program, a connection, a database.
@@ -33,9 +41,10 @@ export function noteFolder(folder: string): void {
 
 /**
  * Closes what is still open and removes the folders.
- * @returns what was left: names of what was noted, processes that live in the folders, sockets.
+ * @returns what was left: names of what was noted, processes that live in the folders, child processes, sockets.
  */
 export async function closeLeftovers(): Promise<string[]> {
+  await closeFetchConnections();
   const deadline = Date.now() + GRACE_MS;
   while (left().length > 0 && Date.now() < deadline) await sleep(50);
   const found = left();
@@ -48,11 +57,20 @@ export async function closeLeftovers(): Promise<string[]> {
   return found;
 }
 
+/** `fetch` keeps its connections, and those of answers that nobody read. They are not a test's to close. */
+async function closeFetchConnections(): Promise<void> {
+  const fetchAgent = Reflect.get(globalThis, Symbol.for('undici.globalDispatcher.1')) as
+    | { destroy(): Promise<void> }
+    | undefined;
+  await fetchAgent?.destroy();
+  globalAgent.destroy();
+}
+
 function left(): string[] {
   return [
     ...[...opened].map(({ what }) => what),
     ...tenants().map(({ pid, folder }) => `process ${pid} in ${folder}`),
-    ...process.getActiveResourcesInfo().filter((name) => name.startsWith('TCP')),
+    ...process.getActiveResourcesInfo().flatMap((name) => openResources[name] ?? []),
   ];
 }
 
