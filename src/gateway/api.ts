@@ -11,8 +11,8 @@ import type { Access, AccessControl, Grant } from './access/access.js';
 import type { Barriers } from './barriers.js';
 import { type BodyChecks, PARSED_HERE_BYTES } from './body-checks.js';
 import type { Calls } from './call-client.js';
-import type { Bodies, Body } from './http/bodies.js';
 import type { BodyClass, BodyClasses } from './http/body-limits.js';
+import type { Body, BodyReader } from './http/body-reader.js';
 import { EarlyUpload } from './http/early-upload.js';
 import type { Exchange, Headers } from './http/exchange.js';
 import { answerFile } from './http/files.js';
@@ -32,7 +32,7 @@ export interface ApiOptions {
   /** Absent if requests are not limited. */
   readonly rateLimit: RateLimit | undefined;
   readonly calls: Calls<Flight>;
-  readonly bodies: Bodies;
+  readonly bodies: BodyReader;
   readonly bodyClasses: BodyClasses;
   readonly bodyChecks: BodyChecks;
   readonly transfers: Transfers;

@@ -20,12 +20,12 @@ import { Barriers } from './barriers.js';
 import { BodyChecks } from './body-checks.js';
 import { Calls } from './call-client.js';
 import { Connections } from './connections.js';
-import { Bodies } from './http/bodies.js';
 import { bodyClasses } from './http/body-limits.js';
+import { BodyReader } from './http/body-reader.js';
 import { ClientAddresses } from './http/client-address.js';
 import { Cors } from './http/cors.js';
 import type { Exchange } from './http/exchange.js';
-import type { ExchangeHost } from './http/exchange-host.js';
+import type { GatewayState } from './http/gateway-state.js';
 import { originOf } from './http/origin.js';
 import { RateLimit } from './http/rate-limit.js';
 import { RequestLog } from './http/request-log.js';
@@ -83,10 +83,10 @@ class Gateway {
   readonly #segments: SegmentSupply | undefined;
   readonly #redirect: Redirect;
   readonly #calls: Calls<Flight>;
-  readonly #bodies: Bodies;
+  readonly #bodies: BodyReader;
   readonly #transfers: Transfers;
   readonly #supervisor: SupervisorLink;
-  readonly #host: ExchangeHost;
+  readonly #state: GatewayState;
   readonly #listeners: LiveListeners;
   readonly #stopWatching: () => void;
   readonly #releaseCounters: () => void;
@@ -108,7 +108,7 @@ class Gateway {
     this.#connections = new Connections(new ConnectionBudget(data.connections), counters, this.#log);
     const journals = new JournalSlots(data.journals);
     this.#supervisor = new SupervisorLink(port, journals);
-    this.#host = {
+    this.#state = {
       counters,
       requestLog: new RequestLog(this.#log, counters, config.LOG_REQUESTS_PER_SECOND),
       addresses: new ClientAddresses(config.TRUSTED_PROXIES),
@@ -142,7 +142,7 @@ class Gateway {
       deadlineMs: config.CALL_DEADLINE_MS,
     });
     this.#turn = new Turn(counters, state, () => this.#journal.flush());
-    this.#bodies = new Bodies({
+    this.#bodies = new BodyReader({
       counters,
       totalBytes: config.BODY_TOTAL_BYTES,
       deadlineMs: config.BODY_DEADLINE_MS,
@@ -151,7 +151,7 @@ class Gateway {
     const originFor = (exchange: Exchange): string => originOf(exchange, config.BASE_URL, data.port);
     this.#redirect = assembleRedirect({
       config,
-      host: this.#host,
+      gateway: this.#state,
       state,
       coherence: data.coherence,
       wrongTries: data.wrongTries,
@@ -202,14 +202,14 @@ class Gateway {
           counters: allCounters,
           journals,
           journalMaxBytes: config.CLICK_JOURNAL_MAX_BYTES,
-          host: this.#host,
+          gateway: this.#state,
           isIndexed: config.ROBOTS_INDEX,
         }),
         callDeadlineMs: config.CALL_DEADLINE_MS,
         longDeadlineMs: config.DELETE_DEADLINE_MS,
         originFor,
       }),
-      host: this.#host,
+      gateway: this.#state,
       hasConsole: config.CONSOLE,
       onFault,
     });
@@ -271,12 +271,12 @@ class Gateway {
    * a request into a connection that is being cut fails, and can't always be sent again.
    */
   #drain(): void {
-    this.#host.isDraining = true;
+    this.#state.isDraining = true;
     this.#closeListener();
     this.#listeners.close();
     const lingerUntilMs = performance.now() + this.#data.config.DRAIN_LINGER_MS;
     const timer = setInterval(() => {
-      if (this.#host.open > 0) return;
+      if (this.#state.open > 0) return;
       if (this.#connections.open > 0 && performance.now() < lingerUntilMs) return;
       clearInterval(timer);
       this.#supervisor.tell({ kind: 'drained' });

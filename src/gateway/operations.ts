@@ -8,7 +8,7 @@ import type { WrongTries } from '../memory/wrong-tries.js';
 import { ConsoleFiles } from './console.js';
 import { limitKey } from './http/client-address.js';
 import type { Exchange } from './http/exchange.js';
-import type { ExchangeHost } from './http/exchange-host.js';
+import type { GatewayState } from './http/gateway-state.js';
 import type { LiveListeners } from './live-listeners.js';
 import { Reference } from './reference.js';
 import type { SupervisorLink } from './supervisor-link.js';
@@ -35,7 +35,7 @@ export interface OperationsOptions {
   readonly journals: JournalSlots;
   /** Maximum size of each gateway's journal. */
   readonly journalMaxBytes: number;
-  readonly host: Pick<ExchangeHost, 'isDraining'>;
+  readonly gateway: Pick<GatewayState, 'isDraining'>;
   /** Whether crawlers may follow links. */
   readonly isIndexed: boolean;
 }
@@ -77,7 +77,7 @@ export class Operations {
   }
 
   #readiness(exchange: Exchange): void {
-    if (this.#options.host.isDraining) {
+    if (this.#options.gateway.isDraining) {
       exchange.fail('UNAVAILABLE');
       return;
     }

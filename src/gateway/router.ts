@@ -6,14 +6,15 @@ import type { Method } from '../api/route.js';
 import { isIdText } from '../api/values.js';
 import type { Api, ApiRoute } from './api.js';
 import { Exchange, type Headers } from './http/exchange.js';
-import type { ExchangeHost, ExchangeRoute } from './http/exchange-host.js';
+import type { ExchangeRoute } from './http/exchange-route.js';
+import type { GatewayState } from './http/gateway-state.js';
 import { wantsPage } from './redirect/pages.js';
 import { type Redirect, visitedPaths } from './redirect/redirect.js';
 
 export interface RouteTargets {
   readonly redirect: Redirect;
   readonly api: Api;
-  readonly host: ExchangeHost;
+  readonly gateway: GatewayState;
   /** Whether the console is served; otherwise its addresses are unknown ones. */
   readonly hasConsole: boolean;
   readonly onFault: (error: unknown, exchange: Exchange) => void;
@@ -30,29 +31,29 @@ const registrations = {
 
 /** Registers all routes. Every known path answers every method, if only with a 405. */
 export function registerRoutes(app: TemplatedApp, targets: RouteTargets): void {
-  const { host, hasConsole } = targets;
+  const { gateway, hasConsole } = targets;
   const absent: ReadonlySet<unknown> = new Set(hasConsole ? [] : consoleRoutes);
   const apiRoutes = routes.filter(
     (route): route is ApiRoute => route.performs !== 'redirect' && !absent.has(route),
   );
-  for (const path of new Set(apiRoutes.map((route) => route.path))) registerRefusal(app, path, host);
+  for (const path of new Set(apiRoutes.map((route) => route.path))) registerRefusal(app, path, gateway);
   for (const route of apiRoutes) registerApi(app, route, targets);
   registerRedirects(app, targets);
-  if (hasConsole) registerLanding(app, host);
+  if (hasConsole) registerLanding(app, gateway);
   const unmatched: ExchangeRoute = { template: UNMATCHED, headers: [], isApi: true };
-  app.any('/*', (res, req) => new Exchange(res, req, unmatched, host).fail('NOT_FOUND'));
+  app.any('/*', (res, req) => new Exchange(res, req, unmatched, gateway).fail('NOT_FOUND'));
 }
 
 /** Answers the methods that a path lacks; its own methods are registered over this. */
-function registerRefusal(app: TemplatedApp, path: ApiRoute['path'], host: ExchangeHost): void {
+function registerRefusal(app: TemplatedApp, path: ApiRoute['path'], gateway: GatewayState): void {
   const methods = allowedMethods(path);
-  const allow = (host.cors === undefined ? methods : [...methods, 'OPTIONS']).join(', ');
+  const allow = (gateway.cors === undefined ? methods : [...methods, 'OPTIONS']).join(', ');
   const route: ExchangeRoute = { template: path, headers: [], isApi: true };
   const refuse = (res: HttpResponse, req: HttpRequest): void => {
-    const exchange = new Exchange(res, req, route, host);
+    const exchange = new Exchange(res, req, route, gateway);
     if (exchange.isOver) return;
-    if (host.cors !== undefined && exchange.method === 'OPTIONS') {
-      exchange.addHeaders(host.cors.optionsHeadersFor(path, req.getHeader('origin')));
+    if (gateway.cors !== undefined && exchange.method === 'OPTIONS') {
+      exchange.addHeaders(gateway.cors.optionsHeadersFor(path, req.getHeader('origin')));
       exchange.noContent();
       return;
     }
@@ -68,7 +69,7 @@ function registerRefusal(app: TemplatedApp, path: ApiRoute['path'], host: Exchan
   app.any(path, refuse);
 }
 
-function registerApi(app: TemplatedApp, route: ApiRoute, { api, host, onFault }: RouteTargets): void {
+function registerApi(app: TemplatedApp, route: ApiRoute, { api, gateway, onFault }: RouteTargets): void {
   const exchangeRoute: ExchangeRoute = {
     ...route,
     template: route.path,
@@ -76,7 +77,7 @@ function registerApi(app: TemplatedApp, route: ApiRoute, { api, host, onFault }:
     headers: api.headersOf(route),
   };
   const handle = (res: HttpResponse, req: HttpRequest): void => {
-    const exchange = new Exchange(res, req, exchangeRoute, host);
+    const exchange = new Exchange(res, req, exchangeRoute, gateway);
     if (exchange.isOver) return;
     api.answer(route, exchange).catch((error: unknown) => {
       onFault(error, exchange);
@@ -89,11 +90,11 @@ function registerApi(app: TemplatedApp, route: ApiRoute, { api, host, onFault }:
 }
 
 /** A browser is redirected to the console; for programs there is nothing here, by any method. */
-function registerLanding(app: TemplatedApp, host: ExchangeHost): void {
+function registerLanding(app: TemplatedApp, gateway: GatewayState): void {
   const landing: ExchangeRoute = { template: UNMATCHED, headers: ['accept'] };
   const vary: Headers = [['Vary', 'Accept']];
   const answer = (res: HttpResponse, req: HttpRequest): void => {
-    const exchange = new Exchange(res, req, landing, host);
+    const exchange = new Exchange(res, req, landing, gateway);
     if (wantsPage(exchange)) exchange.redirect(302, CONSOLE_PATH, [['Cache-Control', 'no-cache'], ...vary]);
     else exchange.fail('NOT_FOUND', undefined, vary);
   };

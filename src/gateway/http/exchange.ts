@@ -4,7 +4,8 @@ import type { RequestHeader } from '../../api/route.js';
 import type { Status } from '../../api/statuses.js';
 import { type ErrorCode, errorBody, errorRegistry, PROBLEM_TYPE, problemBody } from '../../errors.js';
 import { peerOf } from './client-address.js';
-import type { ExchangeHost, ExchangeRoute } from './exchange-host.js';
+import type { ExchangeRoute } from './exchange-route.js';
+import type { GatewayState } from './gateway-state.js';
 import { accepts, headFault, methodOf, names, requestIdOf } from './request-head.js';
 import { statusLines } from './status-lines.js';
 import { BLANK, HEAD_BYTES, PROOF_BYTES, sendAsRead } from './unread.js';
@@ -31,7 +32,7 @@ export class Exchange {
   readonly res: HttpResponse;
   readonly #route: ExchangeRoute;
   readonly #headers: readonly string[];
-  readonly #shared: ExchangeHost;
+  readonly #gateway: GatewayState;
   readonly #startMs: number;
   readonly #forwardedFor: string;
   readonly #wantsProblems: boolean;
@@ -49,10 +50,10 @@ export class Exchange {
   #added: Headers = NONE;
 
   /** Copies what may be needed later: `req` is invalid once the handler returns. */
-  constructor(res: HttpResponse, req: HttpRequest, route: ExchangeRoute, shared: ExchangeHost) {
+  constructor(res: HttpResponse, req: HttpRequest, route: ExchangeRoute, gateway: GatewayState) {
     this.res = res;
     this.#route = route;
-    this.#shared = shared;
+    this.#gateway = gateway;
     this.#startMs = performance.now();
     this.method = methodOf(req.getMethod());
     this.path = req.getUrl();
@@ -67,9 +68,9 @@ export class Exchange {
     this.#wantsProblems = accepts(accept, PROBLEM_TYPE);
     const hasParameter = route.readsParameter !== true && route.template.includes(':');
     this.parameter = hasParameter ? (req.getParameter(0) ?? '') : '';
-    if (route.isApi && shared.cors !== undefined)
-      this.#added = shared.cors.headersFor(req.getHeader('origin'));
-    shared.open += 1;
+    if (route.isApi && gateway.cors !== undefined)
+      this.#added = gateway.cors.headersFor(req.getHeader('origin'));
+    gateway.open += 1;
     // Without this, a client that goes away would end the process.
     res.onAborted(() => this.#onAborted());
     const length = req.getHeader(names.length);
@@ -87,7 +88,7 @@ export class Exchange {
 
   /** The client's address; read it before the answer. */
   get clientAddress(): string {
-    return this.#shared.addresses.of(peerOf(this.res), this.#forwardedFor);
+    return this.#gateway.addresses.of(peerOf(this.res), this.#forwardedFor);
   }
 
   /** Answered, or the client is gone. */
@@ -123,7 +124,7 @@ export class Exchange {
   /** Sends a file. Parts that the client does not read at once are neither copied nor held for it. */
   bytes(contentType: string, content: Buffer, headers: Headers): void {
     if (this.#isOver || this.#hasStarted) return;
-    if (this.method === 'HEAD' || this.#shared.isDraining) {
+    if (this.method === 'HEAD' || this.#gateway.isDraining) {
       this.#end(200, headers, contentType, content);
       return;
     }
@@ -156,9 +157,9 @@ export class Exchange {
    */
   redirectBaked(status: 301 | 302 | 307 | 308, head: string): boolean {
     const bytes = HEAD_BYTES + head.length;
-    if (this.#isOver || this.#added.length > 0 || this.#shared.unprovedBytes + bytes > PROOF_BYTES)
+    if (this.#isOver || this.#added.length > 0 || this.#gateway.unprovedBytes + bytes > PROOF_BYTES)
       return false;
-    this.#shared.unprovedBytes += bytes;
+    this.#gateway.unprovedBytes += bytes;
     this.resume();
     this.res.cork(() => {
       this.res.writeStatus(`${head}\r\nX-Request-ID: ${this.requestId}`).endWithoutBody(0, this.#closes);
@@ -225,7 +226,7 @@ export class Exchange {
     if (this.#isOver) return;
     this.res.cork(() => {
       if (this.method === 'HEAD') this.#endBare();
-      else this.res.end(undefined, this.#shared.isDraining);
+      else this.res.end(undefined, this.#gateway.isDraining);
     });
     this.#finish(200);
   }
@@ -249,9 +250,9 @@ export class Exchange {
     this.resume();
     const isBare = status === 204 || status === 304;
     const length = body === undefined ? 0 : Buffer.byteLength(body);
-    this.#shared.unprovedBytes += HEAD_BYTES + length + (headers.at(-1)?.[1].length ?? 0);
-    if (this.#shared.unprovedBytes > PROOF_BYTES && this.method !== 'HEAD' && !isBare) {
-      this.#shared.unprovedBytes = 0;
+    this.#gateway.unprovedBytes += HEAD_BYTES + length + (headers.at(-1)?.[1].length ?? 0);
+    if (this.#gateway.unprovedBytes > PROOF_BYTES && this.method !== 'HEAD' && !isBare) {
+      this.#gateway.unprovedBytes = 0;
       this.#endProved(status, headers, contentType, body);
       return;
     }
@@ -278,7 +279,7 @@ export class Exchange {
   }
 
   get #closes(): boolean {
-    return this.#shared.isDraining || this.#mustClose;
+    return this.#gateway.isDraining || this.#mustClose;
   }
 
   /**
@@ -302,7 +303,7 @@ export class Exchange {
       if (isRead) {
         send(1);
       } else {
-        this.#shared.counters.add('connectionsUnread');
+        this.#gateway.counters.add('connectionsUnread');
         this.res.close();
       }
     });
@@ -317,7 +318,7 @@ export class Exchange {
 
   /** The value from a proxy; empty if the sender is no trusted proxy. */
   #fromProxy(value: string): string {
-    return value === '' || this.#shared.addresses.isTrusted(peerOf(this.res)) ? value : '';
+    return value === '' || this.#gateway.addresses.isTrusted(peerOf(this.res)) ? value : '';
   }
 
   #writeHead(status: Status, headers: Headers, contentType: string | undefined): void {
@@ -331,17 +332,17 @@ export class Exchange {
   #finish(status: Status): void {
     this.#isOver = true;
     this.#aborted = [];
-    this.#shared.open -= 1;
+    this.#gateway.open -= 1;
     const milliseconds = performance.now() - this.#startMs;
     const { template, isQuiet = false } = this.#route;
-    this.#shared.counters.observe(httpSeries.indexOf(this.method, template, status), milliseconds / 1000);
-    this.#shared.requestLog.note(this, template, isQuiet, status, milliseconds);
+    this.#gateway.counters.observe(httpSeries.indexOf(this.method, template, status), milliseconds / 1000);
+    this.#gateway.requestLog.note(this, template, isQuiet, status, milliseconds);
   }
 
   #onAborted(): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    this.#shared.open -= 1;
+    this.#gateway.open -= 1;
     for (const callback of this.#aborted) callback();
     this.#aborted = [];
   }

@@ -1,5 +1,5 @@
 /**
- * Seconds for a head or the next piece of a body to arrive; `Bodies` and `Transfers` have their own limits
+ * Seconds for a head or the next piece of a body to arrive; `BodyReader` and `Transfers` have their own limits
  * for bodies.
  */
 const IDLE_SECONDS = 16;

@@ -4,10 +4,10 @@ import { Coherence } from '../../memory/coherence.js';
 import type { ServerState } from '../../memory/server-state.js';
 import { WrongTries } from '../../memory/wrong-tries.js';
 import type { Calls } from '../call-client.js';
-import type { Bodies } from '../http/bodies.js';
 import { bodyClasses } from '../http/body-limits.js';
+import type { BodyReader } from '../http/body-reader.js';
 import type { Exchange } from '../http/exchange.js';
-import type { ExchangeHost } from '../http/exchange-host.js';
+import type { GatewayState } from '../http/gateway-state.js';
 import { CodeResolver, type Flight } from './code-resolver.js';
 import { GuardedVisits } from './guarded-visits.js';
 import { LinkCache } from './link-cache.js';
@@ -19,14 +19,14 @@ import { VisitReader } from './visit-reader.js';
 
 export interface RedirectParts {
   readonly config: Config;
-  readonly host: ExchangeHost;
+  readonly gateway: GatewayState;
   readonly state: ServerState;
   readonly coherence: SharedArrayBuffer;
   readonly wrongTries: SharedArrayBuffer;
   readonly calls: Calls<Flight>;
   readonly journal: ClickJournal;
   readonly turn: Turn;
-  readonly bodies: Bodies;
+  readonly bodies: BodyReader;
   /** The origin of short URLs for this client. */
   readonly originFor: (exchange: Exchange) => string;
   readonly onFault: (error: unknown, exchange: Exchange) => void;
@@ -37,8 +37,8 @@ const PASSWORD_TRIES_PER_MINUTE = 10;
 
 /** Assembles a gateway's redirect, with its own cache. */
 export function assembleRedirect(parts: RedirectParts): Redirect {
-  const { config, host, state, calls, journal, turn, bodies, originFor, onFault } = parts;
-  const { counters } = host;
+  const { config, gateway, state, calls, journal, turn, bodies, originFor, onFault } = parts;
+  const { counters } = gateway;
   const cache = new LinkCache({
     maxLinks: config.CACHE_MAX_LINKS,
     maxUnknown: config.CACHE_MAX_UNKNOWN,
@@ -62,7 +62,7 @@ export function assembleRedirect(parts: RedirectParts): Redirect {
     turn,
     answers,
     resolver: new CodeResolver({ cache, answers, calls, counters, state, onDatabase }),
-    host,
+    gateway,
     bodies,
     formBytes: bodyClasses(config.BODY_MAX_BYTES).form.maxBytes,
     visits: visitReader(config),

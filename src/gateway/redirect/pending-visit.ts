@@ -1,6 +1,6 @@
 import type { HttpRequest } from 'uWebSockets.js';
 import type { Visit } from '../../journal/recorder.js';
-import type { Body } from '../http/bodies.js';
+import type { Body } from '../http/body-reader.js';
 import type { Exchange } from '../http/exchange.js';
 import { headerName } from '../http/header-name.js';
 

@@ -5,9 +5,10 @@ import { isWellFormed } from '../../api/values.js';
 import type { Visit } from '../../journal/recorder.js';
 import type { ClickJournal } from '../../journal/writer.js';
 import { Scalar } from '../../memory/counters.js';
-import type { Bodies } from '../http/bodies.js';
+import type { BodyReader } from '../http/body-reader.js';
 import { Exchange } from '../http/exchange.js';
-import type { ExchangeHost, ExchangeRoute } from '../http/exchange-host.js';
+import type { ExchangeRoute } from '../http/exchange-route.js';
+import type { GatewayState } from '../http/gateway-state.js';
 import { names } from '../http/request-head.js';
 import { BLANK, PROOF_BYTES } from '../http/unread.js';
 import type { CodeResolver } from './code-resolver.js';
@@ -58,8 +59,8 @@ export interface RedirectOptions {
   readonly turn: Turn;
   readonly answers: Answers;
   readonly resolver: CodeResolver;
-  readonly host: ExchangeHost;
-  readonly bodies: Bodies;
+  readonly gateway: GatewayState;
+  readonly bodies: BodyReader;
   /** Of a form's body. */
   readonly formBytes: number;
   /** Present if a click says more than its link. */
@@ -78,8 +79,8 @@ export class Redirect {
   readonly #turn: Turn;
   readonly #answers: Answers;
   readonly #resolver: CodeResolver;
-  readonly #host: ExchangeHost;
-  readonly #bodies: Bodies;
+  readonly #gateway: GatewayState;
+  readonly #bodies: BodyReader;
   readonly #formBytes: number;
   readonly #cells: Float64Array;
   readonly #visits: VisitReader | undefined;
@@ -90,10 +91,10 @@ export class Redirect {
     this.#turn = options.turn;
     this.#answers = options.answers;
     this.#resolver = options.resolver;
-    this.#host = options.host;
+    this.#gateway = options.gateway;
     this.#bodies = options.bodies;
     this.#formBytes = options.formBytes;
-    this.#cells = options.host.counters.cells;
+    this.#cells = options.gateway.counters.cells;
     this.#visits = options.visits;
   }
 
@@ -108,8 +109,8 @@ export class Redirect {
     }
     const { head } = link;
     const noted = this.#visits?.read(res, req);
-    this.#host.unprovedBytes += head.length;
-    if (this.#host.unprovedBytes > PROOF_BYTES) {
+    this.#gateway.unprovedBytes += head.length;
+    if (this.#gateway.unprovedBytes > PROOF_BYTES) {
       this.#answerProved(res, link, head, noted);
       return;
     }
@@ -117,7 +118,7 @@ export class Redirect {
     if (noted === undefined) this.#journal.record(link);
     else this.#journal.recordVisit(link, noted);
     // Two calls where status and header apart would be three, each with a text to be converted.
-    res.writeStatus(head).endWithoutBody(0, this.#host.isDraining);
+    res.writeStatus(head).endWithoutBody(0, this.#gateway.isDraining);
   }
 
   /**
@@ -125,10 +126,10 @@ export class Redirect {
    * If not, it is cut, and there was no click.
    */
   #answerProved(res: HttpResponse, link: CachedLink, head: string, noted: Visit | undefined): void {
-    this.#host.unprovedBytes = 0;
+    this.#gateway.unprovedBytes = 0;
     const [isRead] = res.writeStatus(head).tryEnd(BLANK.slice(1), BLANK.length);
     if (!isRead) {
-      this.#host.counters.add('connectionsUnread');
+      this.#gateway.counters.add('connectionsUnread');
       res.close();
       return;
     }
@@ -147,7 +148,7 @@ export class Redirect {
     const previewCode = path === '/:short_code' ? previewCodeOf(shortCode) : undefined;
     const routes = exchangeRoutes[path];
     const isPlain = link !== undefined && !link.options.hasPassword && !link.options.isLimited;
-    const exchange = new Exchange(res, req, routeOf(routes, isPlain, previewCode), this.#host);
+    const exchange = new Exchange(res, req, routeOf(routes, isPlain, previewCode), this.#gateway);
     if (exchange.isOver) return;
     if (shortCode !== undefined && touchIcon.test(shortCode)) {
       exchange.fail('NOT_FOUND');

@@ -14,7 +14,7 @@ const [stallMs, max] = process.argv.slice(2).map(Number);
 const { counters } = new Counters(httpSeries.count).claim('gateway');
 const budget = ConnectionBudget.of(max);
 const listeners = new LiveListeners({ budget, counters, stallMs });
-const host = {
+const gateway = {
   counters,
   requestLog: new RequestLog(pino({ level: 'silent' }), counters, 0),
   addresses: new ClientAddresses([]),
@@ -24,7 +24,7 @@ const host = {
 };
 const route = { template: '/stats/live', headers: [] };
 const app = uWS.App();
-app.any('/*', (res, req) => listeners.add(new Exchange(res, req, route, host)));
+app.any('/*', (res, req) => listeners.add(new Exchange(res, req, route, gateway)));
 app.listen('127.0.0.1', 0, (socket) => process.send({ port: uWS.us_socket_local_port(socket) }));
 
 process.on('message', ({ send, report, close }) => {
@@ -35,7 +35,7 @@ process.on('message', ({ send, report, close }) => {
       open: budget.open,
       gauge: counters.get('liveListeners'),
       dropped: counters.get('liveListenersDropped'),
-      exchanges: host.open,
+      exchanges: gateway.open,
     });
   }
 });

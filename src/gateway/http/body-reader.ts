@@ -5,7 +5,7 @@ import type { ThreadCounters } from '../../memory/counters.js';
 import type { Exchange } from './exchange.js';
 import { GrowingBuffer } from './pieces.js';
 
-export interface BodiesOptions {
+export interface BodyReaderOptions {
   readonly counters: ThreadCounters;
   /** Largest sum of the bodies held at one time. */
   readonly totalBytes: number;
@@ -44,13 +44,13 @@ interface Reading {
  * answered before its whole body has arrived: the library reads and discards the rest, to let its sender see
  * the answer.
  */
-export class Bodies {
-  readonly #options: BodiesOptions;
+export class BodyReader {
+  readonly #options: BodyReaderOptions;
   readonly #reading = new Set<Reading>();
   readonly #sweeper: NodeJS.Timeout;
   #heldBytes = 0;
 
-  constructor(options: BodiesOptions) {
+  constructor(options: BodyReaderOptions) {
     this.#options = options;
     this.#sweeper = setInterval(() => this.#sweep(), SWEEP_MS);
   }
