@@ -13,7 +13,7 @@ interface CpuProfile {
 
 const FUNCTIONS = 14;
 /** Threads that hardly ran show nothing. */
-const SMALLEST_SHARE = 0.02;
+const MIN_SHARE = 0.02;
 
 /** Where the threads of the profiled servers spent their time: the functions with the most self time. */
 export function summariseProfiles(folder: string): string {
@@ -25,7 +25,7 @@ export function summariseProfiles(folder: string): string {
     const own = selfMicros(profile);
     const total = [...own.values()].reduce((sum, micros) => sum + micros, 0);
     const busy = total - (own.get('(idle)') ?? 0);
-    if (busy < total * SMALLEST_SHARE) continue;
+    if (busy < total * MIN_SHARE) continue;
     const rows = [...own]
       .filter(([name]) => name !== '(idle)')
       .sort(([, one], [, other]) => other - one)

@@ -9,7 +9,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
-const LEAST_CASES = 3000;
+const MIN_CASES = 3000;
 /** Fuzzing ends then, however many cases there were. */
 const MAX_SECONDS = 75;
 /** Of each operation, besides those that its schemas suggest. */
@@ -70,8 +70,8 @@ try {
   const code = await new Promise((resolve) => run.once('close', resolve));
   const cases = Number(/(\d[\d,]*) generated/.exec(output)?.[1]?.replaceAll(',', '') ?? 0);
   if (code !== 0) console.log(output);
-  else if (cases < LEAST_CASES)
-    console.log(`schemathesis: only ${cases} cases, at least ${LEAST_CASES} are wanted`);
+  else if (cases < MIN_CASES)
+    console.log(`schemathesis: only ${cases} cases, at least ${MIN_CASES} are wanted`);
   else {
     console.log(`schemathesis: ${cases} cases, nothing found`);
     status = 0;

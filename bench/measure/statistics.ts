@@ -36,7 +36,7 @@ export function roundValues({ first, twin }: TwinSeries): number[] {
 }
 
 /** No difference below this counts, however quiet the machine was. */
-export const SMALLEST_DIFFERENCE = 0.02;
+export const MIN_DIFFERENCE = 0.02;
 
 /** With fewer rounds there is no verdict, whatever they show. */
 export const ROUNDS_FOR_VERDICT = 5;
@@ -59,7 +59,7 @@ export function compare(base: TwinSeries, head: TwinSeries): Comparison {
   const heads = roundValues(head);
   const ratios = roundValues(base).map((value, round) => (heads[round] ?? Number.NaN) / value);
   const noise = Math.max(noiseOf(base), noiseOf(head));
-  const threshold = Math.max(noise, SMALLEST_DIFFERENCE);
+  const threshold = Math.max(noise, MIN_DIFFERENCE);
   return { ratio: median(ratios), ratios, noise, verdict: verdictOf(ratios, threshold) };
 }
 

@@ -22,7 +22,7 @@ const CLICKS = 100_000_000;
 const QUICK_CLICKS = 200_000;
 const CLICKS_A_LINK = 100;
 const REDIRECTS_A_SECOND = 1000;
-const SHORTEST_SECONDS = 15;
+const MIN_SECONDS = 15;
 const BATCH = 20_000;
 const BATCHES = 15;
 const BATCHES_A_STEP = 5;
@@ -150,7 +150,7 @@ async function askWhileRedirecting(
   try {
     const paths = path.join(bench.folder, `popular-${links}.txt`);
     writePopularPaths(paths, links, 100_000);
-    const seconds = Math.max(bench.seconds, SHORTEST_SECONDS);
+    const seconds = Math.max(bench.seconds, MIN_SECONDS);
     let isOver = false;
     const redirects = pace({
       ...{ port: server.port, paths, seconds, rate: REDIRECTS_A_SECOND },

@@ -91,7 +91,7 @@ export class JournalReader {
    * @param written How far a living writer has got; `undefined` for a journal whose writer is gone.
    * @returns `undefined` if there is nothing to read now.
    */
-  read(mostClicks: number, written: JournalPosition | undefined): JournalPiece | undefined {
+  read(maxClicks: number, written: JournalPosition | undefined): JournalPiece | undefined {
     const from = this.#position;
     if (from === undefined) throw new Error('a journal is read from a position');
     const gap = this.#totals && this.#kept.gap(from, this.#databaseId, this.#totals);
@@ -108,7 +108,7 @@ export class JournalReader {
         continue;
       }
       return withSegment(segment.file, (descriptor) =>
-        this.#readSegment(descriptor, segment, segment.layout as Exclude<Layout, 'newer'>, from, mostClicks),
+        this.#readSegment(descriptor, segment, segment.layout as Exclude<Layout, 'newer'>, from, maxClicks),
       );
     }
     return undefined;
@@ -254,7 +254,7 @@ export class JournalReader {
     segment: SegmentState,
     layout: Exclude<Layout, 'newer'>,
     from: JournalPosition,
-    mostClicks: number,
+    maxClicks: number,
   ): JournalPiece {
     const none = { from, clicks: [], unreadable: 0, isFull: false, isGap: false, databaseId: undefined };
     // A segment that its writer had not begun to use, or whose writer died between opening and writing.
@@ -268,7 +268,7 @@ export class JournalReader {
     const start = Math.max(layout.headerBytes, segment.number === from.segment ? from.offset : 0);
     const known = this.#knownBefore(descriptor, segment, start);
     const clicks: JournalledClick[] = [];
-    const isFull = (): boolean => clicks.length >= mostClicks;
+    const isFull = (): boolean => clicks.length >= maxClicks;
     const damage = (offset: number, bytes: number, reason: string): void =>
       this.#damage.keepAside(descriptor, segment, { offset, bytes, reason });
     let unreadable = this.#take(

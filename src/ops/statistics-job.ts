@@ -14,8 +14,8 @@ export interface StatisticsJobOptions {
  * How long the job rests after its work: a row for each minute and kind of sum is written once a step however much waits,
  * so that a busy server's are added less often. Sums are at most 5 s behind.
  */
-const SHORTEST_REST_MS = 1000;
-const LONGEST_REST_MS = 3000;
+const MIN_REST_MS = 1000;
+const MAX_REST_MS = 3000;
 const REST_A_WORK = 20;
 
 /** Has a worker keep the statistics' sums up to date, a step every second or few; more while there is more. */
@@ -31,7 +31,7 @@ export class StatisticsJob {
   }
 
   start(): void {
-    this.#rest(SHORTEST_REST_MS);
+    this.#rest(MIN_REST_MS);
   }
 
   stop(): void {
@@ -47,7 +47,7 @@ export class StatisticsJob {
     const startMs = performance.now();
     if (this.#options.isUp()) await this.#step();
     const workedMs = performance.now() - startMs;
-    const restMs = Math.min(Math.max(workedMs * REST_A_WORK, SHORTEST_REST_MS), LONGEST_REST_MS);
+    const restMs = Math.min(Math.max(workedMs * REST_A_WORK, MIN_REST_MS), MAX_REST_MS);
     if (this.#timer !== undefined) this.#rest(restMs);
   }
 

@@ -59,11 +59,11 @@ interface HotChunk {
 /** Chunks that are read first for rows of conditions with an index. */
 const FIRST_CHUNKS = 4;
 /** Of the rows of a chunk's end that are looked at for a time: to find it must cost less than what it saves. */
-const MOST_ROWS_FOR_FLOOR = 5000;
+const MAX_ROWS_FOR_FLOOR = 5000;
 /** Fewer than there mostly are. */
 const ROWS_A_BLOCK = 16;
 /** Where the first chunk begins. */
-const LEAST_ID = -(2n ** 63n);
+const MIN_ID = -(2n ** 63n);
 /** The end of the year 9999. */
 const LAST_MS = 253_402_300_799_999;
 
@@ -158,7 +158,7 @@ async function floorOf(
   hot: HotChunk,
   { rows, conditions, isIndexed, untilMs }: Wanted,
 ): Promise<Floor | undefined> {
-  if (isIndexed || rows > MOST_ROWS_FOR_FLOOR) return undefined;
+  if (isIndexed || rows > MAX_ROWS_FOR_FLOOR) return undefined;
   return untilMs === undefined
     ? floorByEnd(connection, hot, rows, conditions)
     : guessFloor(connection, hot, rows, untilMs);
@@ -223,7 +223,7 @@ function idsBeside(chunks: readonly Chunk[]): string[] {
     if (from !== undefined && from < firstId)
       ranges.push(`id >= ${literal(from)} AND id < ${literal(firstId)}`);
     // Nothing is below the first chunk of all, which the planner can't know.
-    else if (from === undefined && firstId > LEAST_ID) ranges.push(`id < ${literal(firstId)}`);
+    else if (from === undefined && firstId > MIN_ID) ranges.push(`id < ${literal(firstId)}`);
     from = endId;
   }
   if (from !== undefined) ranges.push(`id >= ${literal(from)}`);

@@ -14,7 +14,7 @@ import { changeBriefly } from './partitioned-index.js';
 /** Ids between those that are given when the constraint is made and the end that it sets. */
 const HEADROOM = 2n ** 28n;
 /** Fewer ids than that before the end, and the constraint goes, for beyond it no event could be stored. */
-const LEAST_HEADROOM = 2n ** 26n;
+const MIN_HEADROOM = 2n ** 26n;
 
 const ATTEMPTS = 50;
 const PAUSE_MS = 200;
@@ -105,7 +105,7 @@ async function dropConstraint(connection: Connection): Promise<void> {
 /** Takes the constraint away before ids reach its end, as after a kill at a bad moment and a long time. */
 export async function dropTightConstraint(connection: Connection): Promise<void> {
   const end = await endOfConstraint(connection);
-  if (end === undefined || (await lastId(connection)) < end.id - LEAST_HEADROOM) return;
+  if (end === undefined || (await lastId(connection)) < end.id - MIN_HEADROOM) return;
   await dropConstraint(connection);
 }
 

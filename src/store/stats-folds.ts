@@ -137,7 +137,7 @@ export async function foldNext(connection: Connection): Promise<boolean> {
 }
 
 /** What one merge may hold up the sums for. */
-const MOST_PLACES = 1_000_000;
+const MAX_PLACES = 1_000_000;
 /** So many rows beside the folded ones are worth to be merged with them. */
 const MANY_ROWS = 8;
 
@@ -150,7 +150,7 @@ const mergeableStatement: Statement = {
       AND CASE step WHEN 'm' THEN slot < now() AT TIME ZONE 'utc' - ${LATE}
                     WHEN 'q' THEN slot + interval '1 day' <= (SELECT min(quarters_to) FROM stats_folds) ELSE true END
     GROUP BY kind, step, slot
-    HAVING count(*) >= $1 AND sum(amount) <= ${MOST_PLACES} ORDER BY slot LIMIT 100`,
+    HAVING count(*) >= $1 AND sum(amount) <= ${MAX_PLACES} ORDER BY slot LIMIT 100`,
 };
 
 const mergeStatement: Statement = {

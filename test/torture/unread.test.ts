@@ -18,7 +18,7 @@ const MIB = 1024 * 1024;
 const PER_CONNECTION = 2 * MIB;
 const BASE = 64 * MIB;
 /** The kernel holds some megabytes of answers for two sockets. */
-const MOST_ANSWERS = REQUESTS / 3;
+const MAX_ANSWERS = REQUESTS / 3;
 
 describe.runIf(process.platform === 'linux')('requests in a row whose answers nobody reads', () => {
   const connections = rounds(6, 60);
@@ -71,7 +71,7 @@ describe.runIf(process.platform === 'linux')('requests in a row whose answers no
         twice: 0,
       });
       expect(growth).toBeLessThan(BASE + connections * PER_CONNECTION);
-      expect(clicks).toBeLessThan(connections * MOST_ANSWERS);
+      expect(clicks).toBeLessThan(connections * MAX_ANSWERS);
     },
   );
 });

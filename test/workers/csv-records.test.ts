@@ -3,7 +3,7 @@ import { CsvError, parse } from 'csv-parse';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { linesOf, recordBatches } from '../../src/workers/transfers/csv-records.js';
-import { LONGEST_LINE_BYTES, lineBlocks } from '../../src/workers/transfers/line-blocks.js';
+import { lineBlocks, MAX_LINE_BYTES } from '../../src/workers/transfers/line-blocks.js';
 
 async function recordsOf(bytes: readonly Buffer[]): Promise<string[][]> {
   const records: string[][] = [];
@@ -95,12 +95,12 @@ describe('records of a CSV file', () => {
 
   it('may be as long as is allowed, and no longer, with a line break or without', async () => {
     const long = (length: number): Buffer => Buffer.from(`a,b\n${'x'.repeat(length)}`);
-    const most = long(LONGEST_LINE_BYTES);
+    const most = long(MAX_LINE_BYTES);
     expect((await recordsOf(pieces(most, [100_000, 700_000]))).map(([cell]) => cell?.length)).toEqual([
       1,
-      LONGEST_LINE_BYTES,
+      MAX_LINE_BYTES,
     ]);
-    const more = long(LONGEST_LINE_BYTES + 10);
+    const more = long(MAX_LINE_BYTES + 10);
     const wanted = await outcomeOf(parsedAlone(more));
     expect(wanted).toMatch(/^Max Record Size.*at line 2/);
     expect(await outcomeOf(recordsOf(pieces(more, [100_000, 700_000])))).toBe(wanted);
@@ -164,7 +164,7 @@ describe('blocks of lines', () => {
   });
 
   it('of a line without an end in reach are passed on, at no more than what they cost', async () => {
-    const bytes = Buffer.alloc(3 * LONGEST_LINE_BYTES, 'x');
+    const bytes = Buffer.alloc(3 * MAX_LINE_BYTES, 'x');
     let count = 0;
     const single = function* (): Generator<Buffer> {
       for (let at = 0; at < bytes.length; at += 1000) yield bytes.subarray(at, at + 1000);

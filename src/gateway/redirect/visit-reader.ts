@@ -20,12 +20,12 @@ export interface VisitOptions {
 const userAgentName = headerName('user-agent');
 const refererName = headerName('referer');
 
-const LONGEST_USER_AGENT = 512;
-const LONGEST_HOST = 255;
+const MAX_USER_AGENT_LENGTH = 512;
+const MAX_HOST_LENGTH = 255;
 
 /** Many visits send the same headers: results are kept for so many of each, for headers up to this length. */
 const KEPT_HEADERS = 4096;
-const LONGEST_KEPT = 512;
+const MAX_KEPT_LENGTH = 512;
 
 /** What is noted for a User-Agent header. */
 interface Agent {
@@ -79,13 +79,13 @@ export class VisitReader {
   #agentOf(header: string): Agent {
     const known = this.#agents.get(header);
     if (known !== undefined) return known;
-    const text = header.slice(0, LONGEST_USER_AGENT);
+    const text = header.slice(0, MAX_USER_AGENT_LENGTH);
     const isPreview = !this.#options.countsBots && isBot(text);
     const agent: Agent = {
       userAgent: storable(text),
       kind: isPreview ? VisitKind.PREVIEW : VisitKind.CLICK,
     };
-    if (header.length <= LONGEST_KEPT) this.#agents.set(header, agent);
+    if (header.length <= MAX_KEPT_LENGTH) this.#agents.set(header, agent);
     return agent;
   }
 
@@ -94,7 +94,7 @@ export class VisitReader {
     const known = this.#hosts.get(header);
     if (known !== undefined) return known;
     const host = flat(hostOf(header));
-    if (header.length <= LONGEST_KEPT) this.#hosts.set(header, host);
+    if (header.length <= MAX_KEPT_LENGTH) this.#hosts.set(header, host);
     return host;
   }
 
@@ -118,7 +118,7 @@ export class VisitReader {
 export function hostOf(url: string): string {
   const start = url.indexOf('://');
   if (start === -1) return '';
-  const rest = url.slice(start + 3, start + 3 + LONGEST_HOST * 2);
+  const rest = url.slice(start + 3, start + 3 + MAX_HOST_LENGTH * 2);
   const end = rest.search(/[/?#]/);
   const authority = end === -1 ? rest : rest.slice(0, end);
   const host = authority.slice(authority.lastIndexOf('@') + 1).toLowerCase();

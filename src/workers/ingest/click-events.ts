@@ -22,7 +22,7 @@ export function latestTime(): number {
 /**
  * Number of visits whose details are kept ready, some 200 bytes each: with addresses every visit may differ.
  */
-const MOST_ENDS = 10_000;
+const MAX_ENDS = 10_000;
 
 const COLUMNS = 5;
 const NULL_LENGTH = -1;
@@ -72,7 +72,7 @@ export function* copyRows(clicks: readonly JournalledClick[], latestMs = latestT
       end = ends.get(visit);
       if (end === undefined) {
         end = detailsEnd(visit);
-        if (ends.size === MOST_ENDS) ends.clear();
+        if (ends.size === MAX_ENDS) ends.clear();
         ends.set(visit, end);
       }
     }
@@ -95,14 +95,14 @@ export function* copyRows(clicks: readonly JournalledClick[], latestMs = latestT
 }
 
 /** A row but for its details: the number of columns, two ids, a type of up to 7 letters, the time, and lengths. */
-const MOST_BEFORE_DETAILS = 2 + 12 + 12 + 4 + 7 + 12 + 4;
+const MAX_BYTES_BEFORE_DETAILS = 2 + 12 + 12 + 4 + 7 + 12 + 4;
 
 /** @param detailsEnd Closes the details, if nothing follows. */
 function rowStart(link: JournalledLink, type: typeof CLICK | typeof PREVIEW, detailsEnd: '}' | ''): RowStart {
   const known = JSON.stringify({ short_code: link.shortCode, original_url: link.target });
   const details = known.slice(0, -1) + detailsEnd;
   const detailsBytes = Buffer.byteLength(details);
-  const bytes = Buffer.allocUnsafe(MOST_BEFORE_DETAILS + detailsBytes);
+  const bytes = Buffer.allocUnsafe(MAX_BYTES_BEFORE_DETAILS + detailsBytes);
   let at = bytes.writeInt16BE(COLUMNS);
   at = writeId(bytes, at, link.urlId);
   at = link.userId === null ? bytes.writeInt32BE(NULL_LENGTH, at) : writeId(bytes, at, link.userId);

@@ -2,11 +2,11 @@ import { isAscii, isUtf8 } from 'node:buffer';
 import { finished } from 'node:stream/promises';
 import { CsvError, type Parser, parse } from 'csv-parse';
 import { CodedError } from '../../errors.js';
-import { type LineBlock, LONGEST_LINE_BYTES, lineBlocks } from './line-blocks.js';
+import { type LineBlock, lineBlocks, MAX_LINE_BYTES } from './line-blocks.js';
 import type { FilePart } from './upload.js';
 
 /** A record beyond this is a quote that was never closed. */
-const MAX_RECORD_BYTES = LONGEST_LINE_BYTES;
+const MAX_RECORD_BYTES = MAX_LINE_BYTES;
 
 const BYTE_ORDER_MARK = '\ufeff';
 

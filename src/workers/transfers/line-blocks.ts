@@ -8,7 +8,7 @@ export interface LineBlock {
 }
 
 /** A line beyond this has no end within reach: it, and all that follows, is passed on as it comes. */
-export const LONGEST_LINE_BYTES = 1024 * 1024;
+export const MAX_LINE_BYTES = 1024 * 1024;
 
 /**
  * The same bytes in other blocks: each ends behind a line feed, the last one where the bytes end. So no character and
@@ -42,7 +42,7 @@ export async function* lineBlocks(pieces: AsyncIterable<Buffer>): AsyncGenerator
     const end = piece.lastIndexOf(LINE_BREAK) + 1;
     if (end > 0) yield { bytes: withRest(piece.subarray(0, end)), isWhole: true };
     keep(piece.subarray(end));
-    if (restBytes <= LONGEST_LINE_BYTES) continue;
+    if (restBytes <= MAX_LINE_BYTES) continue;
     isCut = true;
     yield { bytes: withRest(Buffer.alloc(0)), isWhole: false };
   }
