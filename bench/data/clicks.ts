@@ -59,7 +59,7 @@ export function writeJournal(dataDir: string, clicks: number, links: number): Wr
         target: targetOf(n),
         createdMs: createdMsOf(n),
       };
-      link = new CachedLink(table).at(table.put(row, { slot: 0, version: 0, epoch: 0 }));
+      link = new CachedLink(table).at(table.put(row, { stripe: 0, version: 0, epoch: 0 }));
       cached.set(n, link);
     }
     journal.record(link);

@@ -1,30 +1,30 @@
 /**
  * Cache coherence over shared memory: which cached links are still true, for all threads at once.
  *
- * Every short code has a slot, chosen by hash, and every slot a version. A thread that commits a change to a
- * link raises the version of its slot *before* the change is answered; a cached link carries the version that
- * its slot had *before* its row was read, and is used only while the two agree. An invalidation therefore
+ * Every short code has a stripe, chosen by hash, and every stripe a version. A thread that commits a change to a
+ * link raises the version of its stripe *before* the change is answered; a cached link carries the version that
+ * its stripe had *before* its row was read, and is used only while the two agree. An invalidation therefore
  * needs no message and no acknowledgement, and one that arrives during a fill wins, because the fill carries
- * the older version. Two codes in one slot cost each other a miss, never a wrong answer.
+ * the older version. Two codes in one stripe cost each other a miss, never a wrong answer.
  *
  * The epoch marks a period in which invalidations from other servers were heard without a gap. It rises when
  * the LISTEN connection returns after a loss; links cached in an earlier epoch are suspect: read again before
  * use, or used as they are if that is impossible.
  */
-const SLOT_BITS = 18;
-const SLOTS = 2 ** SLOT_BITS;
-const EPOCH_CELL = SLOTS;
+const STRIPE_BITS = 18;
+const STRIPES = 2 ** STRIPE_BITS;
+const EPOCH_CELL = STRIPES;
 /** The number of codes chosen by clients: each may be another spelling of an earlier look-up. */
-const CHOSEN_CELL = SLOTS + 1;
-const CELLS = SLOTS + 2;
+const CHOSEN_CELL = STRIPES + 1;
+const CELLS = STRIPES + 2;
 
-/** FNV-1a over the code's UTF-16 units, folded to a slot. Every thread must agree on it. */
-export function slotOf(shortCode: string): number {
+/** FNV-1a over the code's UTF-16 units, folded to a stripe. Every thread must agree on it. */
+export function stripeOf(shortCode: string): number {
   let hash = 0x811c9dc5;
   for (let index = 0; index < shortCode.length; index += 1) {
     hash = Math.imul(hash ^ shortCode.charCodeAt(index), 0x01000193);
   }
-  return ((hash >>> SLOT_BITS) ^ hash) & (SLOTS - 1);
+  return ((hash >>> STRIPE_BITS) ^ hash) & (STRIPES - 1);
 }
 
 export class Coherence {
@@ -41,8 +41,8 @@ export class Coherence {
    * Read without Atomics, which would be two calls a redirect. An aligned 32-bit read is whole, and
    * what another thread wrote before an answer was seen is there by the time the next request is.
    */
-  version(slot: number): number {
-    return this.#cells[slot] as number;
+  version(stripe: number): number {
+    return this.#cells[stripe] as number;
   }
 
   epoch(): number {
@@ -60,12 +60,12 @@ export class Coherence {
 
   /** From now on no thread of this server serves its cached result for this code. */
   invalidate(shortCode: string): void {
-    Atomics.add(this.#cells, slotOf(shortCode), 1);
+    Atomics.add(this.#cells, stripeOf(shortCode), 1);
   }
 
   /** From now on no thread of this server serves anything that it has cached. */
   invalidateAll(): void {
-    for (let slot = 0; slot < SLOTS; slot += 1) Atomics.add(this.#cells, slot, 1);
+    for (let stripe = 0; stripe < STRIPES; stripe += 1) Atomics.add(this.#cells, stripe, 1);
   }
 
   /** Makes everything cached suspect. */

@@ -7,7 +7,7 @@ import { plainOptions, redirectStatuses } from '../../src/gateway/redirect/link-
 import { LinkTable, type Stamp } from '../../src/gateway/redirect/link-table.js';
 import { unpackCode } from '../../src/gateway/redirect/packed-code.js';
 
-const stamp: Stamp = { slot: 7, version: 3, epoch: 2 };
+const stamp: Stamp = { stripe: 7, version: 3, epoch: 2 };
 const usual = fc.string({
   minLength: 1,
   maxLength: 12,
@@ -48,7 +48,7 @@ describe('the table of links', () => {
             expect([urlId, itsUser, itsCode, target]).toEqual([String(id), userId, shortCode, wanted]);
             expect(location).toBe(locationOf(wanted));
             expect(head).toBe(`302 Found\r\nLocation: ${location}`);
-            expect([table.slot(entry), table.version(entry), table.epoch(entry)]).toEqual([7, 3, 2]);
+            expect([table.stripe(entry), table.version(entry), table.epoch(entry)]).toEqual([7, 3, 2]);
           }
         },
       ),
@@ -145,7 +145,7 @@ describe('the table of links', () => {
       expect(redirectStatuses[link.statusIndex]).toBe(isSpecial ? 308 : 302);
       expect(link.head.startsWith(isSpecial ? '308 Permanent Redirect' : '302 Found')).toBe(true);
       expect([table.isFresh(entry, 49), table.isFresh(entry, 50)]).toEqual([true, !isSpecial]);
-      expect(table.slot(entry)).toBe(stamp.slot);
+      expect(table.stripe(entry)).toBe(stamp.stripe);
     }
   });
 

@@ -1,7 +1,7 @@
 import { LRUCache } from 'lru-cache';
 import { type ApiKey, coherenceNameOf } from '../../api/key-scopes.js';
 import type { ErrorCode } from '../../errors.js';
-import { type Coherence, slotOf } from '../../memory/coherence.js';
+import { type Coherence, stripeOf } from '../../memory/coherence.js';
 import { Database, type ServerState } from '../../memory/server-state.js';
 import type { CallAnswer, OwnRequest } from '../../messages/calls.js';
 
@@ -75,7 +75,7 @@ export class KeyCache {
   lookupSuspect(hash: string): FoundKey | undefined {
     const entry = this.#keys.get(hash);
     if (entry === undefined || this.#options.state.database !== Database.DOWN) return undefined;
-    const isTrue = entry.version === this.#options.coherence.version(slotOf(coherenceNameOf(hash)));
+    const isTrue = entry.version === this.#options.coherence.version(stripeOf(coherenceNameOf(hash)));
     return isTrue ? this.#judge(entry.key) : undefined;
   }
 
@@ -113,7 +113,7 @@ export class KeyCache {
 
   #stamp(hash: string): Stamp {
     const { coherence } = this.#options;
-    return { version: coherence.version(slotOf(coherenceNameOf(hash))), epoch: coherence.epoch() };
+    return { version: coherence.version(stripeOf(coherenceNameOf(hash))), epoch: coherence.epoch() };
   }
 
   #holds(entry: Stamp, hash: string): boolean {

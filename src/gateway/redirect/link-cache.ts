@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import type { NumberedLink } from '../../journal/recorder.js';
-import { type Coherence, slotOf } from '../../memory/coherence.js';
+import { type Coherence, stripeOf } from '../../memory/coherence.js';
 import type { ThreadCounters } from '../../memory/counters.js';
 import type { LinkOptions } from './link-options.js';
 import { type LinkRow, LinkTable, type Stamp } from './link-table.js';
@@ -147,14 +147,14 @@ export class LinkCache {
   lookupSuspect(shortCode: string): CachedLink | undefined {
     const entry = this.#links.find(shortCode);
     if (entry === LinkTable.none) return undefined;
-    const isTrue = this.#coherence.version(this.#links.slot(entry)) === this.#links.version(entry);
+    const isTrue = this.#coherence.version(this.#links.stripe(entry)) === this.#links.version(entry);
     return isTrue ? this.#found.at(entry) : undefined;
   }
 
   #isCoherent(entry: number): boolean {
     const links = this.#links;
     return (
-      this.#coherence.version(links.slot(entry)) === links.version(entry) &&
+      this.#coherence.version(links.stripe(entry)) === links.version(entry) &&
       this.#coherence.epoch() === links.epoch(entry)
     );
   }
@@ -174,7 +174,7 @@ export class LinkCache {
   #holds(entry: OtherCode, nowMs: number): boolean {
     return (
       nowMs < entry.untilMs &&
-      this.#coherence.version(entry.slot) === entry.version &&
+      this.#coherence.version(entry.stripe) === entry.version &&
       this.#coherence.epoch() === entry.epoch &&
       this.#coherence.chosenCodes() === entry.chosenCodes
     );
@@ -189,11 +189,11 @@ export class LinkCache {
 
   /** Take it before the row is read, and return it with the result. */
   stamp(shortCode: string): FlightStamp {
-    const slot = slotOf(shortCode);
+    const stripe = stripeOf(shortCode);
     const coherence = this.#coherence;
     return {
-      slot,
-      version: coherence.version(slot),
+      stripe,
+      version: coherence.version(stripe),
       epoch: coherence.epoch(),
       chosenCodes: coherence.chosenCodes(),
     };
@@ -203,7 +203,7 @@ export class LinkCache {
    * Keeps what was read after `stamp` was taken; if it was invalidated meanwhile, it is valid only this once.
    */
   fill(row: LinkRow, stamp: Stamp): CachedLink {
-    const isTrue = this.#coherence.version(stamp.slot) === stamp.version;
+    const isTrue = this.#coherence.version(stamp.stripe) === stamp.version;
     const entry = isTrue ? this.#links.put(row, stamp) : this.#links.putTransient(row, stamp);
     this.#counters.set('cachedLinks', this.#links.size);
     return this.#found.at(entry);
@@ -219,7 +219,7 @@ export class LinkCache {
    * @param stamp Taken before it was looked up.
    */
   fillOther(shortCode: string, stamp: FlightStamp, nowMs: number, ownCode?: string): void {
-    if (this.#coherence.version(stamp.slot) !== stamp.version) return;
+    if (this.#coherence.version(stamp.stripe) !== stamp.version) return;
     this.#links.remove(shortCode);
     this.#others.set(shortCode, { ...stamp, untilMs: nowMs + this.#unknownMs, ownCode });
     this.#counters.set('cachedLinks', this.#links.size);

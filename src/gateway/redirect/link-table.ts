@@ -21,15 +21,15 @@ export interface LinkRow {
 
 /** The state of a code's coherence before its row was read; see src/memory/coherence.ts. */
 export interface Stamp {
-  readonly slot: number;
+  readonly stripe: number;
   readonly version: number;
   readonly epoch: number;
 }
 
 /** Columns of an entry, all 32-bit: together they are half a cache line. */
 const KEY_HIGH = 1;
-/** The coherence slot, with flags of the entry in the bits above it. */
-const SLOT = 2;
+/** The coherence stripe, with flags of the entry in the bits above it. */
+const STRIPE = 2;
 const VERSION = 3;
 const EPOCH = 4;
 const JOURNAL_SEGMENT = 5;
@@ -38,7 +38,7 @@ const JOURNAL_REF = 6;
 const FRESH_UNTIL = 7;
 const COLUMNS_BITS = 3;
 
-const SLOT_MASK = (1 << 18) - 1;
+const STRIPE_MASK = (1 << 18) - 1;
 /** Whether the entry was used since the clock's hand last came by. */
 const USED_BIT = 1 << 18;
 const STATUS_SHIFT = 19;
@@ -140,7 +140,7 @@ export class LinkTable {
 
   /** Marks an entry as used. */
   touch(entry: number): void {
-    const cell = (entry << COLUMNS_BITS) + SLOT;
+    const cell = (entry << COLUMNS_BITS) + STRIPE;
     const word = this.#cells[cell] as number;
     // Most are marked already, and an unwritten cache line need not be fetched for writing.
     if ((word & USED_BIT) === 0) this.#cells[cell] = word | USED_BIT;
@@ -178,8 +178,8 @@ export class LinkTable {
     if (entry !== NONE) this.#vacate(entry);
   }
 
-  slot(entry: number): number {
-    return (this.#cells[(entry << COLUMNS_BITS) + SLOT] as number) & SLOT_MASK;
+  stripe(entry: number): number {
+    return (this.#cells[(entry << COLUMNS_BITS) + STRIPE] as number) & STRIPE_MASK;
   }
 
   /** Whether the entry's head is its whole answer at this second, counted from TABLE_EPOCH_SECONDS. */
@@ -189,7 +189,7 @@ export class LinkTable {
 
   /** The index of the redirect's status in `redirectStatuses`. */
   statusIndex(entry: number): number {
-    return ((this.#cells[(entry << COLUMNS_BITS) + SLOT] as number) >>> STATUS_SHIFT) & 3;
+    return ((this.#cells[(entry << COLUMNS_BITS) + STRIPE] as number) >>> STATUS_SHIFT) & 3;
   }
 
   options(entry: number): LinkOptions {
@@ -265,12 +265,12 @@ export class LinkTable {
     return this.#heads[entry] !== '';
   }
 
-  #write(entry: number, row: LinkRow, { slot, version, epoch }: Stamp): void {
+  #write(entry: number, row: LinkRow, { stripe, version, epoch }: Stamp): void {
     const { urlId, userId, target, createdMs, options } = row;
     const cell = entry << COLUMNS_BITS;
     const cells = this.#cells;
     const { status } = options ?? plainOptions;
-    cells[cell + SLOT] = slot | (redirectStatuses.indexOf(status) << STATUS_SHIFT);
+    cells[cell + STRIPE] = stripe | (redirectStatuses.indexOf(status) << STATUS_SHIFT);
     cells[cell + VERSION] = version;
     cells[cell + EPOCH] = epoch;
     cells[cell + JOURNAL_SEGMENT] = 0;
@@ -289,7 +289,7 @@ export class LinkTable {
     for (;;) {
       this.#hand = this.#next(this.#hand);
       if (!this.#isTaken(this.#hand)) continue;
-      const cell = (this.#hand << COLUMNS_BITS) + SLOT;
+      const cell = (this.#hand << COLUMNS_BITS) + STRIPE;
       const word = this.#cells[cell] as number;
       if ((word & USED_BIT) === 0) break;
       this.#cells[cell] = word & ~USED_BIT;
