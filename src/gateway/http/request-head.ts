@@ -1,15 +1,15 @@
 import type { HttpRequest } from 'uWebSockets.js';
 import { randomUUID } from 'node:crypto';
 import { type Method, methods } from '../../api/http-series.js';
-import { headerName } from './header-name.js';
+import { headerBytes } from './header-bytes.js';
 
 /** Headers that are read of every request. */
 export const names = {
-  requestId: headerName('x-request-id'),
-  accept: headerName('accept'),
-  forwardedFor: headerName('x-forwarded-for'),
-  length: headerName('content-length'),
-  coding: headerName('transfer-encoding'),
+  requestId: headerBytes('x-request-id'),
+  accept: headerBytes('accept'),
+  forwardedFor: headerBytes('x-forwarded-for'),
+  length: headerBytes('content-length'),
+  coding: headerBytes('transfer-encoding'),
 };
 
 /** Whether an Accept header names a media type. */

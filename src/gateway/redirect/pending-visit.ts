@@ -2,7 +2,7 @@ import type { HttpRequest } from 'uWebSockets.js';
 import type { Visit } from '../../journal/recorder.js';
 import type { Body } from '../http/body-reader.js';
 import type { Exchange } from '../http/exchange.js';
-import { headerName } from '../http/header-name.js';
+import { headerBytes } from '../http/header-bytes.js';
 
 /** A request for a link that is not answered in its handler, with everything on which its answer may depend. */
 export interface PendingVisit {
@@ -21,8 +21,8 @@ export interface PendingVisit {
   readonly isClaimed?: true;
 }
 
-const secPurpose = headerName('sec-purpose');
-const purpose = headerName('purpose');
+const secPurpose = headerBytes('sec-purpose');
+const purpose = headerBytes('purpose');
 
 /** Whether a browser marks the request as a prefetch; parameters of the token are allowed. */
 export function isPrefetch(req: HttpRequest): boolean {

@@ -4,7 +4,7 @@ import { VisitKind } from '../../journal/format.js';
 import type { Visit } from '../../journal/recorder.js';
 import { isBot } from '../../runtime/bots.js';
 import { expandIpv6, peerOf } from '../http/client-address.js';
-import { headerName } from '../http/header-name.js';
+import { headerBytes } from '../http/header-bytes.js';
 import { flat } from './flat-text.js';
 
 export interface VisitOptions {
@@ -17,8 +17,8 @@ export interface VisitOptions {
   readonly addressHeader: string | undefined;
 }
 
-const userAgentName = headerName('user-agent');
-const refererName = headerName('referer');
+const userAgentName = headerBytes('user-agent');
+const refererName = headerBytes('referer');
 
 const MAX_USER_AGENT_LENGTH = 512;
 const MAX_HOST_LENGTH = 255;
@@ -59,7 +59,7 @@ export class VisitReader {
   constructor(options: VisitOptions) {
     this.#options = options;
     const { countryHeader } = options;
-    this.#countryName = countryHeader === undefined ? undefined : headerName(countryHeader);
+    this.#countryName = countryHeader === undefined ? undefined : headerBytes(countryHeader);
   }
 
   /** @returns `undefined` for a click without details. */

@@ -3,7 +3,7 @@
  * costs nearly twice as much.
  * @param name In lower case.
  */
-export function headerName(name: string): ArrayBuffer {
+export function headerBytes(name: string): ArrayBuffer {
   const { buffer } = new TextEncoder().encode(name);
   return buffer;
 }
