@@ -240,7 +240,7 @@ export class EmbeddedPostgres {
   }
 
   async #startPostmaster(deadline: number): Promise<'ours' | 'locked'> {
-    const patience = Date.now() + RETRY_MS;
+    const retryUntil = Date.now() + RETRY_MS;
     for (let attempt = 1; ; attempt += 1) {
       // The port of the last run may be in use by now.
       const known = this.#known();
@@ -250,7 +250,7 @@ export class EmbeddedPostgres {
       const answer = await this.#becomesReady(child, deadline);
       if (answer === 'ours') await this.#save(this.#access);
       if (answer === 'ours' || answer === 'locked') return answer;
-      if (Date.now() > Math.min(deadline, patience)) throw this.#failure('it did not start');
+      if (Date.now() > Math.min(deadline, retryUntil)) throw this.#failure('it did not start');
       // The backends of a postmaster that was killed may still be about to end.
       await sleep(100);
     }
