@@ -61,7 +61,7 @@ export function makeLink(
 ): CachedLink {
   const table = new LinkTable(1);
   const row = { urlId: String(id), userId, shortCode: `c${id}`, target, createdMs };
-  return new CachedLink(table).at(table.put(row, { slot: 0, version: 0, epoch: 0 }));
+  return new CachedLink(table).at(table.put(row, { stripe: 0, version: 0, epoch: 0 }));
 }
 
 export interface ReadJournal {
