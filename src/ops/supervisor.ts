@@ -32,6 +32,7 @@ import { LiveFeed } from './live-feed.js';
 import type { LogHub } from './log-hub.js';
 import { Metrics } from './metrics.js';
 import { Questions } from './questions.js';
+import { RemovalJob } from './removal-job.js';
 import { RetentionJob } from './retention-job.js';
 import { readingsOf } from './server-readings.js';
 import { StatisticsJob } from './statistics-job.js';
@@ -246,9 +247,8 @@ export class Supervisor {
     ingest.start();
     keepUp(workers, teardown, log);
     keepOrder(workers, teardown, log);
-    startStatistics(workers, state, teardown, log);
+    startJobs(workers, state, teardown, log);
     retention.start();
-    startChunks(workers, state, teardown, log);
     return new Supervisor(embedded, watch, contact, journalMode);
   }
 }
@@ -329,20 +329,21 @@ function keepOrder(workers: Workers, teardown: Teardown, log: Logger): void {
   teardown.add({ end: async () => clearInterval(timer) as undefined });
 }
 
-function startChunks(workers: Workers, state: ServerState, teardown: Teardown, log: Logger): void {
+/** What goes on as long as PostgreSQL can be reached. */
+function startJobs(workers: Workers, state: ServerState, teardown: Teardown, log: Logger): void {
   const isUp = (): boolean => state.database === Database.UP;
-  const job = new EventChunksJob({ log, isUp, keep: () => workers.keepChunks() });
-  job.start();
-  teardown.add({ end: async () => job.stop() as undefined });
-}
-
-function startStatistics(workers: Workers, state: ServerState, teardown: Teardown, log: Logger): void {
-  const job = new StatisticsJob({
-    log,
-    isUp: () => state.database === Database.UP,
-    add: () => workers.addStatistics(),
-    build: () => workers.buildStatistics(),
-  });
-  job.start();
-  teardown.add({ end: async () => job.stop() as undefined });
+  const jobs = [
+    new StatisticsJob({
+      log,
+      isUp,
+      add: () => workers.addStatistics(),
+      build: () => workers.buildStatistics(),
+    }),
+    new EventChunksJob({ log, isUp, keep: () => workers.keepChunks() }),
+    new RemovalJob({ log, isUp, step: () => workers.removeDeletedEvents() }),
+  ];
+  for (const job of jobs) {
+    job.start();
+    teardown.add({ end: async () => job.stop() as undefined });
+  }
 }

@@ -8,6 +8,7 @@ import type { StatisticsOutcome } from '../messages/statistics.js';
 import type { TransferJob, TransferRequest } from '../messages/transfers.js';
 import { Backoff } from '../runtime/backoff.js';
 import { entryPoint } from '../runtime/package.js';
+import type { RemovalStep } from '../store/removal.js';
 import type { RetentionCursor, RetentionStep } from '../store/retention.js';
 import type { WorkerData, WorkerRole } from '../workers/thread.js';
 import { type ConnectionPlan, planConnections } from './connection-plan.js';
@@ -170,6 +171,10 @@ export class Workers {
 
   async removeOldEvents(cursor: RetentionCursor | undefined): Promise<RetentionStep> {
     return (await this.#bulkPools().transfer.run({ cursor }, { name: 'removeOldEvents' })) as RetentionStep;
+  }
+
+  async removeDeletedEvents(): Promise<RemovalStep> {
+    return (await this.#bulkPools().ingest.run(undefined, { name: 'removeDeletedEvents' })) as RemovalStep;
   }
 
   /** Ends all threads; what still runs is cut off. */

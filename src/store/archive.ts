@@ -1,5 +1,6 @@
 import Cursor from 'pg-cursor';
 import { type Connection, rowsOf, type Statement, textTypes } from '../postgres/pool.js';
+import { IS_VISIBLE } from './deleted-links.js';
 import { type EventRow, eventColumns } from './events.js';
 
 /** Who removes old events, or archives them, holds this lock: one at a time. */
@@ -93,7 +94,7 @@ export async function withMonth<T>(
 }
 
 /** The events of month `$1`, which go by `e`, and whether one is in file `$2`. */
-const OF_MONTH = `e."timestamp" >= $1::date AND e."timestamp" < $1::date + interval '1 month'`;
+const OF_MONTH = `e."timestamp" >= $1::date AND e."timestamp" < $1::date + interval '1 month' AND ${IS_VISIBLE}`;
 const IS_IN_FILE = isInFile('$2');
 
 /** Whether an event that goes by `e` is in a file. */

@@ -4,6 +4,7 @@ import type { OperationResult } from '../api/results.js';
 import { formatTimestamp } from '../api/values.js';
 import { type Connection, inTransaction, rowsOf, type Statement } from '../postgres/pool.js';
 import { hashPassword } from '../runtime/password-hash.js';
+import { deleteLockedLinks } from './deleted-links.js';
 import { type LinkRow, linkJson, links } from './link-table.js';
 import { changedColumns, changeRefusal, type LinkChange, updateDetails } from './link-update.js';
 import { failed, nothingToShow, type OperationContext } from './operation.js';
@@ -111,10 +112,7 @@ export async function deleteLinks(
     const known = new Map(rows.map(([id, code]) => [Number(id), code]));
     const judged = ids.map((id) => (known.has(id) ? nothingToShow : failed('URL_NOT_FOUND')));
     if (known.size === 0 || (isAtomic && known.size < ids.length)) return judged;
-    // A new snapshot sees clicks that an ingest committed while we waited for the links, and no more can be
-    // added. Events are deleted first, while their links still tell the statistics whose they were.
-    await connection.query('DELETE FROM events WHERE url_id = ANY ($1::bigint[])', [[...known.keys()]]);
-    await connection.query('DELETE FROM short_urls WHERE id = ANY ($1::bigint[])', [[...known.keys()]]);
+    await deleteLockedLinks(connection, [...known.keys()]);
     gone.push(...known.values());
     return judged;
   });

@@ -2,6 +2,7 @@ import type { InputFor } from '../api/registry.js';
 import type { OperationResult } from '../api/results.js';
 import { formatTimestamp } from '../api/values.js';
 import { type Connection, inTransaction, rowsOf, type Statement } from '../postgres/pool.js';
+import { IS_VISIBLE, VISIBLE_EVENTS } from './deleted-links.js';
 import { pageQuery } from './list-pages.js';
 import { type Condition, equals, type Listed, type ListSelect, selectList } from './lists.js';
 import { readNewest, timeMs } from './newest-events.js';
@@ -33,7 +34,7 @@ function onOwnLink(owner: string): string {
 
 const getStatement: Statement = {
   name: 'event_get',
-  text: `SELECT ${events.columns} FROM events WHERE id = $1 AND ${onOwnLink('$2')}`,
+  text: `SELECT ${events.columns} FROM events WHERE id = $1 AND ${onOwnLink('$2')} AND ${IS_VISIBLE}`,
 };
 
 /**
@@ -62,7 +63,8 @@ const countClickStatement: Statement = {
 const deleteStatement: Statement = {
   name: 'event_delete',
   text: `
-    WITH doomed AS (SELECT url_id, event_type FROM events WHERE id = $1 AND ${onOwnLink('$2')}),
+    WITH doomed AS (SELECT url_id, event_type FROM events
+                    WHERE id = $1 AND ${onOwnLink('$2')} AND ${IS_VISIBLE}),
          link AS (SELECT id FROM short_urls
                   WHERE id = (SELECT url_id FROM doomed WHERE event_type IN ('click', 'preview')) FOR NO KEY UPDATE),
          gone AS (DELETE FROM events WHERE id = $1 AND EXISTS (SELECT FROM doomed) AND (SELECT count(*) FROM link) >= 0
@@ -151,7 +153,7 @@ const listEvents: ListOperation<Listed<InputFor<'listEvents'>>> = {
     const conditions = [...indexed, ...others];
     const selectFrom = (source: string): ListSelect =>
       selectList(events.columns, source, ORDER, input, limit, conditions);
-    const select = selectFrom(events.name);
+    const select = selectFrom(VISIBLE_EVENTS);
     const { rowLimit, skippedRows } = select;
     if (rowLimit === undefined) return select;
     const wanted = { rows: skippedRows + rowLimit, conditions, isIndexed: indexed.length > 0 };
@@ -176,7 +178,7 @@ const listEvents: ListOperation<Listed<InputFor<'listEvents'>>> = {
     const [leading, ...further] = indexed;
     return pageQuery('listEvents', input, {
       columns: events.columns,
-      source: events.name,
+      source: VISIBLE_EVENTS,
       order: { key: '"timestamp"', type: 'timestamp', direction: 'DESC', isPartitioned: true },
       rest: [...further, ...others],
       ...(leading === undefined ? {} : { leading }),

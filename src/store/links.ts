@@ -3,6 +3,7 @@ import type { OperationResult } from '../api/results.js';
 import { type Connection, inTransaction, type Statement } from '../postgres/pool.js';
 import { deleteLinks, updateLinks } from './bulk-change.js';
 import { createLinks } from './bulk-create.js';
+import { deleteLockedLinks } from './deleted-links.js';
 import { createLink } from './link-create.js';
 import { listLinks } from './link-lists.js';
 import { drawQr } from './link-qr.js';
@@ -24,10 +25,7 @@ async function getLink(
   return row === undefined ? failed('URL_NOT_FOUND') : { ok: true, body: linkJson(row, origin) };
 }
 
-/**
- * Deletes a link's events, then the link, which until then tells the statistics whose they were. The link is
- * locked first, and no events are added meanwhile.
- */
+/** Deletes a link with its events. */
 async function deleteLink(
   connection: Connection,
   { id }: InputFor<'deleteLink'>,
@@ -41,10 +39,7 @@ async function deleteLink(
     );
     const [row] = locked.rows;
     if (row === undefined) return undefined;
-    // A new snapshot sees clicks that an ingest committed while we waited for the link, and no more can be
-    // added.
-    await connection.query('DELETE FROM events WHERE url_id = $1', [id]);
-    await connection.query('DELETE FROM short_urls WHERE id = $1', [id]);
+    await deleteLockedLinks(connection, [id]);
     return row.short_code;
   });
   if (code === undefined) return failed('URL_NOT_FOUND');

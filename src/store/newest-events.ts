@@ -1,4 +1,5 @@
 import type { Connection } from '../postgres/pool.js';
+import { IS_VISIBLE } from './deleted-links.js';
 import { type Condition, Parameters } from './lists.js';
 
 /**
@@ -47,6 +48,8 @@ interface Chunks {
   readonly noted: readonly Chunk[];
   /** `undefined` where it is not known. */
   readonly hot: HotChunk | undefined;
+  /** Whether there are events of deleted links. */
+  readonly hasHidden: boolean;
 }
 
 /** The chunk that new events go to. */
@@ -73,7 +76,7 @@ export async function readNewest<Result>(
   wanted: Wanted,
   look: Look<Result>,
 ): Promise<Result> {
-  const { noted, hot } = await readChunks(connection);
+  const { noted, hot, hasHidden } = await readChunks(connection);
   const { untilMs = Number.POSITIVE_INFINITY } = wanted;
   const candidates = noted
     .filter(({ firstMs, lastMs }) => !Number.isNaN(lastMs) && !(firstMs > untilMs))
@@ -87,7 +90,7 @@ export async function readNewest<Result>(
     if (floor !== undefined) {
       const count = candidates.findIndex(({ lastMs }) => lastMs < floor.ms);
       const { result, lastMs } = await look(
-        sourceOf(without(count < 0 ? candidates.length : count), floor.time),
+        sourceOf(without(count < 0 ? candidates.length : count), hasHidden, floor.time),
       );
       // Else there are fewer rows than was thought.
       if (lastMs !== undefined) return result;
@@ -95,7 +98,7 @@ export async function readNewest<Result>(
   }
   let count = wanted.isIndexed ? FIRST_CHUNKS : chunksWith(candidates, wanted.rows);
   for (;;) {
-    const { result, found, lastMs } = await look(sourceOf(without(count)));
+    const { result, found, lastMs } = await look(sourceOf(without(count), hasHidden));
     const following = candidates[count];
     if (following === undefined || (lastMs !== undefined && lastMs > following.lastMs)) return result;
     count = moreChunks(candidates, count, found, wanted);
@@ -125,7 +128,8 @@ async function readChunks(connection: Connection): Promise<Chunks> {
     text: `WITH hot AS MATERIALIZED (
              SELECT to_regclass('events_from_' || coalesce(max(end_id), 0)) AS chunk FROM event_chunk_times)
            SELECT chunk::text, pg_relation_size(chunk) / current_setting('block_size')::integer, first_id, end_id, amount,
-                  extract(epoch FROM first_time) * 1000, extract(epoch FROM last_time) * 1000
+                  extract(epoch FROM first_time) * 1000, extract(epoch FROM last_time) * 1000,
+                  EXISTS (SELECT FROM deleted_links)
            FROM hot LEFT JOIN event_chunk_times ON true`,
     rowMode: 'array',
   });
@@ -142,8 +146,12 @@ async function readChunks(connection: Connection): Promise<Chunks> {
           },
         ],
   );
-  const [table, blocks] = rows[0] ?? [];
-  return { noted, hot: typeof table === 'string' ? { table, blocks: Number(blocks) } : undefined };
+  const [table, blocks, , , , , , hasHidden] = rows[0] ?? [];
+  return {
+    noted,
+    hot: typeof table === 'string' ? { table, blocks: Number(blocks) } : undefined,
+    hasHidden: hasHidden === 't',
+  };
 }
 
 interface Floor {
@@ -204,9 +212,9 @@ async function guessFloor(
   return ms > 0 && ms < LAST_MS ? { time: new Date(ms).toISOString().slice(0, -1), ms } : undefined;
 }
 
-/** The events but those of some chunks, and from a time on. */
-function sourceOf(without: readonly Chunk[], since?: string): string {
-  const conditions: string[] = [];
+/** The events but those of some chunks and of deleted links, and from a time on. */
+function sourceOf(without: readonly Chunk[], hasHidden: boolean, since?: string): string {
+  const conditions = hasHidden ? [IS_VISIBLE] : [];
   if (without.length > 0) conditions.push(`(${idsBeside(without).join(' OR ')})`);
   if (since !== undefined) conditions.push(`"timestamp" >= '${since}'::timestamp`);
   return conditions.length === 0

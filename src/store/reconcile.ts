@@ -1,4 +1,5 @@
 import { type Connection, inTransaction } from '../postgres/pool.js';
+import { IS_VISIBLE } from './deleted-links.js';
 
 /** A link whose counter is not the number of its click events, dropped ones included. */
 export interface CounterError {
@@ -58,7 +59,8 @@ export async function findWrongCounters(
                     (SELECT coalesce(sum(clicks), 0) FROM dropped_events WHERE url_id = short_urls.id) AS dropped
              FROM short_urls
                LEFT JOIN (SELECT url_id, count(*) AS n FROM events
-                          WHERE url_id = ANY ($1::bigint[]) AND event_type = 'click' GROUP BY url_id) AS counted
+                          WHERE url_id = ANY ($1::bigint[]) AND event_type = 'click' AND ${IS_VISIBLE}
+                          GROUP BY url_id) AS counted
                  ON url_id = id
              WHERE id = ANY ($1::bigint[])) AS compared
        WHERE click_count <> events + dropped ORDER BY id`,

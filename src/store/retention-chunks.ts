@@ -34,14 +34,18 @@ const oldOnly = (chunk: string): string => `
      AND NOT EXISTS (SELECT FROM ${chunk} WHERE event_type NOT IN ('click', 'preview'))
      AND NOT EXISTS (SELECT FROM ${chunk} AS e WHERE $2::text[] IS NOT NULL AND NOT (${isArchived('$2')}))`;
 
-/** Links stay as they are meanwhile. If one is locked by somebody else, its events go one by one, later. */
+/**
+ * Links stay as they are meanwhile. If one is locked by somebody else, its events go one by one, later; and so if one is
+ * deleted and has events that are still being removed.
+ */
 const linksLocked = (chunk: string): string => `
   WITH links AS MATERIALIZED (
     SELECT id FROM short_urls WHERE id IN (SELECT url_id FROM ${chunk})
   ), locked AS MATERIALIZED (
     SELECT id FROM short_urls WHERE id IN (SELECT id FROM links) ORDER BY id FOR KEY SHARE SKIP LOCKED
   )
-  SELECT (SELECT count(*) FROM links) = (SELECT count(*) FROM locked)`;
+  SELECT (SELECT count(*) FROM links) = (SELECT count(*) FROM locked)
+     AND NOT EXISTS (SELECT FROM ${chunk} WHERE url_id IN (SELECT link_id FROM deleted_links))`;
 
 /** What a set of events was of its links, as rows of `dropped_events`. */
 export const keepDropped = (source: string): string => `

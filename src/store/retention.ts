@@ -1,5 +1,6 @@
 import { type Connection, inTransaction, rowsOf, type Statement } from '../postgres/pool.js';
 import { isArchived, RETENTION_LOCK } from './archive.js';
+import { IS_VISIBLE } from './deleted-links.js';
 import { keepDropped } from './retention-chunks.js';
 
 /** How long a statement of a piece may hold locks. */
@@ -76,7 +77,8 @@ const linksStatement: Statement = {
 
 /**
  * Nobody is waited for: an event that somebody else has locked is left to a later round. A piece is a range of times,
- * which an index finds in sealed chunks; the hot chunk is read once, and not for each event.
+ * which an index finds in sealed chunks; the hot chunk is read once, and not for each event. Those of deleted links are
+ * about to be removed, and are not to be kept.
  */
 const removeStatement: Statement = {
   name: 'retention_remove',
@@ -86,6 +88,7 @@ const removeStatement: Statement = {
       WHERE id = ANY ($1::bigint[]) AND "timestamp" BETWEEN $2 AND $4 AND event_type IN ('click', 'preview')
         AND (url_id IS NULL OR url_id = ANY ($3::bigint[])
              OR NOT EXISTS (SELECT FROM short_urls WHERE short_urls.id = url_id))
+        AND ${IS_VISIBLE}
       FOR UPDATE OF events SKIP LOCKED
     ), gone AS (
       DELETE FROM events

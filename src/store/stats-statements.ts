@@ -118,8 +118,10 @@ const inPiece = (quarter: string): string => `
 export const pieceStatement = addEntries(`
   ${WAITING},
   changed AS MATERIALIZED (
-    SELECT true AS is_of_all, url_id, user_id AS owner, minute, ${FACTS}, counted.clicks, counted.previews
+    -- The events of deleted links are subtracted from their owner when they are removed.
+    SELECT true AS is_of_all, url_id, coalesce(user_id, owner_id) AS owner, minute, ${FACTS}, counted.clicks, counted.previews
     FROM (${eventsBy(inPiece)}) AS counted LEFT JOIN short_urls ON short_urls.id = url_id
+      LEFT JOIN deleted_links ON link_id = url_id
     UNION ALL ${waitingBy(inPiece)}
   ),
   links AS (SELECT url_id, minute, clicks, previews FROM changed WHERE is_of_all),

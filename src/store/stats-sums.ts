@@ -17,13 +17,20 @@ export async function addDifferences(connection: Connection): Promise<SumsStep> 
   if (before.queued === 0) return { ...before, hasMore: false };
   const hasMore = await inTransaction(connection, async () => {
     if (!(await hasStatisticsLock(connection))) return false;
+    // A delete whose events are still being removed is not in. Looked for first: its last events may wait by then.
+    const { rows } = await connection.query<{ at: string | null }>(
+      'SELECT min(deleted_at) AS at FROM deleted_links',
+    );
     // All that was committed before the transaction began, whose time `now()` is, is in what this returns.
     const { runs, isAll } = await nextRuns(connection);
     for (const { ids, reset } of runs) {
       await add(connection, ids);
       if (reset !== undefined) await forget(connection, reset);
     }
-    if (isAll) await connection.query('UPDATE stats_state SET as_of = now()');
+    if (isAll) {
+      const text = 'UPDATE stats_state SET as_of = greatest(as_of, least(now(), $1::timestamptz))';
+      await connection.query(text, [rows[0]?.at ?? null]);
+    }
     return !isAll;
   });
   return { ...(await readWaiting(connection)), hasMore };
@@ -85,7 +92,8 @@ export async function tidySums(connection: Connection): Promise<void> {
   );
   if (rowCount === 0) return;
   await connection.query(
-    `DELETE FROM stats_summed_links WHERE NOT EXISTS (SELECT FROM short_urls WHERE id = url_id)`,
+    `DELETE FROM stats_summed_links WHERE NOT EXISTS (SELECT FROM short_urls WHERE id = url_id)
+       AND NOT EXISTS (SELECT FROM deleted_links WHERE link_id = url_id)`,
   );
   if (!(await mergeRows(connection, 1))) await connection.query('UPDATE stats_state SET has_zeros = true');
 }

@@ -79,10 +79,11 @@ const msOf = (time: string): string => `(extract(epoch FROM ${time}) * 1000)::bi
 
 const stateStatement: Statement = {
   name: 'stats_rollup_state',
-  // The queue being empty, all that was committed before the transaction began is in the sums.
+  // The queue being empty, all that was committed before the transaction began is in the sums; but of a delete
+  // whose events are still being removed, and of what came later, only a part.
   text: `SELECT ${msOf('now()')}, is_complete,
-                ${msOf(`CASE WHEN EXISTS (SELECT FROM stats_queue) OR EXISTS (SELECT FROM stats_batches)
-                             THEN as_of ELSE now() END`)},
+                ${msOf(`CASE WHEN EXISTS (SELECT FROM stats_queue) OR EXISTS (SELECT FROM stats_batches) THEN as_of
+                             ELSE greatest(as_of, least(now(), (SELECT min(deleted_at) FROM deleted_links))) END`)},
                 kind, ${msOf('hours_to')}, ${msOf('days_to')}
          FROM stats_state, stats_folds`,
 };

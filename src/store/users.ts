@@ -3,6 +3,7 @@ import type { OperationResult } from '../api/results.js';
 import { formatTimestamp } from '../api/values.js';
 import { sqlStateOf } from '../postgres/failures.js';
 import { type Connection, inTransaction, type Statement } from '../postgres/pool.js';
+import { deleteLockedLinks } from './deleted-links.js';
 import { pageQuery } from './list-pages.js';
 import { equals, type Listed, selectList } from './lists.js';
 import { failed, type ListOperation, nothingToShow, type OperationContext } from './operation.js';
@@ -93,12 +94,8 @@ async function deleteUser(
       [id],
     );
     const linkIds = links.rows.map((row) => row.id);
-    if (linkIds.length > 0) {
-      // Events are deleted first, while their links still tell the statistics whose they were.
-      await connection.query('DELETE FROM events WHERE url_id = ANY ($1::bigint[])', [linkIds]);
-      await connection.query('DELETE FROM short_urls WHERE id = ANY ($1::bigint[])', [linkIds]);
-    }
-    await deleteOwnEvents(connection, id);
+    await deleteLockedLinks(connection, linkIds);
+    await deleteOwnEvents(connection, id, linkIds);
     await connection.query('DELETE FROM users WHERE id = $1', [id]);
     return links.rows.map((row) => row.short_code);
   });
@@ -107,21 +104,31 @@ async function deleteUser(
   return nothingToShow;
 }
 
-/** The user's events on the links of others; clicks among them are subtracted from the link's counter. */
-async function deleteOwnEvents(connection: Connection, userId: string): Promise<void> {
+/** The user's events elsewhere than on their links; clicks on the links of others are subtracted from their counters. */
+async function deleteOwnEvents(
+  connection: Connection,
+  userId: string,
+  ownLinks: readonly string[],
+): Promise<void> {
+  const values = [userId, `{${ownLinks.join()}}`];
+  // Events on the user's own links are gone, or hidden: there may be a great many.
+  const isElsewhere = 'user_id = $1 AND (url_id = ANY ($2::bigint[])) IS NOT TRUE';
+  const { rows } = await connection.query<{ url_id: string | null }>(
+    `SELECT DISTINCT CASE WHEN event_type IN ('click', 'preview') THEN url_id END AS url_id FROM events WHERE ${isElsewhere}`,
+    values,
+  );
+  if (rows.length === 0) return;
   // Lock links before touching their events, in id order, as everywhere.
   await connection.query(
-    `SELECT FROM short_urls
-     WHERE id IN (SELECT url_id FROM events WHERE user_id = $1 AND event_type IN ('click', 'preview'))
-     ORDER BY id FOR NO KEY UPDATE`,
-    [userId],
+    'SELECT FROM short_urls WHERE id = ANY ($1::bigint[]) ORDER BY id FOR NO KEY UPDATE',
+    [rows.map((row) => row.url_id)],
   );
   await connection.query(
-    `WITH gone AS (DELETE FROM events WHERE user_id = $1 RETURNING url_id, event_type),
+    `WITH gone AS (DELETE FROM events WHERE ${isElsewhere} RETURNING url_id, event_type),
           clicks AS (SELECT url_id, count(*) AS n FROM gone
                      WHERE event_type = 'click' AND url_id IS NOT NULL GROUP BY url_id)
      UPDATE short_urls SET click_count = click_count - n FROM clicks WHERE id = url_id`,
-    [userId],
+    values,
   );
 }
 

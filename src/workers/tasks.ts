@@ -9,6 +9,7 @@ import { keepClickOrder } from '../store/click-order.js';
 import { isInChunks, keepEventChunks } from '../store/event-chunks.js';
 import { maintainDatabase } from '../store/migrate.js';
 import { chunkOldEvents, dropTightConstraint } from '../store/old-events.js';
+import { type RemovalStep, removeDeleted } from '../store/removal.js';
 import type { RetentionCursor, RetentionStep } from '../store/retention.js';
 import { dropRetiredIndexes } from '../store/retired-indexes.js';
 import { buildSums } from '../store/stats-build.js';
@@ -163,6 +164,14 @@ export function removeOldEvents({
   readonly cursor: RetentionCursor | undefined;
 }): Promise<RetentionStep> {
   return inTurn(() => stepRetention(own(), cursor));
+}
+
+/** Many times what a piece takes. */
+const REMOVAL_DEADLINE_MS = 30_000;
+
+/** Removes a piece of the events of deleted links. */
+export function removeDeletedEvents(): Promise<RemovalStep> {
+  return inTurn(() => own().pool.runOnce(REMOVAL_DEADLINE_MS, removeDeleted));
 }
 
 /** Reports that the thread is ready. */
