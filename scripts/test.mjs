@@ -36,5 +36,6 @@ run(
   filters.length === 0 ? { NODE_V8_COVERAGE: raw } : {},
 );
 if (filters.length === 0) {
+  run(['scripts/trim-coverage.mjs', raw]);
   run(['node_modules/c8/bin/c8.js', 'report', '--config', 'scripts/coverage.json', '--temp-directory', raw]);
 }
