@@ -4,7 +4,8 @@ import { type Connection, inTransaction, rowsOf, type Statement } from '../postg
 /**
  * The order of links by their clicks: `link_clicks` is a narrow copy of the counters, with an index. The
  * transaction that changes counters notes the links in `link_click_changes`. A list in this order first
- * renews the copy if it is older than a few seconds; without such lists, clicks cost nothing.
+ * renews the copy if it is older than a few seconds. Where too many links have changed for that, the list orders the
+ * counters themselves, and the upkeep renews the copy meanwhile.
  */
 
 /** Held while renewing the copy; others use the copy as it is. */
@@ -15,6 +16,8 @@ const RENEW_AFTER_SECONDS = 5;
 const OLDEST_SECONDS = 10;
 /** Changes are applied at this age even if no list asks: the next list finds few. */
 const IDLE_SECONDS = 300;
+/** More changes than this are applied at any age; a list does not wait until they are. */
+const MANY_CHANGES = 20_000;
 
 /** Approximate changes that one transaction reads, and links that it updates; the rest are noted again. */
 const CHANGES_A_STEP = 25_000;
@@ -67,27 +70,33 @@ async function readState(connection: Connection): Promise<OrderState> {
 }
 
 /**
- * Brings the copy up to date as far as time allows.
- * @param deadlineMs How long the caller still waits.
- * @returns whether lists may be ordered by it: it is there, and 10 s old at most. Where SQL by hand changed more
- *   links than could be noted, they are compared meanwhile, and are in their place a little later. What could not be
- *   done in time is left to the upkeep of the next seconds.
+ * Whether lists may be ordered by the copy: it is there, and 10 s old at most. `behind`: it is older, and the counters
+ * themselves have the order. `unbuilt`: it is being made for the first time.
  */
-export async function renewClickOrder(connection: Connection, deadlineMs: number): Promise<boolean> {
+export type OrderReadiness = 'ready' | 'behind' | 'unbuilt';
+
+/**
+ * Brings the copy up to date as far as time allows. What could not be done in time is left to the upkeep of the next
+ * seconds. Where SQL by hand changed more links than could be noted, they are compared meanwhile, and are in their place
+ * a little later.
+ * @param deadlineMs How long the caller still waits.
+ */
+export async function renewClickOrder(connection: Connection, deadlineMs: number): Promise<OrderReadiness> {
   const untilMs = performance.now() + Math.min(RENEW_MS, deadlineMs * RENEW_PART);
   for (let steps = 0; ; steps += 1) {
     const state = await readState(connection);
     const isYoung = state.ageSeconds <= RENEW_AFTER_SECONDS;
-    if (isYoung && !state.isBehind) return true;
+    if (isYoung && !state.isBehind) return 'ready';
     const isUsable = state.isBuilt && state.ageSeconds <= OLDEST_SECONDS;
     // One step at least: those who ask after it go on from there.
-    if (steps > 0 && performance.now() > untilMs) {
-      if (!isUsable) await rowsOf(connection, wantedStatement, []);
-      return isUsable;
+    if (steps > 0 && (performance.now() > untilMs || (!isUsable && (await hasManyChanges(connection))))) {
+      if (isUsable) return 'ready';
+      await rowsOf(connection, wantedStatement, []);
+      return state.isBuilt ? 'behind' : 'unbuilt';
     }
     // Changes first: after them only what is still to be compared is missing.
     const step = await takeStep(connection, isYoung);
-    if (step === 'locked' && isUsable) return true;
+    if (step === 'locked' && isUsable) return 'ready';
     if (step === 'locked') await sleep(WAIT_FOR_OTHER_MS);
   }
 }
@@ -95,18 +104,34 @@ export async function renewClickOrder(connection: Connection, deadlineMs: number
 /** To the upkeep, of whatever server: a change from before all times. */
 const wantedStatement: Statement = {
   name: 'click_order_wanted',
-  text: `INSERT INTO link_click_changes (noted_at, amount, link_ids) VALUES ('-infinity', 0, '{}')`,
+  text: `INSERT INTO link_click_changes (noted_at, amount, link_ids) SELECT '-infinity', 0, '{}'
+         WHERE NOT EXISTS (SELECT FROM link_click_changes WHERE noted_at = '-infinity')`,
 };
 
-/** What a server does now and then: nobody may ask for a long time, and a copy has to be made first. */
+/**
+ * What a server does now and then: nobody may ask for a long time, and a copy has to be made first. It rests as long as
+ * it works: clicks come before their order.
+ */
 export async function keepClickOrder(connection: Connection): Promise<void> {
   for (let isOwed = false; ; ) {
+    const startMs = performance.now();
     const { isBehind } = await readState(connection);
-    isOwed ||= isBehind || (await hasOldChanges(connection));
+    isOwed ||= isBehind || (await hasOldChanges(connection)) || (await hasManyChanges(connection));
     if (!isOwed) return;
     const step = await takeStep(connection, isBehind);
     if (step === 'locked' || (step === 'all' && !isBehind)) return;
+    await sleep(performance.now() - startMs);
   }
+}
+
+const manyChangesStatement: Statement = {
+  name: 'click_order_many_changes',
+  text: `SELECT coalesce(sum(amount), 0) > ${MANY_CHANGES} FROM link_click_changes`,
+};
+
+async function hasManyChanges(connection: Connection): Promise<boolean> {
+  const [row] = await rowsOf(connection, manyChangesStatement, []);
+  return row?.[0] === 't';
 }
 
 const oldChangesStatement: Statement = {

@@ -16,7 +16,12 @@ import {
 import type { ListOperation } from './operation.js';
 import { contains, hasTrigrams, mayContain, SEARCH_INDEX } from './search.js';
 
-type Input = Listed<InputFor<'listLinks'>>;
+interface Prepared {
+  /** The copy of the order by clicks is too old: the links themselves are put in order. */
+  readonly isCopyBehind?: boolean;
+}
+
+type Input = Listed<InputFor<'listLinks'>> & Prepared;
 
 interface LinkOrder {
   readonly key: string;
@@ -40,9 +45,12 @@ const orders: Readonly<Record<SortKey, LinkOrder>> = {
   title: { key: 'title COLLATE "C"', type: 'text', index: 'short_urls_by_title' },
 };
 
-function orderOf({ sort }: Input): Order & LinkOrder {
+/** No index has it, which would cost every click; its positions are those of the copy. */
+const byCounters: LinkOrder = { key: 'click_count', type: 'bigint' };
+
+function orderOf({ sort, isCopyBehind = false }: Input): Order & LinkOrder {
   const isDescending = sort.startsWith('-');
-  const order = orders[(isDescending ? sort.slice(1) : sort) as SortKey];
+  const order = isCopyBehind ? byCounters : orders[(isDescending ? sort.slice(1) : sort) as SortKey];
   return { ...order, direction: isDescending ? 'DESC' : 'ASC' };
 }
 
@@ -108,11 +116,20 @@ export const listLinks: ListOperation<Input> = {
   },
   page: (input) => {
     const order = orderOf(input);
+    // How it is read is no part of what was asked for.
+    const { isCopyBehind = false, ...asked } = input;
+    if (isCopyBehind)
+      return pageQuery('listLinks', asked, {
+        columns: links.columns,
+        source: links.name,
+        order,
+        chosen: conditionsOf(input),
+      });
     const filters = filtersOf(input);
     const { q } = input;
     const leading =
       order.key === 'created_at' ? filters.find(({ isOrdered }) => isOrdered)?.condition : undefined;
-    return pageQuery('listLinks', input, {
+    return pageQuery('listLinks', asked, {
       columns: links.columns,
       source: order.source ?? links.name,
       order,
@@ -139,8 +156,12 @@ export const listLinks: ListOperation<Input> = {
     input.with_total === true
       ? { ...countList(links.name, MAX_TOTAL + 1, conditionsOf(input)), isSearch: isFound(input.q) }
       : undefined,
-  prepare: (connection, input, deadlineMs) =>
-    orderOf(input).key === orders.click_count.key ? renewClickOrder(connection, deadlineMs) : undefined,
+  prepare: async (connection, input, deadlineMs) => {
+    if (orderOf(input).key !== orders.click_count.key) return {};
+    const readiness = await renewClickOrder(connection, deadlineMs);
+    const prepared: Prepared = { isCopyBehind: readiness === 'behind' };
+    return readiness === 'unbuilt' ? undefined : prepared;
+  },
   indexes: (input) => {
     const { index } = orderOf(input);
     return [...(index === undefined ? [] : [index]), ...(input.q === undefined ? [] : [SEARCH_INDEX])];

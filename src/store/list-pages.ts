@@ -25,6 +25,8 @@ interface Source {
   readonly order: Order;
   /** A condition that an index fulfils and keeps the order in. */
   readonly leading?: Condition;
+  /** Conditions that choose the rows which are then put in order: no index has it. */
+  readonly chosen?: readonly Condition[];
   /** Conditions that are looked at row by row. */
   readonly rest?: readonly Condition[];
   /** What follows from the conditions, and an index fulfils. */
@@ -127,12 +129,14 @@ export function orderedStatement({
   source,
   order,
   leading,
+  chosen = [],
   after,
   limit,
 }: PageQuery): PageStatement {
   const parameters = new Parameters();
   const conditions = [
     ...(leading === undefined ? [] : [parameters.all([leading])]),
+    ...(chosen.length === 0 ? [] : [parameters.all(chosen)]),
     ...beyond(order, after, parameters),
   ];
   const where = conditions.length === 0 ? '' : ` WHERE ${conditions.join(' AND ')}`;

@@ -95,10 +95,10 @@ export interface ListOperation<Input> {
   /** Counts the rows of the whole list, at most `MAX_TOTAL` plus one; `undefined` if not requested. */
   total?(input: Input): CountSelect | undefined;
   /**
-   * Prepares the list before it is read. @returns whether it can be read; `undefined` if nothing needs
-   * preparing.
+   * Prepares the list before it is read.
+   * @returns members to read it with besides the input's; `undefined` if its order is still being built.
    */
-  prepare?(connection: Connection, input: Input, deadlineMs: number): Promise<boolean> | undefined;
+  prepare?(connection: Connection, input: Input, deadlineMs: number): Promise<object | undefined>;
   /** Indexes without which the whole table would be read; they may still be under construction. */
   indexes?(input: Input): readonly string[];
 }

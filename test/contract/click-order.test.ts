@@ -1,4 +1,5 @@
 import { beforeAll, expect, it } from 'vitest';
+import { keepClickOrder } from '../../src/store/click-order.js';
 import type { Url } from '../support/clients/answers.js';
 import { bodyOf } from '../support/clients/api-client.js';
 import { eventually } from '../support/machine/wait.js';
@@ -47,4 +48,51 @@ it('while the copy is made for the first time, the order is not to be had', asyn
   expect((await suite.server.json('/urls?sort=title')).status).toBe(200);
   await suite.database.query('SELECT pg_advisory_unlock($1)', [0x5357_0004]);
   await eventually(async () => (await suite.server.json('/urls?sort=click_count')).status === 200);
+});
+
+it('after clicks on very many links, the first list has the exact order all the same, and so have its pages', async () => {
+  const links = 30_000;
+  await suite.database.query('BEGIN');
+  await suite.database.query(
+    `INSERT INTO short_urls (original_url, short_code)
+     SELECT 'https://example.com/' || n, 'many' || n FROM generate_series(1, $1::integer) AS n
+     ON CONFLICT DO NOTHING`,
+    [links],
+  );
+  await suite.database.query(`SELECT note_link_clicks(array_agg(id)) FROM short_urls`);
+  await suite.database.query('UPDATE short_urls SET click_count = click_count + id * 7919 % 1000');
+  await suite.database.query(
+    `UPDATE link_click_order SET renewed_at = now() AT TIME ZONE 'utc' - interval '1 hour'`,
+  );
+  // As another server holds it that renews the copy.
+  await suite.database.query('SELECT pg_advisory_lock($1)', [0x5357_0004]);
+  await suite.database.query('COMMIT');
+  const inOrder = await suite.database.query<{ id: string }>(
+    'SELECT id FROM short_urls ORDER BY click_count DESC, id DESC',
+  );
+  const read = async (url: string): Promise<{ ids: string[]; next: string | undefined }> => {
+    const response = await suite.server.fetch(url);
+    expect(response.status).toBe(200);
+    const ids = ((await response.json()) as Url[]).map(({ id }) => String(id));
+    return { ids, next: /<([^>]+)>; rel="next"/.exec(response.headers.get('link') ?? '')?.[1] };
+  };
+  const isExact = async (ids: readonly string[], start: number): Promise<void> => {
+    expect(ids).toEqual(inOrder.slice(start, start + 1000).map(({ id }) => id));
+  };
+  const first = await read('/urls?sort=-click_count&limit=1000');
+  await isExact(first.ids, 0);
+  const second = await read(first.next ?? '');
+  await isExact(second.ids, 1000);
+  await isExact((await read('/urls?sort=-click_count&page=2&per_page=1000')).ids, 1000);
+  await suite.database.query('SELECT pg_advisory_unlock($1)', [0x5357_0004]);
+  const third = await read(second.next ?? '');
+  await isExact(third.ids, 2000);
+  // As the upkeep does it, of this server or of another.
+  await eventually(async () => {
+    await keepClickOrder(suite.database.client);
+    return (await suite.database.query('SELECT FROM link_click_changes')).length === 0;
+  });
+  await isExact((await read(third.next ?? '')).ids, 3000);
+  const whole = await read('/urls?sort=-click_count');
+  expect(whole.ids).toEqual(inOrder.map(({ id }) => id));
 });

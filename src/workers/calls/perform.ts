@@ -51,15 +51,15 @@ async function listShort(
   given: unknown,
   context: OperationContext,
 ): Promise<CallAnswer> {
-  const input = { ...(given as object), owner: context.owner };
-  const missing = await missingOf(connection, operation.indexes?.(input) ?? []);
+  const asked = { ...(given as object), owner: context.owner };
+  const missing = await missingOf(connection, operation.indexes?.(asked) ?? []);
   if (missing.includes(SEARCH_INDEX)) {
     const isRefused = (await trigramSchema(connection)) === undefined;
     return failed(isRefused ? 'SEARCH_UNSUPPORTED' : 'SEARCH_UNDER_WAY');
   }
   if (missing.length > 0) return failed('ORDER_UNDER_WAY');
-  if ((await operation.prepare?.(connection, input, context.deadlineMs)) === false)
-    return failed('ORDER_UNDER_WAY');
+  const input = await preparedInput(connection, operation, asked, context.deadlineMs);
+  if (input === undefined) return failed('ORDER_UNDER_WAY');
   const looked = operation.looked?.(input);
   if (looked !== undefined && ((await countOf(connection, looked.count)) ?? 0) > looked.max)
     return failed('NARROW_SEARCH');
@@ -67,6 +67,18 @@ async function listShort(
   const answer = await listOrPage(connection, operation, input, context);
   if (total === undefined || (!answer.ok && answer.error !== 'LIST_TOO_LONG')) return answer;
   return { ...answer, total };
+}
+
+/** @returns what to read the list with; `undefined` if its order is still being built. */
+export async function preparedInput(
+  connection: Connection,
+  operation: ListOperation<unknown>,
+  asked: object,
+  deadlineMs: number,
+): Promise<object | undefined> {
+  if (operation.prepare === undefined) return asked;
+  const prepared = await operation.prepare(connection, asked, deadlineMs);
+  return prepared === undefined ? undefined : { ...asked, ...prepared };
 }
 
 /** @returns `undefined` where there is nothing to count. */

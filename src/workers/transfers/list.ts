@@ -5,8 +5,10 @@ import { errorCodeOf } from '../../postgres/failures.js';
 import { type Connection, inTransaction, textTypes } from '../../postgres/pool.js';
 import { describeError } from '../../runtime/describe-error.js';
 import { listText } from '../../store/list-text.js';
+import type { ListSelect } from '../../store/lists.js';
 import { findByConditions } from '../../store/search.js';
 import { listOf } from '../calls/operations.js';
+import { preparedInput } from '../calls/perform.js';
 import type { WorkerThread } from '../thread.js';
 import type { Transfer } from './admission.js';
 import { Outlet } from './outlet.js';
@@ -56,13 +58,15 @@ async function readInto(
 ): Promise<void> {
   await transfer.withConnection(config.TRANSFER_WAIT_MS, () => {
     transfer.peer.send({ kind: 'begun' });
-    return pool.runOnce(config.TRANSFER_DEADLINE_MS, (connection) =>
-      inTransaction(connection, async () => {
+    return pool.runOnce(config.TRANSFER_DEADLINE_MS, async (connection) => {
+      const select = await selectOf(connection, request, config.CALL_DEADLINE_MS);
+      await inTransaction(connection, async () => {
         await connection.query('SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY');
-        for await (const piece of pieces(connection, request, (rows) => counters.add('listedRows', rows)))
+        const onRows = (rows: number): void => counters.add('listedRows', rows);
+        for await (const piece of pieces(connection, request, select, onRows))
           await outlet.put(new TextEncoder().encode(piece), () => transfer.isPressed);
-      }),
-    );
+      });
+    });
   });
 }
 
@@ -72,14 +76,26 @@ function failedBy(error: unknown): FromTransfer {
   return detail === undefined ? { kind: 'failed', error: code } : { kind: 'failed', error: code, detail };
 }
 
+/** Prepares the list; it has been a while since it was found too long for a call. */
+async function selectOf(
+  connection: Connection,
+  { operation: name, input, owner }: ListRequest,
+  deadlineMs: number,
+): Promise<ListSelect> {
+  const operation = listOf(name);
+  const prepared = await preparedInput(connection, operation, { ...input, owner }, deadlineMs);
+  if (prepared === undefined) throw new CodedError('ORDER_UNDER_WAY');
+  return operation.select(prepared);
+}
+
 /** The list in pieces of some 64 KiB. */
 async function* pieces(
   connection: Connection,
   request: ListRequest,
+  { text, values, isSearch }: ListSelect,
   onRows: (rows: number) => void,
 ): AsyncGenerator<string> {
   const operation = listOf(request.operation);
-  const { text, values, isSearch } = operation.select({ ...request.input, owner: request.owner });
   if (isSearch === true) await findByConditions(connection);
   const cursor = connection.query(new Cursor(text, [...values], { rowMode: 'array', types: textTypes }));
   const form = listText(operation, request.input, request);
