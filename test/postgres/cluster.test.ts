@@ -15,6 +15,7 @@ import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { outsideClusters, removeOutsideCluster } from '../../src/postgres/cluster-place.js';
 import { EmbeddedPostgres } from '../../src/postgres/embedded.js';
+import { stopPostmaster } from '../../src/postgres/postmaster.js';
 import { connectDatabase } from '../support/database/database.js';
 import { makeFolder } from '../support/machine/folders.js';
 import { eventually } from '../support/machine/wait.js';
@@ -33,12 +34,8 @@ beforeEach(() => {
 });
 
 afterEach(async () => {
-  for (const folder of [dataDir, ...others.splice(0)]) {
-    const started = existsSync(folder)
-      ? await EmbeddedPostgres.start(folder).catch(() => undefined)
-      : undefined;
-    await started?.stop();
-  }
+  for (const folder of [dataDir, ...others.splice(0)])
+    await stopPostmaster(inside('cluster', folder), 'SIGQUIT');
   rmSync(home, { recursive: true, force: true });
 });
 

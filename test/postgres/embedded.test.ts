@@ -17,6 +17,7 @@ import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { canReach, installedBinaries, reachableBinaries } from '../../src/postgres/binaries.js';
 import { EmbeddedPostgres } from '../../src/postgres/embedded.js';
+import { stopPostmaster } from '../../src/postgres/postmaster.js';
 import { makeFolder } from '../support/machine/folders.js';
 import { eventually } from '../support/machine/wait.js';
 import { startServer } from '../support/server/server.js';
@@ -31,8 +32,7 @@ beforeEach(() => {
 
 afterEach(async () => {
   // Whatever a test left running.
-  const started = await EmbeddedPostgres.start(dataDir).catch(() => undefined);
-  await started?.stop();
+  await stopPostmaster(path.join(dataDir, 'postgres/cluster'), 'SIGQUIT');
   rmSync(dataDir, { recursive: true, force: true });
 });
 

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Url } from '../support/clients/answers.js';
 import { startLoad } from '../support/clients/load.js';
 import { TestCluster } from '../support/database/cluster.js';
@@ -11,15 +11,36 @@ import { click, createUrl } from '../support/server/suite.js';
 let cluster: TestCluster;
 let server: TestServer;
 
-beforeEach(async () => {
+/** Of those who may log in to a test's database besides its owner. */
+const role = 'app';
+
+beforeAll(async () => {
   cluster = await TestCluster.start();
-  server = await startServer({ DATABASE_URL: cluster.url });
 });
 
-afterEach(async () => {
-  await server?.stop();
-  await cluster?.remove();
+beforeEach(async () => {
+  // The test before may have failed while it was stopped.
+  await cluster.restart();
+  await asOperator(
+    'DROP DATABASE IF EXISTS switchyard WITH (FORCE)',
+    'DROP DATABASE IF EXISTS elsewhere WITH (FORCE)',
+    `DROP ROLE IF EXISTS ${role}`,
+    'CREATE DATABASE switchyard',
+  );
 });
+
+afterEach(() => server?.stop());
+
+afterAll(() => cluster?.remove());
+
+async function asOperator(...statements: string[]): Promise<void> {
+  const url = new URL(cluster.url);
+  url.pathname = '/postgres';
+  const client = new pg.Client({ connectionString: url.href });
+  await client.connect();
+  for (const statement of statements) await client.query(statement);
+  await client.end();
+}
 
 async function timed(path: string, init?: RequestInit): Promise<{ status: number; milliseconds: number }> {
   const start = performance.now();
@@ -70,6 +91,7 @@ async function counted(): Promise<Map<string, { counter: number; events: number 
 
 describe.each(['fast', 'kill'] as const)('PostgreSQL stopped (%s) under load', (mode) => {
   it('cached links go on, all else is 503 in time, and no click is missing afterwards', async () => {
+    server = await startServer({ DATABASE_URL: cluster.url });
     const urls = await makeLinks(20);
     const codes = urls.map((url) => url.short_code);
     const load = startLoad(server.port, codes);
@@ -122,16 +144,6 @@ const cutAll = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
                 WHERE application_name LIKE 'switchyard%' AND pid <> pg_backend_pid()`;
 
 describe('PostgreSQL that lets nobody in', () => {
-  const asOperator = async (...statements: string[]): Promise<void> => {
-    const url = new URL(cluster.url);
-    url.pathname = '/postgres';
-    const client = new pg.Client({ connectionString: url.href });
-    await client.connect();
-    for (const statement of statements) await client.query(statement);
-    await client.end();
-  };
-  const { username: role, pathname } = { username: 'app', pathname: '/switchyard' };
-
   it.each([
     [
       'because the database is closed to connections (55000)',
@@ -162,11 +174,10 @@ describe('PostgreSQL that lets nobody in', () => {
     const owner = await cluster.connect();
     await owner.query(`GRANT ALL ON SCHEMA public TO ${role}; GRANT ${owner.address.user} TO ${role}`);
     await owner.drop();
-    await server.stop();
     const url = new URL(cluster.url);
     url.username = role;
     url.password = 'secret';
-    url.pathname = pathname;
+    url.pathname = '/switchyard';
     server = await startServer({ DATABASE_URL: url.href });
     const made = await createUrl(server);
     await click(server, made.short_code);
@@ -190,6 +201,7 @@ describe('PostgreSQL that lets nobody in', () => {
   });
 
   it('is not down while the connections that it gave before work', async () => {
+    server = await startServer({ DATABASE_URL: cluster.url });
     const [made] = (await makeLinks(1)) as [Url];
     await asOperator('ALTER DATABASE switchyard ALLOW_CONNECTIONS false');
     const listener = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'switchyard listen'`;
@@ -207,6 +219,7 @@ describe('PostgreSQL that lets nobody in', () => {
 
 describe('a restore', () => {
   it('that has dropped the tables makes calls 503, and all is well when they are back', async () => {
+    server = await startServer({ DATABASE_URL: cluster.url });
     const [made] = (await makeLinks(1)) as [Url];
     const database = await cluster.connect();
     await database.query(`CREATE SCHEMA aside; ALTER TABLE short_urls SET SCHEMA aside;
@@ -223,6 +236,7 @@ describe('a restore', () => {
   });
 
   it('that changes the columns beneath prepared statements is not noticed by anybody', async () => {
+    server = await startServer({ DATABASE_URL: cluster.url });
     const [made] = (await makeLinks(1)) as [Url];
     const path = `/urls/${made.id}`;
     await Promise.all(Array.from({ length: 40 }, () => timed(path)));
@@ -236,6 +250,7 @@ describe('a restore', () => {
 
 describe('PostgreSQL frozen', () => {
   it('is noticed: 503 in time, hits go on, and all is well again by itself', async () => {
+    server = await startServer({ DATABASE_URL: cluster.url });
     const [url] = (await makeLinks(1)) as [Url];
     cluster.freeze();
     try {
@@ -261,16 +276,15 @@ describe('a server started without its database', () => {
     ['does not answer', async () => cluster.freeze(), async () => cluster.thaw()],
   ])('that %s serves what it can, and all when the database comes', async (_, leave, comeBack) => {
     await leave();
-    const early = await startServer({ DATABASE_URL: cluster.url });
     try {
-      expect((await early.fetch('/health')).status).toBe(200);
-      expect((await early.fetch('/users')).status).toBe(503);
-      await eventually(() => early.banner().includes('can not be reached'));
-      await comeBack();
-      await eventually(async () => (await early.fetch('/users')).status === 200);
-      expect((await early.post('/shorten', { url: 'https://example.com' })).status).toBe(201);
+      server = await startServer({ DATABASE_URL: cluster.url });
+      expect((await server.fetch('/health')).status).toBe(200);
+      expect((await server.fetch('/users')).status).toBe(503);
+      await eventually(() => server.banner().includes('can not be reached'));
     } finally {
-      await early.stop();
+      await comeBack();
     }
+    await eventually(async () => (await server.fetch('/users')).status === 200);
+    expect((await server.post('/shorten', { url: 'https://example.com' })).status).toBe(201);
   });
 });
