@@ -17,14 +17,30 @@ export type RedirectRow = readonly [
 /** Values of a RedirectRow. */
 export const REDIRECT_COLUMNS = 8;
 
+/** An option of a link in SQL: its value, and whether a link has it. */
+interface Option {
+  readonly value: string;
+  /** Absent where only another option gives it a meaning. */
+  readonly isSet?: string;
+}
+
+/** The options of a link by their names in the JSON object that the gateway reads. */
+const options: Readonly<Record<string, Option>> = {
+  status: { value: 'redirect_status', isSet: 'redirect_status <> 302' },
+  cache: { value: 'cache_seconds', isSet: 'cache_seconds IS NOT NULL' },
+  since: { value: 'floor(extract(epoch FROM valid_since))', isSet: 'valid_since IS NOT NULL' },
+  until: { value: 'floor(extract(epoch FROM expires_at))', isSet: 'expires_at IS NOT NULL' },
+  expired_url: { value: 'expired_url' },
+  limited: { value: 'max_clicks IS NOT NULL', isSet: 'max_clicks IS NOT NULL' },
+  password: { value: 'password_hash IS NOT NULL', isSet: 'password_hash IS NOT NULL' },
+  query: { value: 'forward_query', isSet: 'forward_query' },
+};
+
+const isSpecial = Object.values(options).flatMap(({ isSet }) => isSet ?? []);
+const members = Object.entries(options).map(([name, { value }]) => `'${name}', ${value}`);
+/** NULL for a plain link, which has none of them. */
 const optionsJson = `
-  CASE WHEN redirect_status <> 302 OR cache_seconds IS NOT NULL OR valid_since IS NOT NULL
-         OR expires_at IS NOT NULL OR max_clicks IS NOT NULL OR password_hash IS NOT NULL OR forward_query
-       THEN json_build_object(
-         'status', redirect_status, 'cache', cache_seconds,
-         'since', floor(extract(epoch FROM valid_since)), 'until', floor(extract(epoch FROM expires_at)),
-         'expired_url', expired_url, 'limited', max_clicks IS NOT NULL,
-         'password', password_hash IS NOT NULL, 'query', forward_query) END`;
+  CASE WHEN ${isSpecial.join(' OR ')} THEN json_build_object(${members.join(', ')}) END`;
 
 /** What a redirect needs of a link, for `redirectLinkOf`. */
 export const redirectColumns = `short_code, id, user_id, original_url, is_active, ${optionsJson} AS options,

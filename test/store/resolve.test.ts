@@ -91,6 +91,29 @@ describe('a code that is written otherwise', () => {
 });
 
 describe('what a link is made of', () => {
+  it.each([
+    ['redirect_status', 301, { status: 301 }],
+    ['cache_seconds', 0, { cache: 0 }],
+    ['valid_since', '2026-01-01', { since: 1_767_225_600 }],
+    ['expires_at', '2026-01-01 00:00:00.9', { until: 1_767_225_600 }],
+    ['max_clicks', 1, { limited: true }],
+    ['password_hash', 'hash', { password: true }],
+    ['forward_query', true, { query: true }],
+    // It means nothing without an end.
+    ['expired_url', 'http://e.com/', null],
+  ])('has options as soon as it has %s', async (column, value, option) => {
+    const code = `only_${column}`;
+    await client.query(
+      `INSERT INTO short_urls (short_code, original_url, ${column}) VALUES ($1, 'http://e.com/', $2)`,
+      [code, value],
+    );
+    const { text } = await resolveCodes(client, code, 1);
+    const options: unknown = JSON.parse(linksByAsked(text).get(code)?.options ?? 'null');
+    const plain = { status: 302, cache: null, since: null, until: null, expired_url: null };
+    const none = { limited: false, password: false, query: false };
+    expect(options).toEqual(option === null ? null : { ...plain, ...none, ...option });
+  });
+
   it('comes as it is in the table, and with the name of its database', async () => {
     await client.query(
       `INSERT INTO users (id, username, email) VALUES (9007199254740993, 'owner', 'o@e.com')`,

@@ -1,3 +1,5 @@
+import type { Headers } from '../http/exchange.js';
+
 /** Statuses that a link may redirect with. */
 export const redirectStatuses = [302, 301, 307, 308] as const;
 export type RedirectStatus = (typeof redirectStatuses)[number];
@@ -84,7 +86,7 @@ export function parseLinkOptions(text: string | null, nowMs: number): LinkOption
  * The redirect's caching header; `undefined` for none. Browsers keep a 301 or 308 for ever unless told
  * otherwise, which would lose clicks.
  */
-export function cacheControlOf(options: LinkOptions, nowMs: number): string | undefined {
+function cacheControlOf(options: LinkOptions, nowMs: number): string | undefined {
   const { status, cacheSeconds, expiresAtMs, isLimited, hasPassword } = options;
   if (isLimited || hasPassword) return 'private, no-store';
   if (cacheSeconds !== undefined) {
@@ -94,13 +96,20 @@ export function cacheControlOf(options: LinkOptions, nowMs: number): string | un
   return status === 301 || status === 308 ? 'private, no-store' : undefined;
 }
 
+const noHeaders: Headers = [];
+
+/** The redirect's headers besides Location. */
+export function headersOf(options: LinkOptions, nowMs: number): Headers {
+  const caching = cacheControlOf(options, nowMs);
+  return caching === undefined ? noHeaders : [['Cache-Control', caching]];
+}
+
 const LOCATION = 'Location: ';
 
 /** Status line and headers of a link's answer as one text, for one call into the library. Location is last. */
 export function bakedHead(options: LinkOptions, location: string): string {
-  const caching = cacheControlOf(options, 0);
-  const cacheHeader = caching === undefined ? '' : `Cache-Control: ${caching}\r\n`;
-  return `${statusLines[options.status]}\r\n${cacheHeader}${LOCATION}${location}`;
+  const headers = headersOf(options, 0).map(([name, value]) => `${name}: ${value}\r\n`);
+  return `${statusLines[options.status]}\r\n${headers.join('')}${LOCATION}${location}`;
 }
 
 /** The Location in a head that `bakedHead` made. */

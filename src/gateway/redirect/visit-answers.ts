@@ -6,7 +6,7 @@ import type { ServerState } from '../../memory/server-state.js';
 import { withQuery } from './forward-query.js';
 import { GuardedVisits } from './guarded-visits.js';
 import type { CachedLink } from './link-cache.js';
-import { cacheControlOf, type LinkOptions } from './link-options.js';
+import { headersOf, type LinkOptions } from './link-options.js';
 import type { PendingVisit } from './pending-visit.js';
 import type { Previews } from './previews.js';
 import type { Turn } from './turn.js';
@@ -66,14 +66,13 @@ export class Answers {
     }
     this.#record(visit, link);
     if (options.isBaked && exchange.redirectBaked(options.status, link.head)) return;
-    const caching = cacheControlOf(options, nowMs);
     exchange.redirect(
       visit.authorizedBy === 'form' ? 303 : options.status,
       // The library gives the query as UTF-8 text; a Location needs its bytes.
       options.forwardsQuery
         ? withQuery(link.location, Buffer.from(exchange.query).toString('latin1'))
         : link.location,
-      caching === undefined ? [] : [['Cache-Control', caching]],
+      headersOf(options, nowMs),
     );
   }
 
