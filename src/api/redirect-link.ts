@@ -33,32 +33,28 @@ export function linksByAsked(text: string): Map<string, RedirectLink> {
   const lines = text.split('\n');
   if (lines.length % LINK_LINES !== 0) throw new Error(`${lines.length} lines are no whole links`);
   for (let line = 0; line < lines.length; line += LINK_LINES) {
-    const shortCode = lines[line + 1] as string;
-    const asked = (lines[line] as string) || shortCode;
-    links.set(asked, {
-      asked,
-      shortCode,
-      urlId: lines[line + 2] as string,
-      userId: (lines[line + 3] as string) || null,
-      target: lines[line + 6] as string,
-      options: (lines[line + 5] as string) || null,
-      createdMs: Number(lines[line + 4]),
-    });
+    const link = linkAt(lines, line);
+    links.set(link.asked, link);
   }
   return links;
 }
 
-/** A link in the form that `linksByAsked` reads. */
-export function linkText({
-  asked,
-  shortCode,
-  urlId,
-  userId,
-  createdMs,
-  options,
-  target,
-}: RedirectLink): string {
-  // A target with a line break leads nowhere, and still does with another control character in its place.
-  const oneLine = target.replaceAll('\n', '\r');
-  return [asked, shortCode, urlId, userId ?? '', createdMs, options ?? '', oneLine].join('\n');
+/** The only link of a text. */
+export function redirectLinkIn(text: string): RedirectLink {
+  const lines = text.split('\n');
+  if (lines.length !== LINK_LINES) throw new Error(`${lines.length} lines are not one link`);
+  return linkAt(lines, 0);
+}
+
+function linkAt(lines: readonly string[], line: number): RedirectLink {
+  const shortCode = lines[line + 1] as string;
+  return {
+    asked: (lines[line] as string) || shortCode,
+    shortCode,
+    urlId: lines[line + 2] as string,
+    userId: (lines[line + 3] as string) || null,
+    target: lines[line + 6] as string,
+    options: (lines[line + 5] as string) || null,
+    createdMs: Number(lines[line + 4]),
+  };
 }

@@ -1,22 +1,33 @@
+import { redirectLinkIn } from '../api/redirect-link.js';
 import type { ClaimAnswer, VisitInputs } from '../api/visits.js';
 import { type Connection, rowsOf, type Statement } from '../postgres/pool.js';
 import type { BatchOperation } from './operation.js';
-import { REDIRECT_COLUMNS, type RedirectRow, redirectColumns, redirectLinkOf } from './resolve.js';
+import { linkLines } from './resolve.js';
 
 type ClaimInput = VisitInputs['claimClick'];
 
-interface Facts {
-  readonly isEarly: boolean;
+/** A link as it is now. */
+interface Claimed {
+  /** For `redirectLinkIn`. */
+  readonly lines: string;
+  /** Whether it is active and has begun. */
+  readonly isOpen: boolean;
   readonly isExpired: boolean;
   readonly hasPassword: boolean;
   readonly hasLeft: boolean;
-}
-
-/** A link, and how many claims of this batch are left for it. */
-interface Claimed extends Facts {
-  readonly row: RedirectRow;
+  /** How many claims of this batch are left for it. */
   granted: number;
 }
+
+type ClaimedRow = readonly [
+  code: string,
+  lines: string,
+  isOpen: string,
+  isExpired: string,
+  hasPassword: string,
+  leftClicks: string | null,
+  granted: string,
+];
 
 /** Links begin and end at their second, by the database's clock. */
 export const clock = `now() AT TIME ZONE 'utc'`;
@@ -33,7 +44,8 @@ const claimStatement: Statement = {
     WITH wanted AS (
       SELECT * FROM unnest($1::text[], $2::bigint[], $3::bigint[]) AS wanted (code, claims, authorized_claims)
     ), locked AS (
-      SELECT wanted.code, ${redirectColumns}, ${isEarly} AS is_early, ${isExpired} AS is_expired,
+      SELECT wanted.code, id, ${linkLines()} AS lines,
+        is_active AND NOT ${isEarly} AS is_open, ${isExpired} AS is_expired,
         password_hash IS NOT NULL AS has_password, greatest(0, max_clicks - claimed_clicks) AS left_clicks,
         CASE WHEN is_active AND NOT ${isEarly} AND NOT ${isExpired}
           THEN least(greatest(0, max_clicks - claimed_clicks),
@@ -46,7 +58,7 @@ const claimStatement: Statement = {
       UPDATE short_urls SET claimed_clicks = claimed_clicks + granted
       FROM locked WHERE short_urls.id = locked.id AND max_clicks IS NOT NULL AND granted > 0
     )
-    SELECT * FROM locked`,
+    SELECT code, lines, is_open, is_expired, has_password, left_clicks, granted FROM locked`,
 };
 
 /** Several visits to one link in a batch get a claim each, up to its limit. */
@@ -80,31 +92,28 @@ async function claimAll(
     wanted.set(shortCode, counts);
   }
   const counts = [...wanted.values()];
-  const rows = await rowsOf<readonly (string | null)[]>(connection, claimStatement, [
+  const rows = await rowsOf<ClaimedRow>(connection, claimStatement, [
     [...wanted.keys()],
     counts.map(({ claims }) => claims),
     counts.map(({ authorized }) => authorized),
   ]);
-  return new Map(rows.map((row) => [row[0] as string, claimedOf(row)]));
+  return new Map(rows.map((row) => [row[0], claimedOf(row)]));
 }
 
-function claimedOf(columns: readonly (string | null)[]): Claimed {
-  const facts = columns.slice(REDIRECT_COLUMNS);
-  const [early, expired, password, left, granted] = facts;
+function claimedOf([, lines, isOpen, hasExpired, hasPassword, left, granted]: ClaimedRow): Claimed {
   return {
-    row: columns as unknown as RedirectRow,
-    isEarly: early === 't',
-    isExpired: expired === 't',
-    hasPassword: password === 't',
+    lines,
+    isOpen: isOpen === 't',
+    isExpired: hasExpired === 't',
+    hasPassword: hasPassword === 't',
     hasLeft: left !== '0',
     granted: left === null ? Number.POSITIVE_INFINITY : Number(granted),
   };
 }
 
 function answerOf(claimed: Claimed, { isAuthorized, isDry }: ClaimInput): ClaimAnswer {
-  const link = redirectLinkOf(claimed.row);
-  const [, , , , , isActive] = claimed.row;
-  if (isActive !== 't' || claimed.isEarly) return { state: 'unknown', link: null };
+  if (!claimed.isOpen) return { state: 'unknown', link: null };
+  const link = redirectLinkIn(claimed.lines);
   if (claimed.isExpired) return { state: 'expired', link };
   if (claimed.hasPassword && !isAuthorized) return { state: 'protected', link };
   if (isDry) return { state: claimed.hasLeft ? 'claimed' : 'used_up', link };

@@ -1,21 +1,6 @@
-import { linksByAsked, linkText, type RedirectLink, type ResolvedLinks } from '../api/redirect-link.js';
+import { linksByAsked, type ResolvedLinks } from '../api/redirect-link.js';
 import { type Connection, rowsOf, type Statement } from '../postgres/pool.js';
 import { createdMs } from './link-table.js';
-
-/** The code that was asked for, and `redirectColumns`. */
-export type RedirectRow = readonly [
-  asked: string,
-  shortCode: string,
-  id: string,
-  userId: string | null,
-  originalUrl: string,
-  isActive: string,
-  options: string | null,
-  createdMs: string,
-];
-
-/** Values of a RedirectRow. */
-export const REDIRECT_COLUMNS = 8;
 
 /** An option of a link in SQL: its value, and whether a link has it. */
 interface Option {
@@ -42,16 +27,12 @@ const members = Object.entries(options).map(([name, { value }]) => `'${name}', $
 const optionsJson = `
   CASE WHEN ${isSpecial.join(' OR ')} THEN json_build_object(${members.join(', ')}) END`;
 
-/** What a redirect needs of a link, for `redirectLinkOf`. */
-export const redirectColumns = `short_code, id, user_id, original_url, is_active, ${optionsJson} AS options,
-  ${createdMs} AS created_ms`;
-
 /**
- * A link as `linksByAsked` reads it. A target with a line break leads nowhere, and still does with another control
- * character in its place; JSON has none.
+ * What a redirect needs of a link, as `linksByAsked` and `redirectLinkIn` read it. A target with a line break leads
+ * nowhere, and still does with another control character in its place; JSON has none.
  * @param asked SQL of the code that was asked for; empty where it is the link's own.
  */
-function linkLines(asked: string): string {
+export function linkLines(asked = `''`): string {
   return `concat(${asked}, E'\\n', short_code, E'\\n', id, E'\\n', user_id, E'\\n', ${createdMs}, E'\\n',
     ${optionsJson}, E'\\n', replace(original_url, E'\\n', E'\\r'))`;
 }
@@ -60,7 +41,7 @@ function linkLines(asked: string): string {
 const exactStatement: Statement = {
   name: 'link_resolve',
   text: `
-    SELECT count(*), string_agg(${linkLines("''")}, E'\\n') FILTER (WHERE is_active),
+    SELECT count(*), string_agg(${linkLines()}, E'\\n') FILTER (WHERE is_active),
            string_agg(short_code, E'\\n') FILTER (WHERE NOT is_active), (SELECT id FROM switchyard_database)
     FROM short_urls WHERE short_code = ANY (string_to_array($1, E'\\n'))`,
 };
@@ -72,24 +53,23 @@ type ExactRow = readonly [
   databaseId: string | null,
 ];
 
-export function redirectLinkOf(row: RedirectRow): RedirectLink {
-  const [asked, shortCode, urlId, userId, target, , options, created] = row;
-  return { asked, shortCode, urlId, userId, target, options, createdMs: Number(created) };
-}
-
 /** Two of another letter case are enough to know that none of them is meant for certain. */
 const forgivingStatement: Statement = {
   name: 'link_resolve_forgiving',
   text: `
-    SELECT asked.code, found.* FROM unnest($1::text[], $2::text[], $3::text[]) AS asked (code, slashless, bare)
+    SELECT asked.code, found.short_code, CASE WHEN found.is_active THEN found.lines END
+    FROM unnest($1::text[], $2::text[], $3::text[]) AS asked (code, slashless, bare)
     CROSS JOIN LATERAL (
-      SELECT ${redirectColumns} FROM short_urls
+      SELECT short_code, is_active, ${linkLines('asked.code')} AS lines FROM short_urls
       WHERE asked.bare <> asked.code AND short_code IN (asked.slashless, asked.bare)
       UNION ALL
-      (SELECT ${redirectColumns} FROM short_urls
+      (SELECT short_code, is_active, ${linkLines('asked.code')} FROM short_urls
        WHERE is_chosen AND lower(short_code) = lower(asked.bare) AND short_code <> asked.bare LIMIT 2)
     ) AS found`,
 };
+
+/** The lines are of an active link. */
+type FoundRow = readonly [asked: string, shortCode: string, lines: string | null];
 
 /** What people and programs put behind a link by mistake when they copy it out of a text. */
 const trailingPunctuation = /[.,;:!?)\]}>'"]+$/;
@@ -113,8 +93,8 @@ export async function resolveCodes(
   const exact = text ?? '';
   if (Number(existing) === count) return { text: exact, databaseId };
   const others = await forgiven(connection, missingOf(codes, exact, inactive));
-  const found = others.filter(([, , , , , isActive]) => isActive === 't').map(redirectLinkOf);
-  return { text: [...(exact === '' ? [] : [exact]), ...found.map(linkText)].join('\n'), databaseId };
+  const found = others.flatMap(([, , lines]) => lines ?? []);
+  return { text: [...(exact === '' ? [] : [exact]), ...found].join('\n'), databaseId };
 }
 
 /** A code that nobody has, and what it may be written for. */
@@ -135,9 +115,9 @@ function missingOf(codes: string, active: string, inactive: string | null): Miss
   });
 }
 
-async function forgiven(connection: Connection, missing: readonly Missing[]): Promise<RedirectRow[]> {
+async function forgiven(connection: Connection, missing: readonly Missing[]): Promise<FoundRow[]> {
   if (missing.length === 0) return [];
-  const found = await rowsOf<RedirectRow>(connection, forgivingStatement, [
+  const found = await rowsOf<FoundRow>(connection, forgivingStatement, [
     missing.map(({ code }) => code),
     missing.map(({ withoutSlash }) => withoutSlash),
     missing.map(({ bare }) => bare),

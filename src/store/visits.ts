@@ -1,23 +1,18 @@
-import { linksByAsked } from '../api/redirect-link.js';
+import { linksByAsked, redirectLinkIn } from '../api/redirect-link.js';
 import type { LinkPreview, PasswordAnswer, VisitInputs } from '../api/visits.js';
 import { type Connection, rowsOf, type Statement } from '../postgres/pool.js';
 import { isPasswordOf } from '../runtime/password-hash.js';
 import { isEarly, isExpired } from './claims.js';
 import { linkJson, links } from './link-table.js';
 import { failed, type OperationContext, type ReadOperation } from './operation.js';
-import {
-  REDIRECT_COLUMNS,
-  type RedirectRow,
-  redirectColumns,
-  redirectLinkOf,
-  resolveCodes,
-} from './resolve.js';
+import { linkLines, resolveCodes } from './resolve.js';
 
 const protectedStatement: Statement = {
   name: 'link_password',
-  text: `SELECT short_code, ${redirectColumns}, password_hash FROM short_urls
-         WHERE short_code = $1 AND is_active`,
+  text: `SELECT ${linkLines()}, password_hash FROM short_urls WHERE short_code = $1 AND is_active`,
 };
+
+type ProtectedRow = readonly [lines: string, passwordHash: string | null];
 
 /** What `checkPassword` hands on from its read to its comparison; the hash goes no further. */
 interface Found {
@@ -34,13 +29,13 @@ let lastComparison: Promise<unknown> = Promise.resolve();
 export const checkPassword: ReadOperation<VisitInputs['checkPassword']> = {
   kind: 'read',
   async run(connection, { shortCode }) {
-    const [row] = await rowsOf<readonly (string | null)[]>(connection, protectedStatement, [shortCode]);
+    const [row] = await rowsOf<ProtectedRow>(connection, protectedStatement, [shortCode]);
     const found: Found =
       row === undefined
         ? { hash: null, answer: { state: 'unknown', link: null } }
         : {
-            hash: row[REDIRECT_COLUMNS] ?? null,
-            answer: { state: 'right', link: redirectLinkOf(row as unknown as RedirectRow) },
+            hash: row[1],
+            answer: { state: 'right', link: redirectLinkIn(row[0]) },
           };
     return { ok: true, body: JSON.stringify(found) };
   },
