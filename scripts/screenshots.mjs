@@ -200,7 +200,7 @@ try {
   await picture('three-many', url, '', async (page) => {
     await page.getByRole('button', { name: 'Many at once' }).click();
     await page
-      .getByRole('textbox', { name: 'One target a line' })
+      .getByRole('textbox', { name: 'One target per line' })
       .fill('https://example.com/1\nhttps://example.com/2\nnot a target');
     await page.getByRole('button', { name: 'Shorten 3' }).click();
     await page.getByText('2 made').waitFor({ timeout: 5000 });
@@ -329,7 +329,7 @@ try {
     await typed(page);
     await page.getByRole('button', { name: 'New key' }).click();
     await page.getByRole('textbox', { name: 'Name' }).fill('script');
-    await page.getByRole('button', { name: 'Make key' }).click();
+    await page.getByRole('button', { name: 'Create key' }).click();
     await page.getByText('shown this once').waitFor();
   });
   await picture('keys-new', guarded.url, '#/keys', async (page) => {

@@ -167,7 +167,7 @@ function ConnectionNotice() {
   return (
     <p class="notice warn" role="alert">
       {navigator.onLine ? 'The server does not answer.' : 'You are offline.'} What you see is from{' '}
-      {clockTime(lostSince)}; it will go on by itself.{' '}
+      {clockTime(lostSince)}; it will reconnect by itself.{' '}
       <button type="button" class="quiet" onClick={tryAgain}>
         Try again
       </button>

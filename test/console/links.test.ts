@@ -85,11 +85,11 @@ describeWith('chromium')('the console', () => {
       await page.getByRole('button', { name: 'Options' }).click();
       await page.getByLabel('Title').fill('مرحبا <b>');
       await page.getByLabel('Tags').fill('Spring, mail');
-      await page.getByLabel('Most clicks').fill('none');
+      await page.getByLabel('Click limit').fill('none');
       await page.getByLabel('Expires').fill('2030-07-01T12:00');
       await page.getByRole('button', { name: 'Shorten' }).click();
-      await expectInvalid(page.getByLabel('Most clicks'), "'max_clicks' must be an integer");
-      await page.getByLabel('Most clicks').fill('7');
+      await expectInvalid(page.getByLabel('Click limit'), "'max_clicks' must be an integer");
+      await page.getByLabel('Click limit').fill('7');
       await page.getByRole('button', { name: 'Shorten' }).click();
       await page.getByRole('region', { name: 'Your short link' }).waitFor();
       const [link] = await linksLike(`short_code=${code}`);

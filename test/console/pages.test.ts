@@ -72,7 +72,7 @@ describeWith('chromium')('the console', () => {
       const dialog = page.getByRole('dialog', { name: 'Many at once' });
       await dialog.getByLabel('Tags for all of them').fill(tag);
       await dialog.getByRole('button', { name: 'Shorten 3' }).click();
-      await dialog.getByText('2 made, 1 refused').waitFor();
+      await dialog.getByText('2 created, 1 refused').waitFor();
       await dialog.getByRole('row', { name: /^2 Missing or invalid 'original_url'/ }).waitFor();
       const download = page.waitForEvent('download');
       await dialog.getByRole('button', { name: 'Download as CSV' }).click();
@@ -212,7 +212,7 @@ describeWith('chromium')('the console', () => {
         await page.getByRole('button', { name: 'Pause' }).click();
         const history = page.getByRole('region', { name: 'What changed' });
         await history.getByText('paused').waitFor();
-        await page.getByText('It is paused. Visitors find nothing there.').waitFor();
+        await page.getByText('It is paused. Visitors get an error.').waitFor();
         await page.getByText('paused').first().waitFor();
         await page.getByRole('img', { name: /^QR code of/ }).waitFor();
         for (const [name, start] of [
@@ -320,7 +320,7 @@ describeWith('chromium')('the console', () => {
         .first()
         .waitFor();
       await page.getByText('the last 300 are kept').waitFor();
-      await page.getByText('None was missed.').waitFor();
+      await page.getByText('No reading was missed.').waitFor();
       await eventually(async () => {
         await Promise.all(Array.from({ length: 5 }, () => click(suite.server, url.short_code)));
         return Number((await redirects.locator('strong').innerText()).replace(/\D/g, '')) > 0;
@@ -331,7 +331,7 @@ describeWith('chromium')('the console', () => {
       const still = await redirects.locator('strong').innerText();
       await page.getByText(/paused at .*, [3-9] newer$/).waitFor();
       expect(await redirects.locator('strong').innerText()).toBe(still);
-      await page.getByRole('button', { name: 'Go on' }).click();
+      await page.getByRole('button', { name: 'Resume' }).click();
       // A server that is silent, on a connection that stands.
       suite.server.signal('SIGSTOP');
       try {
@@ -389,10 +389,10 @@ describeWith('chromium')('the console', () => {
         await page.getByText(/^as of/).waitFor();
         await page.getByRole('link', { name: 'Keys' }).click();
         await page.getByRole('button', { name: 'New key' }).click();
-        await page.getByRole('button', { name: 'Make key' }).click();
+        await page.getByRole('button', { name: 'Create key' }).click();
         await page.getByText("'name' must be a string of 1 to 100 characters").waitFor();
         await page.getByRole('textbox', { name: 'Name' }).fill('of the console');
-        await page.getByRole('button', { name: 'Make key' }).click();
+        await page.getByRole('button', { name: 'Create key' }).click();
         const secret = await page.getByRole('region', { name: 'Your new key' }).locator('code').innerText();
         expect((await asKey(guarded, secret).json('/urls?limit=1')).status).toBe(200);
         await page.getByRole('button', { name: 'Revoke of the console' }).click();

@@ -37,7 +37,7 @@ export function KeyForm() {
           value={key}
           onValue={setKey}
           error={error}
-          hint="Kept for this tab only. Who runs the server makes keys; the setting ADMIN_KEY is the first one."
+          hint="Kept for this tab only. Whoever runs the server creates keys; the first one is the setting ADMIN_KEY."
         />
         <button type="submit" class="primary">
           Continue

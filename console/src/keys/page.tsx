@@ -11,7 +11,7 @@ import { Waiting } from '../parts/waiting.js';
 
 const scopes = [
   ['links:read', 'see links'],
-  ['links:create', 'make links'],
+  ['links:create', 'create links'],
   ['links:write', 'change and delete links'],
   ['stats:read', 'see statistics'],
   ['users', 'users'],
@@ -58,7 +58,7 @@ export function KeysPage() {
       {keys.value?.length === 0 ? (
         <div class="empty">
           <h2>No keys yet</h2>
-          <p>Each program and each person gets a key of its own, with no more scopes than it needs.</p>
+          <p>Give each program and each person a separate key, with only the scopes it needs.</p>
         </div>
       ) : null}
       {keys.value === undefined || keys.value.length === 0 ? null : (
@@ -205,7 +205,7 @@ function NewKeyDialog({
             label="User"
             name="user_id"
             inputMode="numeric"
-            hint="An id: sees that user’s links only. Empty: all"
+            hint="A user’s id limits the key to that user’s links. Empty: all links"
             value={user}
             onValue={setUser}
             error={errors.user_id}
@@ -226,7 +226,7 @@ function NewKeyDialog({
             Cancel
           </button>
           <button type="submit" class="primary">
-            Make key
+            Create key
           </button>
         </div>
       </form>

@@ -23,7 +23,7 @@ export function History({ link }: { readonly link: Link }) {
       {events.value === undefined && events.error !== undefined ? (
         <p class="hint">{reasonOf(events.error)}</p>
       ) : null}
-      {events.value?.length === 0 ? <p class="hint">Nothing is noted of it</p> : null}
+      {events.value?.length === 0 ? <p class="hint">No changes recorded</p> : null}
       <ol class="events">
         {(events.value ?? []).map((event) => (
           <li key={event.id}>

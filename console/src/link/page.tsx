@@ -36,7 +36,7 @@ function Unknown({ text }: { readonly text: string }) {
     <div class="empty">
       <h1>{text}</h1>
       <a class="button" href={addressOf('links')}>
-        To the links
+        Back to the links
       </a>
     </div>
   );
@@ -98,7 +98,7 @@ function One({ link, query, onChange }: OneProps) {
           </span>
           {link.max_clicks === null ? null : <span>at most {link.max_clicks} clicks</span>}
           {link.has_password ? <span>protected by a password</span> : null}
-          {link.forward_query ? <span>passes the query on</span> : null}
+          {link.forward_query ? <span>passes on the query</span> : null}
           {link.user_id === null ? null : <span>user {link.user_id}</span>}
           {link.tags.map((tag) => (
             <a key={tag} class="tag" href={addressOf('links', { tag })}>

@@ -20,10 +20,10 @@ export function Reason({ link, onResume, onEdit }: ReasonProps) {
         <Cause link={link} state={state} />{' '}
         {state === 'expired' && link.expired_url !== null ? (
           <>
-            Visitors are led to <Target url={link.expired_url} />.
+            Visitors are redirected to <Target url={link.expired_url} />.
           </>
         ) : (
-          'Visitors find nothing there.'
+          'Visitors get an error.'
         )}
       </span>
       <button type="button" class="quiet" onClick={isPaused ? onResume : onEdit}>
@@ -42,7 +42,7 @@ function Cause({ link, state }: { readonly link: Link; readonly state: ReturnTyp
       </>
     );
   if (link.max_clicks !== null && link.click_count >= link.max_clicks)
-    return <>It has had the {count(link.max_clicks)} clicks it may have.</>;
+    return <>It has reached its limit of {count(link.max_clicks)} clicks.</>;
   return link.expires_at === null ? null : (
     <>
       It expired <Time at={link.expires_at} />.

@@ -15,7 +15,7 @@ interface ImportDialogProps {
 }
 
 const formats = [
-  ['', 'find out by its header'],
+  ['', 'detect from the header'],
   ['bitly', 'Bitly'],
   ['kutt', 'Kutt'],
   ['yourls', 'YOURLS'],
@@ -61,7 +61,7 @@ export function ImportDialog({ dropped, onClose, onDone }: ImportDialogProps) {
       >
         <FileDrop
           label="CSV file"
-          hint="With our columns, of which original_url must be there, or an export of another shortener"
+          hint="With our columns (original_url is required), or an export from another shortener"
           file={file}
           onFile={(chosen) => {
             setFile(chosen);
@@ -71,7 +71,7 @@ export function ImportDialog({ dropped, onClose, onDone }: ImportDialogProps) {
         <div class="two">
           <Choice label="Format" value={format} options={formats} onValue={setFormat} />
           <Choice
-            label="A code that is there already"
+            label="If a code already exists"
             value={conflict}
             options={conflicts}
             onValue={setConflict}
@@ -108,7 +108,7 @@ function Outcome({ report }: { readonly report: Report }) {
     <div class="report">
       <p role="status">{parts.join(', ')}</p>
       {errors.length === 0 ? null : <BadRows rows={errors} />}
-      {failed > errors.length ? <p class="hint">The first {errors.length} are shown</p> : null}
+      {failed > errors.length ? <p class="hint">Only the first {errors.length} are shown</p> : null}
     </div>
   );
 }

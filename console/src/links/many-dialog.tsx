@@ -87,8 +87,8 @@ export function ManyDialog({ lines: given, onClose, onMade, tags: known }: ManyD
       {outcome === undefined ? (
         <form onSubmit={make} noValidate>
           <Field
-            label="One target a line"
-            hint="With a short code behind it, if it is to have a certain one"
+            label="One target per line"
+            hint="Optionally followed by a short code"
             lines={10}
             value={text}
             onValue={setText}
@@ -102,10 +102,12 @@ export function ManyDialog({ lines: given, onClose, onMade, tags: known }: ManyD
             onValue={setTags}
           />
           {repeated > 0 ? (
-            <p class="hint">{count(repeated)} come more than once, and get a short link each</p>
+            <p class="hint">{count(repeated)} are repeated; each gets its own short link</p>
           ) : null}
           {fault === '' ? null : <Fault>{fault}</Fault>}
-          {done === undefined ? null : <progress aria-label="Links made" max={lines.length} value={done} />}
+          {done === undefined ? null : (
+            <progress aria-label="Links created" max={lines.length} value={done} />
+          )}
           <div class="dialog-end">
             <button type="button" onClick={onClose}>
               Cancel
@@ -139,7 +141,7 @@ function Made({
   return (
     <div class="report">
       <p role="status">
-        {count(made.length)} made{refused.length === 0 ? '' : `, ${count(refused.length)} refused`}
+        {count(made.length)} created{refused.length === 0 ? '' : `, ${count(refused.length)} refused`}
       </p>
       {fault === '' ? null : <Fault>{fault}</Fault>}
       {refused.length === 0 ? null : (

@@ -15,7 +15,7 @@ interface OptionFieldsProps {
 }
 
 const statuses = [
-  ['', 'as the server is set'],
+  ['', 'server default'],
   ['302', '302 · found'],
   ['301', '301 · moved for good'],
   ['307', '307 · keeps the method'],
@@ -45,13 +45,18 @@ export function OptionFields({
       <Field label="Title" {...text('title')} />
       <Field label="Tags" hint="Separated by commas" list={tags} {...text('tags')} />
       <Field label="Expires" hint={`Time zone ${zone}`} type="datetime-local" {...text('expires_at')} />
-      <Field label="Leads there once it has expired" inputMode="url" {...text('expired_url')} />
+      <Field label="Redirect to after expiry" inputMode="url" {...text('expired_url')} />
       <Field label="Valid from" type="datetime-local" {...text('valid_since')} />
-      <Field label="Most clicks" inputMode="numeric" hint="Then it has expired" {...text('max_clicks')} />
+      <Field
+        label="Click limit"
+        inputMode="numeric"
+        hint="Expires after this many clicks"
+        {...text('max_clicks')}
+      />
       <div class="field-with-action">
         <Field
           label="Password"
-          hint={hasPassword ? 'It has one, which a new one replaces' : 'Visitors are asked for it'}
+          hint={hasPassword ? 'Already set; a new one replaces it' : 'Visitors have to enter it'}
           {...text('password')}
         />
         {hasPassword && onClearPassword !== undefined ? (
@@ -62,20 +67,20 @@ export function OptionFields({
       </div>
       <Choice label="Redirect" options={statuses} {...text('redirect_status')} />
       <Field
-        label="Cache for seconds"
+        label="Cache time in seconds"
         inputMode="numeric"
-        hint="Browsers repeat the redirect unseen"
+        hint="Repeat visits within it are not counted"
         {...text('cache_seconds')}
       />
       {isNew ? (
         <>
           <Field label="Owner" inputMode="numeric" hint="A user’s id" {...text('user_id')} />
-          <Field label="Length of a made code" inputMode="numeric" {...text('code_length')} />
+          <Field label="Length of a generated code" inputMode="numeric" {...text('code_length')} />
         </>
       ) : null}
       <div class="checks">
         <Check
-          label="Pass the visitor’s query on"
+          label="Pass on the visitor’s query"
           isOn={options.forward_query}
           onChange={(isOn) => onChange({ ...options, forward_query: isOn })}
         />
@@ -86,7 +91,7 @@ export function OptionFields({
         />
         {isNew ? (
           <Check
-            label="Use a link that is there already"
+            label="Reuse an existing link"
             isOn={options.find_if_exists}
             onChange={(isOn) => onChange({ ...options, find_if_exists: isOn })}
           />

@@ -229,7 +229,7 @@ function Empty({ view }: { readonly view: View }) {
   if (isFiltered(view))
     return (
       <div class="empty">
-        <p>No link is like that.</p>
+        <p>No links match.</p>
         <a href={addressOf('links')}>Show all links</a>
       </div>
     );
@@ -237,7 +237,7 @@ function Empty({ view }: { readonly view: View }) {
     return (
       <div class="empty">
         <p>There are no more links here.</p>
-        <a href={addressOf('links')}>To the first page</a>
+        <a href={addressOf('links')}>Back to the first page</a>
       </div>
     );
   const { origin } = window.location;

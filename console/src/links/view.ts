@@ -14,7 +14,7 @@ export const sorts = [
   ['', 'Newest'],
   ['created_at', 'Oldest'],
   ['-click_count', 'Most clicks'],
-  ['-updated_at', 'Changed last'],
+  ['-updated_at', 'Last changed'],
   ['title', 'Title A to Z'],
   ['-title', 'Title Z to A'],
 ] as const;

@@ -33,8 +33,8 @@ export function Foundations({ last }: { readonly last: Reading | undefined }) {
     { label: 'Threads', value: last?.threads, ...threadsOf(last, known) },
     { label: 'Connections', value: last?.connections, limit: ofLimit(known?.connectionsMax) },
     ...(known === undefined ? [] : innerFacts(known, isLosing)),
-    { label: 'Made in the last second', value: last?.created },
-    { label: 'Not found in the last second', value: last?.not_found },
+    { label: 'Links created in the last second', value: last?.created },
+    { label: 'Codes not found in the last second', value: last?.not_found },
   ];
   return (
     <dl class="foundations">

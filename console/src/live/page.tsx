@@ -46,7 +46,7 @@ export function LivePage() {
             aria-disabled={held === undefined && last === undefined}
             onClick={() => setHeld(held === undefined && last !== undefined ? live : undefined)}
           >
-            {held === undefined ? 'Pause' : 'Go on'}
+            {held === undefined ? 'Pause' : 'Resume'}
           </button>
         </div>
       </header>
@@ -57,7 +57,7 @@ export function LivePage() {
       </div>
       <Foundations last={staleSince === undefined ? last : undefined} />
       <p class="hint live-note">
-        One reading a second, of the second before; the last {count(KEPT)} are kept.{' '}
+        One reading a second, for the second before; the last {count(KEPT)} are kept.{' '}
         <span role="status">{missedText(live.missed)}</span>
       </p>
     </article>
@@ -69,7 +69,7 @@ function State({ live, held }: { readonly live: LiveState; readonly held: LiveSt
   if (staleSince !== undefined)
     return (
       <p class="notice warn" role="alert">
-        Nothing new since {clockTime(staleSince)}: what you see is of that time. It is asked for again.
+        Nothing new since {clockTime(staleSince)}: these numbers are from that time. Reconnecting.
       </p>
     );
   if (error !== undefined) {
@@ -77,7 +77,7 @@ function State({ live, held }: { readonly live: LiveState; readonly held: LiveSt
     return <p class="notice">{isAbsent ? 'Live numbers are not available yet' : sentenceOf(error)}</p>;
   }
   const at = (held ?? live).readings.at(-1)?.at;
-  if (at === undefined) return <p class="path">waiting for the first second</p>;
+  if (at === undefined) return <p class="path">Waiting for the first second</p>;
   const time = clockTime(parseTime(at));
   if (held === undefined) return <p class="path">as of {time}</p>;
   const newer = readings.filter((reading) => reading.at > at).length;
@@ -90,6 +90,6 @@ function State({ live, held }: { readonly live: LiveState; readonly held: LiveSt
 }
 
 function missedText(missed: number): string {
-  if (missed === 0) return 'None was missed.';
-  return missed === 1 ? '1 was missed.' : `${count(missed)} were missed.`;
+  if (missed === 0) return 'No reading was missed.';
+  return missed === 1 ? '1 reading was missed.' : `${count(missed)} readings were missed.`;
 }

@@ -35,13 +35,13 @@ export function useShortcuts(keys: Keys): void {
 const all = [
   ['n', 'a new link'],
   ['/ or Ctrl K', 'search'],
-  ['j, k', 'the next link, the one before'],
+  ['j, k', 'next link, previous link'],
   ['Enter', 'open the link'],
   ['c', 'copy its short URL'],
   ['e', 'edit it'],
   ['q', 'its QR code'],
   ['x', 'select it'],
-  ['t', 'the numbers of a chart as a table'],
+  ['t', 'show a chart’s numbers as a table'],
   ['Escape', 'close, or leave a field'],
   ['?', 'this list'],
 ] as const;

@@ -37,7 +37,7 @@ export function UploadProgress({ part }: { readonly part: number | undefined }) 
   return (
     <div class="progress">
       <progress aria-label="Import" max={1} {...(part < 1 ? { value: part } : {})} />
-      <span>{part < 1 ? `${Math.floor(part * 100)} % sent` : 'Being read'}</span>
+      <span>{part < 1 ? `${Math.floor(part * 100)} % sent` : 'Processing'}</span>
     </div>
   );
 }

@@ -21,12 +21,12 @@ export function StatsPage({ query }: { readonly query: URLSearchParams }) {
     <article class="stats">
       <header class="page-head">
         <h1>Statistics</h1>
-        <p class="path">{isGuarded ? 'of all links that your key sees' : 'of all links'}</p>
+        <p class="path">{isGuarded ? 'of all links that your key can see' : 'of all links'}</p>
       </header>
       {oldest.isLoading && oldest.value === undefined ? null : (
         <Statistics of={countedSince(first)} query={query}>
           <a class="button" href={addressOf('links')}>
-            To the links
+            Back to the links
           </a>
           <p class="hint">Follow one, and the click appears here by itself</p>
         </Statistics>

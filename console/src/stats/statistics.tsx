@@ -84,7 +84,7 @@ export function Statistics({ of: counted, query, children }: StatisticsProps) {
           </div>
           {value.clicks + value.previews === 0 ? (
             <div class="empty">
-              <p>No clicks in this time.</p>
+              <p>No clicks in this period.</p>
               {children}
             </div>
           ) : (
@@ -223,7 +223,7 @@ function Numbers({ now, before }: { readonly now: Answer; readonly before: Count
       {growth === undefined ? null : (
         <p class={growth >= 0 ? 'state good' : 'state warn'}>
           <span aria-hidden="true">{growth >= 0 ? '▲' : '▼'}</span>
-          {growth >= 0 ? `${percent} more than` : `${percent} fewer than`} in the same time before
+          {growth >= 0 ? `${percent} more than` : `${percent} fewer than`} in the period before
         </p>
       )}
     </div>

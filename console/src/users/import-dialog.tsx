@@ -33,7 +33,7 @@ export function ImportDialog({ onClose, onDone }: ImportDialogProps) {
       <form noValidate onSubmit={submit}>
         <FileDrop
           label="CSV file"
-          hint="With the columns username and email; others are left out"
+          hint="With the columns username and email; others are ignored"
           file={file}
           onFile={(chosen) => {
             setFile(chosen);
