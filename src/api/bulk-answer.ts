@@ -1,7 +1,7 @@
 import { errorOf, errorRegistry } from '../errors.js';
 import type { OperationResult } from './results.js';
 
-/** What was done to many at once, and the status of one to which it was done. */
+/** What was done to many at once, and the status of each success. */
 const done = { created: 201, updated: 200, deleted: 204 } as const;
 
 export interface BulkOptions {
@@ -11,7 +11,7 @@ export interface BulkOptions {
   readonly ids?: readonly number[];
 }
 
-/** One answer for many: the result of each, in the given order. */
+/** One answer for many, with the result of each in the given order. */
 export function bulkAnswer(
   verb: keyof typeof done,
   results: readonly OperationResult[],

@@ -36,7 +36,7 @@ function hasMembers(value: unknown): boolean {
   );
 }
 
-/** Different ids; one that no row can have is an unknown one. */
+/** Ids, each once. One that no row can have counts as unknown. */
 function ids(z: Z) {
   const error = code('INVALID_IDS');
   return z

@@ -31,7 +31,7 @@ export const crawlerRoutes = [
   }),
 ] as const;
 
-/** Icons that Apple's devices look for under a dozen names: none of them is there. */
+/** Icons that Apple's devices request under a dozen names: we have none of them. */
 export const touchIcon = /^apple-touch-icon[\w-]*\.png$/;
 
 /** @param words First segments of the routes. @param isIndexed Whether crawlers may follow links. */

@@ -12,7 +12,7 @@ interface Cursor extends Position {
   readonly digest: string;
 }
 
-/** Raise this when a cursor's form or a list's order changes: older cursors are then refused, never misread. */
+/** Raise this when the format of cursors or a list's order changes: older cursors are then refused, never misread. */
 const VERSION = 1;
 const DIGEST_CHARACTERS = 11;
 /** Room for the longest title, whose characters may take four bytes each, and JSON's escapes. */

@@ -11,7 +11,7 @@ const page = {
   ...bodyless,
 } as const;
 
-/** The files of the reference page, by their path: their operations read what the build has copied. */
+/** The files of the reference page, by path; their operations read what the build has copied. */
 export const docsRoutes = [
   route({
     ...page,

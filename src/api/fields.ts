@@ -7,7 +7,7 @@ export const NO_NUL = String.raw`^[^\u0000]*$`;
 const SPACE = String.raw`\t\n\u000b\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff`;
 const BREAK = String.raw`\u0000\n\u000b\f\r\u0085\u2028\u2029`;
 export const NOT_BLANK = `^[^\\u0000]*[^\\u0000${SPACE}][^\\u0000]*$`;
-/** One line once it is trimmed, with something in it, of so many characters. */
+/** A text that, once trimmed, is one line of 1 to `longest` characters. */
 export const oneLine = (longest: number): string =>
   `^[${SPACE}]*[^${SPACE}${BREAK}]([^${BREAK}]{0,${longest - 2}}[^${SPACE}${BREAK}])?[${SPACE}]*$`;
 export const ONE_ADDRESS = `^[${SPACE}]*[^${SPACE}${BREAK}][^${BREAK}]*@[^${BREAK}]*[^${SPACE}${BREAK}][${SPACE}]*$`;
@@ -61,7 +61,7 @@ export function parameter(z: Z) {
     .transform((value) => value?.trim() || undefined);
 }
 
-/** An id to filter by. One that no row can have is kept as one that no row has. */
+/** An id to filter by. One that no row can have becomes -1, which no row has. */
 export function filterId(z: Z, error: ErrorCode) {
   return parameter(z)
     .refine((value) => value === undefined || /^-?\d{1,40}$/.test(value), { error })

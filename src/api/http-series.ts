@@ -2,8 +2,8 @@ import { type AnyRoute, routes } from './registry.js';
 import { statuses } from './statuses.js';
 
 /**
- * The endpoints and statuses that requests are counted by. All are lists in the code (the registry's templates among them), never what a
- * client sent, which bounds the number of series.
+ * The endpoints and statuses by which requests are counted. All come from lists in the code, such as the registry's
+ * templates, and never from a client, which bounds the number of series.
  */
 export const methods = ['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS', 'OTHER'] as const;
 export type Method = (typeof methods)[number];
@@ -31,7 +31,7 @@ export class HttpSeries<R extends string, S extends number> {
     this.count = methods.length * allRoutes.length * allStatuses.length;
   }
 
-  /** To be computed once and kept by whoever counts often. @throws for what is in no list. */
+  /** Compute it once and keep it. @throws for a value that is in none of the lists. */
   indexOf(method: Method, route: R, status: S): number {
     const methodIndex = this.#methodPlaces.get(method);
     const routeIndex = this.#routePlaces.get(route);

@@ -73,7 +73,7 @@ const firstCode: Reader = (cell) => {
 /** Tags as a JSON array or in one text. */
 const anyTags: Reader = (cell) => listBy(/[,;|]/)(cell.replace(/^\s*\[|\]\s*$/g, '').replaceAll('"', ''));
 
-/** `Jan 2, 2024` and `January 2, 2024 3:04 PM`, as people are shown it; other forms as they are. */
+/** Reads `Jan 2, 2024` and `January 2, 2024 3:04 PM`, as shown to people; keeps other forms. */
 const shownTime: Reader = (cell) => {
   const m =
     /^([A-Z][a-z]{2})[a-z]*\.? (\d{1,2}), (\d{4})(?:,? (?:at )?(\d{1,2}):(\d\d)(?::(\d\d))? ?([AP]M)?)?$/i.exec(
@@ -160,7 +160,7 @@ const signs: readonly (readonly [ExportName, readonly string[]])[] = [
 
 /**
  * Reads a header: of an export if one is named or recognised by its columns, otherwise of our own.
- * @returns `undefined` if no column has the targets, and rows can't name existing links either.
+ * @returns `undefined` if no column has targets, and rows can't name existing links either.
  */
 export function importPlan(
   header: readonly string[],

@@ -11,7 +11,7 @@ export interface JsonObject {
   exactTextOf(name: string): string | undefined;
 }
 
-/** `undefined`: it is no such object. */
+/** `undefined` if it is not such an object. */
 export interface JsonRefusal {
   readonly ok: false;
   readonly error: 'JSON_TOO_DEEP' | 'JSON_TOO_MANY_VALUES' | undefined;

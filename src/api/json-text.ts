@@ -22,7 +22,7 @@ const Byte = {
 } as const;
 
 /**
- * Reads each byte once, and reports what exceeds the limits. For text that is no JSON its result is
+ * Reads each byte once, and reports what exceeds the limits. For text that is not JSON its result is
  * arbitrary: it only bounds the parser's input.
  */
 export function jsonExcess(bytes: Uint8Array, limits: JsonLimits): 'depth' | 'values' | undefined {

@@ -7,7 +7,7 @@ const MAX_DEPTH = 200;
 /** Why a value can't be stored as a JSON object and returned unchanged. */
 export function jsonFault(value: unknown): ErrorCode | undefined {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return 'INVALID_DETAILS';
-  // Without recursion: the depth is the client's choice.
+  // Without recursion, because the client chooses the depth.
   const toVisit: (readonly [value: unknown, depth: number])[] = [[value, 1]];
   for (let entry = toVisit.pop(); entry !== undefined; entry = toVisit.pop()) {
     const [one, depth] = entry;

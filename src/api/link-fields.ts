@@ -24,7 +24,7 @@ function code(error: ErrorCode): { error: ErrorCode } {
   return { error };
 }
 
-/** Where a link leads. What the contract has one text for is said with that one, other faults by name. */
+/** Where a link leads. Faults for which the contract has one text share its code; others have their own. */
 export function target(z: Z, invalid: ErrorCode, refused: ErrorCode) {
   return z
     .string(code(invalid))
@@ -96,7 +96,7 @@ function domain(z: Z) {
   return z.undefined(code('DOMAIN_UNSUPPORTED')).optional();
 }
 
-/** What can be said of a link when it is made and afterwards; each `undefined` where it is not given. */
+/** Fields that can be given when a link is created and when it is changed; `undefined` if absent. */
 export function linkOptions(z: Z) {
   return {
     redirect_status: z
@@ -124,7 +124,7 @@ export function linkOptions(z: Z) {
   };
 }
 
-/** What can be said of a new link, whichever route makes it, but for its target. */
+/** Fields of a new link besides its target, whichever route creates it. */
 export function newLink(z: Z) {
   return {
     title: text(z, 'INVALID_TITLE', Longest.title).nullish(),
@@ -140,7 +140,7 @@ export function newLink(z: Z) {
   };
 }
 
-/** What can be changed; `short_code` may be given where it is the link's own. */
+/** What can be changed; `short_code` may be given if it is the link's own. */
 export function changedLink(z: Z) {
   return {
     title: text(z, 'INVALID_TITLE', Longest.title).optional(),
@@ -169,7 +169,7 @@ export function endsAfterItBegins(
     issues.addIssue({ code: 'custom', message: 'EXPIRES_BEFORE_VALID' });
 }
 
-/** A new link as POST /urls and all that makes many are given it. */
+/** A new link as POST /urls and the routes that create many take it. */
 export function newLinkBody(z: Z) {
   return z
     .object({ original_url: target(z, 'INVALID_ORIGINAL_URL', 'REFUSED_ORIGINAL_URL'), ...newLink(z) })

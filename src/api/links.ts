@@ -19,7 +19,7 @@ const link = {
   params: (z: Z) => z.object({ id: pathId(z, 'URL_NOT_FOUND') }),
 } as const;
 
-/** Refusals that every way of making a link has. */
+/** Refusals common to all routes that create links. */
 export const createErrors = [
   'INVALID_TITLE',
   'INVALID_IS_ACTIVE',
@@ -32,7 +32,7 @@ export const createErrors = [
   'INVALID_FIND_IF_EXISTS',
 ] as const;
 
-/** Refusals of what a link can do besides leading to its target. */
+/** Refusals of a link's options. */
 export const optionErrors = [
   'INVALID_REDIRECT_STATUS',
   'INVALID_CACHE_SECONDS',

@@ -4,7 +4,7 @@ import { paging } from './fields.js';
 import type { Z } from './schema.js';
 import { isStorable, Longest } from './values.js';
 
-/** What lists are asked for. A parameter that came with cursors is never absent by being empty. */
+/** Parameters of lists. Those that were introduced with cursors are not absent when they are empty. */
 
 const MAX_LIMIT = 1000;
 const SEARCH_MIN = 3;
@@ -15,7 +15,7 @@ function code(error: ErrorCode): { error: ErrorCode } {
   return { error };
 }
 
-/** Refusals that every list has. */
+/** Refusals of every list. */
 export const pageErrors = [
   'INVALID_PAGE',
   'INVALID_LIMIT',
@@ -44,7 +44,7 @@ interface Issues {
   addIssue(issue: { code: 'custom'; message: ErrorCode }): void;
 }
 
-/** A cursor belongs to one list with its filters and its order, and to no numbered page. */
+/** A cursor belongs to one list with its filters and its order; a page number excludes it. */
 export function cursorFits(list: string) {
   return (input: Readonly<Record<string, unknown>>, issues: Issues): void => {
     const refuse = (message: ErrorCode): void => issues.addIssue({ code: 'custom', message });
@@ -89,7 +89,7 @@ export function tagMode(z: Z) {
   return z.enum(['all', 'any'], code('INVALID_TAG_MODE')).default('all');
 }
 
-/** Any code that a link may have, also one that came into the table by another way than ours. */
+/** Any code that a link may have, even one that something else has written to the table. */
 export function codeFilter(z: Z) {
   return z
     .string()

@@ -33,7 +33,7 @@ export function listFormat(z: Z) {
   };
 }
 
-/** The form that a client likes best of ours; JSON where it does not say, or none of ours. */
+/** The format that the client prefers; JSON if it names none of ours. */
 export function formatOf(accept: string): ListFormat {
   let best: ListFormat = 'json';
   let bestQuality = 0;
@@ -48,7 +48,7 @@ export function formatOf(accept: string): ListFormat {
   return best;
 }
 
-/** How a list in this form is labelled. @param name Of the list: `urls`. */
+/** The headers of a list in this format. @param name Of the list: `urls`. */
 export function listHeaders(
   format: ListFormat,
   name: string,

@@ -1,24 +1,24 @@
 import { bodyless } from './defaults.js';
 import { route } from './route.js';
 
-/** What has happened in the last second, over all threads of the server, and how things stand. */
+/** What happened in the last second, over all threads of the server, and the state at its end. */
 export interface LiveFigures {
   /** UTC. */
   readonly at: string;
-  /** Visits that were led somewhere. */
+  /** Visits that were redirected. */
   readonly redirects: number;
   /** Visits whose code had to be looked up. */
   readonly misses: number;
-  /** Visits of codes that lead nowhere. */
+  /** Visits to codes that lead nowhere. */
   readonly not_found: number;
-  /** Links that were made. */
+  /** Links that were created. */
   readonly created: number;
   readonly clicks_pending: number;
-  /** Of all requests that were answered; `null` where there were none. */
+  /** Of all answered requests; `null` if there were none. */
   readonly p99_ms: number | null;
   /** Gateways and workers that are alive. */
   readonly threads: number;
-  /** Of clients. */
+  /** Client connections. */
   readonly connections: number;
 }
 

@@ -89,7 +89,7 @@ export const operationsRoutes = [
   }),
 ] as const;
 
-/** Within 1 to 200; what is no number is the default. */
+/** From 1 to 200; the default for anything that is not a number. */
 function logLimit(text: string | undefined): number {
   const limit = Number(text ?? Number.NaN);
   if (!Number.isInteger(limit)) return DEFAULT_LOG_ENTRIES;

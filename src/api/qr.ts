@@ -12,14 +12,14 @@ export const QR_MARGINS = { least: 0, most: 16 } as const;
 export type QrFormat = (typeof qrFormats)[number];
 export type QrLevel = (typeof qrLevels)[number];
 
-/** How a QR code is to look. */
+/** The look of a QR code. */
 export interface QrLook {
   readonly format: QrFormat;
-  /** Pixels of a side, the margin among them. */
+  /** Pixels per side, including the margin. */
   readonly size: number;
   /** Modules on each side. */
   readonly margin: number;
-  /** The least. */
+  /** The minimum level of error correction. */
   readonly level: QrLevel;
 }
 

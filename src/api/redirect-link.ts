@@ -1,25 +1,25 @@
 /** What a redirect needs of a link; ids are PostgreSQL's own text. */
 export interface RedirectLink {
-  /** The code that was asked for, which may be written otherwise than the link's own. */
+  /** The code that was asked for, which may be another spelling of the link's own. */
   readonly asked: string;
   readonly shortCode: string;
   readonly urlId: string;
   readonly userId: string | null;
   readonly target: string;
-  /** JSON text of what the link does besides leading to its target; `null` for a plain one. */
+  /** JSON of the link's options; `null` for a plain link. */
   readonly options: string | null;
   /** When it was created, ms since 1970. */
   readonly createdMs: number;
 }
 
 /**
- * Links on their way to a gateway: one text, as the database wrote it, for a text crosses threads at a fraction of
- * what objects or arrays of texts cost. There may be links among them that another gateway has asked for.
+ * Links on their way to a gateway: one text, as the database wrote it, because a text crosses threads at a fraction of
+ * the cost of objects or arrays. It may contain links that another gateway asked for.
  */
 export interface ResolvedLinks {
   /** `LINK_LINES` lines a link. */
   readonly text: string;
-  /** The database that they are in; `null` where it has no name yet. */
+  /** The database that they are in; `null` if it has no name yet. */
   readonly databaseId: string | null;
 }
 

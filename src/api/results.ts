@@ -4,19 +4,19 @@ import type { ErrorCode } from '../errors.js';
 export type OperationResult =
   | {
       readonly ok: true;
-      /** JSON text; empty where there is nothing to show. */
+      /** JSON text; empty if there is nothing to show. */
       readonly body: string;
-      /** The answer's body, if it is no JSON. */
+      /** The answer's body, if it is not JSON. */
       readonly file?: FileResult;
-      /** Of a resource that was made. */
+      /** Of a resource that was created. */
       readonly id?: string;
-      /** Of a link that was made. */
+      /** Of a link that was created. */
       readonly shortCode?: string;
-      /** How many links were made, of an operation that makes many. */
+      /** How many links an operation on many has created. */
       readonly made?: number;
       /** The resource existed already, and is shown instead. */
       readonly isExisting?: true;
-      /** Nothing was done, and the body says why for each part: the answer's status. */
+      /** The answer's status if nothing was done; the body gives the reason for each part. */
       readonly refusal?: 400 | 409;
       /** The answer to an earlier request with the same idempotency key. */
       readonly isReplayed?: true;
@@ -32,7 +32,7 @@ export interface FileResult {
   readonly contentType: string;
   /** In quotes. */
   readonly tag: string;
-  /** Absent where the client has it already. */
+  /** Absent if the client has it already. */
   readonly content?: string | Uint8Array;
 }
 

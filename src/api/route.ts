@@ -6,7 +6,7 @@ import type { Status } from './statuses.js';
 
 export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
 
-/** What a key must be allowed to do, once keys are asked for. */
+/** What a key must permit, if keys are required. */
 export type Scope =
   | 'public'
   | 'links:read'
@@ -18,16 +18,16 @@ export type Scope =
   | 'ops'
   | 'admin';
 
-/** Which limit of its size a request's body has; `none` where it is not read. */
+/** Which size limit a request's body has; `none` if it is not read. */
 export type BodyLimit = 'none' | 'json' | 'bulk' | 'upload' | 'form';
 
 /**
- * What a read waits for: `clicks` that were answered before are seen by it; `counters` likewise, but
- * only if that takes no time to speak of.
+ * What a read waits for: it sees `clicks` that were answered before it; `counters` likewise, but only if
+ * the wait is very short.
  */
 export type Barrier = 'none' | 'clicks' | 'counters';
 
-/** A request header that routes read, and the most characters of it that a proxy has to pass on. */
+/** A request header that routes read, and the maximum length that a proxy has to pass on. */
 export const requestHeaders = {
   accept: 512,
   'accept-encoding': 128,
@@ -45,21 +45,21 @@ export const keyHeaders = ['authorization', 'x-api-key'] as const;
 
 export type RequestHeader = keyof typeof requestHeaders;
 
-/** What a route answers with when all went well; without anything it is an empty body. */
+/** What a route answers with on success; without members it is an empty body. */
 export interface Answer {
   readonly one?: ResourceName;
   readonly listOf?: ResourceName;
-  /** With `?atomic=true` a refusal of the whole has this for its body. */
+  /** With `?atomic=true` a refusal of the whole has this body. */
   readonly refusals?: ResourceName;
-  /** A media type, where it is no JSON. */
+  /** A media type, if it is not JSON. */
   readonly text?: string;
-  /** Media types, where it is a file. */
+  /** Media types, if it is a file. */
   readonly files?: readonly string[];
   /** Statuses besides the declared one. */
   readonly statuses?: readonly Status[];
-  /** Of the answer, with what they are for. */
+  /** Headers of the answer, with their purpose. */
   readonly headers?: Readonly<Record<string, string>>;
-  /** Those that not every answer has. */
+  /** Headers that only some answers have. */
   readonly optionalHeaders?: Readonly<Record<string, string>>;
 }
 
@@ -70,16 +70,16 @@ interface RouteBase {
   /** For the tables of the documentation. */
   readonly summary: string;
   readonly scope: Scope;
-  /** Wants its scope also where the API is open to everybody. */
+  /** Requires its scope even if the API is open to everybody. */
   readonly isAlwaysGuarded?: true;
-  /** Not for a key that sees one user's links only. */
+  /** Refused to a key that sees one user's links only. */
   readonly refusesOwners?: true;
-  /** Answered to a key that was good when the database was last asked, while it can't be asked. */
+  /** While the database can't be asked, answered to a key that was good when it last was. */
   readonly trustsSuspectKeys?: true;
-  /** Of the answer when all went well. */
+  /** Of the answer on success. */
   readonly status: Status;
   readonly answer: Answer;
-  /** What it may answer besides, in the words of src/errors.ts; those that every route has are left out. */
+  /** Its refusals, as codes of src/errors.ts, without those that every route has. */
   readonly errors: readonly ErrorCode[];
   readonly params?: Schema<zod.ZodObject>;
   /** Known names and their values. With `isTolerant`, names that resemble known ones are ignored too. */
@@ -89,19 +89,19 @@ interface RouteBase {
   readonly repeatable?: readonly string[];
   readonly body?: Schema;
   readonly bodyLimit: BodyLimit;
-  /** The answer to a body that is no JSON object with at least one member; INVALID_JSON by default. */
+  /** The refusal of a body that is not a JSON object with at least one member; INVALID_JSON by default. */
   readonly noObject?: ErrorCode;
-  /** Members of the body whose JSON text is kept as it was sent where a number would lose digits. */
+  /** Members of the body whose JSON text is kept as sent if a number would lose digits. */
   readonly exactMembers?: readonly string[];
   readonly headers: readonly RequestHeader[];
   readonly barrier: Barrier;
-  /** Takes an Idempotency-Key: its first answer is given again to whoever repeats the request. */
+  /** Accepts an Idempotency-Key: a repeated request gets the first answer again. */
   readonly isIdempotent?: true;
   /** Where a 201 says the new resource is; `:id` stands for its id. */
   readonly resource?: string;
   /** Whether the answer names short URLs, and needs the origin that the client used. */
   readonly usesOrigin?: true;
-  /** Asked for every few seconds by machines, or by every visitor: its log lines are at debug level. */
+  /** Requested every few seconds by machines, or by every visitor: its log lines are at debug level. */
   readonly isQuiet?: true;
 }
 
@@ -109,7 +109,7 @@ interface RouteBase {
 export interface CallRoute extends RouteBase {
   readonly performs: 'call';
   readonly operation: string;
-  /** `long`: work whose length is the data's choice, with a deadline of its own. */
+  /** `long`: work whose duration depends on the data, with a separate deadline. */
   readonly kind: 'read' | 'write' | 'long';
 }
 
@@ -143,7 +143,7 @@ export interface RedirectRoute extends RouteBase {
 
 export type RouteDeclaration = CallRoute | ListRoute | ImportRoute | LocalRoute | RedirectRoute;
 
-/** Declares a route: types are kept as narrow as they are written. */
+/** Declares a route; keeps the types as narrow as they are written. */
 export function route<const R extends RouteDeclaration>(declaration: R): R {
   return declaration;
 }
@@ -154,7 +154,7 @@ type OutputOf<S> = S extends (z: Z) => infer Type
     : unknown
   : unknown;
 
-/** What an operation is given: the checked path parameters, query and body of its route, together. */
+/** An operation's input: the checked path parameters, query and body of its route, together. */
 export type InputOf<R> = (R extends { params: infer S } ? OutputOf<S> : unknown) &
   (R extends { query: infer S } ? OutputOf<S> : unknown) &
   (R extends { body: infer S } ? OutputOf<S> : unknown);

@@ -5,7 +5,7 @@ import { route } from './route.js';
 import type { Z } from './schema.js';
 import { parseTimestamp } from './timestamps.js';
 
-/** Facts of a click that it can be counted by. */
+/** The properties of a click by which it can be counted. */
 const facts = ['country', 'referrer', 'browser', 'os', 'device'] as const;
 const factsAndCode = [...facts, 'code'] as const;
 
@@ -14,7 +14,7 @@ export type StatsField = (typeof factsAndCode)[number];
 const MAX_VALUES = 100;
 const DEFAULT_VALUES = 10;
 
-/** A comma list of what is counted by, each once. */
+/** A comma-separated list of properties to count by, each once. */
 function fields<const Name extends StatsField>(z: Z, known: readonly Name[], error: ErrorCode) {
   return z
     .string()

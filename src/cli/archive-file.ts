@@ -24,7 +24,7 @@ interface ArchivedEvent {
   readonly details: string;
 }
 
-/** Ends the name of an archive that is not whole yet. */
+/** The suffix of an archive that is not whole yet. */
 const UNFINISHED = '.partial';
 
 export interface ArchiveContent {
@@ -45,7 +45,7 @@ export async function writeArchive(
   const partial = `${file}${UNFINISHED}`;
   try {
     if (format === 'ndjson') {
-      // Visitors' anonymised addresses may be in it.
+      // It may contain visitors' anonymised addresses.
       await pipeline(Readable.from(lines(content)), createWriteStream(partial, { mode: 0o600 }));
     } else await writeParquet(partial, content);
     await syncPath(partial);
@@ -96,7 +96,7 @@ const ROWS_A_GROUP = 50_000;
 
 async function writeParquet(file: string, content: ArchiveContent): Promise<void> {
   const { fileWriter, parquetWriteRows } = await import('hyparquet-writer');
-  // Made before, for its mode.
+  // Created before, for its mode.
   await (await open(file, 'w', 0o600)).close();
   await parquetWriteRows({
     writer: fileWriter(file),

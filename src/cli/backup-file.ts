@@ -31,7 +31,7 @@ export class BackupFileError extends Error {
 const END_OF_ROWS = Buffer.from('\\.\n');
 const LINE_BREAK = 0x0a;
 
-/** Ends the name of a backup that is not whole yet. */
+/** The suffix of a backup that is not whole yet. */
 export const UNFINISHED = '.partial';
 
 /** Writes a backup, which appears under its name when it is whole and on the disk. */
@@ -74,7 +74,7 @@ export class BackupReader {
   readonly #source: AsyncIterator<Buffer>;
   readonly #hash = createHash('sha256');
   readonly #file: string;
-  /** Read and not given yet. */
+  /** Read, and not passed on yet. */
   #buffer: Buffer = Buffer.alloc(0);
 
   /** @param onRead Gets the number of bytes of the file read so far. */

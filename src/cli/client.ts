@@ -25,7 +25,7 @@ export class ApiClient {
   readonly #base: URL;
   readonly #key: string | undefined;
 
-  /** @throws TypeError for text that is no http(s) URL. */
+  /** @throws TypeError for text that is not an http(s) URL. */
   constructor({ SWITCHYARD_URL = DEFAULT_URL, SWITCHYARD_KEY }: NodeJS.ProcessEnv) {
     if (!URL.canParse(SWITCHYARD_URL) || !/^https?:$/.test(new URL(SWITCHYARD_URL).protocol))
       throw new TypeError('SWITCHYARD_URL must be an http(s) URL');

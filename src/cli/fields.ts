@@ -22,7 +22,7 @@ export function fieldsOf(z: Z, name: string, part: 'body' | 'query'): Field[] {
   return Object.entries(properties).map(([field, one]) => ({ name: field, schema: one }));
 }
 
-/** `--redirect-status <value>`, and what it may be. */
+/** `--redirect-status <value>`, and its possible values. */
 export function optionOf({ name, schema }: Field): Option {
   const isFlag = typesOf(schema).includes('boolean');
   const flag = `--${name.replaceAll('_', '-')}`;
@@ -43,7 +43,7 @@ export function valuesOf(
   );
 }
 
-/** What is no value of the type goes on as it is: the server says what is wrong with it. */
+/** A value of another type is sent as it is: the server says what is wrong with it. */
 function parseField(schema: JsonSchema, text: string): unknown {
   const types = typesOf(schema);
   if (text === 'none' && types.includes('null')) return null;

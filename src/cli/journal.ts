@@ -160,7 +160,7 @@ async function inspect(folder: string): Promise<Inspected[]> {
   return found;
 }
 
-/** The servers' folders under a data folder, a journal folder, or the one given folder. */
+/** The servers' folders under a data folder or a journal folder, or the given folder itself. */
 function serverFolders(given: string): string[] {
   const folder = path.resolve(given);
   if (!existsSync(folder) || !statSync(folder).isDirectory()) throw new FolderError(`${given} is no folder`);

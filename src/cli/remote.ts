@@ -115,7 +115,7 @@ export function addRemoteCommands(program: Command, z: Z): void {
     );
 }
 
-/** Of the server's own schema where this version has it. */
+/** From the server's own schema, if this version has it. */
 function keyFields(z: Z): Field[] {
   const declared = fieldsOf(z, 'POST /keys', 'body');
   if (declared.length > 0) return declared;
@@ -203,13 +203,13 @@ async function findLink(client: ApiClient, name: string): Promise<Row> {
   if (/^\d+$/.test(name)) return (await client.json('GET', `/urls/${name}`)) as Row;
   const query = new URLSearchParams({ short_code: name });
   const found = (await client.json('GET', `/urls?${query}`)) as Row[];
-  // A server that does not know the parameter would show them all.
+  // A server that does not know the parameter would show all of them.
   const link = found.find((one) => one.short_code === name);
   if (link === undefined) throw new RefusedError(404, 'Short URL not found');
   return link;
 }
 
-/** All that can be; @throws the last refusal after the rest is done. */
+/** Does all that can be done; @throws the last refusal afterwards. */
 async function removeAll(
   names: readonly string[],
   remove: (name: string) => Promise<unknown>,

@@ -10,7 +10,7 @@ export function showTimeline(config: Config): void {
 
 /**
  * Lets the servers of DATA_DIR write to a primary on a lower timeline than the one they wrote to last.
- * @throws TypeError for what is no timeline; Error where none was noted.
+ * @throws TypeError for anything that is not a timeline; Error if none was noted.
  */
 export function acceptTimeline(config: Config, text: string): void {
   const timeline = Number(text);

@@ -14,7 +14,7 @@ const headerNotes: Readonly<Record<string, string>> = {
   'if-none-match': 'the `ETag` of an earlier answer: 304 where it is still the same',
   'x-link-password': 'the password of a protected link',
 };
-/** Said by other parts of the document: media types, security schemes. */
+/** Covered by other parts of the document: media types, security schemes. */
 const otherwiseSaid = ['content-type', 'authorization', 'x-api-key', 'accept'];
 
 const scopeNotes: Readonly<Record<Scope, string>> = {
@@ -35,7 +35,7 @@ const bodyParts: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   updateLinks: { set: 'PATCH /urls/:id' },
 };
 
-/** The OpenAPI 3.1 document, of what the routes declare and the schemas that check requests. */
+/** The OpenAPI 3.1 document, derived from the routes' declarations and the schemas that check requests. */
 export function openapiDocument(z: Z, version: string): Json {
   const paths: Record<string, Json> = {};
   for (const route of routes as readonly RouteDeclaration[]) {
@@ -136,7 +136,7 @@ function operationOf(z: Z, route: RouteDeclaration): Json {
   };
 }
 
-/** Whether its scope is wanted on every server. */
+/** Whether every server requires its scope. */
 function isGuarded(route: object): boolean {
   return 'isAlwaysGuarded' in route;
 }
@@ -216,7 +216,7 @@ function requestBody(z: Z, route: RouteDeclaration): Json {
     };
   }
   const schema = bodySchema(z, route);
-  // An empty object is refused like what is none.
+  // An empty object is refused like anything that is not an object.
   const body = { ...schema, minProperties: 1 };
   const type = route.bodyLimit === 'form' ? 'application/x-www-form-urlencoded' : 'application/json';
   return { required: true, content: { [type]: { schema: body, example: objectExample(schema) } } };

@@ -15,7 +15,7 @@ export interface JsonSchema {
   [keyword: string]: unknown;
 }
 
-/** A schema of ours in the words of JSON Schema: `input` as a client sends it, `output` as we answer. */
+/** One of our schemas as JSON Schema: `input` as a client sends it, `output` as we answer. */
 export function jsonSchemaOf(z: Z, schema: zod.ZodType, io: 'input' | 'output'): JsonSchema {
   const { $schema: _dialect, ...made } = z.toJSONSchema(schema, {
     io,
@@ -28,7 +28,7 @@ export function jsonSchemaOf(z: Z, schema: zod.ZodType, io: 'input' | 'output'):
       if (type !== 'object' || jsonSchema.properties === undefined) return;
       const { shape } = zodSchema._zod.def as unknown as { shape: Record<string, zod.ZodType> };
       for (const [name, member] of Object.entries(shape)) {
-        // Only refused, by name.
+        // Only refused, if it is given.
         if (isNever(member)) delete jsonSchema.properties[name];
       }
     },
@@ -36,7 +36,7 @@ export function jsonSchemaOf(z: Z, schema: zod.ZodType, io: 'input' | 'output'):
   return made as JsonSchema;
 }
 
-/** Whether no value but the absent one is let pass. */
+/** Whether it accepts nothing but an absent value. */
 function isNever(schema: zod.ZodType): boolean {
   const { type, innerType } = schema._zod.def as { type: string; innerType?: zod.ZodType };
   return type === 'undefined' || (type === 'optional' && innerType !== undefined && isNever(innerType));
@@ -68,7 +68,7 @@ const named: Readonly<Record<string, unknown>> = {
   expires_at: '2027-01-31T12:00:00Z',
 };
 
-/** A value that the schema lets pass: one that people recognise where the name is known. */
+/** A value that the schema accepts; one that people recognise if the name is known. */
 export function exampleOf(name: string, schema: JsonSchema): unknown {
   if (schema.examples?.[0] !== undefined) return schema.examples[0];
   if (schema.enum !== undefined) return schema.enum[0];
@@ -90,7 +90,7 @@ export function exampleOf(name: string, schema: JsonSchema): unknown {
   }
 }
 
-/** An example of an object: its required members, or the first one where none is. */
+/** An example of an object: its required members, or the first member if none is required. */
 export function objectExample(schema: JsonSchema): Record<string, unknown> {
   const properties = Object.entries(schema.properties ?? {});
   const wanted = schema.required ?? properties.slice(0, 1).map(([name]) => name);

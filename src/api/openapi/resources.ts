@@ -3,8 +3,8 @@ import { redirectStatusCodes } from '../link-fields.js';
 import type { Z } from '../schema.js';
 
 /**
- * What the API answers with, one declaration a resource. The document is made of them, and a test
- * holds them, strictly, against what the server answers.
+ * What the API answers with, one declaration for each resource. The document consists of them, and a test
+ * compares them strictly with the server's answers.
  */
 
 const int64 = (z: Z) => z.number().meta({ type: 'integer', format: 'int64' });
@@ -174,7 +174,7 @@ export const resources = {
 
 export type ResourceName = keyof typeof resources;
 
-/** What the schema of that name lets pass. */
+/** The values that the schema of that name accepts. */
 export type Resource<Name extends ResourceName> = zod.output<ReturnType<(typeof resources)[Name]>>;
 
 function bulkResult<Shape extends zod.ZodRawShape>(z: Z, more: Shape) {

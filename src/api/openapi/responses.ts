@@ -6,11 +6,11 @@ import type { ResourceName } from './resources.js';
 
 type Json = Record<string, unknown>;
 
-/** Refusals that the routes do not name, since all of a kind have them. */
+/** Refusals that routes do not name, because all routes of a kind have them. */
 const everywhere: readonly ErrorCode[] = ['BAD_REQUEST', 'INTERNAL', 'UNAVAILABLE'];
 const ofBodies: readonly ErrorCode[] = ['BODY_DEADLINE', 'BODY_TOO_LARGE', 'CONTENT_CODING'];
 const ofJson: readonly ErrorCode[] = ['JSON_TOO_DEEP', 'JSON_TOO_MANY_VALUES'];
-/** Some of them are there only once keys and limits are. */
+/** Some of them exist only with keys and limits. */
 const ofKeys: readonly string[] = ['UNAUTHORIZED', 'FORBIDDEN', 'TOO_MANY_REQUESTS'];
 
 const ofIdempotency: readonly ErrorCode[] = [
@@ -19,7 +19,7 @@ const ofIdempotency: readonly ErrorCode[] = [
   'IDEMPOTENCY_KEY_REUSED',
 ];
 
-/** By status: what a route answers with when all went well, and every refusal it may give. */
+/** By status: a route's answer on success, and all its refusals. */
 export function responsesOf(route: RouteDeclaration): Record<string, Json> {
   return { ...successes(route), ...failures(route) };
 }
@@ -117,7 +117,7 @@ function refusalOf(route: RouteDeclaration, status: Status): Json {
 
 const requestIdHeader = { 'X-Request-ID': header('the same as in the log') };
 
-/** Of routes that are limited; there on every answer where API_RATE_PER_MINUTE is set. */
+/** Of limited routes; on every answer if API_RATE_PER_MINUTE is set. */
 function rateHeaders({ scope }: RouteDeclaration): Json {
   if (scope === 'public') return {};
   const field = (description: string, pattern: string, example: string): Json => ({
@@ -140,7 +140,7 @@ function rateHeaders({ scope }: RouteDeclaration): Json {
   };
 }
 
-/** A redirect of a link that is in the cache says nothing more than it must. */
+/** A redirect from the cache has only the headers that it needs. */
 const requestIdOfMisses = {
   'X-Request-ID': {
     ...header('the same as in the log; not where the link is in the cache'),
