@@ -173,7 +173,7 @@ async function main(say: Say, lastWords: () => Promise<void>): Promise<void> {
       logs.logger.info('the server has ended');
       await end(inTime ? Exit.OK : Exit.DEADLINE);
     } catch (error) {
-      logs.logger.fatal({ error }, 'the server did not end well');
+      logs.logger.fatal({ error }, 'the server did not shut down cleanly');
       await end(Exit.FAULT);
     }
   };

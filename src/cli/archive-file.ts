@@ -151,7 +151,7 @@ async function* parquetEvents(file: string): AsyncGenerator<ArchivedEvent> {
  */
 export async function checkArchive(file: string): Promise<{ month: string; events: number }> {
   const [, month, format] = /(?:^|\/)events-(\d{4}-\d\d)\.(ndjson|parquet)$/.exec(file) ?? [];
-  if (month === undefined) throw new ArchiveFileError(`${file} has not the name of an archive`);
+  if (month === undefined) throw new ArchiveFileError(`${file} does not have the name of an archive`);
   let events = 0;
   try {
     for await (const event of format === 'ndjson' ? ndjsonEvents(file) : parquetEvents(file)) {
@@ -161,7 +161,7 @@ export async function checkArchive(file: string): Promise<{ month: string; event
     }
   } catch (error) {
     if (error instanceof ArchiveFileError) throw error;
-    throw new ArchiveFileError(`${file} can't be read behind ${events} events: ${(error as Error).message}`);
+    throw new ArchiveFileError(`${file} can't be read after ${events} events: ${(error as Error).message}`);
   }
   return { month, events };
 }

@@ -31,9 +31,9 @@ export interface ArchiveOptions {
  */
 export async function archiveMonth(config: Config, options: ArchiveOptions): Promise<void> {
   if (!/^\d{4}-(0[1-9]|1[0-2])$/.test(options.month))
-    throw new TypeError(`${options.month} is no month, such as 2025-01`);
+    throw new TypeError(`${options.month} is not a month such as 2025-01`);
   if (statSync(options.out, { throwIfNoEntry: false })?.isDirectory() !== true)
-    throw new TypeError(`${options.out} is no folder`);
+    throw new TypeError(`${options.out} is not a folder`);
   const name = `events-${options.month}.${options.format}`;
   const file = path.join(options.out, name);
   const { pool, close } = await openDatabase(config);

@@ -91,7 +91,7 @@ export class BackupReader {
     const line = await this.#line();
     this.#hash.update(line);
     const head = this.#parse(line) as Partial<BackupHead>;
-    if (head.format !== FORMAT) throw new BackupFileError(`${this.#file} is no backup of Switchyard`);
+    if (head.format !== FORMAT) throw new BackupFileError(`${this.#file} is not a backup of Switchyard`);
     if (head.version !== VERSION)
       throw new BackupFileError(
         `${this.#file} is of version ${head.version}: only ${VERSION} can be read here`,
@@ -160,7 +160,7 @@ export class BackupReader {
     try {
       return JSON.parse(line.toString('utf8')) as object;
     } catch {
-      throw new BackupFileError(`${this.#file} is no backup of Switchyard`);
+      throw new BackupFileError(`${this.#file} is not a backup of Switchyard`);
     }
   }
 }

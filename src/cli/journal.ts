@@ -21,7 +21,7 @@ const RETRIES = 20;
 /** Prints the content of each journal under a folder. */
 export async function showJournals(folder: string): Promise<void> {
   for (const { server, owner, summaries } of await inspect(folder)) {
-    print(`${server} (${owner ? 'its server is alive' : 'its server is no more'})`);
+    print(`${server} (${owner ? 'its server is alive' : 'its server is gone'})`);
     if (summaries.length === 0) print('  no journal');
     for (const summary of summaries) print(describe(summary));
   }
@@ -163,7 +163,8 @@ async function inspect(folder: string): Promise<Inspected[]> {
 /** The servers' folders under a data folder or a journal folder, or the given folder itself. */
 function serverFolders(given: string): string[] {
   const folder = path.resolve(given);
-  if (!existsSync(folder) || !statSync(folder).isDirectory()) throw new FolderError(`${given} is no folder`);
+  if (!existsSync(folder) || !statSync(folder).isDirectory())
+    throw new FolderError(`${given} is not a folder`);
   if (listJournals(folder).length > 0) return [folder];
   const root = existsSync(path.join(folder, 'journal')) ? path.join(folder, 'journal') : folder;
   const names = readdirSync(root, { withFileTypes: true }).filter((entry) => entry.isDirectory());

@@ -33,7 +33,7 @@ export class Connections {
     if (nowMs - this.#refusedSinceMs < REFUSAL_LOG_MS) return;
     this.#refusedSinceMs = nowMs;
     const { max } = this.#budget;
-    this.#log.warn({ connections: max }, `connections are refused: ${max} are open, and no more may be`);
+    this.#log.warn({ connections: max }, `connections are refused: ${max} are open, the maximum`);
   }
 
   disconnected(): void {

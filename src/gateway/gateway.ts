@@ -131,7 +131,7 @@ class Gateway {
       supply: this.#segments,
       onWritten: () => this.#supervisor.tell({ kind: 'journalled' }),
       onTrouble: (error) => {
-        if (error === undefined) this.#log.info('the click journal takes clicks again');
+        if (error === undefined) this.#log.info('the click journal accepts clicks again');
         else this.#log.error({ error }, `the click journal is in trouble: ${describeError(error)}`);
       },
     });

@@ -48,6 +48,6 @@ export function journalMode(wanted: 'mapped' | 'written' | 'auto', folder: strin
 }
 
 function refused(wanted: 'mapped' | 'auto', reason: string): JournalMode {
-  if (wanted === 'mapped') throw new JournalModeError(`CLICK_JOURNAL_MODE=mapped can't be: ${reason}`);
+  if (wanted === 'mapped') throw new JournalModeError(`CLICK_JOURNAL_MODE=mapped is not possible: ${reason}`);
   return { kind: 'written', reason };
 }

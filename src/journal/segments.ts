@@ -16,7 +16,7 @@ import { parseSegmentFile, segmentFile } from './format.js';
 
 /**
  * Segments as files. A missing folder has none; an unreadable one is an error, never an empty folder.
- * Anything with a segment's name that is no regular file (a pipe, a folder, a link) is not ours, and is
+ * Anything with a segment's name that is not a regular file (a pipe, a folder, a link) is not ours, and is
  * neither opened nor removed.
  */
 export interface SegmentFile {
@@ -75,7 +75,7 @@ export function openSegment(file: string): number {
   const descriptor = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW);
   if (fstatSync(descriptor).isFile()) return descriptor;
   closeSync(descriptor);
-  throw new Error(`${path.basename(file)} is no regular file`);
+  throw new Error(`${path.basename(file)} is not a regular file`);
 }
 
 /** Opens a segment for the duration of `use`. */

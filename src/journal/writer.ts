@@ -343,7 +343,7 @@ export class ClickJournal {
 
   /** Bytes in a file without a name are lost when it is closed: begin a new one. */
   #leaveRemoved(): void {
-    this.#options.onTrouble(new Error('the open segment of the click journal was removed by somebody'));
+    this.#options.onTrouble(new Error('the open segment of the click journal was removed'));
     this.flush();
     if (this.#hasBegun) this.#endSegment();
   }

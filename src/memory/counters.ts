@@ -141,7 +141,9 @@ export class Counters {
         };
       }
     }
-    throw new Error(`more than ${SLOTS} threads, or threads that ended without a word, have counters`);
+    throw new Error(
+      `more than ${SLOTS} threads, or threads that ended without releasing theirs, have counters`,
+    );
   }
 
   /** Every slot that was ever claimed. */

@@ -79,7 +79,7 @@ export class FirstContact {
       return await leaveMark(connection);
     } catch (error) {
       if (isConnectionLoss(error)) throw error;
-      this.#log.warn({ error }, `standbys are not read from: ${describeError(error)}`);
+      this.#log.warn({ error }, `reads don't use standbys: ${describeError(error)}`);
       return undefined;
     }
   }

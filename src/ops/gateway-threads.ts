@@ -176,7 +176,7 @@ export class GatewayThreads {
 
   #replace(ordinal: number, code: number): void {
     this.#restarts += 1;
-    this.#options.log.error({ code }, `gateway-${ordinal} ended with ${code}: another one takes its place`);
+    this.#options.log.error({ code }, `gateway-${ordinal} ended with ${code}: starting another`);
     setTimeout(() => {
       // A gateway that can't listen ends, and arrives here again.
       if (!this.#isStopping) this.#startOne(ordinal).catch(() => undefined);

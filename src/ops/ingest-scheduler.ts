@@ -294,7 +294,7 @@ export class IngestScheduler {
     journal.turn.on('failed', performance.now());
     if (this.#hasFailed) return;
     this.#hasFailed = true;
-    this.#options.log.warn({ failure }, `click ingest waits, clicks stay in the journal: ${failure}`);
+    this.#options.log.warn({ failure }, `click ingest is waiting, clicks stay in the journal: ${failure}`);
   }
 
   #succeeded(journal: TrackedJournal, outcome: IngestOutcome): void {
@@ -307,7 +307,7 @@ export class IngestScheduler {
     journal.behindSinceMs = isBehind ? (outcome.newestMs ?? journal.behindSinceMs ?? Date.now()) : undefined;
     if (!this.#hasFailed) return;
     this.#hasFailed = false;
-    this.#options.log.info('click ingest goes on');
+    this.#options.log.info('click ingest resumed');
   }
 
   /** Nothing is left of a journal: clicks that its gateway accepted but never wrote died with it. */

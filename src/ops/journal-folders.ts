@@ -103,7 +103,10 @@ export class JournalFolders {
       if (code === 'ENOENT') return;
       this.#options.counters.add('ingestFailures');
       if (!this.#isNew(folder, message)) return;
-      this.#options.log.warn({ error }, `the journal folder ${folder} is tried again: ${message}`);
+      this.#options.log.warn(
+        { error },
+        `the journal folder ${folder} could not be handled and will be retried: ${message}`,
+      );
     }
   }
 
@@ -132,7 +135,7 @@ export class JournalFolders {
       if (!this.#isNew(folder, recognised.kind)) return;
       log.warn(
         { folder, of: recognised.of },
-        `${folder} is a copy of ${recognised.of}: its clicks are left to the original. If that is no more: switchyard journal adopt ${folder}`,
+        `${folder} is a copy of ${recognised.of}: its clicks belong to the original. If the original is gone: switchyard journal adopt ${folder}`,
       );
       return;
     }
@@ -144,7 +147,7 @@ export class JournalFolders {
       if (journals > 0) {
         log.info(
           { folder: path.basename(folder), journals },
-          `adopted ${journals} click journals of a server that is no more`,
+          `adopted ${journals} click journals of a server that is gone`,
         );
       }
       this.#adopted.set(folder, owner);
@@ -161,13 +164,13 @@ export class JournalFolders {
     if (setAside.length > 0) {
       log.error(
         { folder, files: setAside.length },
-        `${setAside.length} files in ${folder} are no click journals: set aside as .damaged`,
+        `${setAside.length} files in ${folder} are not click journals: set aside as .damaged`,
       );
     }
     if (foreign.length > 0 && this.#isNew(folder, `foreign ${foreign.length}`)) {
       log.warn(
         { folder, things: foreign.slice(0, 10) },
-        `${foreign.length} things in ${folder} bear a journal's name and are no files: left alone`,
+        `${foreign.length} entries of ${folder} have a journal's name but are not files: left alone`,
       );
     }
     onAdopted(folder, journals);

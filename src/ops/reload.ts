@@ -15,7 +15,7 @@ export function reload(current: Config, read: () => Config, reloadable: Reloadab
     next = read();
   } catch (error) {
     log.error(
-      `the settings stay as they are: ${error instanceof ConfigError ? error.message : describeError(error)}`,
+      `the settings are unchanged: ${error instanceof ConfigError ? error.message : describeError(error)}`,
     );
     return current;
   }

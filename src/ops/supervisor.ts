@@ -277,8 +277,7 @@ function startWorkers(
     coherence: coherence.buffer,
     counters: counters.buffer,
     onThreadLost: (role, error) => {
-      const why =
-        error === undefined ? 'ended: another one takes its place' : `failed: ${describeError(error)}`;
+      const why = error === undefined ? 'ended: starting another' : `failed: ${describeError(error)}`;
       logs.logger.error({ error }, `the ${role} worker ${why}`);
     },
   });
@@ -305,7 +304,7 @@ function keepUp(workers: Workers, teardown: Teardown, log: Logger): void {
   const maintain = (): void => {
     workers.maintain().catch((error: unknown) => {
       if (teardown.hasBegun) return;
-      log.warn({ error }, 'the upkeep of the database failed; it is tried again in an hour');
+      log.warn({ error }, 'the upkeep of the database failed and will be retried in an hour');
     });
   };
   maintain();

@@ -56,7 +56,7 @@ export function putInPlace(unfinished: string, cluster: string): void {
   } catch (error) {
     if (!['ENOTEMPTY', 'EEXIST'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
     throw new EmbeddedPostgresError(
-      `the embedded PostgreSQL: ${cluster} was filled by somebody else meanwhile: start again`,
+      `the embedded PostgreSQL: ${cluster} was filled by another process meanwhile: start again`,
     );
   }
 }

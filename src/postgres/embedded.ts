@@ -234,9 +234,7 @@ export class EmbeddedPostgres {
       client.query(`ALTER ROLE ${USER} PASSWORD '${password}'`),
     );
     await this.#save({ ...this.#known(), password });
-    this.#notice(
-      `the embedded PostgreSQL: ${this.#folder} is a copy: it has a port and a password of its own now`,
-    );
+    this.#notice(`the embedded PostgreSQL: ${this.#folder} is a copy: it now has its own port and password`);
   }
 
   async #startPostmaster(deadline: number): Promise<'ours' | 'locked'> {

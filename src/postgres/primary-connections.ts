@@ -67,7 +67,7 @@ export class PrimaryConnections {
     if (row === undefined || known === undefined) return;
     const { isWritable, system, timeline } = roleOfRow(row);
     if (!isWritable || system !== known.system || timeline !== known.timeline)
-      throw new NotPrimaryError('what answers is not the primary, or not the one that was');
+      throw new NotPrimaryError('the host that answered is not the primary, or not the same one as before');
   }
 
   /** Whether the connection leads to what is the primary now. */

@@ -49,7 +49,7 @@ function socketOf(folder: string): string | undefined {
   const file = path.join(folder, OWNER_SOCKET);
   const stats = lstatSync(file, { bigint: true, throwIfNoEntry: false });
   if (stats === undefined) return undefined;
-  if (!stats.isSocket()) throw new Error(`${file} is no socket: it belongs to somebody else`);
+  if (!stats.isSocket()) throw new Error(`${file} is not a socket: it belongs to something else`);
   return `${stats.ino} ${stats.ctimeNs}`;
 }
 

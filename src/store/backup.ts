@@ -70,7 +70,7 @@ async function tableNames(connection: Connection): Promise<string[]> {
   const { rows } = await connection.query<{ name: string }>(
     `SELECT t.relname AS name ${OUR_TABLES} AND to_regclass('schema_migrations') IS NOT NULL`,
   );
-  if (rows.length === 0) throw new UnusableDatabaseError('the database has no tables of ours');
+  if (rows.length === 0) throw new UnusableDatabaseError('the database has none of our tables');
   return rows.map(({ name }) => name).sort();
 }
 

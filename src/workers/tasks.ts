@@ -95,7 +95,7 @@ async function build(): Promise<void> {
       counters.set('indexesMissing', (await missingIndexes(connection)).length);
       if (!isComplete) log.info('another server builds the missing indexes');
       else if (!(await dropRetiredIndexes(connection)))
-        log.info('indexes that are needed no more are dropped later: their table was never free');
+        log.info('indexes that are no longer needed will be dropped later: their table was never free');
       if (isComplete) await chunkOld(connection);
     } finally {
       await connection.query('RESET statement_timeout');
@@ -110,7 +110,7 @@ async function chunkOld(connection: Connection): Promise<void> {
   const outcome = await chunkOldEvents(connection);
   if (outcome.state === 'chunked' && !wasInChunks) log.info('events are in chunks by id from now on');
   if (outcome.state === 'later')
-    log.info('events are put into chunks by id later: their table was never free');
+    log.info('events will be put into chunks by id later: their table was never free');
   if (outcome.state === 'kept')
     log.warn(
       { obstacles: outcome.obstacles },

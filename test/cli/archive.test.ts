@@ -188,7 +188,7 @@ describe('switchyard archive, and ARCHIVE_DIR', { timeout: 180_000 }, () => {
     const text = readFileSync(fileOf(month), 'utf8');
     const cases: readonly [string, RegExp][] = [
       [text.slice(0, -10), /its last line is cut short/],
-      [text.replace('"event_type":"click"', '"event_type":click'), /can't be read behind \d+ events/],
+      [text.replace('"event_type":"click"', '"event_type":click'), /can't be read after \d+ events/],
       [text.replace(`${month}-05`, '1999-01-05'), /is of 1999-01-05/],
       [text.replace('"url_id"', '"url"'), /has the members id,url,/],
       [text.replace('"event_type":"click"', '"event_type":7'), /has no id or type/],
@@ -201,7 +201,7 @@ describe('switchyard archive, and ARCHIVE_DIR', { timeout: 180_000 }, () => {
     const misnamed = await archive(['--check', path.join(folder, 'other')]);
     expect([misnamed.status, misnamed.stderr]).toEqual([
       1,
-      expect.stringContaining('has not the name of an archive'),
+      expect.stringContaining('does not have the name of an archive'),
     ]);
   });
 

@@ -206,7 +206,7 @@ describe('switchyard backup and restore', { timeout: 120_000 }, () => {
         },
         /is of version 2: only 1 can be read here/,
       ],
-      ['no backup at all', () => writeFileSync(file, gzipSync('id,name\n')), /is no backup of Switchyard/],
+      ['no backup at all', () => writeFileSync(file, gzipSync('id,name\n')), /is not a backup of Switchyard/],
     ];
     for (const [what, damage, message] of damages) {
       copyFileSync(whole, file);

@@ -81,7 +81,7 @@ describe('switchyard journal', () => {
     writeJournal(200);
     const stats = run('journal', 'stats', dataDir);
     expect(stats).toMatchObject({ status: 0, stderr: '' });
-    expect(stats.stdout).toContain('its server is no more');
+    expect(stats.stdout).toContain('its server is gone');
     expect(stats.stdout).toMatch(
       /\d+ segments, \d+ bytes, 200 turns, 0 damaged places\n {4}200 clicks on \d+ links, 0 texts, from 20/,
     );
@@ -164,7 +164,7 @@ describe('switchyard journal', () => {
     expect(stats.stdout).toMatch(
       / 0 turns, 1 damaged places\n {4}0 clicks on 0 links, 0 texts, from - to -\n/,
     );
-    expect(stats.stdout).toMatch(/empty-server \(its server is no more\)\n {2}no journal\n/);
+    expect(stats.stdout).toMatch(/empty-server \(its server is gone\)\n {2}no journal\n/);
     const verified = run('journal', 'verify', dataDir);
     expect(verified.status).toBe(1);
     expect(verified.stdout).toMatch(
@@ -188,7 +188,7 @@ describe('switchyard journal', () => {
     }
     expect(run('journal', 'stats', '/nowhere')).toMatchObject({
       status: 2,
-      stderr: 'switchyard: /nowhere is no folder\n',
+      stderr: 'switchyard: /nowhere is not a folder\n',
     });
     expect(run('--help').stdout).toMatch(/^usage:/);
   });

@@ -341,7 +341,7 @@ describeWith('chromium')('the console', () => {
         suite.server.signal('SIGCONT');
       }
       await page.getByText(/^as of/).waitFor();
-      await page.getByText(/^\d+ were missed\.$/).waitFor();
+      await page.getByText(/^\d+ readings were missed\.$/).waitFor();
     });
   });
 

@@ -201,7 +201,7 @@ describe('a folder that is no whole cluster', () => {
     const pending = start();
     await eventually(() => readdirSync(inside('')).some((name) => name.endsWith('.new')));
     writeFileSync(inside('cluster/of-somebody'), 'data');
-    await expect(pending).rejects.toThrow(/cluster was filled by somebody else meanwhile/);
+    await expect(pending).rejects.toThrow(/cluster was filled by another process meanwhile/);
     expect(readFileSync(inside('cluster/of-somebody'), 'utf8')).toBe('data');
     rmSync(inside('cluster/of-somebody'));
   });
@@ -219,7 +219,7 @@ describe('a copy of a data folder', () => {
     expect(copy.address.port).not.toBe(original.address.port);
     expect(copy.address.password).not.toBe(original.address.password);
     expect(notices).toHaveLength(1);
-    expect(notices[0]).toMatch(/copy\/postgres is a copy: it has a port and a password of its own now/);
+    expect(notices[0]).toMatch(/copy\/postgres is a copy: it now has its own port and password/);
     await put(copy, 'copy');
     await put(original, 'original');
     expect(await kept(copy)).toEqual(['before', 'copy']);

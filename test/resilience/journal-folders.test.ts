@@ -228,9 +228,9 @@ describe('foreign things in a journal folder', () => {
     expect(rss).toBeLessThan(700 * 1024 * 1024);
     const said = (words: string): number =>
       server.logs.filter(({ message }) => message.includes(words)).length;
-    await eventually(() => said('owner.sock is no socket') > 0);
+    await eventually(() => said('owner.sock is not a socket') > 0);
     expect(said('3001 files in')).toBe(1);
-    expect(said('3 things in')).toBe(1);
+    expect(said('3 entries of')).toBe(1);
     expect(await server.stop()).toBe(0);
     const again = await startServer({
       DATABASE_URL: database.url,

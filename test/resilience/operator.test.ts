@@ -152,7 +152,7 @@ describe('SIGHUP', () => {
     await get(server.port, '/NoSuchCode');
     await eventually(() => /"levelname":"DEBUG".*"route":"\/:short_code"/.test(output));
     settings('LOG_LEVEL=loud\n');
-    await hup('the settings stay as they are: LOG_LEVEL must be one of');
+    await hup('the settings are unchanged: LOG_LEVEL must be one of');
     settings('LOG_LEVEL=off\n');
     server.child.kill('SIGHUP');
     await eventually(async () => {

@@ -61,7 +61,7 @@ describe.runIf(canMount)(`a disk that refuses (seed ${seed})`, () => {
     await eventually(() => load.total() > refused + 500);
     expect(server.logs.some((entry) => entry.message.includes('click journal is in trouble'))).toBe(true);
     relent();
-    await eventually(() => server.logs.some((entry) => entry.message.includes('takes clicks again')));
+    await eventually(() => server.logs.some((entry) => entry.message.includes('accepts clicks again')));
     const again = load.total();
     await eventually(() => load.total() > again + 500);
     await load.stop();

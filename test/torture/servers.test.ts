@@ -145,7 +145,7 @@ describe(`several servers on one database (seed ${seed})`, () => {
       });
     expect(run('journal', 'stats', folder)).toContain('its server is alive');
     await doomed.kill();
-    expect(run('journal', 'stats', folder)).toContain('its server is no more');
+    expect(run('journal', 'stats', folder)).toContain('its server is gone');
     expect(run('journal', 'verify', folder)).toMatch(/\d+ whole clicks, 0 damaged places/);
     expect(run('journal', 'drain', folder)).toMatch(/\d+ clicks ingested from \d journals/);
     const seen = new Seen();

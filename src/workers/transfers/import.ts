@@ -82,6 +82,6 @@ function failureOf({ log }: WorkerThread, requestId: string, error: unknown): Fr
   const code = errorCodeOf(error);
   const message = describeError(error);
   if (code === 'INTERNAL') log.error({ error, request_id: requestId }, `an import failed: ${message}`);
-  else log.warn({ request_id: requestId }, `an import was given up: ${message}`);
+  else log.warn({ request_id: requestId }, `an import was abandoned: ${message}`);
   return { kind: 'failed', error: code };
 }
