@@ -10,9 +10,9 @@ import { describeError } from '../runtime/describe-error.js';
 import type { Logger } from '../runtime/logger.js';
 
 export interface DatabaseHostsOptions {
-  /** The same number for ever; an embedded PostgreSQL may have another port after a restart. */
+  /** Their number never changes; an embedded PostgreSQL may have another port after a restart. */
   readonly addresses: () => readonly DatabaseAddress[];
-  /** What the other threads know of it. */
+  /** What the other threads know about it. */
   readonly primary: Primary;
   readonly seen: SeenTimeline;
   readonly connectMs: number;
@@ -29,8 +29,8 @@ class StalePrimaryError extends NotPrimaryError {
 }
 
 /**
- * The hosts that PostgreSQL may be on, and which of them is written to. Several are all asked for their role, again
- * and again; a single one is asked at each connection.
+ * The hosts that PostgreSQL may be on, and which of them to write to. Several hosts are all asked for their role
+ * repeatedly; a single one is asked at each connection.
  */
 export class DatabaseHosts {
   readonly #options: DatabaseHostsOptions;
@@ -39,11 +39,11 @@ export class DatabaseHosts {
   #current: number | undefined;
   #switches = 0;
   #last: number | undefined;
-  /** The single host's timeline is lower than one that was seen. */
+  /** The single host's timeline is lower than one seen before. */
   #isStale = false;
-  /** What was said last of a stale primary. */
+  /** The latest log line about a stale primary. */
   #said = '';
-  /** Called when the host in use is the primary no more. */
+  /** Called when the host in use is no longer the primary. */
   onLeft: (why: Error) => void = () => undefined;
 
   constructor(options: DatabaseHostsOptions) {
@@ -57,7 +57,7 @@ export class DatabaseHosts {
       addresses.length === 1
         ? []
         : addresses.map((address) => new HostProbe({ address, connectMs, timeoutMs, everyMs, onState }));
-    // A single host is known before it was reached, as it always was.
+    // A single host is known before it has been reached.
     options.primary.set(addresses.length === 1 ? 0 : -1, '', 0);
   }
 
@@ -73,12 +73,12 @@ export class DatabaseHosts {
     return this.#options.addresses()[host] as DatabaseAddress;
   }
 
-  /** Times that another host than before was written to. */
+  /** How often the host written to has changed. */
   get switches(): number {
     return this.#switches;
   }
 
-  /** How many hosts there are of each place. @param isUp Whether the host in use can be reached. */
+  /** The number of hosts in each role. @param isUp Whether the host in use can be reached. */
   places(isUp: boolean): Readonly<Record<HostPlace, number>> {
     const single: HostPlace = this.#isStale ? 'stale' : isUp ? 'primary' : 'silent';
     const places = this.#probes.length === 0 ? [single] : this.#places;
@@ -100,7 +100,7 @@ export class DatabaseHosts {
     await Promise.all(this.#probes.map(({ asked }) => asked));
     const states = this.#look();
     const current = this.#current;
-    // Its probe notices when one that is silent is back; to connect to it would only be waited for.
+    // The probe notices when a silent host is back; connecting to it would only cost a wait.
     if (current !== undefined && states[current]?.kind === 'answers') return current;
     const { addresses } = this.#options;
     const what = states.map(
@@ -122,8 +122,8 @@ export class DatabaseHosts {
   }
 
   /**
-   * From now on this host is written to.
-   * @param mark What was left in its database, for its standbys.
+   * From now on writes go to this host.
+   * @param mark Left in its database, by which its standbys are recognised.
    * @throws NotPrimaryError when another one was chosen meanwhile.
    */
   use(host: number, identity: ClusterIdentity | undefined, mark?: string): void {
@@ -141,17 +141,17 @@ export class DatabaseHosts {
     }
   }
 
-  /** @throws NotPrimaryError when the host that was in use is left. */
+  /** @throws NotPrimaryError if the host that was in use is abandoned. */
   requireInUse(): void {
     if (this.#options.primary.read().host < 0) throw new NotPrimaryError(NO_MORE);
   }
 
-  /** From now on none is written to. */
+  /** From now on writes go to no host. */
   leave(): void {
     this.#options.primary.clear();
   }
 
-  /** Compares what the hosts say. */
+  /** Compares the hosts' answers. */
   #look(): readonly HostState[] {
     const { seen } = this.#options;
     const states = this.#probes.map(({ state }) => state);
@@ -176,7 +176,7 @@ export class DatabaseHosts {
     const { primary } = this.#options;
     const before = this.#current;
     if (host === before) return;
-    // A host that only does not answer may be well, and there is no better one.
+    // A host that merely does not answer may be well, and there is no better one.
     if (host === undefined && before !== undefined && states[before]?.kind !== 'answers') return;
     this.#current = host;
     if (primary.read().host < 0) return;
@@ -184,7 +184,7 @@ export class DatabaseHosts {
     this.onLeft(new NotPrimaryError(host === undefined ? NO_MORE : 'another host is the primary'));
   }
 
-  /** What can't be read now has not been accepted by the operator. */
+  /** A file that can't be read counts as not accepted by the operator. */
   #reloadSeen(): void {
     const { seen, log } = this.#options;
     try {

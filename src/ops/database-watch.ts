@@ -16,7 +16,7 @@ import type { DatabaseHosts } from './database-hosts.js';
 const CHANNEL = 'switchyard_invalidation';
 
 export interface DatabaseWatchOptions {
-  /** Where PostgreSQL may be, and which of them is the primary. */
+  /** The hosts of PostgreSQL, and which of them is the primary. */
   readonly hosts: DatabaseHosts;
   readonly coherence: Coherence;
   readonly state: ServerState;
@@ -25,9 +25,9 @@ export interface DatabaseWatchOptions {
   readonly timeoutMs: number;
   /** Run on the first connection, before anything else may use the database. */
   readonly prepare: (connection: Connection) => Promise<void>;
-  /** Run on a connection to what is another PostgreSQL, or the same on another timeline. */
+  /** Run on a connection to another PostgreSQL, or to the same one on another timeline. */
   readonly prepareAgain: (connection: Connection) => Promise<void>;
-  /** Run at each connection. @returns a mark by which standbys of this primary are known, where that is wanted. */
+  /** Run at each connection. @returns a mark by which standbys of this primary are recognised, if needed. */
   readonly leaveMark: (connection: Connection) => Promise<string | undefined>;
   /** Run before each attempt to reconnect, as to start an embedded PostgreSQL again. */
   readonly revive: () => Promise<void>;
@@ -39,23 +39,23 @@ export interface DatabaseWatchOptions {
 export type DatabaseChange =
   | { readonly kind: 'up' }
   | { readonly kind: 'down'; readonly error: Error }
-  /** Notifications are not heard any more; PostgreSQL itself may be well. */
+  /** Notifications no longer arrive; PostgreSQL itself may be well. */
   | { readonly kind: 'listen-lost'; readonly error: Error }
-  /** Whatever was known of the database may be of a time that it has fallen back from. */
+  /** What is known about the database may be from a time that it has fallen back from. */
   | { readonly kind: 'reconnected' }
   /** A standby was promoted, or a backup restored. */
   | { readonly kind: 'replaced'; readonly from: ClusterIdentity; readonly to: ClusterIdentity };
 
-/** How often it is proved that a notification arrives; in between, that the connection is alive. */
+/** How often to prove that notifications arrive; in between, that the connection is alive. */
 const ECHO_EVERY_MS = 10_000;
 const BACKOFF = { firstMs: 40, maxMs: 1000 };
-/** How often it is looked whether there is a primary; nobody is asked for it. */
+/** How often to check whether a primary is known; this asks no host. */
 const PRIMARY_LOOK_MS = 50;
 const GOODBYE_MS = 500;
 /** pg_stat_activity, LISTEN and the heartbeat all stand on this one. */
 const APPLICATION_NAME = 'switchyard listen';
 
-/** PostgreSQL answers on the LISTEN connection, and yet sends no notification over it. */
+/** PostgreSQL answers on the LISTEN connection, but sends no notification over it. */
 class NotHeardError extends Error {
   override readonly name = 'NotHeardError';
 }
@@ -64,15 +64,15 @@ class NotHeardError extends Error {
  * Keeps one connection to PostgreSQL, for two purposes: it hears what other servers changed (LISTEN),
  * and it is how the server knows whether PostgreSQL can be reached at all.
  *
- * That it hears is proved by a NOTIFY of its own, on a channel of its own, that comes back: at connect
- * and every 10 s. A connection that is alive need not hear: a pooler in between may have put LISTEN on
+ * A NOTIFY to itself, on a separate channel, proves that notifications arrive: when it connects and every
+ * 10 s. A live connection may still not hear them: a pooler in between may have put LISTEN on
  * another backend.
  *
  * States: *connecting* (the database counts as down, unless it was up a moment ago) → *listening* (up
  * and coherent) → *connecting* again, when the connection breaks or a heartbeat goes unanswered. A
  * change may have gone unheard meanwhile, so on entering *listening* again a new epoch begins: all
- * that is cached becomes suspect. Where PostgreSQL is another one by then, or the same on another timeline, it is
- * prepared again. Of several hosts it is the primary that is listened to; when that is another one, the connection is cut.
+ * that is cached becomes suspect. Another PostgreSQL, or the same one on another timeline, is prepared again. Of
+ * several hosts it listens to the primary; when the primary changes, it cuts the connection.
  */
 export class DatabaseWatch {
   readonly #options: DatabaseWatchOptions;
@@ -145,7 +145,7 @@ export class DatabaseWatch {
     }
   }
 
-  /** Once a loss, however many attempts it takes to hear again. */
+  /** Once for each loss, however many attempts it takes to hear again. */
   #tellLoss(error: Error): void {
     if (this.#isLossTold) return;
     this.#isLossTold = true;
@@ -188,12 +188,12 @@ export class DatabaseWatch {
     return client;
   }
 
-  /** Whether it is the PostgreSQL that it was, on the same timeline. What does not say who it is, stays who it was. */
+  /** Whether it is the same PostgreSQL, on the same timeline. One that does not identify itself counts as the same. */
   async #recognise(client: pg.Client, identity: ClusterIdentity | undefined): Promise<void> {
     const from = this.#identity;
     const to = identity ?? from;
     if (from !== undefined && to !== undefined && !isSameCluster(from, to)) {
-      // Nobody is to work on it before it is prepared, and nobody on the other one.
+      // Nobody may work on it before it is prepared, and nobody on the old one.
       this.#options.hosts.leave();
       this.#options.onChange({ kind: 'replaced', from, to });
       await this.#options.prepareAgain(client);
@@ -233,7 +233,7 @@ export class DatabaseWatch {
     );
   }
 
-  /** @throws NotHeardError when PostgreSQL takes a notification and does not send it. */
+  /** @throws NotHeardError if PostgreSQL accepts a notification and does not deliver it. */
   async #proveHearing(client: pg.Client, timeoutMs: number): Promise<void> {
     this.#echoes += 1;
     const sent = String(this.#echoes);
@@ -249,7 +249,7 @@ export class DatabaseWatch {
     this.#echoedAtMs = performance.now();
   }
 
-  /** @returns why it can listen no more. */
+  /** @returns why it can no longer listen. */
   async #listen(client: pg.Client): Promise<Error> {
     const { state, heartbeatMs, timeoutMs } = this.#options;
     const wasUp = state.database === Database.UP;
@@ -303,7 +303,7 @@ export class DatabaseWatch {
   }
 
   /**
-   * PostgreSQL is down when it can't be reached, and when it lets us in no more (a password changed, no
+   * PostgreSQL is down when it can't be reached, and when it no longer lets us in (a password changed, no
    * connection left, the database gone or closed), unless connections from before still work.
    */
   #failedToConnect(error: Error): void {

@@ -1,19 +1,19 @@
 import type pg from 'pg';
 import { isConnectionLoss } from './failures.js';
 
-/** Which PostgreSQL it is, and on which of its timelines: a promotion and a recovery begin a new one. */
+/** A PostgreSQL and its timeline: a promotion or a recovery begins a new one. */
 export interface ClusterIdentity {
   readonly system: string;
   readonly timeline: number;
 }
 
-/** What a PostgreSQL says of itself. */
+/** What a PostgreSQL reports about itself. */
 export interface HostRole {
-  /** Whether it takes writes: it is no standby, and nobody has made it read-only. */
+  /** Whether it accepts writes: it is not a standby, and nobody has made it read-only. */
   readonly isWritable: boolean;
-  /** `undefined` where it lets nobody ask. */
+  /** `undefined` if it forbids the query. */
   readonly system: string | undefined;
-  /** `undefined` where it lets nobody ask; of a standby too. */
+  /** `undefined` if it forbids the query, and for a standby. */
   readonly timeline: number | undefined;
 }
 
@@ -47,7 +47,7 @@ export async function roleOf(client: pg.ClientBase): Promise<HostRole> {
   } catch (error) {
     if (isConnectionLoss(error)) throw error;
   }
-  // A service that lets nobody ask who it is.
+  // A service that forbids the query.
   const { rows } = await client.query<{ writable: string }>(`SELECT ${WRITABLE} AS writable`);
   return { isWritable: rows[0]?.writable === 't', system: undefined, timeline: undefined };
 }

@@ -1,7 +1,7 @@
 import type { Config, DatabaseAddress } from '../config.js';
 import { splitDatabaseUrl } from '../setting-values.js';
 
-/** The PostgreSQL that the settings name, a host each; `undefined` where the embedded one is to be started. */
+/** The PostgreSQL that the settings name, one entry for each host; `undefined` if the embedded one is to be started. */
 export function givenDatabase(config: Config): readonly DatabaseAddress[] | undefined {
   if (config.DATABASE_URL !== undefined) {
     return splitDatabaseUrl(config.DATABASE_URL).map((connectionString) => ({ connectionString }));
@@ -19,13 +19,13 @@ export function givenDatabase(config: Config): readonly DatabaseAddress[] | unde
   }));
 }
 
-/** The standbys that the settings name, a host each. */
+/** The standbys that the settings name, one entry for each host. */
 export function givenStandbys(config: Config): readonly DatabaseAddress[] {
   const { DATABASE_READ_URL: url } = config;
   return url === undefined ? [] : splitDatabaseUrl(url).map((connectionString) => ({ connectionString }));
 }
 
-/** What a host is called in the log: never its user or password. */
+/** A host's name in the log, without user and password. */
 export function hostName(address: DatabaseAddress): string {
   if (!('connectionString' in address)) return `${address.host}:${address.port}`;
   const { host, searchParams } = new URL(address.connectionString);

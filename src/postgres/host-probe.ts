@@ -15,19 +15,19 @@ export interface HostProbeOptions {
   readonly connectMs: number;
   /** Deadline of an answer. */
   readonly timeoutMs: number;
-  /** Pause between two questions. */
+  /** Pause between two queries. */
   readonly everyMs: number;
-  /** Called after each answer, and when there was none in time. */
+  /** Called after each answer, and after each time-out. */
   readonly onState: () => void;
 }
 
-/** Asks one host again and again for its role, over a connection that it keeps: a promotion ends none. */
+/** Asks one host for its role repeatedly, over a connection that it keeps: a promotion does not end it. */
 export class HostProbe {
   readonly #options: HostProbeOptions;
   readonly #stop = new AbortController();
   #client: pg.Client | undefined;
   #state: HostState = { kind: 'asked' };
-  /** Settles with the first answer, or when there was none in time. */
+  /** Settles with the first answer or time-out. */
   readonly asked: Promise<void>;
   #onAsked: () => void = () => undefined;
 
@@ -42,7 +42,7 @@ export class HostProbe {
     return this.#state;
   }
 
-  /** Goes on by itself until it is stopped. */
+  /** Continues until it is stopped. */
   start(): void {
     void this.#run();
   }

@@ -9,13 +9,13 @@ const POLL_MS = 10;
 export interface Postmaster {
   readonly pid: number;
   readonly port: number;
-  /** Its own word: `starting`, `ready`, `stopping`, `standby`; empty in its first moments. */
+  /** As it reports it: `starting`, `ready`, `stopping`, `standby`; empty in its first moments. */
   readonly status: string;
 }
 
 /**
- * The living postmaster of this very folder. The pid file alone proves nothing: it comes along when a
- * folder is copied, and its number may belong to a stranger by now.
+ * The living postmaster of this very folder. The pid file alone proves nothing: it is copied with the
+ * folder, and its number may now belong to another process.
  */
 export function runningPostmaster(cluster: string): Postmaster | undefined {
   const file = readPidFile(cluster);

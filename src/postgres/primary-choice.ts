@@ -1,28 +1,28 @@
 import type { ClusterIdentity, HostRole } from './cluster-identity.js';
 
-/** What is known of a host by what it answered last. */
+/** The state of a host by its latest answer. */
 export type HostState =
-  /** It was asked, and has time left to answer. */
+  /** It was asked, and still has time to answer. */
   | { readonly kind: 'asked' }
   | { readonly kind: 'silent'; readonly error: Error }
   | { readonly kind: 'answers'; readonly role: HostRole };
 
-/** What a host is to a server. */
+/** The role of a host for a server. */
 export type HostPlace = 'primary' | 'standby' | 'silent' | 'stale';
 
 export interface PrimaryChoice {
-  /** The place of the host that is to be written to; `undefined` where there is none, or not all have answered. */
+  /** The index of the host to write to; `undefined` if there is none, or not all have answered. */
   readonly host: number | undefined;
-  /** Of each host; `stale`: it says that it is the primary, on a timeline that another one has left behind. */
+  /** Of each host; `stale`: it claims to be the primary, on a timeline that another host has left behind. */
   readonly places: readonly HostPlace[];
 }
 
 /**
  * Which of several hosts is the primary: the writable one on the highest timeline. An old primary that nobody has
- * fenced says that it is writable too, so that whoever has not answered yet is waited for, and a timeline lower than
- * one that was seen before is refused. A host of another system is taken only where none of the known one answers.
- * @param seen What was written to last.
- * @param current The present choice, which is kept where nothing speaks against it.
+ * fenced claims to be writable too. It therefore waits for hosts that have not answered yet, and refuses a timeline
+ * lower than one seen before. It accepts a host of another system only if no host of the known system answers.
+ * @param seen The PostgreSQL last written to.
+ * @param current The present choice, which is kept unless something speaks against it.
  */
 export function choosePrimary(
   states: readonly HostState[],

@@ -11,13 +11,13 @@ export interface PrimaryOptions {
   readonly primary: Primary;
 }
 
-/** How often it is looked whether the primary is another one. */
+/** How often to check whether the primary has changed. */
 const LOOK_EVERY_MS = 100;
 
 /**
  * A pool's connections to whichever host is the primary. Each is asked for its role before it is used, and cut, with
- * whatever runs on it, as soon as the supervisor knows of another primary: a frozen one would hold an ingest for
- * minutes, and one that nobody has fenced would go on taking writes.
+ * whatever runs on it, as soon as the supervisor knows of another primary: a frozen one would hold up an ingest for
+ * minutes, and one that nobody has fenced would go on accepting writes.
  */
 export class PrimaryConnections {
   readonly #options: PrimaryOptions;
@@ -33,7 +33,7 @@ export class PrimaryConnections {
     this.#timer = setInterval(() => this.#cutOld(), LOOK_EVERY_MS).unref();
   }
 
-  /** For the pool: a client of it leads to the host that is the primary when it is made. */
+  /** For the pool: a new client connects to the host that is the primary at that moment. */
   get Client(): new (
     options: pg.ClientConfig,
   ) => pg.Client {
@@ -54,12 +54,12 @@ export class PrimaryConnections {
     client.once('end', () => this.#open.delete(client));
   }
 
-  /** What a fresh connection is asked; `undefined` where nothing can be compared with the answer. */
+  /** The query for a fresh connection; `undefined` if its answer could not be compared with anything. */
   questionTo(client: pg.ClientBase): string | undefined {
     return this.#openedTo.get(client)?.system === '' ? undefined : ROLE_QUERY;
   }
 
-  /** @throws NotPrimaryError when a fresh connection's answer is not the primary's, or there is another one by now. */
+  /** @throws NotPrimaryError if a fresh connection's answer is not the primary's, or the primary has changed. */
   requirePrimary(client: pg.ClientBase, row: RoleRow | undefined): void {
     this.requireCurrent(client);
     this.requireKnown();
@@ -70,12 +70,12 @@ export class PrimaryConnections {
       throw new NotPrimaryError('the host that answered is not the primary, or not the same one as before');
   }
 
-  /** Whether the connection leads to what is the primary now. */
+  /** Whether the connection leads to the present primary. */
   isCurrent(client: pg.ClientBase): boolean {
     return this.#openedTo.get(client)?.generation === this.#options.primary.generation;
   }
 
-  /** @throws NotPrimaryError where there is another primary than the connection leads to. */
+  /** @throws NotPrimaryError if the connection leads to a host that is not the primary any more. */
   requireCurrent(client: pg.ClientBase): void {
     if (!this.isCurrent(client)) throw new NotPrimaryError('there is another primary now');
   }

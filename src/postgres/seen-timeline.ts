@@ -5,8 +5,8 @@ import type { ClusterIdentity } from './cluster-identity.js';
 const FILE = 'timeline.json';
 
 /**
- * The PostgreSQL that a data folder's servers wrote to last, and its timeline, in a file: a start while only an old
- * primary answers must not write to it either.
+ * The PostgreSQL that a data folder's servers wrote to last, and its timeline, in a file. A server that starts while
+ * only an old primary answers must not write to it either.
  */
 export class SeenTimeline {
   readonly #file: string;
@@ -43,7 +43,7 @@ export class SeenTimeline {
     return this.#seen !== undefined && this.#seen.system === system && timeline < this.#seen.timeline;
   }
 
-  /** @throws what the file system does; what was noted counts in this process nevertheless. */
+  /** @throws if the file can't be written; the noted timeline counts in this process nevertheless. */
   note({ system, timeline }: ClusterIdentity): void {
     if (this.#seen?.system === system && this.#seen.timeline === timeline) return;
     this.#seen = { system, timeline };

@@ -3,7 +3,7 @@ import { type Connection, rowsOf, type Statement, textTypes } from '../postgres/
 import { IS_VISIBLE } from './deleted-links.js';
 import { type EventRow, eventColumns } from './events.js';
 
-/** Who removes old events, or archives them, holds this lock: one at a time. */
+/** Held while old events are removed or archived: one at a time. */
 export const RETENTION_LOCK = 0x5357_0005;
 
 /** A file with the events of a month, or one that is being written. */
@@ -32,11 +32,11 @@ export async function wholeArchives(connection: Connection): Promise<Archive[]> 
   return (await rowsOf<ArchiveValues>(connection, wholeStatement)).map(toArchive);
 }
 
-/** What there is of a month at one moment. */
+/** The state of a month at one moment. */
 export interface MonthState {
   /** Whether it was over an hour ago: gateways' clocks differ. */
   readonly isOver: boolean;
-  /** What is known of the file. */
+  /** What the database knows of the file. */
   readonly known: Archive | undefined;
   /** Events in the database. */
   readonly events: number;
@@ -46,9 +46,9 @@ export interface MonthState {
 
 export interface Archiving {
   readonly state: MonthState;
-  /** Notes that the file is being written: one that nobody knows of is not ours. */
+  /** Notes that the file is being written: a file without a note is not ours. */
   begin(): Promise<void>;
-  /** The month's events, oldest first. @param onlyFresh Those alone that are not in the file. */
+  /** The month's events, oldest first. @param onlyFresh Only those that are not in the file. */
   rows(onlyFresh: boolean): AsyncGenerator<EventRow[]>;
   /** Notes that those events are in the file, which is on the disk. */
   finish(file: {
@@ -59,8 +59,8 @@ export interface Archiving {
 }
 
 /**
- * Gives `work` the events of a month as they are at one moment. No server removes any meanwhile, nor is another
- * archive written.
+ * Gives `work` the events of a month as they are at one moment. Meanwhile no server removes any, and no other
+ * archive is written.
  * @param month Its first day.
  * @param file The name of the archive.
  */
@@ -129,7 +129,7 @@ async function stateOf(connection: Connection, month: string, file: string): Pro
   };
 }
 
-/** In a transaction of its own, which a kill leaves behind. */
+/** In a separate transaction, whose result a kill leaves behind. */
 async function begin(connection: Connection, month: string, file: string): Promise<void> {
   await connection.query('ROLLBACK');
   await connection.query('INSERT INTO archives (file, month) VALUES ($2, $1) ON CONFLICT (file) DO NOTHING', [

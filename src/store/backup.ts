@@ -19,7 +19,7 @@ export interface BackupSequence {
   readonly isCalled: boolean;
 }
 
-/** What a backup says of the database before its rows. */
+/** A backup's description of the database, before its rows. */
 export interface DatabaseDescription {
   /** Of the migrations that were applied. */
   readonly migrations: readonly number[];
@@ -29,7 +29,7 @@ export interface DatabaseDescription {
 }
 
 /**
- * Our tables: all of the schema but those of extensions and those that are made of others; a partition belongs to
+ * Our tables: all of the schema except those of extensions and those derived from others; a partition belongs to
  * its table.
  */
 const OUR_TABLES = `
@@ -152,7 +152,7 @@ export function rowsOfTable(connection: Connection, { name, columns }: BackupTab
 }
 
 export interface RestoreOptions {
-  /** Whether the rows that are there may go. */
+  /** Whether existing rows may be removed. */
   readonly mayReplace: boolean;
   /** Called for each table in order; gives its rows. */
   readonly rowsOf: (table: BackupTable) => AsyncIterable<Buffer>;
@@ -163,7 +163,7 @@ export interface RestoreOptions {
 /**
  * Puts a backup's rows into a database, all or nothing: the schema is brought to the backup's own, the rows
  * go in, and then come the migrations that the backup has not seen.
- * @returns tables of the backup that are none of ours and were left out.
+ * @returns tables of the backup that are not ours and were skipped.
  * @throws UnusableDatabaseError when the database is in use, has rows, or is newer than the backup.
  */
 export async function restoreDatabase(
@@ -211,7 +211,7 @@ export async function restoreDatabase(
 }
 
 /**
- * Events of the backup go to one chunk, whatever they were in; its indexes are built when they are there.
+ * Events of the backup go to one chunk, whatever they were in; its indexes are built afterwards.
  * @returns whether events are in chunks; not so in the schema of an earlier release.
  */
 async function startChunks(connection: Connection, { sequences }: DatabaseDescription): Promise<boolean> {
@@ -239,7 +239,7 @@ async function fill(
   if (loaded !== rows) throw new Error(`${name} has ${loaded} rows in the backup, not ${rows}`);
 }
 
-/** Servers would ingest and cache beside the restore. */
+/** Servers would ingest and cache during the restore. */
 async function requireUnused(connection: Connection): Promise<void> {
   const servers = await single(
     connection,

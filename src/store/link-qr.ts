@@ -19,7 +19,7 @@ const DRAWINGS_MAX = 256;
 let drawings = 0;
 let lastDrawing: Promise<unknown> = Promise.resolve();
 
-/** Raise this when the same options give another picture. */
+/** Raise this when the same options produce a different picture. */
 const DRAWING_VERSION = 1;
 
 /** The QR code of a link's short URL, whatever the link's state. */

@@ -4,36 +4,36 @@ import { type Connection, inTransaction } from '../postgres/pool.js';
 import { type Condition, Parameters } from './lists.js';
 import { type Look, type Looked, timeMs } from './newest-events.js';
 
-/** What a list is ordered by: a key, if any, and then the id, both in one direction. */
+/** The order of a list: by a key, if any, and then by the id, both in one direction. */
 export interface Order {
-  /** SQL of the key; the id alone where there is none. */
+  /** SQL of the key; without one, the id alone. */
   readonly key?: string;
   readonly type?: 'timestamp' | 'text' | 'bigint';
-  /** The id's column, where the index of the order has it under another name. */
+  /** The id's column, if the order's index has it under another name. */
   readonly id?: string;
   readonly direction: 'ASC' | 'DESC';
   /** Whether the table is partitioned by the key. */
   readonly isPartitioned?: true;
 }
 
-/** Where a page's rows are found. */
+/** How to find a page's rows. */
 interface Source {
-  /** What a row is shown with. */
+  /** The columns of a row to show. */
   readonly columns: string;
   /** What follows FROM. */
   readonly source: string;
   readonly order: Order;
-  /** A condition that an index fulfils and keeps the order in. */
+  /** A condition for which an index gives the rows in order. */
   readonly leading?: Condition;
   /** Conditions that choose the rows which are then put in order: no index has it. */
   readonly chosen?: readonly Condition[];
-  /** Conditions that are looked at row by row. */
+  /** Conditions that are checked row by row. */
   readonly rest?: readonly Condition[];
-  /** What follows from the conditions, and an index fulfils. */
+  /** A consequence of the conditions that an index can find. */
   readonly finding?: readonly Condition[];
-  /** Whether indexes find the rows of the conditions, in whatever order. */
+  /** Whether indexes find the rows of the conditions, in any order. */
   readonly gatherable?: boolean;
-  /** Has the page read from a part of the table that has its rows. */
+  /** Reads the page from a part of the table that has its rows. */
   readonly within?: (
     connection: Connection,
     rows: number,
@@ -62,18 +62,18 @@ interface Asked {
 /** Of a page whose cursor came without a limit. */
 const DEFAULT_LIMIT = 1000;
 
-/** No page looks at more rows than that: it ends early, and the next one goes on from there. */
+/** A page looks at no more rows than this: it ends early, and the next one continues from there. */
 export const MAX_LOOKED_ROWS = 50_000;
 /** Rows of those that are looked at in the list's order before the conditions' indexes are asked. */
 const WALKED_FIRST = 10_000;
 
-/** @returns `undefined` where no page by cursor was asked for. @throws for a cursor that was not checked. */
+/** @returns `undefined` if no page by cursor was requested. @throws for a cursor that was not checked. */
 export function pageQuery(
   list: string,
   input: Asked & Readonly<Record<string, unknown>>,
   source: Source,
 ): PageQuery | undefined {
-  // Whose rows are shown is no part of what a client asks for.
+  // The owner whose rows are shown is not part of the client's request.
   const { owner: _, ...asked } = input;
   const { limit, after } = asked as Asked;
   if (limit === undefined && after === undefined) return undefined;
@@ -82,12 +82,12 @@ export function pageQuery(
   return { ...source, digest: listDigest(list, asked), after: position, limit: limit ?? DEFAULT_LIMIT };
 }
 
-/** @returns `undefined` for a cursor that this list never gave out. */
+/** @returns `undefined` for a cursor that this list never issued. */
 export async function readPage(connection: Connection, query: PageQuery): Promise<Page | undefined> {
   try {
     return await read(connection, query);
   } catch (error) {
-    // The position is no value of its type, which the database alone can tell.
+    // The position is not a value of its type, which only the database can tell.
     if (query.after !== undefined && sqlStateOf(error)?.startsWith('22') === true) return undefined;
     throw error;
   }
@@ -114,7 +114,7 @@ async function look(connection: Connection, query: PageQuery): Promise<Looked<Pa
   return { result: page, found: page.rows.length, lastMs };
 }
 
-/** Statements for a page, exported for what looks at their plans. */
+/** Statements for a page, exported for tests of their plans. */
 export interface PageStatement {
   readonly text: string;
   readonly values: readonly unknown[];
@@ -215,7 +215,7 @@ export function gatherStatement(query: PageQuery, budget: number): PageStatement
   };
 }
 
-/** @returns `undefined` where there are too many. */
+/** @returns `undefined` if there are too many. */
 async function gather(connection: Connection, query: PageQuery, budget: number): Promise<Page | undefined> {
   const rows = await inTransaction(connection, async () => {
     // A plan that reads the table until it has met enough rows would read all of it for rows that are rare.
@@ -234,12 +234,12 @@ function orderBy({ key, id = 'id', direction }: Order): string {
   return key === undefined ? `${id} ${direction}` : `${key} ${direction}, ${id} ${direction}`;
 }
 
-/** The last two columns of every statement, under names that no table has. */
+/** The last two columns of every statement, under names that no table uses. */
 function position({ key }: Order): string {
   return `${key === undefined ? "''" : `(${key})::text`} AS position_key, id AS position_id`;
 }
 
-/** That a row lies beyond a position. */
+/** The condition that a row lies beyond a position. */
 function beyond(
   { key, type, id: idColumn = 'id', direction, isPartitioned }: Order,
   after: Position | undefined,

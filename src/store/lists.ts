@@ -3,15 +3,15 @@ import type { Connection } from '../postgres/pool.js';
 export interface ListSelect {
   readonly text: string;
   readonly values: readonly unknown[];
-  /** Rows that it can have, where that is known beforehand. */
+  /** The maximum number of rows, if known beforehand. */
   readonly maxRows: number | undefined;
-  /** Rows before its first, which PostgreSQL reads all the same. */
+  /** Rows before the first one, which PostgreSQL reads nevertheless. */
   readonly skippedRows: number;
-  /** Rows that it gives at most. */
+  /** The maximum number of rows to return. */
   readonly rowLimit: number | undefined;
   /** Whether its rows are to be found by the indexes of their conditions: see `findByConditions`. */
   readonly isSearch?: boolean;
-  /** The same rows, where there is a cheaper way than the statement. */
+  /** A cheaper way to the same rows, if there is one. */
   readonly read?: (connection: Connection) => Promise<readonly (readonly (string | null)[])[]>;
 }
 
@@ -26,12 +26,12 @@ export interface Condition {
   readonly sql: (placeholder: string) => string;
 }
 
-/** That a column has a value; nothing where there is none. */
+/** The condition that a column has a value; none without a value. */
 export function equals(column: string, value: string | undefined): Condition[] {
   return value === undefined ? [] : [{ value, sql: (placeholder) => `${column} = ${placeholder}` }];
 }
 
-/** The values of a statement, numbered as they come. */
+/** The values of a statement, numbered in order of arrival. */
 export class Parameters {
   readonly values: unknown[] = [];
 
@@ -40,7 +40,7 @@ export class Parameters {
     return `$${this.values.length}`;
   }
 
-  /** SQL that is true where all conditions are. */
+  /** SQL that is true if all conditions are. */
   all(conditions: readonly Condition[]): string {
     return conditions.map(({ value, sql }) => sql(this.add(value))).join(' AND ');
   }
@@ -92,7 +92,7 @@ export interface CountSelect extends Pick<ListSelect, 'isSearch'> {
   readonly values: readonly unknown[];
 }
 
-/** What a list is asked for, and the user whose rows alone are shown; absent for all. */
+/** A list's parameters, and the only user whose rows are shown; absent for all. */
 export type Listed<Input> = Input & { readonly owner?: string | undefined };
 
 /** An owner sees their own rows, whichever they ask for. */

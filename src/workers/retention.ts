@@ -14,7 +14,7 @@ import { dropOldChunks } from '../store/retention-chunks.js';
 import type { WorkerThread } from './thread.js';
 
 const PIECE_DEADLINE_MS = 30_000;
-/** A piece takes as long as that, or less: whoever wants an event of it, or its link, may have to wait. */
+/** A piece takes this long at most: others that need one of its events, or its link, may have to wait. */
 const LONG_MS = 500;
 const SHORT_MS = 200;
 const MIN_ROWS = 100;

@@ -14,7 +14,7 @@ import type { LinkSettings } from '../store/operation.js';
 import { Admission } from './transfers/admission.js';
 import { SpoolSpace } from './transfers/spool.js';
 
-/** What a worker thread is for; each has connections of its own, so that none waits for another. */
+/** What a worker thread is for; each has separate connections, and none waits for another. */
 export type WorkerRole = 'interactive' | 'transfer' | 'ingest';
 
 /** What the supervisor starts every worker thread of a role with. */

@@ -57,7 +57,7 @@ export function operationOf(name: CallName): Operation<unknown> {
   return all[name] as Operation<unknown>;
 }
 
-/** Whether a route reads with it, and nothing else does: what a visit or a key needs is asked of the primary. */
+/** Whether only a route reads with it: reads for a visit or a key go to the primary. */
 export function isRead(name: CallName): boolean {
   const kind = name in operations ? operationOf(name).kind : undefined;
   return kind === 'read' || kind === 'list';

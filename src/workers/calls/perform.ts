@@ -22,8 +22,8 @@ export const SHORT_LIST_ROWS = 500;
 const MAX_CALL_PAGE = 1000;
 
 /**
- * What skips more rows than that keeps a connection for as long as it takes to read them: it has its share
- * among the transfers, and no miss or create waits for it.
+ * A page that skips more rows than this keeps a connection while they are read. It runs as a transfer, so
+ * that no miss or create waits for it.
  */
 const MAX_CALL_OFFSET = 10_000;
 
@@ -33,7 +33,7 @@ export type SingleOperation =
   | LongOperation<unknown>
   | ListOperation<unknown>;
 
-/** Performs one call. What it throws is the database's doing; a client's mistake is an answer. */
+/** Performs one call. It throws for the database's failures; a client's mistake is an answer. */
 export function perform(
   connection: Connection,
   operation: SingleOperation,

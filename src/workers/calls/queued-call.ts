@@ -12,7 +12,7 @@ export interface QueuedSingle extends QueuedCall {
   readonly operation: SingleOperation;
 }
 
-/** A batch operation for a call that is in a transaction of its own. */
+/** A batch operation for a call that has its own transaction. */
 export function alone(operation: BatchOperation<unknown>): WriteOperation<unknown> {
   return {
     kind: 'write',
@@ -28,7 +28,7 @@ export function linksMadeBy(answer: CallAnswer): number {
   return answer.made ?? (answer.shortCode === undefined ? 0 : 1);
 }
 
-/** Whether whoever asked still waits. What is not wanted any more must not begin: its asker may ask again. */
+/** Whether the caller still waits. A call that nobody waits for must not begin: its caller may repeat it. */
 export function isStillWanted({ call, replies }: QueuedCall): boolean {
   return call.deadlineMs > Date.now() && !replies.isGivenUp(call.id);
 }

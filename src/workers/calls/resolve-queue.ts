@@ -27,7 +27,7 @@ export class ResolveQueue {
     this.#codes += queued.count;
   }
 
-  /** Takes the first of them: those of whole turns, until there are so many codes. */
+  /** Takes the first codes, in whole turns, until there are this many. */
   take(codes: number): QueuedResolve[] {
     const taken: QueuedResolve[] = [];
     for (let count = 0; count < codes; ) {
@@ -41,7 +41,7 @@ export class ResolveQueue {
   }
 }
 
-/** Says to each gateway once what became of all that it asked for. */
+/** Sends each gateway the results of all that it asked for, in one message. */
 export function answerAll(
   batch: readonly QueuedResolve[],
   resolutionOf: (resolveIds: number[]) => Resolution,

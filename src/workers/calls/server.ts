@@ -18,9 +18,9 @@ import { StandbyReads } from './standby-reads.js';
 
 /** Codes of one SELECT: beyond it a statement takes longer without gaining. */
 const CODES_A_BATCH = 512;
-/** What waits is shared by so many statements, if each is worth it: one's answers travel while the next is run. */
+/** Waiting codes are divided among this many statements, if each is worth it: answers travel while the next one runs. */
 const STATEMENTS_AT_ONCE = 2;
-/** So many codes that wait begin another SELECT beside the one under way. */
+/** This many waiting codes begin another SELECT in parallel to the one under way. */
 const CODES_FOR_ANOTHER = 24;
 
 /** Calls of one operation that are made together. */
@@ -211,7 +211,7 @@ export class CallServer {
     let wanted: readonly QueuedCall[] = [];
     try {
       const results = await pool.run(deadlineMs, async (connection) => {
-        // Some may have been given up while a connection was waited for.
+        // Callers may have stopped waiting before there was a connection.
         wanted = batch.filter(isStillWanted);
         const items = wanted.map(({ call }) => ({
           input: call.request.input,
@@ -223,7 +223,7 @@ export class CallServer {
         counters.add('createBatches');
         counters.add('linksAskedFor', wanted.length);
       }
-      // What is not wanted has its answer.
+      // Calls that nobody waits for have their answer.
       for (const [index, { call, replies }] of wanted.entries()) {
         const answer = results[index] ?? failed('INTERNAL');
         counters.add('linksCreated', linksMadeBy(answer));
@@ -246,7 +246,7 @@ export class CallServer {
     const { input } = call.request;
     const { idempotent } = call.caller;
     const work = async (connection: Connection): Promise<CallAnswer> => {
-      // It may have been given up while a connection was waited for.
+      // Its caller may have stopped waiting before there was a connection.
       if (!isStillWanted(queued)) return failed('UNAVAILABLE');
       return idempotent === undefined || operation.kind === 'list'
         ? perform(connection, operation, input, context)
@@ -266,7 +266,7 @@ export class CallServer {
     }
   }
 
-  /** It has connections of its own, and waits for none of the primary's. What a standby can't do is queued for it. */
+  /** It has separate connections and does not wait for the primary's. What a standby can't do is queued for the primary. */
   async #readOnStandby(queued: QueuedSingle, standbys: StandbyReads): Promise<void> {
     const { call, operation } = queued;
     const context = this.#contextOf(call);
@@ -318,13 +318,13 @@ export class CallServer {
   #logFailure(error: unknown, what: string, requestId?: string): void {
     const { log } = this.#thread;
     const message = `${what}: ${describeError(error)}`;
-    // PostgreSQL being away is said once, by the supervisor, not once a call.
+    // The supervisor logs once that PostgreSQL is away; the calls don't.
     if (retryDecisionOf(error) === 'unavailable') log.debug({ request_id: requestId }, message);
     else log.error({ error, request_id: requestId }, message);
   }
 }
 
-/** How many of those that wait go into the next statement. */
+/** How many of the waiting calls go into the next statement. */
 function shareOf(waiting: number, least: number, most: number): number {
   const isWorthMore = waiting >= least * STATEMENTS_AT_ONCE;
   return Math.min(most, isWorthMore ? Math.ceil(waiting / STATEMENTS_AT_ONCE) : waiting);

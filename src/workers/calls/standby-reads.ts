@@ -8,7 +8,7 @@ import { currentPosition, hasReached } from '../../store/standby-position.js';
 /** How long a standby may take to have all that was committed before the read. */
 const WAIT_MS = 200;
 const LOOK_MS = 10;
-/** How long one is left alone that did not answer, or lagged. */
+/** How long to avoid one that did not answer, or lagged. */
 const REST_MS = 1000;
 
 export interface StandbyReadsOptions {
@@ -20,21 +20,21 @@ export interface StandbyReadsOptions {
   readonly counters: ThreadCounters;
 }
 
-/** A standby lags, or follows another primary than ours. */
+/** A standby lags, or does not follow our primary. */
 class BehindError extends Error {
   override readonly name = 'BehindError';
 }
 
 /**
  * Reads on hot standbys. A read waits until its standby has replayed all that the primary had committed when the read
- * began: whoever wrote, it sees what was answered before. What no standby can do in time is for the primary.
+ * began. It therefore sees every write that was answered before. What no standby can do in time goes to the primary.
  */
 export class StandbyReads {
   readonly #options: StandbyReadsOptions;
-  /** Until when each standby is left alone; by performance.now(). */
+  /** Until when to avoid each standby; by performance.now(). */
   readonly #restsUntil: number[];
   #turn = 0;
-  /** The primary is being asked by the last of these; who calls before it is asked waits for the same answer. */
+  /** The latest query to the primary; callers that come before it is sent share its answer. */
   #last: Promise<string> = Promise.resolve('');
   #joined: Promise<string> | undefined;
 
@@ -44,9 +44,9 @@ export class StandbyReads {
   }
 
   /**
-   * Does what only reads on a standby.
-   * @param work May be done again, by the primary.
-   * @returns `undefined` where the primary has to do it.
+   * Runs work that only reads on a standby.
+   * @param work May be repeated, on the primary.
+   * @returns `undefined` if the primary has to do it.
    */
   async read<T>(
     deadlineMs: number,
@@ -60,7 +60,7 @@ export class StandbyReads {
       counters.add('standbyFallbacks');
       return undefined;
     }
-    // The primary has what is left of the time.
+    // The primary gets the rest of the time.
     const until = Date.now() + deadlineMs / 2;
     try {
       const position = await this.#position(deadlineMs / 2);
@@ -82,7 +82,7 @@ export class StandbyReads {
     await Promise.all(this.#options.standbys.map((pool) => pool.end()));
   }
 
-  /** The place of a standby that is fit, in turns; -1 where none is. */
+  /** The index of a usable standby, in turns; -1 if there is none. */
   #next(): number {
     const count = this.#restsUntil.length;
     for (let tries = 0; tries < count; tries += 1) {
@@ -92,7 +92,7 @@ export class StandbyReads {
     return -1;
   }
 
-  /** Where the primary's log ends, asked after the call: one question for all who call while another is under way. */
+  /** Where the primary's log ends, asked after the call: one query for all calls that come while another is under way. */
   #position(deadlineMs: number): Promise<string> {
     if (this.#joined === undefined) {
       this.#joined = this.#ask(this.#last, deadlineMs);
@@ -108,7 +108,7 @@ export class StandbyReads {
   }
 }
 
-/** @throws BehindError when the standby has not replayed so far in time, or never will. */
+/** @throws BehindError if the standby has not replayed that far in time, or never will. */
 async function waitFor(connection: Connection, position: string, mark: string): Promise<void> {
   const until = Date.now() + WAIT_MS;
   for (;;) {

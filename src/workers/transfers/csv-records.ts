@@ -11,12 +11,12 @@ const MAX_RECORD_BYTES = MAX_LINE_BYTES;
 const BYTE_ORDER_MARK = '\ufeff';
 
 /**
- * The records of a CSV file, the header among them, as arrays of text: all that a block of whole lines completes come
- * together, for a turn of the event loop each would take longer than parsing them.
+ * The records of a CSV file, including the header, as arrays of text. All records that a block of whole lines completes
+ * come together, because a turn of the event loop for each would take longer than parsing them.
  *
- * A block without a quote is split by line breaks and commas, which takes a fifth of the parser's time and finds the
- * same. One with quotes is parsed by itself, unless a quoted value goes on beyond its end: then the parser goes on, too, to
- * the end of the file.
+ * A block without a quote is split by line breaks and commas, which takes a fifth of the parser's time and finds
+ * the same. One with quotes is parsed separately, unless a quoted value continues beyond its end: then the parser
+ * continues to the end of the file.
  */
 export async function* recordBatches(file: FilePart): AsyncGenerator<string[][]> {
   const blocks = lineBlocks(wholeParts(file));
@@ -40,7 +40,7 @@ interface Found {
 
 /**
  * @param line The first of the block.
- * @returns `undefined` where it takes more than the block to know.
+ * @returns `undefined` if the block alone does not show it.
  */
 async function recordsOf({ bytes, isWhole }: LineBlock, line: number): Promise<Found | undefined> {
   if (!isWhole || bytes.length > MAX_RECORD_BYTES) return undefined;
@@ -65,7 +65,7 @@ async function recordsOf({ bytes, isWhole }: LineBlock, line: number): Promise<F
 /** Records of a text without quotes that ends where a record does. */
 function split(text: string): string[][] {
   const lines = text.includes('\r') ? text.split(/\r\n|\n|\r/) : text.split('\n');
-  // What is behind the last line break is no record.
+  // What follows the last line break is not a record.
   if (lines.at(-1) === '') lines.pop();
   return lines.map((line) => line.split(','));
 }
@@ -89,7 +89,7 @@ async function* recordsToEnd(
   const take = (): string[][] => batch.splice(0);
   const parser = startParser(batch, line);
   const isDone = finished(parser);
-  // Whoever waits for a write or the end hears it; nobody may be waiting yet.
+  // A wait for a write or the end will see the error; there may be none yet.
   isDone.catch(() => undefined);
   for await (const text of decoded(first, others, line === 1)) {
     await new Promise<void>((resolve, reject) => {
@@ -104,27 +104,27 @@ async function* recordsToEnd(
 
 /**
  * @param records Where they go.
- * @param line Where they begin, for what it says of a mistake.
+ * @param line Where they begin, for error messages.
  */
 function startParser(records: string[][], line: number): Parser {
   const parser = parse({
     relax_quotes: true,
     relax_column_count: true,
-    // Empty lines come as records, for lines to be counted.
+    // Empty lines come as records, to count lines.
     skip_empty_lines: false,
     record_delimiter: ['\r\n', '\n', '\r'],
     max_record_size: MAX_RECORD_BYTES,
   });
   expectAnyLength(parser);
   (parser.info as { lines: number }).lines = line;
-  // Not the parser's on_record, for which it describes each record at a fifth of the whole cost.
+  // Not by the parser's on_record, for which it describes each record, at a fifth of the whole cost.
   parser.on('data', (record: string[]) => records.push(record));
   return parser;
 }
 
 /**
- * For each record that has not as many fields as the header, the parser makes an error with a stack and copies of
- * its options, 50 µs of work, and tells nobody where the lengths may differ. An empty line is such a record.
+ * For each record with another number of fields than the header, the parser makes an error with a stack and copies of
+ * its options, 50 µs of work, and drops it if lengths may differ. An empty line is such a record.
  */
 function expectAnyLength(parser: object): void {
   const { state } = parser as { state?: { record?: unknown[]; expectedRecordLength?: number } };
@@ -154,7 +154,7 @@ async function* decoded(
   yield decode();
 }
 
-/** A part that breaks off fails here or in the parser, whichever is first; both are the same mistake. */
+/** A truncated part fails here or in the parser, whichever is first; both mean the same mistake. */
 async function* wholeParts({ bytes, isUnnamed }: FilePart): AsyncGenerator<Buffer> {
   let isEmpty = true;
   try {

@@ -79,7 +79,7 @@ function usableCells(row: readonly string[], columns: Columns): string | { reado
 interface Columns {
   readonly username: number;
   readonly email: number;
-  /** -1 where there is none. */
+  /** -1 if there is none. */
   readonly createdAt: number;
 }
 

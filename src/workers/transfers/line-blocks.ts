@@ -11,8 +11,8 @@ export interface LineBlock {
 export const MAX_LINE_BYTES = 1024 * 1024;
 
 /**
- * The same bytes in other blocks: each ends behind a line feed, the last one where the bytes end. So no character and
- * no CRLF is cut.
+ * The same bytes in other blocks: each ends after a line feed, the last one where the bytes end. No character and no
+ * CRLF is cut.
  */
 export async function* lineBlocks(pieces: AsyncIterable<Buffer>): AsyncGenerator<LineBlock> {
   let rest = Buffer.allocUnsafe(16 * 1024);
@@ -20,7 +20,7 @@ export async function* lineBlocks(pieces: AsyncIterable<Buffer>): AsyncGenerator
   let isCut = false;
   const keep = (bytes: Buffer): void => {
     if (restBytes + bytes.length > rest.length) {
-      // Twice as much each time: the rest may come in pieces of one byte.
+      // Doubled each time, because the rest may come in pieces of one byte.
       const larger = Buffer.allocUnsafe(Math.max(rest.length * 2, restBytes + bytes.length));
       rest.copy(larger, 0, 0, restBytes);
       rest = larger;
