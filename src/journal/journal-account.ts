@@ -10,7 +10,7 @@ export class JournalAccount {
   readonly #slot: JournalSlot;
   readonly #counters: ThreadCounters;
   readonly #cells: Float64Array;
-  readonly #facts: Float64Array;
+  readonly #progress: Float64Array;
   readonly #onWritten: () => void;
 
   /** @param onWritten Called if the ingest sleeps and there are clicks for it. */
@@ -18,19 +18,19 @@ export class JournalAccount {
     this.#slot = slot;
     this.#counters = counters;
     this.#cells = counters.cells;
-    this.#facts = slot.cells;
+    this.#progress = slot.cells;
     this.#onWritten = onWritten;
   }
 
   /** Publishes this many more clicks, up to this position. */
   publish(segment: number, end: number, bytes: number, clicks: number): void {
     const cells = this.#cells;
-    const facts = this.#facts;
-    facts[writtenBytes] = (facts[writtenBytes] as number) + bytes;
+    const progress = this.#progress;
+    progress[writtenBytes] = (progress[writtenBytes] as number) + bytes;
     cells[journalWrittenBytes] = (cells[journalWrittenBytes] as number) + bytes;
     cells[clicksJournalled] = (cells[clicksJournalled] as number) + clicks;
     this.#slot.setWritten(segment, end);
-    facts[framed] = (facts[framed] as number) + clicks;
+    progress[framed] = (progress[framed] as number) + clicks;
     this.wake();
   }
 
@@ -45,7 +45,7 @@ export class JournalAccount {
 
   /** Whether the journal has at least this many bytes that are not ingested. */
   isFull(maxBytes: number): boolean {
-    const size = (this.#facts[writtenBytes] as number) - (this.#facts[removedBytes] as number);
+    const size = (this.#progress[writtenBytes] as number) - (this.#progress[removedBytes] as number);
     this.#cells[journalSizeBytes] = size;
     return size >= maxBytes;
   }

@@ -50,7 +50,7 @@ export class ClickJournal {
   readonly #options: ClickJournalOptions;
   readonly #account: JournalAccount;
   /** The slot's cells; `accepted` is the first. */
-  readonly #facts: Float64Array;
+  readonly #progress: Float64Array;
   readonly #cells: Float64Array;
   readonly #recorder: Recorder;
   readonly #buffer = new RecordBuffer();
@@ -80,7 +80,7 @@ export class ClickJournal {
   constructor(options: ClickJournalOptions) {
     this.#options = options;
     this.#account = new JournalAccount(options.slot, options.counters, options.onWritten);
-    this.#facts = options.slot.cells;
+    this.#progress = options.slot.cells;
     this.#cells = options.counters.cells;
     this.#supply = options.supply;
     this.#files = new WrittenSegments(options);
@@ -123,7 +123,7 @@ export class ClickJournal {
 
   /** Notes a click on a link, before its answer goes out; call `flush` when the turn ends. */
   record(link: NumberedLink): void {
-    this.#facts[0] = (this.#facts[0] as number) + 1;
+    this.#progress[0] = (this.#progress[0] as number) + 1;
     if (this.#refused.isRefusing) {
       this.#account.lose(1);
       return;
@@ -134,7 +134,7 @@ export class ClickJournal {
 
   /** As `record`, with the facts of the visit. */
   recordVisit(link: NumberedLink, visit: Visit): void {
-    this.#facts[0] = (this.#facts[0] as number) + 1;
+    this.#progress[0] = (this.#progress[0] as number) + 1;
     if (this.#refused.isRefusing) {
       this.#account.lose(1);
       return;

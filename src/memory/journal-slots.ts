@@ -19,20 +19,20 @@ const names = [
   'removedBytes',
 ] as const;
 
-export type JournalFact = (typeof names)[number];
+export type JournalValue = (typeof names)[number];
 
 /** The cell of each value, for code that writes at every turn. */
 export const JournalCell = Object.freeze(
   Object.fromEntries(names.map((name, cell) => [name, cell])),
-) as Readonly<Record<JournalFact, number>>;
-const FACTS = names.length;
+) as Readonly<Record<JournalValue, number>>;
+const VALUES = names.length;
 const SLOTS = 256;
 /** Integers of a slot: whether the ingest sleeps, and where the journal ends, a segment and an offset in it. */
 const INTEGERS = 3;
 const WAKE = 0;
 const SEGMENT = 1;
 const OFFSET = 2;
-const FACT_BYTES = SLOTS * FACTS * Float64Array.BYTES_PER_ELEMENT;
+const VALUE_BYTES = SLOTS * VALUES * Float64Array.BYTES_PER_ELEMENT;
 const ASLEEP = 1;
 
 export class JournalSlot {
@@ -62,16 +62,16 @@ export class JournalSlot {
     this.armWake();
   }
 
-  get(fact: JournalFact): number {
-    return this.cells[JournalCell[fact]] ?? 0;
+  get(name: JournalValue): number {
+    return this.cells[JournalCell[name]] ?? 0;
   }
 
-  set(fact: JournalFact, value: number): void {
-    this.cells[JournalCell[fact]] = value;
+  set(name: JournalValue, value: number): void {
+    this.cells[JournalCell[name]] = value;
   }
 
-  add(fact: JournalFact, amount: number): void {
-    this.set(fact, this.get(fact) + amount);
+  add(name: JournalValue, amount: number): void {
+    this.set(name, this.get(name) + amount);
   }
 
   /** Clicks that are neither in the database nor given up, nor wait for another database. */
@@ -110,7 +110,7 @@ export class JournalSlots {
 
   constructor(
     buffer: SharedArrayBuffer = new SharedArrayBuffer(
-      FACT_BYTES + SLOTS * INTEGERS * Int32Array.BYTES_PER_ELEMENT,
+      VALUE_BYTES + SLOTS * INTEGERS * Int32Array.BYTES_PER_ELEMENT,
     ),
   ) {
     this.buffer = buffer;
@@ -118,10 +118,10 @@ export class JournalSlots {
 
   slot(index: number): JournalSlot {
     if (index < 0 || index >= SLOTS) throw new RangeError(`journal slot ${index}`);
-    const offset = index * FACTS * Float64Array.BYTES_PER_ELEMENT;
-    const integersOffset = FACT_BYTES + index * INTEGERS * Int32Array.BYTES_PER_ELEMENT;
+    const offset = index * VALUES * Float64Array.BYTES_PER_ELEMENT;
+    const integersOffset = VALUE_BYTES + index * INTEGERS * Int32Array.BYTES_PER_ELEMENT;
     return new JournalSlot(
-      new Float64Array(this.buffer, offset, FACTS),
+      new Float64Array(this.buffer, offset, VALUES),
       new Int32Array(this.buffer, integersOffset, INTEGERS),
     );
   }

@@ -8,7 +8,7 @@ import { alertsAt } from './limits.js';
 
 const EVERY_MS = 5000;
 
-interface Fact {
+interface Figure {
   readonly label: string;
   readonly value: number | string | undefined;
   /** Of which, or beyond which an alert would be. */
@@ -27,18 +27,18 @@ export function Foundations({ last }: { readonly last: Reading | undefined }) {
   const { database, journal } = (ready.error === undefined ? ready.value : undefined) ?? {};
   const known = metrics.error === undefined ? metrics.value : undefined;
   const isLosing = useGrowth(known?.clicksLost, alertsAt.clicksLostMs);
-  const facts: Fact[] = [
+  const figures: Figure[] = [
     { label: 'Database', ...conditionOf(database, 'up') },
     { label: 'Click journal', ...conditionOf(journal, 'ok') },
     { label: 'Threads', value: last?.threads, ...threadsOf(last, known) },
     { label: 'Connections', value: last?.connections, limit: ofLimit(known?.connectionsMax) },
-    ...(known === undefined ? [] : innerFacts(known, isLosing)),
+    ...(known === undefined ? [] : innerFigures(known, isLosing)),
     { label: 'Links created in the last second', value: last?.created },
     { label: 'Codes not found in the last second', value: last?.not_found },
   ];
   return (
     <dl class="foundations">
-      {facts.map(({ label, value, limit, isBad = false }) => (
+      {figures.map(({ label, value, limit, isBad = false }) => (
         <div key={label}>
           <dt>{label}</dt>
           <dd class={isBad ? 'bad' : ''}>
@@ -52,13 +52,13 @@ export function Foundations({ last }: { readonly last: Reading | undefined }) {
   );
 }
 
-const conditionOf = (condition: unknown, good: string): Pick<Fact, 'value' | 'isBad'> =>
+const conditionOf = (condition: unknown, good: string): Pick<Figure, 'value' | 'isBad'> =>
   typeof condition === 'string' ? { value: condition, isBad: condition !== good } : { value: undefined };
 
 const ofLimit = (limit: number | undefined): string | undefined =>
   limit === undefined || limit === 0 ? undefined : `of ${count(limit)}`;
 
-function threadsOf(last: Reading | undefined, metrics: Metrics | undefined): Pick<Fact, 'limit' | 'isBad'> {
+function threadsOf(last: Reading | undefined, metrics: Metrics | undefined): Pick<Figure, 'limit' | 'isBad'> {
   const wanted = metrics?.threadsWanted;
   return { limit: ofLimit(wanted), isBad: (last?.threads ?? Number.POSITIVE_INFINITY) < (wanted ?? 0) };
 }
@@ -68,7 +68,7 @@ const seconds = (value: number): string => `${fine.format(value)} s`;
 const bytes = (value: number): string =>
   value < 1e9 ? `${fine.format(value / 1e6)} MB` : `${fine.format(value / 1e9)} GB`;
 
-function innerFacts(metrics: Metrics, isLosing: boolean): Fact[] {
+function innerFigures(metrics: Metrics, isLosing: boolean): Figure[] {
   const { poolInUse, poolMax, ingestBehind, journalPending, clicksLost } = metrics;
   const said = (value: number | undefined, text: (value: number) => string): string | undefined =>
     value === undefined ? undefined : text(value);
