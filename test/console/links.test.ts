@@ -40,7 +40,7 @@ describeWith('chromium')('the console', () => {
   it('makes a link of a pasted URL and Enter, and copies it', async () => {
     await open('', async (opened) => {
       const { page } = opened;
-      // It has the focus.
+      await page.locator('input[name=url]:focus').waitFor();
       await page.keyboard.type('https://example.com/from-the-console');
       await page.keyboard.press('Enter');
       const made = page.getByRole('region', { name: 'Your short link' });
