@@ -14,6 +14,7 @@ import {
   redirectPipelined,
   redirectServers,
 } from './redirect-hit.js';
+import { redirectLive } from './redirect-live.js';
 import { redirectMiss } from './redirect-miss.js';
 import { redirectRate } from './redirect-rate.js';
 import { redirectSustained } from './redirect-sustained.js';
@@ -30,6 +31,7 @@ export const scenarios: readonly Scenario[] = [
   redirectOne,
   redirectPipelined,
   redirectDetails,
+  redirectLive,
   redirectServers,
   redirectRate,
   redirectSync,
