@@ -28,7 +28,7 @@ export async function fillEvents({ client, number }: Database, events: number, l
   );
   await client.query('UPDATE short_urls SET click_count = n FROM counted WHERE id = url_id');
   await client.query('UPDATE link_clicks SET clicks = n FROM counted WHERE link_id = url_id');
-  await client.query('UPDATE stats_state SET is_built = false');
+  await client.query('UPDATE stats_state SET is_whole = false');
   await client.query('COMMIT');
   await client.query('VACUUM (ANALYZE) events, short_urls, link_clicks');
   const filled = await number('SELECT count(*) FROM events');

@@ -120,7 +120,7 @@ async function makeSums(database: Database): Promise<{ seconds: number; busyLink
     for (let more = 1; more > 0; busyLinks += more) more = await sumBusyLinks(client);
     while (await keepSums(client));
     const seconds = (performance.now() - startMs) / 1000;
-    await client.query('VACUUM (ANALYZE) stats_rollups, stats_day_facts');
+    await client.query('VACUUM (ANALYZE) stats_slots, stats_day_facts');
     return { seconds, busyLinks };
   } finally {
     await client.end();
@@ -129,7 +129,7 @@ async function makeSums(database: Database): Promise<{ seconds: number; busyLink
 
 async function sizesOf({ number }: Database, clicks: number): Promise<{ bytes: number }> {
   const bytes = await number(
-    `SELECT pg_total_relation_size('stats_rollups') + pg_total_relation_size('stats_day_facts')`,
+    `SELECT pg_total_relation_size('stats_slots') + pg_total_relation_size('stats_day_facts')`,
   );
   return { bytes: bytes / clicks };
 }

@@ -26,11 +26,12 @@ const LAST: Place = ['9223372036854775807', '-infinity'];
 
 const progressStatement: Statement = {
   name: 'stats_build_progress',
-  text: 'SELECT is_complete, next_url, next_quarter FROM stats_state',
+  text: 'SELECT is_whole, next_url, next_quarter FROM stats_state',
 };
 
 const beginStatements: readonly Statement[] = [
-  { name: 'stats_build_begin_rollups', text: 'DELETE FROM stats_rollups' },
+  { name: 'stats_build_begin_slots', text: 'DELETE FROM stats_slots' },
+  { name: 'stats_build_begin_tops', text: 'DELETE FROM stats_tops' },
   { name: 'stats_build_begin_facts', text: 'DELETE FROM stats_day_facts' },
   { name: 'stats_build_begin_folds', text: 'SELECT stats_begin_folds()' },
 ];
@@ -42,7 +43,7 @@ const movedStatement: Statement = {
 
 const completeStatement: Statement = {
   name: 'stats_build_complete',
-  text: 'UPDATE stats_state SET is_complete = true, next_url = NULL, next_quarter = NULL',
+  text: 'UPDATE stats_state SET is_whole = true, next_url = NULL, next_quarter = NULL',
 };
 
 const endStatement: Statement = { name: 'stats_build_end', text: pieceEndStatement };

@@ -1,4 +1,5 @@
 import type { Statement } from '../postgres/pool.js';
+import { COVER, QUARTERS, restIn, wholesIn } from './stats-parts.js';
 import { entriesIn } from './stats-rollups.js';
 
 /** The bounds as times; `$1` are they in ms. */
@@ -9,17 +10,16 @@ const BOUNDS = `(SELECT array_agg(timestamp 'epoch' + ms * interval '1 milliseco
 const time = (value: string): string => `(timestamp 'epoch' + ${value}::bigint * interval '1 millisecond')`;
 
 const MINUTES = `slot + place * interval '1 minute'`;
-const QUARTERS = `slot + place * interval '15 minutes'`;
 
 /** Minute by minute, or quarter by quarter where that is what there is. `$2` is the key, `$3` and `$4` the first and the last bound. */
 const seriesOf = (step: string, from: string, at: string): string => `
   SELECT ${at} AS at, clicks, previews
-  FROM (${entriesIn(`stats_rollups
+  FROM (${entriesIn(`stats_slots
     WHERE kind = 't' AND step = '${step}' AND slot >= ${from} AND slot < ${time('$4')} AND first_key <= $2 AND last_key >= $2`)}
   ) AS entries WHERE key = $2`;
 
 export const seriesStatement: Statement = {
-  name: 'stats_rollup_series',
+  name: 'stats_slot_series',
   text: `WITH given AS MATERIALIZED (SELECT ${BOUNDS} AS bounds)
          SELECT width_bucket(at, bounds), sum(clicks), sum(previews)
          FROM given, (
@@ -31,30 +31,15 @@ export const seriesStatement: Statement = {
          GROUP BY 1`,
 };
 
-/**
- * What there is of a range: whole days and hours as wholes, and what is before and after them by quarters and minutes.
- * `$1` to `$6` are times in ms: of the range, of its whole days that are folded, and of its whole hours that are.
- */
-function entriesOf(kind: 'f' | 'l', keys: string): string {
-  const [first, last, firstDay, lastDay, firstHour, lastHour] = [1, 2, 3, 4, 5, 6].map((n) => time(`$${n}`));
-  const entries = (step: string, slots: string): string =>
-    entriesIn(`stats_rollups WHERE kind = '${kind}' AND step = '${step}' AND ${slots} ${keys}`);
-  const inDays = `slot >= ${firstDay} AND slot < ${lastDay}`;
-  const inHours = `slot >= ${firstHour} AND slot < ${lastHour}`;
-  const atEdge = `slot IN (date_trunc('day', ${first}), date_trunc('day', ${last})) AND NOT (${inDays})`;
-  return `
-    ${entries('D', inDays)}
-    UNION ALL ${entries('H', `${inHours} AND NOT (${inDays})`)}
-    UNION ALL SELECT * FROM (${entries('q', atEdge)}) AS edge WHERE ${QUARTERS} >= ${first} AND ${QUARTERS} < ${last}
-    UNION ALL ${entries('m', `slot >= ${first} AND slot < ${last} AND NOT (${inHours}) AND NOT (${inDays})`)}`;
-}
+/** Of a key's sums: rows of one sign have no other's keys. */
+const OF_KEY = 'AND first_key <= $7 AND last_key >= $7 AND sign(first_key) = sign($7)';
 
 /** `$7` is the key, `$8` the letters of the fields, `$9` how many; `$10` and `$11` are all clicks and previews. */
 export const valuesStatement: Statement = {
-  name: 'stats_rollup_values',
-  text: `WITH summed AS MATERIALIZED (
+  name: 'stats_slot_values',
+  text: `WITH ${COVER}, summed AS MATERIALIZED (
            SELECT fact, sum(clicks) AS clicks, sum(previews) AS previews
-           FROM (${entriesOf('f', 'AND first_key <= $7 AND last_key >= $7')}) AS parts WHERE key = $7 GROUP BY fact
+           FROM (${wholesIn('f', OF_KEY)} UNION ALL ${restIn('f', OF_KEY)}) AS parts WHERE key = $7::bigint GROUP BY fact
          ), all_values AS (
            SELECT left(fact, 1) AS field, substr(fact, 2) AS value, clicks, previews FROM summed
            WHERE left(fact, 1) = ANY ($8::text[])
@@ -68,39 +53,6 @@ export const valuesStatement: Statement = {
          )
          SELECT field, value, clicks, previews FROM ranked WHERE place <= $9 ORDER BY field, place`,
 };
-
-/** The links with most clicks, `$7` of them; `chosen` says which links there are, by `url_id`. */
-function codesStatement(name: string, before: string, chosen: string): Statement {
-  return {
-    name,
-    text: `WITH slots AS (
-             SELECT key AS url_id, clicks, previews FROM (${entriesOf('l', '')}) AS parts
-           )${before}, added AS (
-             SELECT url_id, sum(clicks) AS clicks, sum(previews) AS previews FROM ${chosen} GROUP BY url_id
-           )
-           SELECT 'l', short_code AS value, sum(clicks) AS clicks, sum(previews) AS previews
-           FROM added LEFT JOIN short_urls ON id = url_id WHERE clicks <> 0 OR previews <> 0
-           GROUP BY short_code ORDER BY clicks DESC, short_code COLLATE "C" LIMIT $7`,
-  };
-}
-
-export const allCodesStatement = codesStatement('stats_codes', '', 'slots');
-
-export const ownCodesStatement = codesStatement(
-  'stats_own_codes',
-  `, given_away AS (
-     -- Links that got another owner, and the sums don't know yet.
-     SELECT url_id, sum(changed.clicks + changed.previews) AS n
-     FROM stats_queue, unnest(url_ids, owners, stats_queue.clicks, stats_queue.previews)
-       AS changed (url_id, owner, clicks, previews)
-     WHERE kind = 'owners' AND owner = $8 GROUP BY url_id
-   ), owned AS (
-     SELECT id AS url_id FROM short_urls
-     WHERE user_id = $8 AND NOT EXISTS (SELECT FROM given_away WHERE url_id = id AND n > 0)
-     UNION SELECT url_id FROM given_away WHERE n < 0
-   )`,
-  'slots JOIN owned USING (url_id)',
-);
 
 export const linkSeriesStatement: Statement = {
   name: 'stats_link_series',

@@ -1,5 +1,7 @@
+import { SPANS } from './stats-cover.js';
+
 /**
- * SQL of `stats_rollups`. An entry is what a key had: kind, key, minute, fact, clicks and previews (see migration 0025).
+ * SQL of `stats_slots`. An entry is what a key had: kind, key, minute, fact, clicks and previews (see migration 0037).
  * Each statement ends with rows for all entries that it brings, in one go.
  */
 
@@ -9,22 +11,44 @@ export const OLDEST_MINUTE = `(now() AT TIME ZONE 'utc' - interval '25 hours')`;
 /** Quarters of an hour that a time is in. */
 export const quarterOf = (time: string): string => `date_bin('15 minutes', ${time}, timestamp '2000-01-01')`;
 
-/** Places of a row: who reads one key reads all of them. Of links all are read. */
+/** Places of a row: who reads one key reads all of them. Of links' minutes and small quarters all are read. */
 const PLACES = 256;
 const LINK_PLACES = 10_000;
 
+/** Links of an old quarter of an hour that are worth a slot of its own; with fewer it is a part of its day's. */
+export const DENSE = 256;
+
 /** Rows from `placed`: kind, step, slot, key, place (in the slot, or NULL), fact, clicks, previews. */
 export const insertPlaced = (isFolded: boolean): string => `
-  INSERT INTO stats_rollups
+  INSERT INTO stats_slots
     (kind, step, slot, first_key, last_key, amount, is_folded, keys, offsets, facts, clicks, previews)
   SELECT kind, step, slot, min(key), max(key), count(*), ${isFolded}, array_agg(key),
          CASE WHEN count(place) > 0 THEN array_agg(place) ELSE '{}' END,
          CASE WHEN count(fact) > 0 THEN array_agg(fact) ELSE '{}' END,
          array_agg(clicks), CASE WHEN bool_or(previews <> 0) THEN array_agg(previews) ELSE '{}' END
   FROM (SELECT *, (row_number() OVER (PARTITION BY kind, step, slot, sign(key) ORDER BY key) - 1)
-                  / CASE kind WHEN 'l' THEN ${LINK_PLACES} ELSE ${PLACES} END AS part
+                  / CASE WHEN kind = 'l' AND step IN ('m', 'q') THEN ${LINK_PLACES} ELSE ${PLACES} END AS part
         FROM placed WHERE clicks <> 0 OR previews <> 0) AS numbered
   GROUP BY kind, step, slot, sign(key), part`;
+
+/** So many links a slot's list has. */
+export const TOP_LINKS = 1024;
+
+/** Lists the links of `placed`, which are all that the slot `$2` of the step `step` has. */
+export const insertTop = (step: string): string => `
+  , listed AS (
+    SELECT key, clicks, previews FROM placed WHERE kind = 'l' AND (clicks <> 0 OR previews <> 0)
+    ORDER BY clicks DESC, key LIMIT ${TOP_LINKS + 1}
+  ), topped AS (
+    INSERT INTO stats_tops (step, slot, is_all, keys, clicks, previews)
+    SELECT ${step}, $2::timestamp, count(*) <= ${TOP_LINKS},
+           (coalesce(array_agg(key ORDER BY clicks DESC, key), '{}'))[:${TOP_LINKS}],
+           (coalesce(array_agg(clicks ORDER BY clicks DESC, key), '{}'))[:${TOP_LINKS}],
+           (coalesce(array_agg(previews ORDER BY clicks DESC, key), '{}'))[:${TOP_LINKS}]
+    FROM listed HAVING $1::"char" = 'l' AND ${step} <> 'm' AND ${step} <> 'q'
+    ON CONFLICT (step, slot) DO UPDATE
+    SET (is_all, keys, clicks, previews) = (excluded.is_all, excluded.keys, excluded.clicks, excluded.previews)
+  )`;
 
 /** Entries of rows, with their slot and their place in it. */
 export const entriesIn = (rows: string): string => `
@@ -37,25 +61,39 @@ export const entriesIn = (rows: string): string => `
 const QUARTER_PLACE = 'coalesce(extract(hour FROM minute) * 4 + floor(extract(minute FROM minute) / 15), 0)';
 const MINUTE_PLACE = 'coalesce(extract(minute FROM minute), 0)';
 
+/** Slots of more than a day that `minute` is in, as far as they are folded. */
+const inSpans = SPANS.map(
+  ({ step, days }, place) => `
+      UNION ALL
+      SELECT '${step}', date_bin('${days} days', minute, timestamp 'epoch'), NULL
+      WHERE minute < spans_to[${place + 1}] AND kind <> 't'`,
+).join('');
+
 /** Puts `entries` where their minutes are by now. */
 const insertEntries = `
-  , placed AS (
+  , dense AS MATERIALIZED (
+    SELECT ${quarterOf('minute')} AS quarter FROM entries JOIN stats_folds USING (kind)
+    WHERE kind = 'l' AND minute < quarters_to GROUP BY 1 HAVING count(*) > ${DENSE}
+  ), placed AS (
     SELECT kind, 'm'::"char" AS step, minute AS slot, key, NULL::smallint AS place, fact, clicks, previews
-    FROM entries JOIN stats_folds USING (kind) WHERE minute >= hours_to
+    FROM entries JOIN stats_folds USING (kind) WHERE minute >= parts_to
     UNION ALL
     SELECT kind, steps.step, steps.slot, key, steps.place, fact, sum(clicks)::integer, sum(previews)::integer
-    FROM entries JOIN stats_folds USING (kind) CROSS JOIN LATERAL (
-      SELECT 'q'::"char", date_trunc('day', minute), (${QUARTER_PLACE})::smallint WHERE minute < quarters_to
+    FROM (SELECT *, kind = 'l' AND (minute >= quarters_to OR ${quarterOf('minute')} IN (SELECT quarter FROM dense)) AS is_part
+          FROM entries JOIN stats_folds USING (kind) WHERE minute < parts_to) AS late
+    CROSS JOIN LATERAL (
+      SELECT 'q'::"char", date_trunc('day', minute), (${QUARTER_PLACE})::smallint WHERE minute < quarters_to AND NOT is_part
+      UNION ALL
+      SELECT 'Q', ${quarterOf('minute')}, NULL WHERE is_part
       UNION ALL
       SELECT 'h', date_trunc('hour', minute), (${MINUTE_PLACE})::smallint WHERE minute >= quarters_to AND kind = 't'
       UNION ALL
       SELECT 'm', minute, NULL WHERE minute >= quarters_to AND kind <> 't'
       UNION ALL
-      SELECT 'H', date_trunc('hour', minute), NULL WHERE minute >= quarters_to AND kind <> 't'
+      SELECT 'H', date_trunc('hour', minute), NULL WHERE minute >= quarters_to AND minute < hours_to AND kind <> 't'
       UNION ALL
-      SELECT 'D', date_trunc('day', minute), NULL WHERE minute < days_to AND kind <> 't'
+      SELECT 'D', date_trunc('day', minute), NULL WHERE minute < days_to AND kind <> 't'${inSpans}
     ) AS steps (step, slot, place)
-    WHERE minute < hours_to
     GROUP BY 1, 2, 3, 4, 5, 6
   )
   ${insertPlaced(false)}`;
@@ -82,11 +120,17 @@ export const factsIn = (source: string, columns: string): string =>
 
 /**
  * Adds `links` (url_id, minute, clicks, previews), `totals` (key, minute, clicks, previews) and `detailed` (key, minute, fact,
- * clicks, previews), which `before` defines; numbers are integers.
+ * clicks, previews), which `before` defines; numbers are integers. What `changed` (is_of_all, url_id, owner) has of no link is
+ * noted as gone.
  */
 export const addEntries = (before: string): string => `
   ${before}
-  , facts AS MATERIALIZED (
+  , gone AS (
+    INSERT INTO stats_gone_links
+    SELECT url_id FROM (SELECT DISTINCT url_id FROM changed WHERE is_of_all AND owner IS NULL) AS unowned
+    WHERE (SELECT id FROM short_urls WHERE id = url_id) IS NULL
+    ON CONFLICT DO NOTHING
+  ), facts AS MATERIALIZED (
     SELECT key, minute, fact, sum(clicks)::integer AS clicks, sum(previews)::integer AS previews
     FROM detailed GROUP BY 1, 2, 3
   ), days AS MATERIALIZED (
@@ -101,7 +145,7 @@ export const addEntries = (before: string): string => `
     FROM (SELECT * FROM touched WHERE day < (SELECT days_to FROM stats_folds WHERE kind = 'f')) AS old
     CROSS JOIN LATERAL (
       SELECT fact FROM (
-        ${entriesIn(`stats_rollups WHERE kind = 'f' AND step = 'D' AND slot = old.day
+        ${entriesIn(`stats_slots WHERE kind = 'f' AND step = 'D' AND slot = old.day
                        AND first_key <= old.key AND last_key >= old.key`)}
       ) AS of_day WHERE of_day.key = old.key OFFSET 0
     ) AS folded

@@ -28,7 +28,7 @@ const KNOWN_FACTS = `
 /** While the sums are made from events, a difference of what is not in them yet is in the events instead. */
 const isBuilt = (source: string): string => `
   SELECT * FROM (${source}) AS changes
-  WHERE (SELECT is_complete FROM stats_state) OR url_id < (SELECT next_url FROM stats_state)
+  WHERE (SELECT is_whole FROM stats_state) OR url_id < (SELECT next_url FROM stats_state)
      OR url_id = (SELECT next_url FROM stats_state)
         AND ${quarterOf('minute')} >= (SELECT next_quarter FROM stats_state)`;
 
@@ -140,11 +140,11 @@ const isAsked = (): string => 'url_id = ANY ($1::bigint[])';
 
 export const addLinkStatement = addEntries(`
   ${WAITING},
-  counted AS MATERIALIZED (
+  changed AS MATERIALIZED (
     SELECT true AS is_of_all, url_id, NULL::bigint AS owner, minute, ${FACTS}, clicks, previews
     FROM (${eventsBy(isAsked)}) AS counted
     UNION ALL ${waitingBy(isAsked)}
   ),
   links AS (SELECT NULL::bigint AS url_id, NULL::timestamp AS minute, 0 AS clicks, 0 AS previews WHERE false),
-  totals AS (SELECT -url_id AS key, minute, clicks, previews FROM counted WHERE is_of_all),
-  detailed AS (${factsIn('(SELECT * FROM counted WHERE is_of_all) AS visits', '-url_id AS key, minute, clicks, previews')})`);
+  totals AS (SELECT -url_id AS key, minute, clicks, previews FROM changed WHERE is_of_all),
+  detailed AS (${factsIn('(SELECT * FROM changed WHERE is_of_all) AS visits', '-url_id AS key, minute, clicks, previews')})`);

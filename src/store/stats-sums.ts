@@ -1,5 +1,6 @@
 import { type Connection, inTransaction, rowsOf } from '../postgres/pool.js';
-import { foldNext, mergeRows } from './stats-folds.js';
+import { foldNext } from './stats-folds.js';
+import { mergeRows } from './stats-merges.js';
 import { addLinkStatement, addStatement, SUMS_SETTINGS, USUAL_SETTINGS } from './stats-statements.js';
 import { hasStatisticsLock, nextRuns, readWaiting, type WaitingDifferences } from './stats-waiting.js';
 
@@ -50,12 +51,12 @@ async function add(connection: Connection, ids: readonly string[]): Promise<void
 async function forget(connection: Connection, what: 'no_events' | 'no_owners'): Promise<void> {
   await connection.query(
     what === 'no_owners'
-      ? `DELETE FROM stats_rollups WHERE kind IN ('t', 'f') AND first_key > 0; DELETE FROM stats_day_facts WHERE key > 0`
-      : 'DELETE FROM stats_rollups; DELETE FROM stats_day_facts',
+      ? `DELETE FROM stats_slots WHERE kind IN ('t', 'f') AND first_key > 0; DELETE FROM stats_day_facts WHERE key > 0`
+      : 'DELETE FROM stats_slots; DELETE FROM stats_tops; DELETE FROM stats_day_facts',
   );
   // Events that were dropped before still count.
   await connection.query(
-    'UPDATE stats_state SET is_complete = false, next_url = NULL WHERE EXISTS (SELECT FROM dropped_events)',
+    'UPDATE stats_state SET is_whole = false, next_url = NULL WHERE EXISTS (SELECT FROM dropped_events)',
   );
 }
 
@@ -72,7 +73,7 @@ export async function sumBusyLinks(connection: Connection): Promise<number> {
     if (!(await hasStatisticsLock(connection))) return 0;
     const { rows } = await connection.query<{ id: string }>(
       `SELECT link_id AS id FROM link_clicks
-       WHERE clicks > ${COUNTED_CLICKS} AND link_id > 0 AND (SELECT is_complete FROM stats_state)
+       WHERE clicks > ${COUNTED_CLICKS} AND link_id > 0 AND (SELECT is_whole FROM stats_state)
          AND NOT EXISTS (SELECT FROM stats_summed_links WHERE url_id = link_id)
        ORDER BY clicks DESC LIMIT ${LINKS_A_TIME}`,
     );
@@ -88,7 +89,7 @@ export async function sumBusyLinks(connection: Connection): Promise<number> {
 /** Removes what has become zero, now and then. */
 export async function tidySums(connection: Connection): Promise<void> {
   const { rowCount } = await connection.query(
-    'UPDATE stats_state SET has_zeros = false WHERE has_zeros AND is_complete',
+    'UPDATE stats_state SET has_zeros = false WHERE has_zeros AND is_whole',
   );
   if (rowCount === 0) return;
   await connection.query(
@@ -96,6 +97,26 @@ export async function tidySums(connection: Connection): Promise<void> {
        AND NOT EXISTS (SELECT FROM deleted_links WHERE link_id = url_id)`,
   );
   if (!(await mergeRows(connection, 1))) await connection.query('UPDATE stats_state SET has_zeros = true');
+}
+
+/** Each is looked for in all chunks of events. */
+const GONE_A_TIME = 1000;
+
+/** Forgets links that are gone and have no clicks any more. @returns whether there may be more. */
+async function forgetGoneLinks(connection: Connection): Promise<boolean> {
+  return inTransaction(connection, async () => {
+    if (!(await hasStatisticsLock(connection))) return false;
+    // Where nothing waits, the sums hold what the events are.
+    const { rowCount } = await connection.query(
+      `DELETE FROM stats_gone_links WHERE url_id IN (
+         SELECT url_id FROM stats_gone_links AS gone
+         WHERE NOT EXISTS (SELECT FROM stats_queue) AND NOT EXISTS (SELECT FROM stats_batches)
+           AND NOT EXISTS (SELECT FROM events WHERE events.url_id = gone.url_id AND event_type IN ('click', 'preview'))
+           AND NOT EXISTS (SELECT FROM dropped_events WHERE dropped_events.url_id = gone.url_id)
+         LIMIT ${GONE_A_TIME})`,
+    );
+    return rowCount === GONE_A_TIME;
+  });
 }
 
 /** How long folds may go on without a step in between. */
@@ -108,5 +129,6 @@ const UPKEEP_MS = 1000;
 export async function keepSums(connection: Connection): Promise<boolean> {
   const untilMs = performance.now() + UPKEEP_MS;
   while (await foldNext(connection)) if (performance.now() > untilMs) return true;
-  return !(await mergeRows(connection));
+  const hasMoreRows = !(await mergeRows(connection));
+  return (await forgetGoneLinks(connection)) || hasMoreRows;
 }

@@ -33,7 +33,7 @@ const WAITING = `
    UNION ALL SELECT id, 'batch', noted_at, amount FROM stats_batches) AS waiting`;
 
 const waitingStatement = `
-  SELECT (SELECT is_complete FROM stats_state) AS is_built,
+  SELECT (SELECT is_whole FROM stats_state) AS is_built,
          count(*) AS queued, greatest(extract(epoch FROM clock_timestamp() - min(noted_at)), 0) AS behind
   FROM ${WAITING}`;
 

@@ -5,21 +5,23 @@ import type { StatsField } from '../api/stats.js';
 import type { ErrorCode } from '../errors.js';
 import { type Connection, inTransaction, rowsOf, type Statement } from '../postgres/pool.js';
 import { failed, type OperationContext } from './operation.js';
+import { coverValues, topCodes, type ValueRow } from './stats-codes.js';
+import { coverOf, DAY_MS, type FoldMarks, NOTHING_FOLDED, SPANS } from './stats-cover.js';
 import {
-  allCodesStatement,
   linkSeriesStatement,
   linkValuesStatement,
-  ownCodesStatement,
   seriesStatement,
   valuesStatement,
 } from './stats-queries.js';
 
-const HOUR_MS = 3_600_000;
-const DAY_MS = 86_400_000;
 const MAX_INTERVALS = 2000;
 /** What an interval that nobody chose gives at most. */
 const MAX_POINTS = 200;
 const DEFAULT_DAYS = 30;
+
+/** Kinds of sums. */
+const FACTS = 'f';
+const LINKS = 'l';
 
 /** Whose sums those of all links are. */
 const ALL_LINKS = '0';
@@ -70,40 +72,34 @@ interface State {
   readonly nowMs: number;
   readonly asOfMs: number;
   /** Whether the sums hold all events. */
-  readonly isComplete: boolean;
-  /** Up to where whole days and hours of each kind of sum are there. */
-  readonly folds: ReadonlyMap<string, { readonly hoursMs: number; readonly daysMs: number }>;
+  readonly isWhole: boolean;
+  /** How far each kind of sum is folded. */
+  readonly folds: ReadonlyMap<string, FoldMarks>;
 }
 
 const msOf = (time: string): string => `(extract(epoch FROM ${time}) * 1000)::bigint`;
 
 const stateStatement: Statement = {
-  name: 'stats_rollup_state',
+  name: 'stats_slot_state',
   // The queue being empty, all that was committed before the transaction began is in the sums; but of a delete
   // whose events are still being removed, and of what came later, only a part.
-  text: `SELECT ${msOf('now()')}, is_complete,
+  text: `SELECT ${msOf('now()')}, is_whole,
                 ${msOf(`CASE WHEN EXISTS (SELECT FROM stats_queue) OR EXISTS (SELECT FROM stats_batches) THEN as_of
                              ELSE greatest(as_of, least(now(), (SELECT min(deleted_at) FROM deleted_links))) END`)},
-                kind, ${msOf('hours_to')}, ${msOf('days_to')}
+                kind, ${msOf('parts_to')}, ${msOf('hours_to')}, ${msOf('quarters_to')}, ${msOf('days_to')},
+                ${SPANS.map((_, place) => msOf(`spans_to[${place + 1}]`)).join(', ')}
          FROM stats_state, stats_folds`,
 };
 
 async function readState(connection: Connection): Promise<State> {
-  type Values = readonly [
-    now: string,
-    isComplete: string,
-    asOf: string,
-    kind: string,
-    hours: string,
-    days: string,
-  ];
+  type Values = readonly [now: string, isWhole: string, asOf: string, kind: string, ...marks: string[]];
   const rows = await rowsOf<Values>(connection, stateStatement);
-  const [now, isComplete, asOf] = rows[0] ?? [];
-  const folds = rows.map(([, , , kind, hours, days]): [string, { hoursMs: number; daysMs: number }] => [
-    kind,
-    { hoursMs: Number(hours), daysMs: Number(days) },
-  ]);
-  return { nowMs: Number(now), isComplete: isComplete === 't', asOfMs: Number(asOf), folds: new Map(folds) };
+  const [now, isWhole, asOf] = rows[0] ?? [];
+  const folds = rows.map(([, , , kind, ...marks]): [string, FoldMarks] => {
+    const [partsMs = 0, hoursMs = 0, quartersMs = 0, daysMs = 0, ...spansMs] = marks.map(Number);
+    return [kind, { partsMs: kind === LINKS ? partsMs : 0, hoursMs, quartersMs, daysMs, spansMs }];
+  });
+  return { nowMs: Number(now), isWhole: isWhole === 't', asOfMs: Number(asOf), folds: new Map(folds) };
 }
 
 const ownLinkStatement: Statement = {
@@ -113,7 +109,6 @@ const ownLinkStatement: Statement = {
 };
 
 type SeriesRow = readonly [place: string, clicks: string, previews: string];
-type ValueRow = readonly [field: string, value: string | null, clicks: string, previews: string];
 
 /** The sums of all links, of one owner's, or of one link. */
 function sumsOf(connection: Connection, key: string, { asOfMs, folds }: State): Source {
@@ -125,30 +120,21 @@ function sumsOf(connection: Connection, key: string, { asOfMs, folds }: State): 
       const facts = by.filter((field) => field !== 'code').map((field) => letters[field]);
       const rows: ValueRow[] = [];
       if (facts.length > 0) {
-        const values = [...partsOf(range, folds.get('f')), key, facts, limit, all.clicks, all.previews];
+        const values = [...coveredBy(range, folds.get(FACTS)), key, facts, limit, all.clicks, all.previews];
         rows.push(...(await rowsOf<ValueRow>(connection, valuesStatement, values)));
       }
       if (by.includes('code')) {
-        const values = [...partsOf(range, folds.get('l')), limit];
-        rows.push(
-          ...(await (key === ALL_LINKS
-            ? rowsOf<ValueRow>(connection, allCodesStatement, values)
-            : rowsOf<ValueRow>(connection, ownCodesStatement, [...values, key]))),
-        );
+        const covered = coveredBy(range, folds.get(LINKS));
+        rows.push(...(await topCodes(connection, covered, limit, key === ALL_LINKS ? undefined : key)));
       }
       return valuesOf(rows, by, (field) => letters[field]);
     },
   };
 }
 
-/** A range, its whole days and its whole hours, as far as there are sums of whole ones: where each begins and ends. */
-function partsOf(range: Range, fold = { hoursMs: 0, daysMs: 0 }): number[] {
-  const [first, last] = endsOf(range);
-  const whole = (unitMs: number, toMs: number): number[] => [
-    Math.ceil(first / unitMs) * unitMs,
-    Math.min(Math.floor(last / unitMs) * unitMs, toMs),
-  ];
-  return [first, last, ...whole(DAY_MS, fold.daysMs), ...whole(HOUR_MS, fold.hoursMs)];
+function coveredBy(range: Range, marks = NOTHING_FOLDED): unknown[] {
+  const ends = endsOf(range);
+  return coverValues(coverOf(...ends, marks), ends);
 }
 
 /** The events of one link, counted, and those of it that were dropped: whole quarters of an hour, older than all minutes. */
@@ -218,7 +204,8 @@ async function answer(
   sourceAt: (state: State) => Promise<Source | ErrorCode>,
 ): Promise<OperationResult> {
   return inTransaction(connection, async () => {
-    await connection.query('SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY');
+    // Nobody can estimate how much is in arrays: a plan that looks dear would be compiled, which takes longer than it does.
+    await connection.query('SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL jit = off');
     const state = await readState(connection);
     const range = rangeOf(input, state.nowMs);
     if (typeof range === 'string') return failed(range);
@@ -275,7 +262,7 @@ function getLinkStats(
   return answer(connection, input, async (state) => {
     const [link] = await rowsOf(connection, ownLinkStatement, [input.id, owner ?? null]);
     if (link === undefined) return 'URL_NOT_FOUND';
-    const isSummed = state.isComplete && link[0] === 't';
+    const isSummed = state.isWhole && link[0] === 't';
     return isSummed ? sumsOf(connection, `-${input.id}`, state) : eventsOf(connection, input.id, state.nowMs);
   });
 }
@@ -286,7 +273,7 @@ function getStats(
   { owner }: OperationContext,
 ): Promise<OperationResult> {
   return answer(connection, input, async (state) =>
-    state.isComplete ? sumsOf(connection, owner ?? ALL_LINKS, state) : 'STATISTICS_UNDER_WAY',
+    state.isWhole ? sumsOf(connection, owner ?? ALL_LINKS, state) : 'STATISTICS_UNDER_WAY',
   );
 }
 

@@ -139,7 +139,7 @@ describe('EVENTS_RETENTION_DAYS', () => {
   });
 
   it('leaves them as they were when the sums are made anew', async () => {
-    await database.query('UPDATE stats_state SET is_complete = false');
+    await database.query('UPDATE stats_state SET is_whole = false');
     expect(await answers()).toEqual(before.statistics);
   });
 

@@ -326,7 +326,7 @@ describe('what is counted', () => {
     const range = { from: '2024-04-04', to: '2024-04-05', by: 'referrer,country', limit: '2' };
     const [kept] = await database.query(
       `SELECT count(DISTINCT fact)::integer AS n, sum(clicks)::integer AS clicks, sum(previews)::integer AS previews
-       FROM (SELECT unnest(facts) AS fact, unnest(clicks) AS clicks, unnest(previews) AS previews FROM stats_rollups
+       FROM (SELECT unnest(facts) AS fact, unnest(clicks) AS clicks, unnest(previews) AS previews FROM stats_slots
              WHERE kind = 'f' AND first_key = 0 AND step = 'D' AND slot = '2024-04-04') AS entries WHERE fact LIKE 'r%'`,
     );
     expect(kept).toEqual({ n: 1000, clicks: 900, previews: 150 });
@@ -345,7 +345,7 @@ describe('what is counted', () => {
       `SELECT count(*)::integer AS n
        FROM (SELECT kind, step, slot, unnest(keys) AS key, unnest(facts) AS fact, unnest(clicks) AS clicks,
                     unnest(previews) AS previews
-             FROM stats_rollups WHERE slot::date = '2024-04-04') AS entries
+             FROM stats_slots WHERE slot::date = '2024-04-04') AS entries
        GROUP BY kind, step, slot, key, fact HAVING sum(clicks) <> 0 OR sum(previews) <> 0`,
     );
     expect(left).toBeUndefined();
@@ -375,8 +375,8 @@ describe('what is counted', () => {
     await database.query('COMMIT');
     await database.query('SELECT pg_advisory_lock($1)', [0x5357_0003]);
     try {
-      await database.query(`UPDATE stats_state SET is_complete = false`);
-      await database.query('DELETE FROM stats_rollups');
+      await database.query(`UPDATE stats_state SET is_whole = false`);
+      await database.query('DELETE FROM stats_slots');
       expect(await server.json('/stats')).toEqual({
         status: 503,
         body: { error: 'Statistics are being built' },

@@ -85,10 +85,10 @@ async function sums(): Promise<unknown> {
   return database.query(
     `SELECT key, substr(fact, 2) AS country, sum(clicks)::integer AS clicks, coalesce(sum(previews), 0)::integer AS previews
      FROM (SELECT unnest(keys) AS key, NULL AS fact, unnest(clicks) AS clicks, unnest(previews) AS previews
-           FROM stats_rollups WHERE kind = 't'
+           FROM stats_slots WHERE kind = 't'
            UNION ALL
            SELECT unnest(keys), unnest(facts), unnest(clicks), unnest(previews)
-           FROM stats_rollups WHERE kind = 'f' AND step IN ('m', 'q')) AS entries
+           FROM stats_slots WHERE kind = 'f' AND step IN ('m', 'q')) AS entries
      WHERE key >= 0 AND (fact IS NULL OR fact LIKE 'c%')
      GROUP BY 1, 2 HAVING sum(clicks) <> 0 OR sum(previews) <> 0 ORDER BY 1, 2`,
   );
@@ -267,9 +267,9 @@ describe('the delete of a link with many clicks', () => {
     await eventually(isBlocked, 30_000, 'a piece that waits');
     await expectNothingOf(hot, String(event?.id));
     // Sums that are made anew from what is there now lose the rest as it goes.
-    await database.query('UPDATE stats_state SET is_complete = false, next_url = NULL');
+    await database.query('UPDATE stats_state SET is_whole = false, next_url = NULL');
     await eventually(async () => {
-      const [state] = await database.query<{ done: boolean }>('SELECT is_complete AS done FROM stats_state');
+      const [state] = await database.query<{ done: boolean }>('SELECT is_whole AS done FROM stats_state');
       return state?.done;
     }, 30_000);
     await blocker.query('ROLLBACK');

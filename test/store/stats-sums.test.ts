@@ -2,7 +2,8 @@ import pg from 'pg';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import { clientOptions } from '../../src/postgres/pool.js';
 import { buildSums } from '../../src/store/stats-build.js';
-import { foldNext, mergeRows } from '../../src/store/stats-folds.js';
+import { foldNext } from '../../src/store/stats-folds.js';
+import { mergeRows } from '../../src/store/stats-merges.js';
 import { addDifferences, keepSums, sumBusyLinks, tidySums } from '../../src/store/stats-sums.js';
 import { createDatabase, type TestDatabase } from '../support/database/database.js';
 
@@ -23,9 +24,9 @@ afterAll(async () => {
 
 beforeEach(async () => {
   await database.query(
-    'TRUNCATE users, short_urls, events, dropped_events, stats_queue, stats_batches, stats_rollups, stats_day_facts',
+    'TRUNCATE users, short_urls, events, dropped_events, stats_queue, stats_batches, stats_slots, stats_tops, stats_gone_links, stats_day_facts',
   );
-  await database.query('UPDATE stats_state SET is_complete = true, next_url = NULL');
+  await database.query('UPDATE stats_state SET is_whole = true, next_url = NULL');
   await database.query('SELECT stats_begin_folds()');
   await database.query('TRUNCATE stats_summed_links, link_clicks');
   await database.query(
@@ -74,14 +75,17 @@ const ENTRIES = `(
   SELECT kind, step, slot + coalesce(place, 0) * CASE step WHEN 'h' THEN interval '1 minute' ELSE interval '15 minutes' END
            AS at, key, fact, clicks, coalesce(previews, 0) AS previews
   FROM (SELECT kind, step, slot, unnest(keys) AS key, unnest(offsets) AS place, unnest(facts) AS fact,
-               unnest(clicks) AS clicks, unnest(previews) AS previews FROM stats_rollups) AS rows) AS entries`;
+               unnest(clicks) AS clicks, unnest(previews) AS previews FROM stats_slots) AS rows) AS entries`;
+
+/** Where each click is once. */
+const ONCE = `(step IN ('m', 'h', 'q') OR step = 'Q' AND at < (SELECT min(quarters_to) FROM stats_folds WHERE kind = 'l'))`;
 
 /** Sums of quarters of an hour, all that are not zero, and what a count over the events makes of them. */
 async function expectEqual(key: string, condition: string): Promise<void> {
   const quarter = (time: string): string => `date_bin('15 minutes', ${time}, timestamp '2000-01-01')::text`;
   const sums = await database.query(
     `SELECT fact, ${quarter('at')} AS at, sum(clicks)::integer AS clicks, sum(previews)::integer AS previews
-     FROM ${ENTRIES} WHERE key = $1 AND kind <> 'l' AND step IN ('m', 'h', 'q')
+     FROM ${ENTRIES} WHERE key = $1 AND kind <> 'l' AND ${ONCE}
      GROUP BY 1, 2 HAVING sum(clicks) <> 0 OR sum(previews) <> 0 ORDER BY 1, 2`,
     [key],
   );
@@ -98,20 +102,32 @@ async function expectEqual(key: string, condition: string): Promise<void> {
   // Whole hours and days say the same as their parts.
   const wholes = await database.query(
     `SELECT kind, key, fact, sum(clicks) FILTER (WHERE step = 'D' AND at < days_to) AS days,
-            sum(clicks) FILTER (WHERE step IN ('m', 'q') AND at < days_to) AS in_days,
+            sum(clicks) FILTER (WHERE ${ONCE} AND at < days_to) AS in_days,
             sum(clicks) FILTER (WHERE step = 'H' AND at >= quarters_to) AS hours,
-            sum(clicks) FILTER (WHERE step = 'm' AND at < hours_to) AS minutes
+            sum(clicks) FILTER (WHERE step = 'm' AND at < hours_to) AS in_hours,
+            sum(clicks) FILTER (WHERE step = 'Q' AND at >= quarters_to) AS parts,
+            sum(clicks) FILTER (WHERE step = 'm' AND at < parts_to AND kind = 'l') AS in_parts,
+            ${[1, 2, 3, 4]
+              .map(
+                (
+                  span,
+                ) => `sum(clicks) FILTER (WHERE step = '${span}' AND at < spans_to[${span}]) AS span_${span},
+                           sum(clicks) FILTER (WHERE ${ONCE} AND at < spans_to[${span}]) AS in_span_${span}`,
+              )
+              .join(', ')}
      FROM ${ENTRIES} JOIN stats_folds USING (kind) WHERE kind <> 't' GROUP BY 1, 2, 3`,
   );
-  for (const { days, in_days, hours, minutes } of wholes)
-    expect([Number(days), Number(hours)]).toEqual([Number(in_days), Number(minutes)]);
+  for (const row of wholes) {
+    for (const name of ['days', 'hours', 'parts', 'span_1', 'span_2', 'span_3', 'span_4'])
+      expect([name, Number(row[name])]).toEqual([name, Number(row[`in_${name}`])]);
+  }
 }
 
 /** Links by what their rows say, and by their events. */
 async function expectLinksEqual(): Promise<void> {
   const sums = await database.query(
     `SELECT key AS url_id, sum(clicks)::integer AS clicks, sum(previews)::integer AS previews
-     FROM ${ENTRIES} WHERE kind = 'l' AND step IN ('m', 'h', 'q')
+     FROM ${ENTRIES} WHERE kind = 'l' AND ${ONCE}
      GROUP BY 1 HAVING sum(clicks) <> 0 OR sum(previews) <> 0 ORDER BY 1`,
   );
   const counted = await database.query(
@@ -165,7 +181,7 @@ it('what is added to a slot one after another is merged after a while', async ()
   }
   while (!(await mergeRows(client)));
   const rows = await database.query(
-    `SELECT FROM stats_rollups WHERE NOT is_folded AND (step <> 'm' OR slot < now() AT TIME ZONE 'utc' - interval '3 minutes')
+    `SELECT FROM stats_slots WHERE NOT is_folded AND (step <> 'm' OR slot < now() AT TIME ZONE 'utc' - interval '3 minutes')
      GROUP BY kind, step, slot HAVING count(*) >= 8`,
   );
   expect(rows).toEqual([]);
@@ -184,8 +200,7 @@ it('what is over is folded, what comes late or goes is where its time is by now,
     );
   // As if the server had stood still for two days.
   await database.query(
-    `UPDATE stats_folds SET (hours_to, quarters_to, days_to) = (day, day, day)
-     FROM (SELECT date_trunc('day', now() AT TIME ZONE 'utc') - interval '2 days' AS day) AS before`,
+    `SELECT stats_begin_folds(date_trunc('day', now() AT TIME ZONE 'utc') - interval '2 days')`,
   );
   await happened(80, 400);
   await addDifferences(client);
@@ -193,8 +208,10 @@ it('what is over is folded, what comes late or goes is where its time is by now,
   while (await keepSums(client));
   await expectAllEqual();
   const misplaced = await database.query(
-    `SELECT kind, step, slot FROM stats_rollups JOIN stats_folds USING (kind)
+    `SELECT kind, step, slot FROM stats_slots JOIN stats_folds USING (kind)
      WHERE NOT CASE step WHEN 'm' THEN slot >= CASE kind WHEN 't' THEN hours_to ELSE quarters_to END WHEN 'q' THEN slot < quarters_to WHEN 'D' THEN slot < days_to
+                         WHEN 'Q' THEN slot < parts_to WHEN '1' THEN slot < spans_to[1] WHEN '2' THEN slot < spans_to[2]
+                         WHEN '3' THEN slot < spans_to[3] WHEN '4' THEN slot < spans_to[4]
                          ELSE slot >= quarters_to AND slot < hours_to END`,
   );
   expect(misplaced).toEqual([]);
@@ -215,7 +232,7 @@ it('what is over is folded, what comes late or goes is where its time is by now,
   await database.query('DELETE FROM events');
   await addDifferences(client);
   while (!(await mergeRows(client, 1)));
-  expect(await database.query(`SELECT step FROM stats_rollups WHERE step NOT IN ('m', 'q')`)).toEqual([]);
+  expect(await database.query(`SELECT step FROM stats_slots WHERE step NOT IN ('m', 'q')`)).toEqual([]);
 });
 
 it('sums are made anew in pieces while events come and go', async () => {
@@ -223,7 +240,7 @@ it('sums are made anew in pieces while events come and go', async () => {
   await addDifferences(client);
   await happen('ARRAY[2, 6]::bigint[]', 50);
   await ingest(3);
-  await database.query('UPDATE stats_state SET is_complete = false');
+  await database.query('UPDATE stats_state SET is_whole = false');
   const other = new pg.Client(clientOptions(database.address, 'test', 20_000));
   await other.connect();
   let isBuilt = false;

@@ -141,7 +141,7 @@ describe(`statistics through random histories (seed ${seed})`, () => {
       await server.kill();
       await start();
     },
-    'the sums made anew': () => database.query('UPDATE stats_state SET is_complete = false'),
+    'the sums made anew': () => database.query('UPDATE stats_state SET is_whole = false'),
     'TRUNCATE events': async () => {
       // Seldom, for it makes all that was before of no matter.
       if (random.next() < 0.3) await database.query('TRUNCATE events');
@@ -234,7 +234,7 @@ describe(`statistics through random histories (seed ${seed})`, () => {
               coalesce(sum(n) FILTER (WHERE key = 0 AND kind = 'f' AND step IN ('m', 'h', 'q')), 0) AS facts
        FROM (SELECT kind, step, key, sum(clicks) + coalesce(sum(previews), 0) AS n
              FROM (SELECT kind, step, slot, unnest(keys) AS key, unnest(offsets) AS place, unnest(facts) AS fact,
-                          unnest(clicks) AS clicks, unnest(previews) AS previews FROM stats_rollups) AS entries
+                          unnest(clicks) AS clicks, unnest(previews) AS previews FROM stats_slots) AS entries
              GROUP BY kind, step, slot, key, place, fact) AS summed`,
     );
     // Events that were removed after their link was: they count for good.

@@ -10,7 +10,7 @@ export async function settled(database: TestDatabase): Promise<void> {
   await eventually(
     async () => {
       const [row] = await database.query<{ done: boolean }>(
-        `SELECT (SELECT is_complete FROM stats_state) AND NOT EXISTS (SELECT FROM stats_queue)
+        `SELECT (SELECT is_whole FROM stats_state) AND NOT EXISTS (SELECT FROM stats_queue)
            AND NOT EXISTS (SELECT FROM stats_batches) AS done`,
       );
       return row?.done;
