@@ -113,7 +113,7 @@ function Tab({ to, place, pages, label }: TabProps) {
   );
 }
 
-/** To a field by its name: on the page of links, if it is not here. */
+/** Focuses a field by its name; goes to the page of links if it is not on this one. */
 function toField(name: string): void {
   const focus = (): boolean => {
     const field = document.querySelector<HTMLInputElement>(`main input[name=${name}]`);
@@ -154,7 +154,7 @@ function ThemeButton() {
 
 const RETRY_MS = 3000;
 
-/** Says that nobody answers, and since when; asks until somebody does. */
+/** Says that the server does not answer, and since when; retries until it does. */
 function ConnectionNotice() {
   const { lostSince } = useStore(connection);
   usePolling(() => {

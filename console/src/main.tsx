@@ -4,6 +4,6 @@ import { applyTheme } from './theme.js';
 
 applyTheme();
 const place = document.getElementById('console');
-// What stands there is for as long as this script has not come.
+// The page's content was for the time before this script arrived.
 place?.replaceChildren();
 if (place !== null) render(<App />, place);

@@ -1,12 +1,12 @@
 import { createStore, useStore } from './store.js';
 
 /**
- * Where in the console somebody is: all of it is in the address, behind `#`, so that going back works, a
- * view can be sent to a colleague, and the server knows of one page only.
+ * The place in the console, all of it in the address after `#`: going back works, a view can be sent to a
+ * colleague, and the server serves one page only.
  */
 export interface Place {
   readonly page: 'links' | 'link' | 'stats' | 'live' | 'keys' | 'users';
-  /** Of the link, on the page of one. */
+  /** The link's id, on the page of one link. */
   readonly id: string;
   readonly query: URLSearchParams;
 }
@@ -28,7 +28,7 @@ export function usePlace(): Place {
   return useStore(place);
 }
 
-/** An address within the console; parameters that are empty are left out. */
+/** An address within the console, without empty parameters. */
 export function addressOf(
   path: string,
   query: Readonly<Record<string, string>> | URLSearchParams = {},

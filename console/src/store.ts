@@ -1,6 +1,6 @@
 import { useEffect, useState } from 'preact/hooks';
 
-/** A value that several parts of the page look at. */
+/** A value that several parts of the page use. */
 export interface Store<T> {
   readonly get: () => T;
   readonly set: (value: T) => void;

@@ -1,2 +1,2 @@
-/** Style sheets that a module brings along. */
+/** Style sheets that a module imports. */
 declare module '*.css';

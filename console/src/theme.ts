@@ -9,7 +9,7 @@ function remembered(): Theme {
   return value === 'light' || value === 'dark' ? value : 'system';
 }
 
-/** Of the choice of light and dark; without one the system's. */
+/** The choice of light or dark; without one, the system's. */
 export const theme = createStore<Theme>(remembered());
 
 export function applyTheme(next: Theme = theme.get()): void {

@@ -7,7 +7,7 @@ export class ConnectionBudget {
   readonly buffer: SharedArrayBuffer;
   readonly #cells: Int32Array;
 
-  /** @param max At most so many connections; without a limit of descriptors, Infinity. */
+  /** @param max The maximum number of connections; without a limit of descriptors, Infinity. */
   static of(max: number): ConnectionBudget {
     const budget = new ConnectionBudget(new SharedArrayBuffer(2 * Int32Array.BYTES_PER_ELEMENT));
     budget.#cells[MAX_CELL] = Math.min(max, MAX_INT32);

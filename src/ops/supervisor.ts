@@ -42,7 +42,7 @@ import { Workers } from './worker-threads.js';
 const MAINTENANCE_MS = 3_600_000;
 /** How often it is asked whether the order of links by clicks has to be brought up to date. */
 const ORDER_MS = 10_000;
-/** A gateway is given so long to close its App, whatever a deadline says. */
+/** How long a gateway may take to close its App, whatever a deadline says. */
 const CLOSE_MS = 500;
 
 export interface SupervisorOptions {

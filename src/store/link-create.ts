@@ -21,7 +21,7 @@ export interface NewLinkItem extends BatchItem<NewLink> {
 type Item = NewLinkItem;
 type Succeeded = Extract<OperationResult, { ok: true }>;
 
-/** New codes are tried so often; a second time is needed once in millions of links. */
+/** How often to try new codes; a second try is needed once in millions of links. */
 export const CODE_ATTEMPTS = 5;
 
 /**

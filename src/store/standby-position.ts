@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { type Connection, rowsOf, type Statement } from '../postgres/pool.js';
 
-/** So many marks are kept: a server's own is among them for as long as it listens without a break. */
+/** How many marks are kept: a server's own is among them for as long as it listens without a break. */
 const MARKS_KEPT = 10_000;
 
 /**

@@ -20,7 +20,7 @@ interface Found {
   readonly answer: PasswordAnswer;
 }
 
-/** Comparing takes 16 MiB and some 50 ms of a core: one at a time in a thread, and no more than so many wait. */
+/** Comparing takes 16 MiB and some 50 ms of a core: one at a time in a thread, and at most this many wait. */
 const COMPARISONS_MAX = 32;
 let comparisons = 0;
 let lastComparison: Promise<unknown> = Promise.resolve();

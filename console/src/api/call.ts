@@ -10,13 +10,13 @@ export class Refused extends Error {
     this.status = status;
   }
 
-  /** The member of the request that was wrong; empty where the refusal names none. */
+  /** The member of the request that was wrong; empty if the refusal names none. */
   get field(): string {
     return /'([a-z_]+)'/.exec(this.message)?.[1] ?? fieldsOfTexts[this.message] ?? '';
   }
 }
 
-/** Refusals that name their member in words. */
+/** Refusals that name their member only in words, with the member. */
 const fieldsOfTexts: Readonly<Record<string, string>> = {
   'URL must start with http:// or https://': 'url',
   'Short code already taken': 'short_code',
@@ -37,13 +37,13 @@ export class Unreachable extends Error {
   }
 }
 
-/** What of the API's answers concerns the whole page. */
+/** What the whole page needs to know from the API's answers. */
 export interface Connection {
-  /** Whether the API wants keys, as far as is known. */
+  /** Whether the API requires keys, as far as is known. */
   readonly isGuarded: boolean;
-  /** Whether somebody has to type a key before anything can be seen. */
+  /** Whether a key has to be typed before anything can be shown. */
   readonly wantsKey: boolean;
-  /** When the server last answered while it is not answering now. */
+  /** When the server last answered, if it does not answer now. */
   readonly lostSince: Date | undefined;
 }
 
@@ -60,7 +60,7 @@ export const connection = createStore<Connection>({
 
 let answeredAt = new Date();
 
-/** Kept for this tab, and for as long as it is open. */
+/** Kept for this tab while it is open. */
 export function useKey(next: string): void {
   key = next;
   if (next === '') sessionStorage.removeItem(KEY_NAME);
@@ -70,7 +70,7 @@ export function useKey(next: string): void {
 
 export const hasKey = (): boolean => key !== '';
 
-/** What every request is sent with. */
+/** The options of every request. */
 export function keyHeaders(): Record<string, string> {
   return key === '' ? {} : { Authorization: `Bearer ${key}` };
 }
@@ -80,9 +80,9 @@ export interface Request {
   readonly query?: URLSearchParams | Readonly<Record<string, string>>;
   readonly body?: unknown;
   readonly signal?: AbortSignal | undefined;
-  /** Goes on when the page is closed. */
+  /** Continues when the page is closed. */
   readonly keepalive?: boolean;
-  /** Without one the request lasts as long as its reader wants. */
+  /** Without a deadline, the request lasts until its reader ends it. */
   readonly hasDeadline?: boolean;
 }
 
@@ -131,7 +131,7 @@ export function messageOf(text: string, status: number): string {
     const { error } = JSON.parse(text) as { error?: unknown };
     if (typeof error === 'string') return error;
   } catch {
-    // What stands between may answer with something that is no JSON.
+    // A proxy in between may answer with something other than JSON.
   }
   return `The server answered with ${status}`;
 }
@@ -151,14 +151,14 @@ export function noteAnswer(): void {
   if (now.lostSince !== undefined) connection.set({ ...now, lostSince: undefined });
 }
 
-/** Has all that failed be asked for again, as if the server had answered. */
+/** Repeats all failed requests, as if the server had answered. */
 export function tryAgain(): void {
   connection.set({ ...connection.get(), lostSince: undefined });
 }
 
 window.addEventListener('offline', noteLoss);
 
-/** What went wrong, for a person. */
+/** The error as a sentence for people. */
 export function sentenceOf(error: unknown): string {
   if (error instanceof Refused && error.status === 403) return 'Your key may not do this';
   return error instanceof Error ? error.message : String(error);

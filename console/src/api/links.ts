@@ -13,7 +13,7 @@ import {
 
 export interface LinkPage {
   readonly links: readonly Link[];
-  /** The cursor of the page behind this one. */
+  /** The cursor of the next page. */
   readonly next: string | undefined;
   readonly total: number | undefined;
   /** Whether there are more than `total`. */
@@ -33,7 +33,7 @@ export async function listLinks(query: URLSearchParams, signal?: AbortSignal): P
   };
 }
 
-/** The cursor of the next page, of the header Link. */
+/** The cursor of the next page, from the header Link. */
 export function nextOf(response: Response): string | undefined {
   const [, address] = /<([^>]+)>;\s*rel="next"/.exec(response.headers.get('link') ?? '') ?? [];
   return address === undefined

@@ -1,7 +1,7 @@
 import { send } from './call.js';
 import { type Reading, routes } from './types.js';
 
-/** Server-sent events, read by fetch: an EventSource sends no key. Ends when the server or the signal ends it. */
+/** Server-sent events, read by fetch because an EventSource can't send a key. Ends with the server or the signal. */
 export async function* readLive(signal: AbortSignal): AsyncGenerator<Reading> {
   const response = await send(routes.live, { signal, hasDeadline: false });
   const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader();

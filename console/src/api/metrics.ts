@@ -1,7 +1,7 @@
 import { send } from './call.js';
 import { routes } from './types.js';
 
-/** What of the server's metrics the console shows, over all labels. */
+/** The server's metrics that the console shows, added up over all labels. */
 const names = {
   ingestBehind: 'switchyard_ingest_behind_seconds',
   journalPending: 'switchyard_journal_pending_bytes',

@@ -5,8 +5,8 @@ import type { resources } from '../../../src/api/openapi/resources.js';
 import type { AnyRoute } from '../../../src/api/registry.js';
 
 /**
- * The words of the API, of the very declarations that its OpenAPI document is made of: what is renamed there
- * does not compile here.
+ * The API's types, from the declarations of which its OpenAPI document is made: a name changed there no longer
+ * compiles here.
  */
 type Resource<Name extends keyof typeof resources> = z.output<ReturnType<(typeof resources)[Name]>>;
 type Input<Shape extends z.ZodRawShape> = z.input<z.ZodObject<Shape>>;
@@ -30,7 +30,7 @@ export type NewLink = Input<ReturnType<typeof newLink>>;
 export type LinkChange = Input<ReturnType<typeof changedLink>>;
 
 type Path = AnyRoute['path'];
-/** What the console asks for; each is a route of the registry, or does not compile. */
+/** The paths that the console requests; only routes of the registry compile. */
 export const routes = {
   shorten: '/shorten',
   links: '/urls',

@@ -1,6 +1,6 @@
 import { keyHeaders, messageOf, noteLoss, Refused, Unreachable, useKey } from './call.js';
 
-/** Sends a file and says how far it is: fetch can't. @param onProgress Is given the part sent, 0 to 1. */
+/** Sends a file and reports progress, which fetch can't. @param onProgress Gets the part sent, 0 to 1. */
 export function upload<T>(
   address: string,
   file: File,

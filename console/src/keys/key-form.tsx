@@ -2,7 +2,7 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 import { useKey } from '../api/call.js';
 import { Field } from '../parts/field.js';
 
-/** Typed once; other tabs, and this one once it is closed, know nothing of it. */
+/** Typed once; other tabs don't get the key, and closing this one forgets it. */
 export function KeyForm() {
   const [key, setKey] = useState('');
   const [error, setError] = useState('');

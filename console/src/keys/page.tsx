@@ -240,7 +240,7 @@ interface RevokeDialogProps {
   readonly onDone: () => void;
 }
 
-/** Asked about, unlike a delete of a link: what has been revoked for a second can't be had back. */
+/** Confirmed first, unlike the deletion of a link: a revoked key can't be restored. */
 function RevokeDialog({ of: key, onClose, onDone }: RevokeDialogProps) {
   const revoke = async (): Promise<void> => {
     try {

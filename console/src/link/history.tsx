@@ -5,7 +5,7 @@ import { Target } from '../parts/target.js';
 import { Time } from '../parts/time.js';
 import { reasonOf } from './latest.js';
 
-/** What was changed of a link, newest first. */
+/** The changes of a link, newest first. */
 export function History({ link }: { readonly link: Link }) {
   const id = String(link.id);
   const events = useLoad(

@@ -9,7 +9,7 @@ import { Time } from '../parts/time.js';
 const POLL_MS = 4000;
 const SHOWN = 20;
 
-/** The latest clicks and previews; a new one is here within ten seconds, and marked for a moment. */
+/** The latest clicks and previews; a new one appears within ten seconds, and is marked for a moment. */
 export function LatestClicks({ link, onNew }: { readonly link: Link; readonly onNew: () => void }) {
   const id = String(link.id);
   const events = useLoad(
@@ -77,7 +77,7 @@ export function reasonOf(error: unknown): string {
   return sentenceOf(error);
 }
 
-/** What is known of who followed it: text, whatever they sent. */
+/** What is known about the visitor, as text, whatever they sent. */
 function factsOf({ details }: Event): string {
   const facts = ['country', 'referrer', 'browser', 'os', 'device'].map((name) => details[name]);
   return facts.filter((fact) => typeof fact === 'string' && fact !== '').join(' · ');

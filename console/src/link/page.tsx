@@ -20,7 +20,7 @@ import { History } from './history.js';
 import { LatestClicks } from './latest.js';
 import { Reason } from './reason.js';
 
-/** All of one link on one page, without tabs. */
+/** Everything about one link on one page, without tabs. */
 export function LinkPage({ id, query }: { readonly id: string; readonly query: URLSearchParams }) {
   const link = useLoad((signal) => readLink(id, signal), [id]);
   const gone = useStore(doomed);

@@ -9,7 +9,7 @@ interface ReasonProps {
   readonly onEdit: () => void;
 }
 
-/** Why a link does not lead to its target, what visitors find instead, and what helps. */
+/** Why a link does not lead to its target, what visitors get instead, and the remedy. */
 export function Reason({ link, onResume, onEdit }: ReasonProps) {
   const state = stateOf(link);
   if (state === 'active') return null;

@@ -10,7 +10,7 @@ interface ExportButtonProps {
   readonly total: number | undefined;
 }
 
-/** The list as a file: by the browser itself, and where a key has to be sent by fetch, counting lines as they come. */
+/** The list as a file: downloaded by the browser itself or, if a key has to be sent, by fetch, which counts lines. */
 export function ExportButton({ filters, total }: ExportButtonProps) {
   const [lines, setLines] = useState<number>();
   const query = new URLSearchParams(filters);

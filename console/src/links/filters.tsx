@@ -10,7 +10,7 @@ const states = [
 
 const TYPING_MS = 120;
 
-/** What is typed is asked for when a moment has passed; the address follows without a step of its own. */
+/** Typing searches after a short pause; the address follows without an entry in the history. */
 function useTyped(value: string, commit: (value: string) => void): [string, (value: string) => void] {
   const [typed, setTyped] = useState(value);
   useEffect(() => setTyped(value), [value]);
@@ -28,7 +28,7 @@ export function Filters({ view, tags }: { readonly view: View; readonly tags: re
     show(view, { tag: value.trim().toLowerCase() }, 'replace'),
   );
   const [owner, setOwner] = useTyped(view.owner, (value) => show(view, { owner: value.trim() }, 'replace'));
-  // A narrow window shows these once they are wanted.
+  // A narrow window shows these on request.
   const [isOpen, setOpen] = useState(false);
   const used = [view.tag, view.owner, view.state, view.sort].filter((one) => one !== '').length;
   return (

@@ -8,7 +8,7 @@ import { count } from '../parts/time.js';
 import { UploadProgress, useUpload } from '../parts/upload.js';
 
 interface ImportDialogProps {
-  /** Was dropped on the page. */
+  /** A file that was dropped on the page. */
   readonly dropped?: File | undefined;
   readonly onClose: () => void;
   readonly onDone: () => void;

@@ -23,7 +23,7 @@ interface Line {
   readonly code: string;
 }
 
-/** A line is a target, and behind a blank, tab or comma its code if it is to have one. */
+/** A line is a target, optionally followed by a blank, tab or comma and a short code. */
 function linesOf(text: string): Line[] {
   return text
     .split(/\r?\n/)
@@ -40,7 +40,7 @@ interface Outcome {
   readonly refused: readonly { readonly line: number; readonly url: string; readonly error: string }[];
 }
 
-/** The API makes up to so many at once. */
+/** The API creates up to this many at once. */
 const BATCH = 1000;
 
 export function ManyDialog({ lines: given, onClose, onMade, tags: known }: ManyDialogProps) {

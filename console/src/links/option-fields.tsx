@@ -4,13 +4,13 @@ import type { Options } from './options.js';
 interface OptionFieldsProps {
   readonly options: Options;
   readonly onChange: (options: Options) => void;
-  /** By the member of the request that was wrong. */
+  /** Errors by the member of the request that was wrong. */
   readonly errors: Readonly<Record<string, string>>;
-  /** Of a link that has one already. */
+  /** For a link that has a password already. */
   readonly hasPassword?: boolean;
   readonly onClearPassword?: () => void;
   readonly tags: readonly string[];
-  /** A link that is to be made has more to choose. */
+  /** A new link has more options. */
   readonly isNew?: boolean;
 }
 
@@ -24,7 +24,7 @@ const statuses = [
 
 const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
 
-/** All that can be said of a link besides its target and its code. */
+/** All options of a link besides its target and its code. */
 export function OptionFields({
   options,
   onChange,

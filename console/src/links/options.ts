@@ -1,7 +1,7 @@
 import type { Link, NewLink } from '../api/types.js';
 import { fromLocalField, toLocalField } from '../parts/time.js';
 
-/** The options of a link as they are typed. */
+/** The options of a link, as typed. */
 export interface Options {
   readonly title: string;
   readonly tags: string;
@@ -14,7 +14,7 @@ export interface Options {
   readonly cache_seconds: string;
   readonly forward_query: boolean;
   readonly is_active: boolean;
-  /** The rest is of a new link only. */
+  /** The rest is for new links only. */
   readonly user_id: string;
   readonly code_length: string;
   readonly find_if_exists: boolean;
@@ -62,14 +62,14 @@ export const tagsOf = (text: string): string[] =>
     .map((tag) => tag.trim())
     .filter((tag) => tag !== '');
 
-/** What is no number is sent as it was typed: the API has the words for what is wrong with it. */
+/** Anything but a number is sent as typed: the API says what is wrong with it. */
 const numberOf = (text: string): number | null => {
   const typed = text.trim();
   if (typed === '') return null;
   return /^-?\d+(\.\d+)?$/.test(typed) ? Number(typed) : (typed as unknown as number);
 };
 
-/** All options in the words of the API; an empty field is `null`. */
+/** All options in the API's terms; an empty field is `null`. */
 function wordsOf(options: Options) {
   return {
     title: options.title,
@@ -89,7 +89,7 @@ function wordsOf(options: Options) {
   };
 }
 
-/** What differs from before: nothing else is sent, for somebody else may have changed the rest meanwhile. */
+/** Only what differs from before, because somebody else may have changed the rest meanwhile. */
 export function changesOf(options: Options, before: Options): Partial<NewLink> {
   const words = wordsOf(options);
   const changed = Object.entries(words).filter(

@@ -47,10 +47,10 @@ export function LinksPage({ query }: { readonly query: URLSearchParams }) {
   const links = (list.value?.links ?? []).filter(({ id }) => !gone.has(id));
   const hidden = (list.value?.links.length ?? 0) - links.length;
   const tags = useTags(links);
-  // Nothing to look through: the field to begin with, and words.
+  // There is nothing to filter: show how to begin.
   const isBare =
     list.value?.links.length === 0 && list.error === undefined && !isFiltered(view) && view.after === '';
-  // Who comes back has often followed a link meanwhile.
+  // Somebody who comes back has often followed a link meanwhile.
   useReturn(list.reload);
 
   const select = (link: Link, isSelected: boolean): void => {
@@ -198,7 +198,7 @@ export function LinksPage({ query }: { readonly query: URLSearchParams }) {
   );
 }
 
-/** Tags that were seen: the ones to offer where one is typed. */
+/** Tags seen so far, offered while one is typed. */
 function useTags(links: readonly Link[]): readonly string[] {
   const seen = useRef(new Set<string>());
   return useMemo(() => {
@@ -209,7 +209,7 @@ function useTags(links: readonly Link[]): readonly string[] {
 
 interface TotalProps {
   readonly list: Answer | undefined;
-  /** Deleted here, and counted by the server until the time to undo it is over. */
+  /** Deleted here, but counted by the server until the time to undo it is over. */
   readonly gone: number;
 }
 
@@ -256,7 +256,7 @@ function Empty({ view }: { readonly view: View }) {
   );
 }
 
-/** Pages by cursor cost the same wherever they are: there is a next one, and the way back. */
+/** Pages by cursor cost the same at any depth; there is a next one, and the way back. */
 function Pages({ view, next }: { readonly view: View; readonly next: string | undefined }) {
   if (next === undefined && view.after === '') return null;
   return (

@@ -6,11 +6,11 @@ import { createStore } from '../store.js';
 
 const UNDO_MS = 10_000;
 
-/** Links that are to be deleted, and can still be had back: nobody is asked, everybody may regret it. */
+/** Links about to be deleted, which can still be restored: there is an undo instead of a confirmation. */
 export const doomed = createStore<ReadonlySet<number>>(new Set());
 
 const pending = new Map<number, readonly Link[]>();
-/** They are gone: a list that was read before must not show them again. */
+/** They are deleted: a list that was read before must not show them again. */
 const deleted = new Set<number>();
 let lastBatch = 0;
 
@@ -36,7 +36,7 @@ function mark(): void {
   doomed.set(new Set([...deleted, ...[...pending.values()].flat().map(({ id }) => id)]));
 }
 
-/** The API deletes up to so many at once. */
+/** The API deletes up to this many at once. */
 const BATCH = 1000;
 
 async function finish(batch: number, isLeaving: boolean): Promise<void> {
@@ -54,7 +54,7 @@ async function finish(batch: number, isLeaving: boolean): Promise<void> {
   mark();
 }
 
-// Who closes the page had their ten seconds.
+// Closing the page ends the ten seconds.
 window.addEventListener('pagehide', () => {
   for (const batch of [...pending.keys()]) void finish(batch, true);
 });

@@ -91,10 +91,10 @@ export function Row({ link, isSelected, isCurrent, ...actions }: RowProps) {
   );
 }
 
-/** What stands before the code; the code is what tells links apart, and stays where there is little room. */
+/** What precedes the code; in a narrow space only the code stays, because it tells links apart. */
 const hostOf = (link: Link): string => spoken(link.short_url).slice(0, -link.short_code.length);
 
-/** What can be done with one link, under one button. */
+/** The actions on one link, behind one button. */
 function Menu({ link, onEdit, onQr, onPause, onDelete }: RowProps | (RowActions & { readonly link: Link })) {
   const [isOpen, setOpen] = useState(false);
   const place = useRef<HTMLDivElement>(null);

@@ -18,7 +18,7 @@ interface SelectionBarProps {
 
 type Asking = 'tag' | 'expire' | undefined;
 
-/** What can be done with all that are selected, in the place of the filters. */
+/** The actions on all selected links, in place of the filters. */
 export function SelectionBar({ links, onDone, onClear, tags }: SelectionBarProps) {
   const [asking, setAsking] = useState<Asking>();
   const [typed, setTyped] = useState('');
@@ -116,7 +116,7 @@ export function SelectionBar({ links, onDone, onClear, tags }: SelectionBarProps
   );
 }
 
-/** Each keeps the tags it has: those that end up with the same ones are changed together. */
+/** Each link keeps its tags: links that end up with the same ones are changed together. */
 function withTags(links: readonly Link[], added: readonly string[]): [number[], LinkChange][] {
   const groups = new Map<string, [number[], LinkChange]>();
   for (const { id, tags } of links) {
@@ -128,7 +128,7 @@ function withTags(links: readonly Link[], added: readonly string[]): [number[], 
   return [...groups.values()];
 }
 
-/** The columns that an import takes back. */
+/** The columns that an import accepts. */
 function rowsOf(links: readonly Link[]): string[][] {
   const columns = [
     'short_code',

@@ -16,7 +16,7 @@ interface ShortenFormProps {
   readonly tags: readonly string[];
 }
 
-/** Paste, Enter: made, copied, and there as a QR code. What was typed stays when the server says no. */
+/** Paste and Enter: the link is created, copied and shown as a QR code. A refusal keeps what was typed. */
 export function ShortenForm({ onMade, onMany, tags }: ShortenFormProps) {
   const [url, setUrl] = useState('');
   const [code, setCode] = useState('');

@@ -8,7 +8,7 @@ const HEIGHT = 20;
 /** Below it a single click would fill the height. */
 const TOP_MIN = 4;
 
-/** The last 30 days of a link, a bar a day; asked for when the row comes into view. */
+/** The last 30 days of a link, one bar for each day; requested when the row comes into view. */
 export function Spark({ link }: { readonly link: Link }) {
   const [days, setDays] = useState<Days | undefined>(() => knownDays(link));
   const place = useRef<HTMLSpanElement>(null);

@@ -3,7 +3,7 @@ import { readStatistics } from '../api/stats.js';
 import type { Link } from '../api/types.js';
 import { ownZone } from '../parts/time.js';
 
-/** Clicks of the last 30 days, a day each, oldest first. */
+/** Clicks on each of the last 30 days, oldest first. */
 export type Days = readonly number[];
 
 interface Job {
@@ -17,7 +17,7 @@ const KEPT = 1000;
 /** Statistics may be some seconds behind the counter that the list shows. */
 const FRESH_MS = 30_000;
 const SINCE_MS = 30 * 86_400_000;
-/** After a refusal nothing is asked for a while: it would be refused again. */
+/** After a refusal there are no requests for a while, because they would be refused too. */
 const REFUSED_MS = 60_000;
 
 const kept = new Map<string, { readonly days: Days; readonly at: number }>();
@@ -34,14 +34,14 @@ connection.listen(({ wantsKey }) => {
 
 const nameOf = ({ id, click_count: clicks }: Link): string => `${id} ${clicks}`;
 
-/** What is known of a link's days already; one that nobody followed has none worth asking for. */
+/** What is already known of a link's days; a link without clicks needs no request. */
 export function knownDays(link: Link): Days | undefined {
   if (link.click_count === 0) return [];
   const known = kept.get(nameOf(link));
   return known === undefined || Date.now() - known.at > FRESH_MS ? undefined : known.days;
 }
 
-/** Asks for a link's days, a few links at a time. @returns what gives it up. */
+/** Requests a link's days, a few links at a time. @returns a function that cancels it. */
 export function readDays(link: Link, done: (days: Days) => void): () => void {
   const job = { link, done };
   waiting.add(job);
@@ -68,7 +68,7 @@ async function read({ link, done }: Job): Promise<void> {
     keep(nameOf(link), days);
     done(days);
   } catch (error) {
-    // The list says what is wrong; a line that is missing needs no words. A link that has gone is no refusal.
+    // The list says what is wrong; a missing line needs no message. A link that is gone is not a refusal.
     if (error instanceof Refused && error.status !== 404) refusedUntil = Date.now() + REFUSED_MS;
   }
 }

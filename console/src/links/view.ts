@@ -1,6 +1,6 @@
 import { addressOf, go } from '../place.js';
 
-/** What of the list is looked at: all of it stands in the address. */
+/** The view of the list, all of it in the address. */
 export interface View {
   readonly q: string;
   readonly tag: string;
@@ -31,7 +31,7 @@ export function viewOf(query: URLSearchParams): View {
   };
 }
 
-/** A change of what is looked at begins at its first page. */
+/** A changed view begins at its first page. */
 export function show(view: View, change: Partial<View>, how: 'push' | 'replace' = 'push'): void {
   go(addressOf('links', { ...view, after: '', ...change }), how);
 }
@@ -41,7 +41,7 @@ export const isFiltered = ({ q, tag, state, owner }: View): boolean => `${q}${ta
 const SEARCH_MIN = 3;
 export const PAGE_SIZE = 50;
 
-/** A short URL of this server is looked for by its code, and so is what is too short for a search. */
+/** A short URL of this server is looked up by its code, as is a text too short for a search. */
 function searchOf(q: string): Readonly<Record<string, string>> {
   const text = q.trim();
   if (text === '') return {};
@@ -52,7 +52,7 @@ function searchOf(q: string): Readonly<Record<string, string>> {
   return [...text].length < SEARCH_MIN ? { short_code: text } : { q: text.slice(0, 100) };
 }
 
-/** The filters in the words of the API. */
+/** The filters in the API's terms. */
 export function filtersOf({ q, tag, state, owner, sort }: View): URLSearchParams {
   const query = new URLSearchParams({
     ...searchOf(q),

@@ -11,12 +11,12 @@ const EVERY_MS = 5000;
 interface Figure {
   readonly label: string;
   readonly value: number | string | undefined;
-  /** Of which, or beyond which an alert would be. */
+  /** The total, or the value beyond which there would be an alert. */
   readonly limit?: string | undefined;
   readonly isBad?: boolean;
 }
 
-/** What the server stands on. Red is what an alert would be raised for. */
+/** What the server depends on. Red: an alert would be raised. */
 export function Foundations({ last }: { readonly last: Reading | undefined }) {
   const ready = useLoad((signal) => call<Readiness>(routes.readiness, { signal }), []);
   const metrics = useLoad(readMetrics, []);
@@ -90,7 +90,7 @@ function innerFigures(metrics: Metrics, isLosing: boolean): Figure[] {
   ];
 }
 
-/** Whether a counter has grown in so many milliseconds, as far as was looked. */
+/** Whether a counter has grown within this many milliseconds, as far as it was read. */
 function useGrowth(value: number | undefined, ms: number): boolean {
   const seen = useRef<{ value: number | undefined; grewAt: number }>({ value: undefined, grewAt: 0 });
   const before = seen.current;

@@ -1,4 +1,4 @@
-/** Beyond these the rules in ops/prometheus/rules raise an alert. */
+/** The limits at which the rules in ops/prometheus/rules raise an alert. */
 export const alertsAt = {
   /** RedirectsSlow, once it lasts a minute. */
   p99Ms: 50,
@@ -6,7 +6,7 @@ export const alertsAt = {
   ingestBehindSeconds: 30,
   /** ClickJournalFilling. */
   journalPendingBytes: 2 ** 30,
-  /** ClicksLost: any, in so long. */
+  /** ClicksLost: any, within this time. */
   clicksLostMs: 300_000,
 } as const;
 

@@ -10,14 +10,14 @@ export interface MeasureProps {
   readonly readings: readonly Reading[];
   readonly of: (reading: Reading) => number | null;
   readonly text: (value: number) => string;
-  /** The least that the top of the plot stands for. */
+  /** The minimum value of the top of the plot. */
   readonly top?: number;
-  /** Beyond it an alert would be raised, if it lasts. */
+  /** Beyond this, if it lasts, an alert would be raised. */
   readonly limit?: number;
   readonly isStale: boolean;
 }
 
-/** A number of the last second, with its last five minutes. */
+/** A figure of the last second, with its last five minutes. */
 export function Measure({ label, readings, of, text, top = 1, limit, isStale }: MeasureProps) {
   const { times, values } = useMemo(() => pointsOf(readings, of), [readings]);
   const series = useMemo(
@@ -53,7 +53,7 @@ export function Measure({ label, readings, of, text, top = 1, limit, isStale }: 
   );
 }
 
-/** Readings as points; where some were missed the line is broken. */
+/** Readings as points; the line is broken where some were missed. */
 function pointsOf(readings: readonly Reading[], of: MeasureProps['of']) {
   const times: number[] = [];
   const values: (number | null)[] = [];

@@ -9,7 +9,7 @@ import { KEPT, type LiveState, useLive } from './stream.js';
 
 const fine = new Intl.NumberFormat(undefined, { maximumFractionDigits: 2 });
 
-/** Of the visits of a second, the share whose code had not to be looked up. */
+/** Of a second's visits, the share whose code did not have to be looked up. */
 const hitRatio = ({ redirects, not_found: unknown, misses }: Reading): number | null => {
   const visits = redirects + unknown;
   return visits === 0 ? null : (100 * Math.max(0, visits - misses)) / visits;
@@ -27,10 +27,10 @@ const measures: readonly Omit<MeasureProps, 'readings' | 'isStale'>[] = [
   { label: 'Clicks pending', of: ({ clicks_pending: pending }) => pending, text: count },
 ];
 
-/** Whether all is well right now: four numbers, their last five minutes, and what they stand on. */
+/** Whether all is well right now: four figures, their last five minutes, and what the server depends on. */
 export function LivePage() {
   const live = useLive();
-  // What was there when somebody wanted to look at it closely; the server is followed on.
+  // What was shown at the time of the pause; readings continue to arrive.
   const [held, setHeld] = useState<LiveState>();
   const { readings, staleSince } = held ?? live;
   const last = readings.at(-1);

@@ -7,17 +7,17 @@ import { parseTime } from '../parts/time.js';
 export interface LiveState {
   /** The last five minutes, oldest first. */
   readonly readings: readonly Reading[];
-  /** Why nothing comes; `undefined` while it does. */
+  /** Why no readings come; `undefined` while they do. */
   readonly error: unknown;
-  /** When the last one came, once none has come for too long. */
+  /** When the last one came, if none has come for too long. */
   readonly staleSince: Date | undefined;
-  /** Seconds of which no reading came since the page was opened. */
+  /** Seconds without a reading since the page was opened. */
   readonly missed: number;
 }
 
-/** Readings, one a second. */
+/** Readings, one every second. */
 export const KEPT = 300;
-/** Their times are whole seconds: two of them may lie two apart and miss none between. */
+/** Their times are whole seconds: two of them may be two seconds apart without a missed one between. */
 export const MISSED_MIN_S = 3;
 const STALE_MS = 3500;
 const RETRY_MIN_MS = 1000;
@@ -25,7 +25,7 @@ const RETRY_MAX_MS = 10_000;
 
 const nothing: LiveState = { readings: [], error: undefined, staleSince: undefined, missed: 0 };
 
-/** Follows the server while the page is open. What has ended is begun again, with longer and longer pauses. */
+/** Follows the server while the page is open. It reconnects after growing pauses. */
 export function useLive(): LiveState {
   const [state, setState] = useState(nothing);
   useEffect(() => {
@@ -54,7 +54,7 @@ export function useLive(): LiveState {
       retry = Math.min(RETRY_MAX_MS, retry * 2);
     };
     void follow();
-    // A connection that is only silent has not ended.
+    // A merely silent connection has not ended.
     const watch = window.setInterval(() => {
       if (Date.now() - cameAt.getTime() < STALE_MS) return;
       setState((before) =>

@@ -1,10 +1,10 @@
 import { useEffect, useState } from 'preact/hooks';
 
-/** Puts a text into the clipboard. @returns whether it is there. */
+/** Copies a text to the clipboard. @returns whether that worked. */
 export async function copyText(text: string | Promise<string>): Promise<boolean> {
   try {
     if (window.isSecureContext && navigator.clipboard !== undefined) {
-      // Safari wants the clipboard to be asked within the key press or click: the text may follow.
+      // Safari requires the request within the key press or click; the text may follow.
       if (typeof text !== 'string' && typeof ClipboardItem === 'function') {
         const blob = text.then((value) => new Blob([value], { type: 'text/plain' }));
         await navigator.clipboard.write([new ClipboardItem({ 'text/plain': blob })]);
@@ -12,7 +12,7 @@ export async function copyText(text: string | Promise<string>): Promise<boolean>
       return true;
     }
   } catch {
-    // Refused by the browser: the old way may still be open.
+    // Refused by the browser: the old way may still work.
   }
   return copyBySelection(await text);
 }
@@ -36,13 +36,13 @@ const SHOWN_MS = 2000;
 
 interface CopyProps {
   readonly text: string;
-  /** What is copied, for who can't see where the button stands. */
+  /** What is copied, for people who can't see the button's place. */
   readonly of?: string;
   readonly label?: string;
   readonly isIcon?: boolean;
 }
 
-/** A button that copies, and says so at its place. */
+/** A button that copies, and confirms it in place. */
 export function Copy({ text, of = text, label = 'Copy', isIcon = false }: CopyProps) {
   const [state, setState] = useState<'idle' | 'done' | 'failed'>('idle');
   useEffect(() => {

@@ -7,7 +7,7 @@ interface DialogProps {
   readonly children: ComponentChildren;
 }
 
-/** The browser's own: it keeps the focus within, gives it back, and ends with Escape. */
+/** The browser's own dialog: it keeps the focus inside, returns it, and closes with Escape. */
 export function Dialog({ title, onClose, children }: DialogProps) {
   const ref = useRef<HTMLDialogElement>(null);
   const id = useId();
@@ -45,12 +45,12 @@ export function Dialog({ title, onClose, children }: DialogProps) {
 }
 
 interface ConfirmDialogProps extends DialogProps {
-  /** What the button says that does it. */
+  /** The label of the button that does it. */
   readonly action: string;
   readonly onConfirm: () => Promise<void>;
 }
 
-/** Asks before what can't be undone. The harmless button has the focus. */
+/** Asks before something that can't be undone. The harmless button has the focus. */
 export function ConfirmDialog({ title, action, onConfirm, onClose, children }: ConfirmDialogProps) {
   return (
     <Dialog title={title} onClose={onClose}>

@@ -19,7 +19,7 @@ interface FieldProps {
   readonly onPaste?: (event: ClipboardEvent) => void;
 }
 
-/** A labelled field; what is wrong with it stands below it, and is read with it. */
+/** A labelled field; its error is shown below it, and read out with it. */
 export function Field(props: FieldProps) {
   const id = useId();
   const { label, value, onValue, error = '', hint = '', type = 'text', lines, list, inputMode } = props;
@@ -46,7 +46,7 @@ export function Field(props: FieldProps) {
       {lines === undefined ? (
         <input
           {...common}
-          // The declarations want each kind by itself.
+          // The declarations require each kind separately.
           type={type as 'text'}
           {...(inputMode === undefined ? {} : { inputMode })}
           {...(list === undefined ? {} : { list: `${id}-list` })}

@@ -3,7 +3,7 @@ import { count } from './time.js';
 
 interface FileDropProps {
   readonly label: string;
-  /** What the file is to be like; stands there until one is chosen. */
+  /** What the file must contain; shown until one is chosen. */
   readonly hint: string;
   readonly file: File | undefined;
   readonly onFile: (file: File | undefined) => void;

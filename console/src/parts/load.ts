@@ -2,12 +2,12 @@ import { useCallback, useEffect, useRef, useState } from 'preact/hooks';
 import { connection } from '../api/call.js';
 
 export interface Loaded<T> {
-  /** The newest answer; it stays while the next one is waited for, and when that fails. */
+  /** The newest answer; it stays while the next one is loading, and if that fails. */
   readonly value: T | undefined;
   readonly error: unknown;
-  /** Waited for so long that it is worth saying. */
+  /** Loading for long enough to say so. */
   readonly isSlow: boolean;
-  /** Waited for so long that something may be wrong. */
+  /** Loading for so long that something may be wrong. */
   readonly isLate: boolean;
   readonly isLoading: boolean;
   readonly reload: () => void;
@@ -16,7 +16,7 @@ export interface Loaded<T> {
 const SLOW_MS = 200;
 const LATE_MS = 5000;
 
-/** Loads whenever what it depends on changes; what is not wanted any more is given up. */
+/** Loads whenever a dependency changes; cancels what is no longer wanted. */
 export function useLoad<T>(
   load: (signal: AbortSignal) => Promise<T>,
   dependencies: readonly unknown[],
@@ -60,7 +60,7 @@ export function useLoad<T>(
     };
   }, [...dependencies, round]);
   const reload = useCallback(() => setRound((before) => before + 1), []);
-  // Once there is a key, or a connection again, what was refused is asked for again.
+  // With a key, or a connection again, refused requests are repeated.
   useEffect(() => {
     let before = connection.get();
     return connection.listen((now) => {
@@ -73,7 +73,7 @@ export function useLoad<T>(
   return { ...state, isSlow, isLate, isLoading, reload };
 }
 
-/** Does something every so often while the page is looked at, and at once when it is again. */
+/** Does something at intervals while the page is visible, and at once when it becomes visible again. */
 export function usePolling(act: () => void, everyMs: number): void {
   const latest = useRef(act);
   latest.current = act;
@@ -90,7 +90,7 @@ export function usePolling(act: () => void, everyMs: number): void {
   }, [everyMs]);
 }
 
-/** Does something when the page is looked at again. */
+/** Does something when the page becomes visible again. */
 export function useReturn(act: () => void): void {
   useEffect(() => {
     const look = (): void => {

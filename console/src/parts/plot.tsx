@@ -6,7 +6,7 @@ import { theme } from '../theme.js';
 export interface Series {
   readonly label: string;
   readonly values: readonly (number | null)[];
-  /** A custom property with its colour. */
+  /** The custom property of its colour. */
   readonly colour: string;
 }
 
@@ -17,19 +17,19 @@ interface PlotProps {
   readonly height: number;
   readonly kind: 'bars' | 'line';
   readonly timezone?: string;
-  /** Said of a moment, where it is pointed at. */
+  /** The text for a moment that is pointed at. */
   readonly say?: ((index: number) => string) | undefined;
   readonly label: string;
   readonly hasAxes?: boolean;
-  /** A thin rule, where the values come near it. */
+  /** A thin rule, if the values come near it. */
   readonly limit?: number | undefined;
-  /** The least that the top of the plot stands for. */
+  /** The minimum value of the top of the plot. */
   readonly top?: number;
-  /** Seconds that the width stands for at least. */
+  /** The minimum number of seconds across the width. */
   readonly span?: number;
 }
 
-/** uPlot is loaded with the first plot: the list does without it. */
+/** uPlot is loaded with the first plot: the list does not need it. */
 const library = (): Promise<typeof uPlot> => import('../plot-library.js').then((module) => module.uPlot);
 
 const colourOf = (element: Element, name: string): string => {
@@ -41,7 +41,7 @@ const colourOf = (element: Element, name: string): string => {
   return color;
 };
 
-/** A plot over time. Hover and arrow keys read a value; the numbers stand in a table elsewhere. */
+/** A plot over time. Hover and arrow keys read a value; a table elsewhere has the numbers. */
 export function Plot(props: PlotProps) {
   const place = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot>(undefined);
@@ -122,7 +122,7 @@ const dataOf = ({ times, series, limit }: PlotProps): uPlot.AlignedData => [
   ...(limit === undefined ? [] : [times.map(() => (isNear(series, limit) ? limit : null))]),
 ];
 
-/** From further off it would press the values flat. */
+/** Further away it would flatten the values. */
 const isNear = (series: PlotProps['series'], limit: number): boolean =>
   series.some(({ values }) => values.some((value) => value !== null && value * 3 > limit));
 
@@ -204,7 +204,7 @@ function optionsOf(
   };
 }
 
-/** A moment below the plot, as fine as the plot is. */
+/** The label of a moment below the plot, as precise as the plot. */
 function timeFormat({ times, timezone }: PlotProps): (seconds: number) => string {
   const step = stepOf(times);
   const zone = timezone === undefined ? {} : { timeZone: timezone };

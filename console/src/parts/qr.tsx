@@ -6,16 +6,16 @@ import { say } from './toast.js';
 
 interface QrProps {
   readonly id: number;
-  /** What it says. */
+  /** The encoded text. */
   readonly url: string;
   readonly code: string;
-  /** Pixels on the page. */
+  /** Its size in pixels on the page. */
   readonly size: number;
 }
 
 const SAVED_SIZE = 1024;
 
-/** The QR code of a short URL, and it as a file; read by fetch, for an image sends no key. */
+/** The QR code of a short URL, also as a file; read by fetch, because an image can't send a key. */
 export function Qr({ id, url, code, size }: QrProps) {
   const place = useRef<HTMLDivElement>(null);
   const [isMissing, setMissing] = useState(false);
@@ -43,7 +43,7 @@ export function Qr({ id, url, code, size }: QrProps) {
   );
 }
 
-/** Parsed as an image, of which no script runs and nothing is loaded: the page's policy allows neither. */
+/** Parsed as an image, which runs no script and loads nothing: the page's policy allows neither. */
 async function readSvg(path: string, signal: AbortSignal): Promise<SVGElement> {
   const response = await send(path, { query: { format: 'svg', size: '256', margin: '2' }, signal });
   const parsed = new DOMParser().parseFromString(await response.text(), 'image/svg+xml').documentElement;
@@ -65,7 +65,7 @@ function QrFile({ path, format, code }: QrFileProps) {
   const query = { format, size: String(SAVED_SIZE) };
   const name = `${code}.${format}`;
   const save = async (event: Event): Promise<void> => {
-    // Without a key it is a link like any other.
+    // Without a key it is an ordinary link.
     if (!hasKey()) return;
     event.preventDefault();
     try {

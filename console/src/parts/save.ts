@@ -14,7 +14,7 @@ export const csvBlob = (rows: readonly (readonly string[])[]): Blob =>
     type: 'text/csv;charset=utf-8',
   });
 
-/** What a spreadsheet would run gets an apostrophe in front. */
+/** A cell that a spreadsheet would run gets an apostrophe in front. */
 function csvCell(text: string): string {
   const safe = /^'*[=+\-@\t\r]/.test(text) ? `'${text}` : text;
   return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;

@@ -9,7 +9,7 @@ const isTyping = (target: EventTarget | null): boolean =>
 
 const hasDialog = (): boolean => document.querySelector('dialog[open]') !== null;
 
-/** Single keys, for who is not typing; a dialog that is open has the keyboard for itself. */
+/** Single keys, unless a field has the focus or a dialog is open. */
 export function useShortcuts(keys: Keys): void {
   const latest = useRef(keys);
   latest.current = keys;

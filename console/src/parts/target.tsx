@@ -1,13 +1,13 @@
 import { useState } from 'preact/hooks';
 
-/** An address as it is said: without its scheme. */
+/** An address as people say it: without its scheme. */
 export const spoken = (url: string): string => url.replace(/^https?:\/\//i, '').replace(/\/$/, '');
 
 const isHttp = (url: string): boolean => /^https?:\/\//i.test(url);
 
-const LONGEST = 64;
+const MAX_LENGTH = 64;
 
-/** The host, and what follows it, cut in the middle where it is long. */
+/** The host and the rest, which is cut in the middle if it is long. */
 function partsOf(url: string, longest: number): [host: string, rest: string] {
   const [, host = '', rest = ''] = /^https?:\/\/([^/?#]*)(.*)$/is.exec(url) ?? [];
   if (host === '') return [url.slice(0, longest * 2), ''];
@@ -22,10 +22,10 @@ interface TargetProps {
   readonly isWhole?: boolean;
 }
 
-/** Where a link leads: the host in full ink; whole on hover and when a key has moved to it. A link only if it is one. */
+/** Where a link leads: the host in full ink; whole on hover and keyboard focus. A link only if it is an http(s) URL. */
 export function Target({ url, isWhole = false }: TargetProps) {
   const [isRead, setRead] = useState(false);
-  const [host, rest] = partsOf(url, isWhole ? Number.POSITIVE_INFINITY : LONGEST);
+  const [host, rest] = partsOf(url, isWhole ? Number.POSITIVE_INFINITY : MAX_LENGTH);
   const text = (
     <>
       <span class="host">{host}</span>

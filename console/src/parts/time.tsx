@@ -1,4 +1,4 @@
-/** The API's times are UTC, and say no zone. */
+/** The API's times are UTC, without a zone. */
 export function parseTime(text: string): Date {
   return new Date(/Z$|[+-]\d\d:?\d\d$/.test(text) ? text : `${text}Z`);
 }
@@ -40,7 +40,7 @@ export const ownZone = Intl.DateTimeFormat().resolvedOptions().timeZone;
 const whole = new Intl.NumberFormat();
 export const count = (value: number): string => whole.format(value);
 
-/** For a field of the browser's own kind, in the visitor's zone. */
+/** The value of the browser's date and time field, in the visitor's zone. */
 export function toLocalField(text: string | null): string {
   if (text === null) return '';
   const date = parseTime(text);

@@ -10,7 +10,7 @@ const toasts = createStore<readonly Toast[]>([]);
 let lastId = 0;
 const SHOWN_MS = 6000;
 
-/** Says what has happened. @returns what takes it away again. */
+/** Says what has happened. @returns a function that removes the message. */
 export function say(text: string, undo?: () => void, shownMs = SHOWN_MS): () => void {
   lastId += 1;
   const id = lastId;

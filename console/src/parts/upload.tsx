@@ -3,14 +3,14 @@ import { sentenceOf } from '../api/call.js';
 import { upload } from '../api/upload.js';
 
 export interface Upload<T> {
-  /** What is sent of it, 0 to 1; `undefined` while nothing is. */
+  /** The part sent, 0 to 1; `undefined` before and after. */
   readonly part: number | undefined;
   readonly fault: string;
   readonly send: (address: string, file: File) => Promise<T | undefined>;
   readonly stop: () => void;
 }
 
-/** Sends a file, with what the page says of it meanwhile. @param stopped What it says where it was stopped. */
+/** Sends a file and shows its progress. @param stopped The message if it was stopped. */
 export function useUpload<T>(stopped: string): Upload<T> {
   const [part, setPart] = useState<number>();
   const [fault, setFault] = useState('');

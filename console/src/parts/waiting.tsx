@@ -3,13 +3,13 @@ import type { Loaded } from './load.js';
 
 interface WaitingProps {
   readonly of: Pick<Loaded<unknown>, 'value' | 'error' | 'isSlow' | 'isLate' | 'reload'>;
-  /** Of grey rows where the answer will stand. */
+  /** The number of grey rows in place of the answer. */
   readonly rows?: number;
 }
 
-/** In place of an answer: nothing at first, then its outline, then words; and why there is none, with a way to ask again. */
+/** In place of an answer: at first nothing, then its outline, then words; or why there is none, with a retry. */
 export function Waiting({ of: { value, error, isSlow, isLate, reload }, rows = 8 }: WaitingProps) {
-  // That nobody answers stands above the page, and that a key is wanted in its place.
+  // The top of the page says that the server does not answer; the form for a key replaces the page.
   const isSaid =
     error === undefined || error instanceof Unreachable || (error instanceof Refused && error.status === 401);
   return (

@@ -24,7 +24,7 @@ function nameOf(fact: Fact, value: string | null): string {
   }
 }
 
-/** A fact of the clicks: values with most clicks first, and what is left over as one row. */
+/** The clicks by one fact: values with most clicks first, and the rest as one row. */
 export function Breakdown({ fact, stats }: { readonly fact: Fact; readonly stats: Statistics }) {
   const rows = stats.by?.[fact] ?? [];
   const other = stats.other?.[fact];

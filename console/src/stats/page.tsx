@@ -35,7 +35,7 @@ export function StatsPage({ query }: { readonly query: URLSearchParams }) {
   );
 }
 
-/** A key may see statistics and no links: then a year is all that is known of. */
+/** A key may permit statistics and no links: then they begin a year ago. */
 const countedSince = (oldest: string | undefined): Counted => ({
   read: readAllStatistics,
   place: 'stats',

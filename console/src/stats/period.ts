@@ -1,9 +1,9 @@
 import { ownZone } from '../parts/time.js';
 
-/** What of a link's past is looked at; all of it stands in the address. */
+/** The period shown, all of it in the address. */
 export interface Period {
   readonly range: '24h' | '7d' | '30d' | '90d' | 'all' | 'custom';
-  /** Dates, `YYYY-MM-DD`, of a range of one's own. */
+  /** Dates, `YYYY-MM-DD`, of a chosen range. */
   readonly from: string;
   readonly to: string;
   readonly timezone: string;
@@ -31,7 +31,7 @@ export function periodOf(query: URLSearchParams): Period {
 const DAY_MS = 86_400_000;
 const days = { '24h': 1, '7d': 7, '30d': 30, '90d': 90 } as const;
 
-/** A period in the words of the API. Days are summed beyond a week: never a forest of hours. */
+/** A period in the API's terms. Beyond a week, hours are summed to days. */
 export function queryOf(period: Period, createdAt: Date, now = new Date()): Record<string, string> {
   const { timezone } = period;
   const iso = (date: Date): string => date.toISOString().slice(0, 19);
@@ -49,7 +49,7 @@ export function queryOf(period: Period, createdAt: Date, now = new Date()): Reco
   return { from: iso(new Date(now.getTime() - days[period.range] * DAY_MS)), interval, timezone };
 }
 
-/** The same length of time before it, to compare with; `undefined` where there is none. */
+/** The period of the same length before it, for comparison; `undefined` if there is none. */
 export function queryBefore(period: Period, now = new Date()): Record<string, string> | undefined {
   if (period.range === 'all' || period.range === 'custom') return undefined;
   const length = days[period.range] * DAY_MS;

@@ -16,24 +16,24 @@ import { type Period, periodOf, queryBefore, queryOf, ranges } from './period.js
 
 const REFRESH_MS = 10_000;
 
-/** What clicks are counted of: one link, or all that a key sees. */
+/** Whose clicks are counted: one link's, or those of all links that a key can see. */
 export interface Counted {
   readonly read: (query: Readonly<Record<string, string>>, signal: AbortSignal) => Promise<Answer>;
-  /** Where it is in the console, and what tells it from others. */
+  /** Its place in the console, which distinguishes it from others. */
   readonly place: string;
   /** Before it there are no clicks. */
   readonly since: Date;
   readonly facts: readonly Fact[];
-  /** Begins the name of a file of it. */
+  /** The beginning of the name of its file. */
   readonly name: string;
-  /** Clicks in all, as far as known without statistics. */
+  /** All clicks, as far as known without statistics. */
   readonly clicks?: number;
 }
 
 interface StatisticsProps {
   readonly of: Counted;
   readonly query: URLSearchParams;
-  /** Stands where there are no clicks. */
+  /** Shown if there are no clicks. */
   readonly children: ComponentChildren;
 }
 
@@ -113,7 +113,7 @@ export function Statistics({ of: counted, query, children }: StatisticsProps) {
   );
 }
 
-/** What can't be shown, and why, in place of numbers that would be guesses. */
+/** What can't be shown and why, instead of guessed numbers. */
 function Missing({
   of: stats,
   clicks,

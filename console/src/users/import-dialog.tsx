@@ -12,7 +12,7 @@ interface ImportDialogProps {
   readonly onDone: () => void;
 }
 
-/** Users of a CSV file; rows that can't be users are named. */
+/** Imports users from a CSV file; lists the rows that can't be imported. */
 export function ImportDialog({ onClose, onDone }: ImportDialogProps) {
   const [file, setFile] = useState<File>();
   const [report, setReport] = useState<UserImport>();

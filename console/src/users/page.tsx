@@ -174,7 +174,7 @@ function UserDialog({ of: user, onClose, onDone }: UserDialogProps) {
   );
 }
 
-/** Takes all of the user's links with it: that is worth a question. */
+/** Deletes all of the user's links too, and therefore asks first. */
 function DeleteDialog({ of: user, onClose, onDone }: Required<UserDialogProps>) {
   const remove = async (): Promise<void> => {
     try {

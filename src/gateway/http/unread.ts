@@ -2,7 +2,7 @@ import type { HttpResponse } from 'uWebSockets.js';
 
 /**
  * The library keeps everything that a connection does not read, without a limit, and reveals it only when
- * answering in parts. We ask once in so many bytes: a client that keeps sending and reads nothing is found
+ * answering in parts. We ask at intervals of some bytes: a client that keeps sending and reads nothing is found
  * soon after its share of them, and cut.
  */
 export const PROOF_BYTES = 256 * 1024;

@@ -23,7 +23,7 @@ const refererName = headerBytes('referer');
 const MAX_USER_AGENT_LENGTH = 512;
 const MAX_HOST_LENGTH = 255;
 
-/** Many visits send the same headers: results are kept for so many of each, for headers up to this length. */
+/** Many visits send the same headers: results are kept for this many of each, for headers up to this length. */
 const KEPT_HEADERS = 4096;
 const MAX_KEPT_LENGTH = 512;
 
