@@ -132,20 +132,20 @@ function transactionsOf(rate: number, seconds: number, batch: number, isUrgent =
   return transactions;
 }
 
-const { CLICK_INGEST_BATCH: MOST, CLICK_INGEST_LINGER_MS: LINGER_MS } = parseConfig({});
+const { CLICK_INGEST_BATCH: MAX_BATCH, CLICK_INGEST_LINGER_MS: LINGER_MS } = parseConfig({});
 
 describe('transactions of a steady load', () => {
   it('are no more than the pauses between them, while nobody waits', () => {
     const seconds = 30;
     const most = (seconds * 1000) / LINGER_MS + 2;
-    expect(transactionsOf(2000, seconds, MOST)).toBeLessThanOrEqual(most);
+    expect(transactionsOf(2000, seconds, MAX_BATCH)).toBeLessThanOrEqual(most);
     // More than a batch comes in a pause: full ones follow each other, and no small one follows them.
-    const rate = 1.5 * MOST * (1000 / LINGER_MS) * 0.5;
-    expect(transactionsOf(rate, seconds, MOST)).toBeLessThanOrEqual((rate * seconds) / MOST + most);
+    const rate = 1.5 * MAX_BATCH * (1000 / LINGER_MS) * 0.5;
+    expect(transactionsOf(rate, seconds, MAX_BATCH)).toBeLessThanOrEqual((rate * seconds) / MAX_BATCH + most);
   });
 
   it('are as many as readers need, while one waits', () => {
-    expect(transactionsOf(2000, 3, MOST, true)).toBeGreaterThan(100);
+    expect(transactionsOf(2000, 3, MAX_BATCH, true)).toBeGreaterThan(100);
   });
 });
 
