@@ -86,11 +86,17 @@ describe('GET /metrics', () => {
         suite.server.fetch(`/${url.short_code}`, { headers: { connection: 'close' } }),
       ),
     );
-    expect((await metric(series)) - before).toBe(40);
-    expect(await metric('http_requests_total{method="POST",route="/urls",status="201"}')).toBeGreaterThan(0);
-    const count = 'http_request_duration_seconds_count{method="GET",route="/:short_code",status="302"}';
-    expect(await metric(count)).toBe(await metric(series));
-    expect(await metric('switchyard_threads{kind="gateway"}')).toBe(2);
+    // All of one rendering, of which there is one a second.
+    const [redirects, timed, created, gateways] = await Promise.all(
+      [
+        series,
+        'http_request_duration_seconds_count{method="GET",route="/:short_code",status="302"}',
+        'http_requests_total{method="POST",route="/urls",status="201"}',
+        'switchyard_threads{kind="gateway"}',
+      ].map(metric),
+    );
+    expect([(redirects ?? Number.NaN) - before, timed, gateways]).toEqual([40, redirects, 2]);
+    expect(created).toBeGreaterThan(0);
   });
 
   it('is Prometheus text, with the process’s metrics once and no raw path', async () => {
@@ -126,9 +132,13 @@ describe('GET /metrics', () => {
   });
 
   it('still has the former names of metrics that were renamed', async () => {
-    for (const name of ['clicks_journalled_total', 'clicks_ingested_total', 'clicks_lost_total']) {
-      expect(await metric(name)).toBe(await metric(`switchyard_${name}`));
-    }
+    const names = ['clicks_journalled_total', 'clicks_ingested_total', 'clicks_lost_total'];
+    const [former, present] = await Promise.all([
+      Promise.all(names.map(metric)),
+      Promise.all(names.map((name) => metric(`switchyard_${name}`))),
+    ]);
+    expect(former).toEqual(present);
+    expect(former).not.toContain(Number.NaN);
   });
 
   it('tells clicks and what became of them', async () => {
@@ -136,10 +146,9 @@ describe('GET /metrics', () => {
     const before = await metric('switchyard_clicks_ingested_total');
     for (let count = 0; count < 10; count += 1) await click(suite.server, url.short_code);
     await eventually(async () => (await metric('switchyard_clicks_ingested_total')) - before >= 10);
-    expect(await metric('switchyard_clicks_lost_total')).toBe(0);
     await eventually(async () => (await metric('switchyard_clicks_pending')) === 0);
-    expect(await metric('switchyard_database_up')).toBe(1);
-    expect(await metric('switchyard_cache_coherent')).toBe(1);
+    const others = ['switchyard_clicks_lost_total', 'switchyard_database_up', 'switchyard_cache_coherent'];
+    expect(await Promise.all(others.map(metric))).toEqual([0, 1, 1]);
   });
 });
 
