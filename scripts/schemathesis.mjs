@@ -13,7 +13,7 @@ const MIN_CASES = 3000;
 /** Fuzzing ends then, however many cases there were. */
 const MAX_SECONDS = 75;
 /** Of each operation, besides those that its schemas suggest. */
-const EXAMPLES = 30;
+const EXAMPLES = 12;
 const program = process.env.SCHEMATHESIS ?? 'schemathesis';
 const folder = mkdtempSync(path.join(os.tmpdir(), 'switchyard-schemathesis-'));
 

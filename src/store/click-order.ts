@@ -16,12 +16,14 @@ const RENEW_AFTER_SECONDS = 5;
 const OLDEST_SECONDS = 10;
 /** Changes are applied at this age even if no list asks: the next list finds few. */
 const IDLE_SECONDS = 300;
-/** More changes than this are applied at any age; a list does not wait until they are. */
-const MANY_CHANGES = 20_000;
+/** More changes than this are applied at any age; a list does not wait until they are, nor helps. */
+const MANY_CHANGES = 25_000;
 
 /** Approximate changes that one transaction reads, and links that it updates; the rest are noted again. */
 const CHANGES_A_STEP = 25_000;
 const LINKS_A_STEP = 2500;
+/** Of the upkeep, for which nobody waits: each step sorts all the changes that it reads. */
+const LINKS_AN_UPKEEP_STEP = 10_000;
 const LINKS_A_NOTE = 10_000;
 const COMPARED_A_STEP = 20_000;
 const NOTES_A_STEP = 2000;
@@ -88,14 +90,15 @@ export async function renewClickOrder(connection: Connection, deadlineMs: number
     const isYoung = state.ageSeconds <= RENEW_AFTER_SECONDS;
     if (isYoung && !state.isBehind) return 'ready';
     const isUsable = state.isBuilt && state.ageSeconds <= OLDEST_SECONDS;
-    // One step at least: those who ask after it go on from there.
-    if (steps > 0 && (performance.now() > untilMs || (!isUsable && (await hasManyChanges(connection))))) {
+    const isFarBehind = !isUsable && (await changesLeft(connection)).areMany;
+    // One step at least, unless it is far behind: those who ask after it go on from there.
+    if (isFarBehind || (steps > 0 && performance.now() > untilMs)) {
       if (isUsable) return 'ready';
       await rowsOf(connection, wantedStatement, []);
       return state.isBuilt ? 'behind' : 'unbuilt';
     }
     // Changes first: after them only what is still to be compared is missing.
-    const step = await takeStep(connection, isYoung);
+    const step = await takeStep(connection, isYoung, LINKS_A_STEP);
     if (step === 'locked' && isUsable) return 'ready';
     if (step === 'locked') await sleep(WAIT_FOR_OTHER_MS);
   }
@@ -109,29 +112,35 @@ const wantedStatement: Statement = {
 };
 
 /**
- * What a server does now and then: nobody may ask for a long time, and a copy has to be made first. It rests as long as
- * it works: clicks come before their order.
+ * What a server does now and then: nobody may ask for a long time, and a copy has to be made first. Unless a list has asked
+ * in vain, it rests as long as it works: clicks come before their order.
  */
 export async function keepClickOrder(connection: Connection): Promise<void> {
+  let isWanted = false;
   for (let isOwed = false; ; ) {
     const startMs = performance.now();
     const { isBehind } = await readState(connection);
-    isOwed ||= isBehind || (await hasOldChanges(connection)) || (await hasManyChanges(connection));
+    const left = await changesLeft(connection);
+    isWanted ||= left.areWanted;
+    isOwed ||= isBehind || left.areMany || (await hasOldChanges(connection));
     if (!isOwed) return;
-    const step = await takeStep(connection, isBehind);
+    const step = await takeStep(connection, isBehind, LINKS_AN_UPKEEP_STEP);
     if (step === 'locked' || (step === 'all' && !isBehind)) return;
-    await sleep(performance.now() - startMs);
+    if (!isWanted) await sleep(performance.now() - startMs);
   }
 }
 
-const manyChangesStatement: Statement = {
-  name: 'click_order_many_changes',
-  text: `SELECT coalesce(sum(amount), 0) > ${MANY_CHANGES} FROM link_click_changes`,
+const changesLeftStatement: Statement = {
+  name: 'click_order_changes_left',
+  text: `SELECT coalesce(sum(amount), 0) > ${MANY_CHANGES}, coalesce(bool_or(noted_at = '-infinity'), false)
+         FROM link_click_changes`,
 };
 
-async function hasManyChanges(connection: Connection): Promise<boolean> {
-  const [row] = await rowsOf(connection, manyChangesStatement, []);
-  return row?.[0] === 't';
+async function changesLeft(
+  connection: Connection,
+): Promise<{ readonly areMany: boolean; readonly areWanted: boolean }> {
+  const [row] = await rowsOf(connection, changesLeftStatement, []);
+  return { areMany: row?.[0] === 't', areWanted: row?.[1] === 't' };
 }
 
 const oldChangesStatement: Statement = {
@@ -151,11 +160,15 @@ async function hasOldChanges(connection: Connection): Promise<boolean> {
  * One transaction: applies changes, or compares the next links.
  * @returns whether that was all of them; `'locked'` if another server is doing it now.
  */
-async function takeStep(connection: Connection, isComparing: boolean): Promise<'some' | 'all' | 'locked'> {
+async function takeStep(
+  connection: Connection,
+  isComparing: boolean,
+  links: number,
+): Promise<'some' | 'all' | 'locked'> {
   return inTransaction(connection, async () => {
     const [row] = await rowsOf(connection, lockStatement, [ORDER_LOCK]);
     if (row?.[0] !== 't') return 'locked';
-    if (!isComparing) return (await applyChanges(connection)) ? 'all' : 'some';
+    if (!isComparing) return (await applyChanges(connection, links)) ? 'all' : 'some';
     await compareNext(connection);
     return 'some';
   });
@@ -187,11 +200,11 @@ const applyStatement: Statement = {
       SELECT id, row_number() OVER (ORDER BY id) AS place
       FROM (SELECT DISTINCT unnest(link_ids) AS id FROM taken) AS ids
     ), changed AS MATERIALIZED (
-      SELECT id FROM numbered WHERE place <= ${LINKS_A_STEP}
+      SELECT id FROM numbered WHERE place <= $1::bigint
     ), later AS (
       INSERT INTO link_click_changes (noted_at, amount, link_ids)
       SELECT (SELECT min(noted_at) FROM taken), count(*), array_agg(id)
-      FROM numbered WHERE place > ${LINKS_A_STEP} GROUP BY place / ${LINKS_A_NOTE}
+      FROM numbered WHERE place > $1::bigint GROUP BY place / ${LINKS_A_NOTE}
       RETURNING 1
     ), moved AS (
       UPDATE link_clicks SET clicks = click_count FROM changed JOIN short_urls USING (id)
@@ -212,8 +225,8 @@ const renewedStatement: Statement = {
 };
 
 /** @returns whether no earlier change is left. */
-async function applyChanges(connection: Connection): Promise<boolean> {
-  const [row] = await rowsOf(connection, applyStatement, []);
+async function applyChanges(connection: Connection, links: number): Promise<boolean> {
+  const [row] = await rowsOf(connection, applyStatement, [links]);
   const [notes, amount, later] = [Number(row?.[0]), Number(row?.[1]), Number(row?.[2])];
   const isAll = notes < NOTES_A_STEP && amount < CHANGES_A_STEP && later === 0;
   if (isAll) await rowsOf(connection, renewedStatement, []);

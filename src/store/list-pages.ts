@@ -94,7 +94,8 @@ export async function readPage(connection: Connection, query: PageQuery): Promis
 }
 
 async function read(connection: Connection, query: PageQuery): Promise<Page> {
-  const { rest = [], gatherable = false, within, limit, after } = query;
+  const { rest = [], gatherable = false, chosen, within, limit, after } = query;
+  if (chosen !== undefined) return pageOf(await rowsOf(connection, chosenStatement(query)), limit);
   if (within !== undefined)
     return within(connection, limit + 1, after, (source) => look(connection, { ...query, source }));
   if (rest.length === 0) return readInOrder(connection, query);
@@ -129,20 +130,44 @@ export function orderedStatement({
   source,
   order,
   leading,
-  chosen = [],
   after,
   limit,
 }: PageQuery): PageStatement {
   const parameters = new Parameters();
   const conditions = [
     ...(leading === undefined ? [] : [parameters.all([leading])]),
-    ...(chosen.length === 0 ? [] : [parameters.all(chosen)]),
     ...beyond(order, after, parameters),
   ];
   const where = conditions.length === 0 ? '' : ` WHERE ${conditions.join(' AND ')}`;
   return {
     text: `SELECT ${columns}, ${position(order)}
            FROM (SELECT * FROM ${source}${where} ORDER BY ${orderBy(order)} LIMIT ${limit + 1}) AS shown
+           ORDER BY ${orderBy(order)}`,
+    values: parameters.values,
+  };
+}
+
+/**
+ * Rows that no index gives in order: all that the conditions choose are looked at, by several processes where the
+ * database has them. What is put in order is as narrow as can be.
+ */
+export function chosenStatement({
+  columns,
+  source,
+  order,
+  chosen = [],
+  after,
+  limit,
+}: PageQuery): PageStatement {
+  const parameters = new Parameters();
+  const conditions = [
+    ...(chosen.length === 0 ? [] : [parameters.all(chosen)]),
+    ...beyond(order, after, parameters),
+  ];
+  const where = conditions.length === 0 ? '' : ` WHERE ${conditions.join(' AND ')}`;
+  return {
+    text: `SELECT ${columns}, ${position(order)} FROM ${source}
+           WHERE id = ANY (ARRAY(SELECT id FROM ${source}${where} ORDER BY ${orderBy(order)} LIMIT ${limit + 1}))
            ORDER BY ${orderBy(order)}`,
     values: parameters.values,
   };

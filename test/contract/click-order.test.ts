@@ -1,5 +1,4 @@
 import { beforeAll, expect, it } from 'vitest';
-import { keepClickOrder } from '../../src/store/click-order.js';
 import type { Url } from '../support/clients/answers.js';
 import { bodyOf } from '../support/clients/api-client.js';
 import { eventually } from '../support/machine/wait.js';
@@ -84,15 +83,10 @@ it('after clicks on very many links, the first list has the exact order all the 
   const second = await read(first.next ?? '');
   await isExact(second.ids, 1000);
   await isExact((await read('/urls?sort=-click_count&page=2&per_page=1000')).ids, 1000);
-  await suite.database.query('SELECT pg_advisory_unlock($1)', [0x5357_0004]);
-  const third = await read(second.next ?? '');
-  await isExact(third.ids, 2000);
-  // As the upkeep does it, of this server or of another.
-  await eventually(async () => {
-    await keepClickOrder(suite.database.client);
-    return (await suite.database.query('SELECT FROM link_click_changes')).length === 0;
-  });
-  await isExact((await read(third.next ?? '')).ids, 3000);
+  // A list as long as this is a transfer.
   const whole = await read('/urls?sort=-click_count');
   expect(whole.ids).toEqual(inOrder.map(({ id }) => id));
+  await suite.database.query('SELECT pg_advisory_unlock($1)', [0x5357_0004]);
+  // Nobody else holds it: what is left to do is still more than a list waits for.
+  await isExact((await read(second.next ?? '')).ids, 2000);
 });
