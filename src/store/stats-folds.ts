@@ -13,6 +13,9 @@ export const LATE = `interval '2 minutes'`;
 /** Minutes are asked for 24 hours long; an hour more is kept. */
 const MINUTES_KEPT = `interval '25 hours'`;
 
+/** One server at a time folds. A day of a million links is sorted and grouped several times as fast in memory as in files. */
+export const FOLD_SETTINGS = `SET LOCAL jit = off; SET LOCAL work_mem = '64MB'`;
+
 /** The minutes of the hour `$2`: all clicks by key, to be read as a series. */
 const hourStatement: Statement = {
   name: 'stats_fold_hour',
@@ -183,7 +186,7 @@ const endStatement: Statement = {
 export async function foldNext(connection: Connection): Promise<boolean> {
   return inTransaction(connection, async () => {
     if (!(await hasStatisticsLock(connection))) return false;
-    await connection.query('SET LOCAL jit = off');
+    await connection.query(FOLD_SETTINGS);
     const next = await nextFold(connection);
     if (next === undefined) return false;
     await fold(connection, next);

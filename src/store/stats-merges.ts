@@ -1,5 +1,5 @@
 import { type Connection, inTransaction, rowsOf, type Statement } from '../postgres/pool.js';
-import { LATE } from './stats-folds.js';
+import { FOLD_SETTINGS, LATE } from './stats-folds.js';
 import { entriesIn, insertPlaced, insertTop } from './stats-rollups.js';
 import { hasStatisticsLock } from './stats-waiting.js';
 
@@ -52,7 +52,7 @@ export async function mergeRows(connection: Connection, rows = MANY_ROWS): Promi
     if (performance.now() > untilMs) return false;
     await inTransaction(connection, async () => {
       if (!(await hasStatisticsLock(connection))) return;
-      await connection.query('SET LOCAL jit = off');
+      await connection.query(FOLD_SETTINGS);
       await rowsOf(connection, mergeStatement, slot);
     });
   }
