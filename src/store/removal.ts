@@ -12,8 +12,8 @@ const REMOVAL_LOCK = 0x5357_0007;
 
 /** How long a piece may hold locks on events. */
 const PIECE_MS = 1000;
-const LONG_MS = 400;
-const SHORT_MS = 100;
+const LONG_MS = 500;
+const SHORT_MS = 200;
 const FIRST_IDS = 16_384n;
 const LEAST_IDS = 1024n;
 /** Ranges without an event of the links grow, so that a gap of a thousand million ids takes a few pieces. */
@@ -53,6 +53,9 @@ const finishedStatement: Statement = {
   text: 'DELETE FROM deleted_links WHERE link_id = ANY ($1::bigint[])',
 };
 
+/** Places of a row in the statistics' queue: a step adds as many rows as it has time for. */
+const PLACES_A_ROW = 1000;
+
 /** Subtracts `changes` from the statistics; `$1` are links, `$2` their owners. */
 const noted = (changes: string): string => `
   INSERT INTO stats_queue
@@ -60,8 +63,12 @@ const noted = (changes: string): string => `
   SELECT 'events', true, array_agg(url_id), array_agg(owner_id), array_agg(minute),
          array_agg(country), array_agg(referrer), array_agg(browser), array_agg(os), array_agg(device),
          array_agg(-clicks), array_agg(-previews)
-  FROM (${changes}) AS changed JOIN unnest($1::bigint[], $2::bigint[]) AS link (link_id, owner_id) ON link_id = url_id
-  HAVING count(*) > 0`;
+  FROM (
+    SELECT changes.*, owner_id, (row_number() OVER () - 1) / ${PLACES_A_ROW} AS part
+    FROM (${changes}) AS changes
+      JOIN unnest($1::bigint[], $2::bigint[]) AS link (link_id, owner_id) ON link_id = url_id
+  ) AS changed
+  GROUP BY part`;
 
 /** Of ids from `from` up to `to`, which is not one of them. They stand in the statement: the planner then looks at no other chunk. */
 const eventsText = (from: bigint, to: bigint): string => `

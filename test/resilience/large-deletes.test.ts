@@ -188,7 +188,7 @@ async function createHot(): Promise<Url> {
       `SELECT is_sealed AS sealed FROM event_chunks() WHERE first_id = ${first}`,
     );
     return chunks[0]?.sealed;
-  });
+  }, 60_000);
   await database.query(
     `WITH dropped AS (
        INSERT INTO dropped_events (url_id, slot, clicks, previews, country) VALUES ($1, '2024-05-05', 7, 3, 'DE')
@@ -205,7 +205,7 @@ async function createHot(): Promise<Url> {
 }
 
 describe('the delete of a link with many clicks', () => {
-  it('is answered at once, and nothing of it is seen from then on', async () => {
+  it('is answered at once, and nothing of it is seen from then on', { timeout: 180_000 }, async () => {
     const hot = await createHot();
     const [event] = await server.get(`/events?url_id=${hot.id}&limit=1`);
     const rows = await rowsLeft(hot);
@@ -231,7 +231,7 @@ describe('the delete of a link with many clicks', () => {
     expect(month.events).toBe(counted?.n);
     const old = '2025-06-01';
     await dropOldChunks(client, old);
-    await removeOldEvents(client, { ...(await beginRound(client, 1)), before: old }, 20_000);
+    await removeOldEvents(client, { ...(await beginRound(client, 1)), before: old }, 500);
     expect(await rowsLeft(hot)).toBe(rows);
     await letGo();
     await removedAll(hot);
@@ -283,7 +283,9 @@ describe('the delete of a link with many clicks', () => {
 });
 
 describe('the delete of a user with many clicks on their links', () => {
-  it('takes their clicks on the links of others off at once, and frees the name', async () => {
+  it('takes their clicks on the links of others off at once, and frees the name', {
+    timeout: 180_000,
+  }, async () => {
     const [user, other] = [await createUser(server), await createUser(server)];
     const foreign = await createUrl(server, { user_id: other.id });
     const links: Url[] = [];
@@ -317,7 +319,7 @@ describe('the delete of a user with many clicks on their links', () => {
 });
 
 describe('an id that is given again by hand before its events are gone', () => {
-  it('has the events of the new link, and keeps them', async () => {
+  it('has the events of the new link, and keeps them', { timeout: 180_000 }, async () => {
     const link = await createUrl(server);
     await addClicks(link, MANY);
     await hold();
