@@ -13,8 +13,13 @@ export interface NativeMemory {
   mapFile(address: bigint, bytes: number, descriptor: number): number;
   /** Maps anonymous memory there. */
   mapNothing(address: bigint, bytes: number): number;
-  /** Makes every page writable ahead of time. */
-  touch(address: bigint, bytes: number): Promise<void>;
+  /**
+   * Makes pages writable ahead of time; nothing in them changes, whoever stores to them meanwhile.
+   * @returns whether the system can do that.
+   */
+  populate(address: bigint, bytes: number): Promise<boolean>;
+  /** Does the same by storing zeros to every page: only for memory that nobody stores to yet. */
+  clear(address: bigint, bytes: number): Promise<void>;
   view(address: bigint, bytes: number): ArrayBuffer;
 }
 
@@ -28,7 +33,7 @@ const MAP_FAILED = 2n ** 64n - 1n;
 const MADV_POPULATE_WRITE = 23;
 const EINTR = 4;
 const PAGE_WORDS = 1024;
-/** Pages to touch at a time if the system can't do it for us. */
+/** Pages to clear at a time. */
 const SLICE_WORDS = 256 * PAGE_WORDS;
 
 const isMac = process.platform === 'darwin';
@@ -69,10 +74,10 @@ export function openNative(koffi: Koffi): NativeMemory {
     reserve: (bytes) => map(null, bytes, nothing, -1),
     mapFile: (address, bytes, descriptor) => fixed(address, bytes, MAP_SHARED, descriptor),
     mapNothing: (address, bytes) => fixed(address, bytes, nothing, -1),
-    touch: async (address, bytes) => {
-      // Linux 5.14 and newer do it in a thread, without blocking anything.
-      if (madvise !== undefined && (await callAsync(madvise, address, bytes, MADV_POPULATE_WRITE)) === 0)
-        return;
+    // Linux 5.14 and newer do it in a thread, without blocking anything.
+    populate: async (address, bytes) =>
+      madvise !== undefined && (await callAsync(madvise, address, bytes, MADV_POPULATE_WRITE)) === 0,
+    clear: async (address, bytes) => {
       const words = new Uint32Array(view(address, bytes));
       for (let start = 0; start < words.length; start += SLICE_WORDS) {
         for (let word = start; word < Math.min(words.length, start + SLICE_WORDS); word += PAGE_WORDS)

@@ -13,7 +13,7 @@ import {
 } from 'node:fs';
 import { constants } from 'node:os';
 import path from 'node:path';
-import { HEADER_BYTES, MAPPED_HEADER_BYTES, SYNC_OFFSETS, segmentFile } from './format.js';
+import { HEADER_BYTES, MAPPED_HEADER_BYTES, PAGE_BYTES, SYNC_OFFSETS, segmentFile } from './format.js';
 import type { NativeMemory } from './native.js';
 import type { SegmentReply, SegmentRequest } from './supply.js';
 import { writeSyncCell } from './sync-cell.js';
@@ -30,11 +30,20 @@ export interface SupplierOptions {
 /** Room for the largest record with everything that must precede it, several times over. */
 const MIN_BYTES = 256 * 1024;
 const GRAIN_BYTES = 64 * 1024;
+/**
+ * How far ahead of its records a segment is populated at least. Populated pages reach the disk though nothing was
+ * stored to them: a whole segment a minute would be a high price for few clicks.
+ */
+const AHEAD_BYTES = 1024 * 1024;
 
 interface MadeSegment {
   readonly file: string;
   readonly descriptor: number;
   readonly address: bigint;
+  /** Bytes from its beginning whose pages have been populated, or will be shortly. */
+  populated: number;
+  /** Settles when nothing populates it any more. */
+  populating: Promise<unknown>;
   syncs: number;
   /** Settles when the sync under way is over. */
   syncing: Promise<void> | undefined;
@@ -43,6 +52,8 @@ interface MadeSegment {
 /** The segments of one gateway, by number. */
 interface Customer {
   readonly made: Map<number, MadeSegment>;
+  /** Where the records of the last one that it left ended. */
+  lastEnd: number;
   hasEnded: boolean;
 }
 
@@ -59,7 +70,7 @@ export class SegmentSupplier {
   readonly #bytes: number;
   readonly #customers = new Map<string, Customer>();
   readonly #free: bigint[] = [];
-  readonly #underWay = new Set<Promise<void>>();
+  readonly #underWay = new Set<Promise<unknown>>();
 
   constructor(options: SupplierOptions) {
     this.#options = options;
@@ -69,7 +80,7 @@ export class SegmentSupplier {
 
   /** Handles a gateway's request; the answer may come later. */
   handle(journalId: string, request: SegmentRequest, reply: (answer: SegmentReply) => void): void {
-    const customer = this.#customers.get(journalId) ?? { made: new Map(), hasEnded: false };
+    const customer = this.#customers.get(journalId) ?? { made: new Map(), lastEnd: 0, hasEnded: false };
     this.#customers.set(journalId, customer);
     switch (request.kind) {
       case 'prepare':
@@ -79,6 +90,7 @@ export class SegmentSupplier {
         this.#sync(customer, request.segment, request.end, reply);
         break;
       case 'retire':
+        customer.lastEnd = request.end;
         this.#retire(customer, request.segment, request.end);
         break;
       default:
@@ -105,7 +117,7 @@ export class SegmentSupplier {
     await Promise.allSettled(this.#underWay);
   }
 
-  #track(work: Promise<void>): void {
+  #track(work: Promise<unknown>): void {
     this.#underWay.add(work);
     void work.finally(() => this.#underWay.delete(work));
   }
@@ -120,8 +132,18 @@ export class SegmentSupplier {
     let descriptor: number | undefined;
     try {
       descriptor = this.#create(file);
-      const address = await this.#map(descriptor);
-      customer.made.set(segment, { file, descriptor, address, syncs: 0, syncing: undefined });
+      // Those under way are likely to end where the last one did.
+      const wanted = Math.min(this.#bytes, 2 * customer.lastEnd + AHEAD_BYTES);
+      const { address, populated } = await this.#map(descriptor, wanted);
+      customer.made.set(segment, {
+        file,
+        descriptor,
+        address,
+        populated,
+        populating: Promise.resolve(),
+        syncs: 0,
+        syncing: undefined,
+      });
       if (customer.hasEnded) {
         this.#retire(customer, segment, undefined);
         rmSync(file, { force: true });
@@ -148,7 +170,8 @@ export class SegmentSupplier {
     }
   }
 
-  async #map(descriptor: number): Promise<bigint> {
+  /** @param wanted Bytes to populate. */
+  async #map(descriptor: number, wanted: number): Promise<{ address: bigint; populated: number }> {
     const { native } = this.#options;
     const bytes = this.#bytes;
     const refusal = await native.allocate(descriptor, bytes);
@@ -160,9 +183,24 @@ export class SegmentSupplier {
       this.#release(address);
       throw systemError('mmap', failure);
     }
-    await native.touch(address, bytes);
+    const isPopulated = await native.populate(address, wanted);
+    if (!isPopulated) await native.clear(address, bytes);
     this.#syncFolder();
-    return address;
+    return { address, populated: isPopulated ? wanted : bytes };
+  }
+
+  /** Keeps ahead of a gateway whose records end here already. */
+  #populateAhead(made: MadeSegment, end: number): void {
+    const wanted = Math.min(this.#bytes, 2 * end + AHEAD_BYTES);
+    const { address, populated } = made;
+    if (wanted < populated + AHEAD_BYTES / 2) return;
+    const from = populated - (populated % PAGE_BYTES);
+    made.populated = wanted;
+    made.populating = made.populating
+      .then(() => this.#options.native.populate(address + BigInt(from), wanted - from))
+      // Then a store to such a page takes longer, and nothing else happens.
+      .catch(() => undefined);
+    this.#track(made.populating);
   }
 
   /** @returns whether nothing is mapped there any more; otherwise the address is never used again. */
@@ -174,6 +212,7 @@ export class SegmentSupplier {
 
   #sync(customer: Customer, segment: number, end: number, reply: (answer: SegmentReply) => void): void {
     const made = customer.made.get(segment);
+    if (made !== undefined) this.#populateAhead(made, end);
     if (made === undefined || made.syncing !== undefined) {
       reply({ kind: 'synced', segment, isRemoved: false });
       return;
@@ -197,13 +236,15 @@ export class SegmentSupplier {
     const made = customer.made.get(segment);
     if (made === undefined) return;
     customer.made.delete(segment);
-    // Only now may it be cut: while it was mapped, it had to keep every byte.
-    const canCut = this.#release(made.address) && end !== undefined;
-    this.#track(this.#finish(made, canCut ? end : undefined));
+    this.#track(this.#finish(made, end));
   }
 
-  async #finish(made: MadeSegment, end: number | undefined): Promise<void> {
+  async #finish(made: MadeSegment, recordsEnd: number | undefined): Promise<void> {
     const { descriptor } = made;
+    // Else it would populate whatever is mapped there next.
+    await made.populating;
+    // Only now may it be cut: while it was mapped, it had to keep every byte.
+    const end = this.#release(made.address) ? recordsEnd : undefined;
     if (end === 0) {
       // Nothing was ever stored in it. A position noted in an empty file would look like a segment without its header.
       await made.syncing;

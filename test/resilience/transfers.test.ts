@@ -145,7 +145,7 @@ describe('a transfer that breaks', () => {
     const name = uniqueName('broken');
     // Whoever holds the table makes the import wait for it, with all of its file there.
     const holder = await connectDatabase(database.address);
-    await holder.query('BEGIN; LOCK TABLE users IN EXCLUSIVE MODE');
+    await holder.query('BEGIN; LOCK TABLE users IN SHARE ROW EXCLUSIVE MODE');
     const { answer, finish } = await openUpload(name);
     finish();
     await eventually(async () => {
@@ -185,39 +185,66 @@ describe('a transfer without progress', () => {
     await eventually(async () => (await active()) === 0);
     expect(await usersLike(name)).toBe(0);
   });
+});
 
-  it('is none while PostgreSQL works on what was sent', { timeout: 90_000 }, async () => {
+describe('a transfer that waits for PostgreSQL', () => {
+  // Connections for two.
+  useTransfers({ TRANSFER_STALL_MS: '4000', DATABASE_POOL_MAX: '10' });
+
+  it('for longer than a stall may last is none', { timeout: 120_000 }, async () => {
     const name = uniqueName('slow');
-    const rows = 100_000;
-    // Whoever holds the table makes the upsert wait, for longer than a stall may last.
+    const [userRows, linkRows] = [30_000, 15_000];
+    // Whoever holds the tables makes both imports wait, for longer than a stall may last, and than the HTTP library's own
+    // time-out: users when all of them have arrived, links while the gateway has paused their sender.
     const holder = await connectDatabase(database.address);
     await holder.query('BEGIN');
-    await holder.query('LOCK TABLE users IN EXCLUSIVE MODE');
-    // In pieces, many at a time, the last of them while the gateway has paused it: the HTTP library has a
-    // time-out of its own, of ten seconds.
-    const head = 'Content-Disposition: form-data; name="file"; filename="users.csv"';
-    const lines = Array.from(
-      { length: rows },
-      (_, row) => `${name}-${row},${'long.'.repeat(18)}@example.com\n`,
+    await holder.query('LOCK TABLE users IN SHARE ROW EXCLUSIVE MODE');
+    const send = (
+      path: string,
+      header: string,
+      rows: number,
+      row: (n: number) => string,
+    ): Promise<unknown> => {
+      const head = 'Content-Disposition: form-data; name="file"; filename="rows.csv"';
+      const lines = Array.from({ length: rows }, (_, n) => row(n));
+      const text = `--b\r\n${head}\r\n\r\n${header}\n${lines.join('')}\r\n--b--\r\n`;
+      const pieces = text.match(/[\s\S]{1,65536}/g) ?? [];
+      const answer = server.json(path, {
+        method: 'POST',
+        headers: { 'content-type': 'multipart/form-data; boundary=b' },
+        body: ReadableStream.from(pieces.map((piece) => Buffer.from(piece))),
+        duplex: 'half',
+      } as RequestInit);
+      answer.catch(() => undefined);
+      return answer;
+    };
+    const users = send(
+      '/users/bulk',
+      'username,email',
+      userRows,
+      (n) => `${name}-${n},${'long.'.repeat(18)}@example.com\n`,
     );
-    const text = `--b\r\n${head}\r\n\r\nusername,email\n${lines.join('')}\r\n--b--\r\n`;
-    const pieces = text.match(/[\s\S]{1,65536}/g) ?? [];
-    const answer = server.json('/users/bulk', {
-      method: 'POST',
-      headers: { 'content-type': 'multipart/form-data; boundary=b' },
-      body: ReadableStream.from(pieces.map((piece) => Buffer.from(piece))),
-      duplex: 'half',
-    } as RequestInit);
-    answer.catch(() => undefined);
+    const links = send(
+      '/urls/import',
+      'original_url',
+      linkRows,
+      (n) => `https://example.com/${name}/${'long/'.repeat(120)}${n}\n`,
+    );
+    // Not before the sender has been paused and has gone on: only then does the library's clock run.
+    const imported = `SELECT FROM short_urls WHERE original_url LIKE 'https://example.com/${name}/%' LIMIT 1`;
+    await eventually(async () => (await database.query(imported)).length === 1);
+    await holder.query('LOCK TABLE short_urls IN SHARE ROW EXCLUSIVE MODE');
     const isWaiting = async (): Promise<boolean> => {
       const waiting = await database.query(
         `SELECT pid FROM pg_stat_activity
-         WHERE datname = current_database() AND wait_event_type = 'Lock' AND query_start < clock_timestamp() - interval '14 seconds'`,
+         WHERE datname = current_database() AND wait_event_type = 'Lock' AND query_start < clock_timestamp() - interval '22 seconds'`,
       );
-      return waiting.length === 1;
+      return waiting.length === 2;
     };
-    await eventually(isWaiting, 60_000, 'an upsert that waits');
+    await eventually(isWaiting, 60_000, 'two imports that wait');
     await holder.drop();
-    expect(await answer).toEqual({ status: 201, body: { imported: rows } });
+    expect(await users).toEqual({ status: 201, body: { imported: userRows } });
+    const report = { imported: linkRows, updated: 0, skipped: 0, failed: 0, errors: [] };
+    expect(await links).toEqual({ status: 201, body: report });
   });
 });

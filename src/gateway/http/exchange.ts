@@ -188,11 +188,16 @@ export class Exchange {
     if (!this.#hasBody) this.pause();
   }
 
-  /** The library gives up on slow bodies; this resets its clock. */
+  /** The library gives up on bodies that are slow, paused ones included; this resets its clock. */
   nudge(): void {
-    if (this.#isOver || this.#isPaused || !this.#hasBody) return;
-    this.res.pause();
-    this.res.resume();
+    if (this.#isOver || !this.#hasBody) return;
+    if (this.#isPaused) {
+      this.res.resume();
+      this.res.pause();
+    } else {
+      this.res.pause();
+      this.res.resume();
+    }
   }
 
   resume(): void {
