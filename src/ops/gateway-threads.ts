@@ -7,6 +7,7 @@ import { Backoff } from '../runtime/backoff.js';
 import { describeError } from '../runtime/describe-error.js';
 import type { Logger } from '../runtime/logger.js';
 import { entryPoint } from '../runtime/package.js';
+import { heapLimits } from './heap-limits.js';
 
 export interface GatewayThreadsOptions {
   readonly config: Config;
@@ -144,7 +145,11 @@ export class GatewayThreads {
       journalId,
       journalSlot: slot,
     };
-    const worker = new Worker(filename, { workerData: data, name: `gateway-${ordinal}` });
+    const worker = new Worker(filename, {
+      workerData: data,
+      name: `gateway-${ordinal}`,
+      resourceLimits: heapLimits.gateway,
+    });
     const thread = new GatewayThread(ordinal, journalId, worker);
     this.#threads.add(thread);
     if (this.#mayListen) this.#letListen(thread);

@@ -12,6 +12,7 @@ import type { RemovalStep } from '../store/removal.js';
 import type { RetentionCursor, RetentionStep } from '../store/retention.js';
 import type { WorkerData, WorkerRole } from '../workers/thread.js';
 import { type ConnectionPlan, planConnections } from './connection-plan.js';
+import { heapLimits } from './heap-limits.js';
 
 export interface WorkersOptions {
   readonly config: Config;
@@ -189,12 +190,6 @@ export class Workers {
   }
 }
 
-/**
- * What a transfer allocates is garbage soon: with a small young generation it is collected before the heap has grown
- * for it, at hardly more work, since little of it is alive.
- */
-const TRANSFER_LIMITS = { maxYoungGenerationSizeMb: 6 };
-
 function startPool(options: WorkersOptions, role: WorkerRole, connections: number): Piscina {
   const { config, addresses, primary, coherence, counters } = options;
   const data: WorkerData = { config, role, addresses, primary, connections, coherence, counters };
@@ -206,6 +201,6 @@ function startPool(options: WorkersOptions, role: WorkerRole, connections: numbe
     // The default stops a worker's event loop between tasks, and with it its sockets and timers.
     atomics: 'disabled',
     workerData: data,
-    ...(role === 'transfer' ? { resourceLimits: TRANSFER_LIMITS } : {}),
+    resourceLimits: heapLimits[role],
   });
 }
