@@ -152,7 +152,7 @@ describe('an unpaged list', () => {
         );
         quiet = asking.length === 1 ? quiet + 1 : 0;
         return quiet === 100;
-      });
+      }, 60_000);
     });
     const visitsWhile = visits - visitsBefore;
     const { bytes, times, tail } = await readToEnd(socket, '"row-of-the-list"');
