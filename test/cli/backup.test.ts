@@ -256,6 +256,8 @@ describe('switchyard backup and restore', { timeout: 120_000 }, () => {
     expect([...load.underWay.values()].reduce((sum, count) => sum + count, 0)).toBe(0);
     await eventually(
       async () => (await counted()).reduce((sum, [, count]) => sum + count, 0) >= load.total(),
+      60_000,
+      'all clicks are counted',
     );
     expect((await counted()).sort()).toEqual(expected);
     expect(await target.query(wrong)).toEqual([]);
