@@ -19,8 +19,9 @@ beforeAll(async () => {
 });
 
 beforeEach(async () => {
-  // The test before may have failed while it was stopped.
+  // The test before may have failed while it was stopped, or frozen.
   await cluster.restart();
+  cluster.thaw();
   await asOperator(
     'DROP DATABASE IF EXISTS switchyard WITH (FORCE)',
     'DROP DATABASE IF EXISTS elsewhere WITH (FORCE)',
@@ -275,8 +276,8 @@ describe('a server started without its database', () => {
     ['is not there', () => cluster.stop('fast'), () => cluster.restart()],
     ['does not answer', async () => cluster.freeze(), async () => cluster.thaw()],
   ])('that %s serves what it can, and all when the database comes', async (_, leave, comeBack) => {
-    await leave();
     try {
+      await leave();
       server = await startServer({ DATABASE_URL: cluster.url });
       expect((await server.fetch('/health')).status).toBe(200);
       expect((await server.fetch('/users')).status).toBe(503);

@@ -47,12 +47,14 @@ export class TestCluster {
   /** PostgreSQL keeps its connections but answers nothing. */
   freeze(): void {
     const pid = this.#postmaster();
-    for (const one of [pid, ...childrenOf(pid)]) process.kill(one, 'SIGSTOP');
+    process.kill(pid, 'SIGSTOP');
+    // From now on it has no new ones, but one may just have ended.
+    for (const child of childrenOf(pid)) signal(child, 'SIGSTOP');
   }
 
   thaw(): void {
     const pid = this.#postmaster();
-    for (const one of [...childrenOf(pid), pid]) process.kill(one, 'SIGCONT');
+    for (const one of [...childrenOf(pid), pid]) signal(one, 'SIGCONT');
   }
 
   async remove(): Promise<void> {
@@ -63,6 +65,15 @@ export class TestCluster {
   #postmaster(): number {
     const file = path.join(this.#embedded.folder, 'cluster/postmaster.pid');
     return Number(readFileSync(file, 'utf8').split('\n')[0]);
+  }
+}
+
+/** Signals a process, unless it has ended. */
+function signal(pid: number, name: NodeJS.Signals): void {
+  try {
+    process.kill(pid, name);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
   }
 }
 
