@@ -20,8 +20,8 @@ beforeAll(async () => {
 
 beforeEach(async () => {
   // The test before may have failed while it was stopped, or frozen.
-  await cluster.restart();
   cluster.thaw();
+  await cluster.restart();
   await asOperator(
     'DROP DATABASE IF EXISTS switchyard WITH (FORCE)',
     'DROP DATABASE IF EXISTS elsewhere WITH (FORCE)',

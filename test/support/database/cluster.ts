@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { EmbeddedPostgres } from '../../../src/postgres/embedded.js';
 import { makeFolder } from '../machine/folders.js';
@@ -52,7 +52,9 @@ export class TestCluster {
     for (const child of childrenOf(pid)) signal(child, 'SIGSTOP');
   }
 
+  /** Also where it was not frozen, or has ended. */
   thaw(): void {
+    if (!existsSync(this.#pidFile)) return;
     const pid = this.#postmaster();
     for (const one of [...childrenOf(pid), pid]) signal(one, 'SIGCONT');
   }
@@ -63,8 +65,11 @@ export class TestCluster {
   }
 
   #postmaster(): number {
-    const file = path.join(this.#embedded.folder, 'cluster/postmaster.pid');
-    return Number(readFileSync(file, 'utf8').split('\n')[0]);
+    return Number(readFileSync(this.#pidFile, 'utf8').split('\n')[0]);
+  }
+
+  get #pidFile(): string {
+    return path.join(this.#embedded.folder, 'cluster/postmaster.pid');
   }
 }
 
