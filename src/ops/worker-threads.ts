@@ -190,6 +190,19 @@ export class Workers {
   }
 }
 
+/**
+ * Piscina loads its module by `require` where Node can do that with ES modules, and else by `import`. Node 20 aborts the whole
+ * process (`v8::Module::IsGraphAsync must be used on an instantiated module`) if a thread is ended in such a `require`:
+ * a start that failed while its threads were beginning did not always end with its line.
+ */
+const REQUIRE_MODULE = '--experimental-require-module';
+
+function threadEnvironment(): NodeJS.ProcessEnv {
+  if (!process.allowedNodeEnvironmentFlags.has(REQUIRE_MODULE)) return process.env;
+  const options = process.env.NODE_OPTIONS ?? '';
+  return { ...process.env, NODE_OPTIONS: `${options} ${REQUIRE_MODULE.replace('--', '--no-')}`.trim() };
+}
+
 function startPool(options: WorkersOptions, role: WorkerRole, connections: number): Piscina {
   const { config, addresses, primary, coherence, counters } = options;
   const data: WorkerData = { config, role, addresses, primary, connections, coherence, counters };
@@ -201,6 +214,7 @@ function startPool(options: WorkersOptions, role: WorkerRole, connections: numbe
     // The default stops a worker's event loop between tasks, and with it its sockets and timers.
     atomics: 'disabled',
     workerData: data,
+    env: threadEnvironment(),
     resourceLimits: heapLimits[role],
   });
 }

@@ -140,10 +140,10 @@ describeWith('chromium')('the console', () => {
     const title = uniqueName('keys');
     const { id, short_code: code } = await createUrl(suite.server, { title });
     await open('', async ({ page }) => {
+      const search = page.getByRole('searchbox');
+      await search.waitFor();
       await page.keyboard.press('Control+k');
-      expect(
-        await page.getByRole('searchbox').evaluate((field) => field === field.ownerDocument.activeElement),
-      ).toBe(true);
+      await eventually(() => search.evaluate((field) => field === field.ownerDocument.activeElement));
       // Those of a page are for who is not typing.
       await page.getByRole('searchbox').fill(title);
       await page.getByText('1 link', { exact: true }).waitFor();

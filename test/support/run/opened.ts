@@ -13,7 +13,7 @@ const folders = new Set<string>();
 /** What a test that has timed out opens behind its file's end is closed at once. */
 let isOver = false;
 /** Time for what was asked to end, in milliseconds. */
-const GRACE_MS = Number(process.env.LEFTOVERS_GRACE_MS ?? 10_000);
+const GRACE_MS = Number(process.env.LEFTOVERS_GRACE_MS ?? 30_000);
 
 /** What Node itself holds open, by its names for it. */
 const openResources: Readonly<Record<string, string>> = {
