@@ -26,7 +26,7 @@ const hourStatement: Statement = {
       RETURNING *
     ), placed AS (
       SELECT kind, 'h'::"char" AS step, $2::timestamp AS slot, key, extract(minute FROM slot)::smallint AS place, fact,
-             sum(clicks)::integer AS clicks, sum(previews)::integer AS previews
+             sum(clicks)::bigint AS clicks, sum(previews)::bigint AS previews
       FROM (${entriesIn('taken')}) AS entries GROUP BY kind, slot, key, fact
     )
     ${insertPlaced(true)}`,
@@ -41,7 +41,7 @@ const wholeStatement: Statement = {
       WHERE kind = $1::"char" AND step = $3::"char" AND slot >= $2::timestamp AND slot < $2::timestamp + $5::interval
     ), placed AS MATERIALIZED (
       SELECT kind, $4::"char" AS step, $2::timestamp AS slot, key, NULL::smallint AS place, fact,
-             sum(clicks)::integer AS clicks, sum(previews)::integer AS previews
+             sum(clicks)::bigint AS clicks, sum(previews)::bigint AS previews
       FROM (${entriesIn('parts')}) AS entries GROUP BY kind, key, fact
     )${insertTop('$4::"char"')}
     ${insertPlaced(true)}`,
@@ -62,7 +62,7 @@ const quartersStatement: Statement = {
       SELECT kind, 'q'::"char" AS step, date_trunc('day', $2::timestamp) AS slot, key,
              (extract(hour FROM $2::timestamp) * 4 + coalesce(place, extract(minute FROM slot)::integer) / 15)::smallint
                AS place,
-             fact, sum(clicks)::integer AS clicks, sum(previews)::integer AS previews
+             fact, sum(clicks)::bigint AS clicks, sum(previews)::bigint AS previews
       FROM (${entriesIn('minutes')}) AS entries GROUP BY 1, 2, 3, 4, 5, 6
     )
     ${insertPlaced(false)}`,
@@ -85,7 +85,7 @@ const sparseStatement: Statement = {
     ), placed AS (
       SELECT kind, 'q'::"char" AS step, date_trunc('day', slot) AS slot, key,
              (extract(hour FROM slot) * 4 + extract(minute FROM slot)::integer / 15)::smallint AS place,
-             fact, sum(clicks)::integer AS clicks, sum(previews)::integer AS previews
+             fact, sum(clicks)::bigint AS clicks, sum(previews)::bigint AS previews
       FROM (${entriesIn('taken')}) AS entries GROUP BY 1, 2, 3, 4, 5, 6
     )
     ${insertPlaced(false)}`,

@@ -26,8 +26,8 @@ const mergeStatement: Statement = {
     WITH taken AS (
       DELETE FROM stats_slots WHERE kind = $1::"char" AND step = $3::"char" AND slot = $2::timestamp RETURNING *
     ), placed AS MATERIALIZED (
-      SELECT kind, $3::"char" AS step, slot, key, place, fact, sum(clicks)::integer AS clicks,
-             sum(previews)::integer AS previews
+      SELECT kind, $3::"char" AS step, slot, key, place, fact, sum(clicks)::bigint AS clicks,
+             sum(previews)::bigint AS previews
       FROM (${entriesIn('taken')}) AS entries
       -- Of links that are gone nothing is kept.
       WHERE key >= 0 OR -key IN (SELECT url_id FROM stats_summed_links)

@@ -28,9 +28,9 @@ CREATE TABLE stats_slots (
   -- A letter for the field (c country, r referrer, b browser, o os, d device), then the value; the capital letter alone
   -- for values beyond the first 1,000 of a day. Empty where there are none.
   facts     text[] COLLATE "C" NOT NULL,
-  clicks    integer[] NOT NULL,
+  clicks    bigint[] NOT NULL,
   -- Empty where there are none.
-  previews  integer[] NOT NULL
+  previews  bigint[] NOT NULL
 );
 
 CREATE INDEX stats_slots_by_key ON stats_slots (kind, step, slot, first_key);
@@ -43,8 +43,8 @@ CREATE TABLE stats_tops (
   -- Whether no other link is in the folded rows.
   is_all   boolean NOT NULL,
   keys     bigint[] NOT NULL,
-  clicks   integer[] NOT NULL,
-  previews integer[] NOT NULL,
+  clicks   bigint[] NOT NULL,
+  previews bigint[] NOT NULL,
   PRIMARY KEY (step, slot)
 );
 
