@@ -191,13 +191,9 @@ export class Exchange {
   /** The library gives up on bodies that are slow, paused ones included; this resets its clock. */
   nudge(): void {
     if (this.#isOver || !this.#hasBody) return;
-    if (this.#isPaused) {
-      this.res.resume();
-      this.res.pause();
-    } else {
-      this.res.pause();
-      this.res.resume();
-    }
+    if (!this.#isPaused) this.res.pause();
+    this.res.resume();
+    if (this.#isPaused) this.res.pause();
   }
 
   resume(): void {
