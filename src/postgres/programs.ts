@@ -76,7 +76,6 @@ export class Programs {
       shared_buffers: '256MB',
       max_wal_size: '4GB',
       checkpoint_timeout: '15min',
-      wal_compression: 'on',
     };
     const flags = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
     const child = this.#spawn(this.#binaries.postgres, this.#cluster, ['-D', this.#cluster, ...flags]);

@@ -4,6 +4,7 @@ import { copyInto } from '../postgres/copy.js';
 import { retryDecisionOf } from '../postgres/failures.js';
 import { type Connection, rowsOf, type Statement } from '../postgres/pool.js';
 import { ClickTallies, type LinkIdentity } from './click-counts.js';
+import { isBeyondChunk, tableForEvents, WHOLE_TABLE } from './hot-chunk.js';
 
 /** How far a journal has been ingested, with what became of its clicks. */
 export interface CheckpointRow extends JournalPosition {
@@ -165,8 +166,15 @@ async function storeClicks<Click>(
   // The triggers on events need not note what this transaction does.
   await connection.query(`SET LOCAL switchyard.differences = 'none'`);
   if (!isCareful) {
+    const table = await tableForEvents(connection, clicks.length);
     await connection.query('SAVEPOINT clicks');
-    await copyEvents(connection, batch, clicks);
+    try {
+      await copyEvents(connection, batch, clicks, table);
+    } catch (error) {
+      if (table === WHOLE_TABLE || !isBeyondChunk(error)) throw error;
+      await connection.query('ROLLBACK TO SAVEPOINT clicks');
+      await copyEvents(connection, batch, clicks);
+    }
     if (await tallies.count(connection)) {
       await noteDifferences(connection, batch, clicks, tallies);
       return { kept: clicks.length, rejected: [] };
@@ -201,10 +209,11 @@ async function copyEvents<Click>(
   connection: Connection,
   batch: ClickBatch<Click>,
   clicks: readonly Click[],
+  table = WHOLE_TABLE,
 ): Promise<void> {
   if (clicks.length === 0) return;
   const columns = 'url_id, user_id, event_type, "timestamp", details';
-  await copyInto(connection, `events (${columns})`, batch.rows(clicks), 'binary');
+  await copyInto(connection, `${table} (${columns})`, batch.rows(clicks), 'binary');
 }
 
 /**

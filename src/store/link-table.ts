@@ -1,8 +1,10 @@
 import { csvOf, type Row, Table } from './table.js';
 
-/** When a link was created, in ms since 1970; 0 if no number can express it. */
-export const createdMs =
-  '(CASE WHEN isfinite(created_at) THEN extract(epoch FROM created_at) * 1000 ELSE 0 END)::bigint';
+/**
+ * When a link was created, in ms since 1970; 0 if no number can express it. `extract` would compute with numeric, which
+ * costs a microsecond.
+ */
+export const createdMs = `(CASE WHEN isfinite(created_at) THEN date_part('epoch', created_at) * 1000 ELSE 0 END)::bigint`;
 
 /** A link as the API shows it; `short_url`, which depends on the client, follows. */
 export const links = new Table('short_urls', {

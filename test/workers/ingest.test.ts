@@ -134,6 +134,33 @@ const databaseFaults = [
 ] as const;
 
 describe('ingesting a journal', () => {
+  it('copies clicks to a chunk, and where others were given its last ids meanwhile, through the whole table', async () => {
+    // Fires for statements on the chunk alone.
+    await database.query(
+      `CREATE TABLE copies (first_id bigint);
+       CREATE FUNCTION note_copy() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+         INSERT INTO copies SELECT last_value FROM events_id_seq;
+         IF (SELECT count(*) FROM copies) = 2 THEN PERFORM setval('events_id_seq', 65500); END IF;
+         RETURN NULL;
+       END $$;
+       CREATE TRIGGER note_copy BEFORE INSERT ON events_from_0 FOR EACH STATEMENT EXECUTE FUNCTION note_copy()`,
+    );
+    const journal = openJournal(folder);
+    clickSome(journal, { 1: 50 });
+    await drain(journal, false);
+    expect(await database.query('SELECT count(*) FROM copies')).toEqual([{ count: '1' }]);
+    clickSome(journal, { 1: 20, 2: 80 });
+    await drain(journal, false);
+    // That COPY was undone, with the note of it.
+    expect(await database.query('SELECT count(*) FROM copies')).toEqual([{ count: '1' }]);
+    expect(await database.query('SELECT count(*), max(id) >= 65537 AS beyond FROM events')).toEqual([
+      { count: '150', beyond: true },
+    ]);
+    expect(await clicksByUrl()).toEqual({ 1: 70, 2: 80 });
+    expect(logged.filter((line) => line.includes('rejects'))).toEqual([]);
+    journal.journal.close();
+  });
+
   it('puts each click there once, drops those of deleted links, and leaves nothing behind', async () => {
     const journal = openJournal(folder, { segmentBytes: 4096 });
     clickSome(journal, { 1: 500, 2: 3, 7: 900, 99: 40 });
