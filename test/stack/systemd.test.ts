@@ -8,6 +8,7 @@ import { run } from '../support/server/program.js';
 import { root } from '../support/stack/compose.js';
 
 const unit = readFileSync(path.join(root, 'ops/systemd/switchyard.service'), 'utf8');
+const template = readFileSync(path.join(root, 'ops/systemd/switchyard@.service'), 'utf8');
 const value = (name: string): string => new RegExp(`^${name}=(.*)$`, 'm').exec(unit)?.[1] ?? '';
 
 describe('the systemd unit', () => {
@@ -36,6 +37,18 @@ describe('the systemd unit', () => {
   });
 });
 
+describe('the unit of several servers', () => {
+  it('is the same for each but for its port and its folder', () => {
+    const lines = (text: string): string[] => text.split('\n').filter((line) => !line.startsWith('#'));
+    const one = template
+      .replace(', on port %i', '')
+      .replace(' PORT=%i', '')
+      .replace('DATA_DIR=/var/lib/switchyard/%i', 'DATA_DIR=/var/lib/switchyard')
+      .replace('StateDirectory=switchyard/%i', 'StateDirectory=switchyard');
+    expect(lines(one)).toEqual(lines(unit));
+  });
+});
+
 describeWith('systemd-analyze')('the systemd unit, read by systemd', () => {
   let folder: string;
   let file: string;
@@ -44,12 +57,17 @@ describeWith('systemd-analyze')('the systemd unit, read by systemd', () => {
     folder = makeFolder('systemd');
     file = path.join(folder, 'switchyard.service');
     // It looks for the program and the manual, which are where this machine has them.
-    writeFileSync(file, unit.replace('/usr/bin/node', process.execPath).replaceAll('/opt/switchyard', root));
+    writeFileSync(file, here(unit));
+    writeFileSync(path.join(folder, 'switchyard@.service'), here(template));
   });
+  const here = (text: string): string =>
+    text.replace('/usr/bin/node', process.execPath).replaceAll('/opt/switchyard', root);
+
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
   it('is understood without a complaint', async () => {
-    expect(await run(toolPath('systemd-analyze'), ['verify', file])).toEqual({ code: 0, output: '' });
+    for (const one of [file, path.join(folder, 'switchyard@5001.service')])
+      expect(await run(toolPath('systemd-analyze'), ['verify', one])).toEqual({ code: 0, output: '' });
   });
 
   it('has every protection that Node can work under', async () => {
