@@ -15,6 +15,7 @@ const entries = {
   cli: 'cli/main.js',
   gateway: 'gateway/gateway.js',
   tasks: 'workers/tasks.js',
+  'stream-tasks': 'workers/stream/stream-tasks.js',
 };
 
 /** Binaries, what starts threads from files of its own, and what log lines recognise as not ours by its folder. */
@@ -26,6 +27,8 @@ const external = [
   'piscina',
   /^pino/,
   'pg-native',
+  // Of the stream's thread alone.
+  '@platformatic/kafka',
 ];
 
 /** Ours with their own maps; a package's code is shown as it is. */

@@ -8,6 +8,7 @@ const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
 const { describeSettings } = await import('../dist/src/config.js');
 const { allowedMethods, reservedWords, routes } = await import('../dist/src/api/registry.js');
 const { describeMetrics } = await import('../dist/src/ops/metrics.js');
+const { describeClickRecord } = await import('../dist/src/stream/record.js');
 
 /** What differs from machine to machine must not differ from document to document. */
 const machineDefaults = { GATEWAY_THREADS: 'cores − 1' };
@@ -33,6 +34,12 @@ const metricsTable = [
     ({ name, type, labels, help }) =>
       `| \`${name}\` | ${type} | ${labels.map((label) => `\`${label}\``).join(', ')} | ${help.replaceAll('|', '\\|')} |`,
   ),
+].join('\n');
+
+const recordTable = [
+  '| field | type | meaning |',
+  '|---|---|---|',
+  ...describeClickRecord().map(({ field, type, meaning }) => `| \`${field}\` | ${type} | ${meaning} |`),
 ].join('\n');
 
 const exampleEnvironment = settings
@@ -91,6 +98,12 @@ const parts = [
     '<!-- metrics: from src/memory/metric-catalogue.ts -->',
     '<!-- end of metrics -->',
     metricsTable,
+  ],
+  [
+    'Docs/CLICK_STREAM.md',
+    '<!-- record: from src/stream/record.ts -->',
+    '<!-- end of record -->',
+    recordTable,
   ],
   ['README.md', '<!-- routes: from src/api -->', '<!-- end of routes -->', routesTable],
   ['docker-compose.yml', ...composeMarks, passedOn],

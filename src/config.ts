@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { parseEnv } from 'node:util';
 import { z } from 'zod';
+import { kafkaSettings, missingKafkaSetting } from './kafka-settings.js';
 import {
   apiKey,
   canRead,
@@ -169,6 +170,8 @@ export const settings = z.object({
     'Header in which a trusted proxy gives the address of a visitor; without it, the connection’s',
   ),
 
+  ...kafkaSettings,
+
   LISTEN_HEARTBEAT_MS: integer(200, 10, 10_000).describe(
     'How often a heartbeat proves that the LISTEN connection is alive',
   ),
@@ -243,7 +246,7 @@ export function describeSettings(): SettingDoc[] {
 export type Config = Readonly<z.output<typeof settings>>;
 
 /** Secrets that may be in a file instead, as orchestrators provide them; the variable itself wins. */
-const inFiles = ['DATABASE_PASSWORD', 'ADMIN_KEY', 'OPS_KEY'] as const;
+const inFiles = ['DATABASE_PASSWORD', 'ADMIN_KEY', 'OPS_KEY', 'KAFKA_PASSWORD'] as const;
 
 /** @throws ConfigError for a file that can't be read, or is empty. */
 function secretsInFiles(given: Readonly<Record<string, string | undefined>>): Record<string, string> {
@@ -271,7 +274,11 @@ export function parseConfig(environment: Readonly<Record<string, string | undefi
   const named = Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== ''));
   const given = { ...named, ...secretsInFiles(named) };
   const parsed = settings.safeParse(given);
-  if (parsed.success) return Object.freeze(parsed.data);
+  if (parsed.success) {
+    const missing = missingKafkaSetting(parsed.data);
+    if (missing === undefined) return Object.freeze(parsed.data);
+    throw new ConfigError(`${missing} must be set for CLICK_STREAM and KAFKA_SASL as they are`);
+  }
   const [issue] = parsed.error.issues as [z.core.$ZodIssue];
   const name = String(issue.path[0]);
   throw new ConfigError(`${name} ${issue.message}${quoted(name, given[name])}`);

@@ -191,3 +191,31 @@ export function syncPolicy(fallback: string) {
       return z.NEVER;
     });
 }
+
+/** A server of a cluster. */
+export interface HostAndPort {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** `host:port`, separated by commas; an IPv6 address in brackets. */
+export function brokers() {
+  return z
+    .string()
+    .optional()
+    .transform((text, context): readonly HostAndPort[] | undefined => {
+      if (text === undefined) return undefined;
+      const given = text.split(',').map((one) => brokerOf(one.trim()));
+      const known = given.filter((one) => one !== undefined);
+      if (known.length === given.length) return known;
+      context.addIssue({ code: 'custom', message: 'must be host:port, separated by commas' });
+      return z.NEVER;
+    });
+}
+
+function brokerOf(text: string): HostAndPort | undefined {
+  const [, v6, name, digits = ''] = /^(?:\[([\da-f:.]+)\]|([\w.-]+)):(\d{1,5})$/i.exec(text) ?? [];
+  const host = v6 ?? name;
+  const port = Number(digits);
+  return host === undefined || port < 1 || port > 65_535 ? undefined : { host, port };
+}

@@ -8,6 +8,7 @@ import {
   parseConfig,
   settings,
 } from '../src/config.js';
+import { kafkaOptions, tlsServerName } from '../src/kafka/options.js';
 import { givenDatabase, hostName } from '../src/postgres/given-database.js';
 import { makeFolder } from './support/machine/folders.js';
 
@@ -97,6 +98,60 @@ describe('settings', () => {
       CLICK_COUNTRY_HEADER: 'cf-ipcountry',
     });
     expect(parseConfig({ CLICK_JOURNAL_SYNC: 'turn' }).CLICK_JOURNAL_SYNC).toBe('turn');
+  });
+});
+
+describe('Kafka', () => {
+  const refused = (environment: Record<string, string>, message: string): void =>
+    expect(() => parseConfig(environment)).toThrow(new ConfigError(message));
+
+  it('has brokers, by names and addresses', () => {
+    const { KAFKA_BROKERS } = parseConfig({ KAFKA_BROKERS: 'a.example:9092, 10.0.0.1:1,[::1]:65535' });
+    expect(KAFKA_BROKERS).toEqual([
+      { host: 'a.example', port: 9092 },
+      { host: '10.0.0.1', port: 1 },
+      { host: '::1', port: 65_535 },
+    ]);
+  });
+
+  it.each(['a', 'a:0', 'a:65536', 'a:1,', '::1:9092', 'kafka://a:9092'])(
+    'KAFKA_BROKERS=%s is refused',
+    (value) => {
+      refused(
+        { KAFKA_BROKERS: value },
+        `KAFKA_BROKERS must be host:port, separated by commas, not "${value}"`,
+      );
+    },
+  );
+
+  it('needs brokers for the stream, and a user with a password for SASL', () => {
+    const why = 'must be set for CLICK_STREAM and KAFKA_SASL as they are';
+    refused({ CLICK_STREAM: 'kafka' }, `KAFKA_BROKERS ${why}`);
+    refused({ KAFKA_SASL: 'plain' }, `KAFKA_USERNAME ${why}`);
+    refused({ KAFKA_SASL: 'plain', KAFKA_USERNAME: 'u' }, `KAFKA_PASSWORD ${why}`);
+    const whole = parseConfig({
+      CLICK_STREAM: 'kafka',
+      KAFKA_BROKERS: 'a:1',
+      KAFKA_SASL: 'SCRAM-SHA-256',
+      KAFKA_USERNAME: 'u',
+      KAFKA_PASSWORD: 'p',
+      KAFKA_TLS: 'on',
+    });
+    expect(kafkaOptions(whole)).toEqual({
+      brokers: [{ host: 'a', port: 1 }],
+      requestMs: 10_000,
+      connection: {
+        connectTimeout: 10_000,
+        requestTimeout: 10_000,
+        tls: { rejectUnauthorized: true },
+        sasl: { mechanism: 'SCRAM-SHA-256', username: 'u', password: 'p' },
+      },
+    });
+  });
+
+  it('is asked for by name where it has one', () => {
+    expect(tlsServerName('a.example')).toEqual({ tlsServerName: true });
+    expect(tlsServerName('10.0.0.1')).toEqual({});
   });
 });
 

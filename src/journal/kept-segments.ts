@@ -7,6 +7,8 @@ import type { JournalPosition } from './position.js';
 export interface Keep {
   readonly ms: number;
   readonly bytes: number;
+  /** How far the stream has the journal: what it lacks is kept for longer, up to the same bytes. Without a stream, `undefined`. */
+  readonly passed?: JournalPosition;
 }
 
 /** A segment that a database has, and may lose again by falling back in time. */
@@ -25,6 +27,17 @@ export interface KeptSegment {
 interface RemovedTo {
   readonly segment: number;
   readonly totals: ClickTotals;
+  /** Whether there was a stream that should have had it. */
+  readonly isStreamed?: boolean;
+}
+
+/** How many clicks of a journal were in the segments that are gone. */
+export interface RemovedClicks {
+  /** The last one. */
+  readonly segment: number;
+  readonly clicks: number;
+  /** Whether there was a stream that should have had them. */
+  readonly isStreamed: boolean;
 }
 
 /** Clicks that a database lacks and the journal no longer has. */
@@ -96,7 +109,8 @@ export class KeptSegments {
     const now = performance.now();
     let { bytes } = this;
     return this.#of(databaseId).filter((entry) => {
-      const isOver = keep === undefined || now - entry.sinceMs >= keep.ms || bytes > keep.bytes;
+      const isOver =
+        keep === undefined || bytes > keep.bytes || (now - entry.sinceMs >= keep.ms && isSeen(entry, keep));
       if (!isOver || !isPassed(entry, position)) return false;
       bytes -= entry.bytes;
       return true;
@@ -105,17 +119,22 @@ export class KeptSegments {
 
   /** The time until the next one has been kept for long enough; `undefined` if there is none. */
   msToNext(keep: Keep, databaseId: string | undefined): number | undefined {
-    const [oldest] = this.#of(databaseId).map(({ sinceMs }) => sinceMs + keep.ms - performance.now());
+    const [oldest] = this.#of(databaseId)
+      .filter((entry) => isSeen(entry, keep))
+      .map(({ sinceMs }) => sinceMs + keep.ms - performance.now());
     return oldest === undefined ? undefined : Math.max(0, oldest);
   }
 
-  /** Notes that a segment's file is removed. */
-  removed({ segment, databaseId, totals }: Pick<KeptSegment, 'segment' | 'databaseId' | 'totals'>): void {
+  /** Notes that a segment's file is removed. @param isStreamed Whether there is a stream that should have it. */
+  removed(
+    { segment, databaseId, totals }: Pick<KeptSegment, 'segment' | 'databaseId' | 'totals'>,
+    isStreamed: boolean,
+  ): void {
     this.#load().delete(segment);
     this.#isChanged = true;
     const before = this.#removed.get(databaseId);
     if (totals === undefined || (before !== undefined && before.segment > segment)) return;
-    this.#removed.set(databaseId, { segment, totals });
+    this.#removed.set(databaseId, { segment, totals, ...(isStreamed ? { isStreamed } : {}) });
   }
 
   /** The clicks that a database at this position lacks for good. */
@@ -142,11 +161,7 @@ export class KeptSegments {
     if (!this.#isChanged) return;
     const note = {
       kept: [...this.#all()].map(({ sinceMs: _, ...entry }) => entry),
-      removed: [...this.#removed].map(([databaseId, { segment, totals }]) => ({
-        databaseId,
-        segment,
-        totals,
-      })),
+      removed: [...this.#removed].map(([databaseId, removed]) => ({ databaseId, ...removed })),
     };
     try {
       writeFileSync(`${this.#file}.tmp`, `${JSON.stringify(note)}\n`, { mode: 0o600 });
@@ -185,11 +200,29 @@ export class KeptSegments {
       const ageMs = Math.max(0, Date.now() - kept.atMs);
       entries.set(kept.segment, { ...kept, sinceMs: performance.now() - ageMs });
     }
-    for (const { databaseId, segment, totals } of note.removed)
-      this.#removed.set(databaseId, { segment, totals });
+    for (const { databaseId, ...removed } of note.removed) this.#removed.set(databaseId, removed);
     this.#entries = entries;
     return entries;
   }
+}
+
+/**
+ * The clicks of a journal that were in segments which are gone, by its note; read anew at each call, because another
+ * thread writes it.
+ */
+export function removedClicks(folder: string, journalId: string): RemovedClicks | undefined {
+  const { removed } = parse(readIfThere(path.join(folder, journalId + SUFFIX)));
+  if (removed.length === 0) return undefined;
+  return {
+    segment: Math.max(...removed.map(({ segment }) => segment)),
+    clicks: removed.reduce((sum, { totals }) => sum + sumOf(totals), 0),
+    isStreamed: removed.some(({ isStreamed }) => isStreamed === true),
+  };
+}
+
+/** Whether the stream, if there is one, has all of a segment. */
+export function isSeen(entry: KeptSegment, keep: Keep | undefined): boolean {
+  return keep?.passed === undefined || isPassed(entry, keep.passed);
 }
 
 function isPassed({ segment, end }: KeptSegment, position: JournalPosition): boolean {

@@ -2,37 +2,12 @@ import { rmSync } from 'node:fs';
 import path from 'node:path';
 import type { ClickTotals } from './click-totals.js';
 import { type Damage, DamageFiles } from './damage-files.js';
-import { FIRST_VERSION, HEADER_BYTES, segmentFile } from './format.js';
-import { scanFrames } from './frame-scan.js';
-import { type Keep, KeptSegments } from './kept-segments.js';
-import { type JournalledClick, Known } from './known.js';
+import { segmentFile } from './format.js';
+import { isSeen, type Keep, KeptSegments } from './kept-segments.js';
 import type { JournalPosition } from './position.js';
-import { type RecordSink, scanRecords } from './record-scan.js';
-import {
-  isExact,
-  isHeader,
-  isUnread,
-  type Layout,
-  Layouts,
-  missingAtEnd,
-  type SegmentState,
-} from './segment-state.js';
-import { listSegments, shrinkSegment, syncFolder, withSegment } from './segments.js';
-
-/** The clicks between two positions of a journal. */
-export interface JournalPiece {
-  readonly from: JournalPosition;
-  readonly to: JournalPosition;
-  /** The database of their links; `undefined` if the journal does not say. */
-  readonly databaseId: string | undefined;
-  readonly clicks: readonly JournalledClick[];
-  /** Clicks that are known to have been here but can't be read. */
-  readonly unreadable: number;
-  /** Whether the piece ended because it has the requested number of clicks. */
-  readonly isFull: boolean;
-  /** Whether it replaces segments that are gone: the database has fallen back to before them. */
-  readonly isGap: boolean;
-}
+import { isReadable, type JournalPiece, SegmentReader } from './segment-reader.js';
+import { isExact, isHeader, isUnread, Layouts, type SegmentState } from './segment-state.js';
+import { listSegments, shrinkSegment, syncFolder } from './segments.js';
 
 /** Clicks for a database other than the reader's. */
 export interface Elsewhere {
@@ -52,7 +27,7 @@ export interface Elsewhere {
 export class JournalReader {
   readonly folder: string;
   readonly journalId: string;
-  readonly #damage: DamageFiles;
+  readonly #segmentReader: SegmentReader;
   readonly #layouts = new Layouts();
   readonly #kept: KeptSegments;
   #position: JournalPosition | undefined;
@@ -60,14 +35,15 @@ export class JournalReader {
   #totals: ClickTotals | undefined;
   /** Of segments that were passed for the first time and not reported yet. */
   #passedBytes = 0;
+  /** Of segments that were removed before the stream had them, not reported yet. */
+  #unseenBytes = 0;
   /** Segments whose bytes are counted already: on a read-only disk no segment can be removed. */
   readonly #counted = new Set<number>();
-  #known = new Known(-1, 0);
 
   constructor(folder: string, journalId: string, onDamage: (damage: Damage) => void) {
     this.folder = folder;
     this.journalId = journalId;
-    this.#damage = new DamageFiles(folder, onDamage);
+    this.#segmentReader = new SegmentReader(new DamageFiles(folder, onDamage));
     this.#kept = new KeptSegments(folder, journalId);
   }
 
@@ -101,15 +77,10 @@ export class JournalReader {
       return { from, to, databaseId: this.#databaseId, clicks: [], unreadable, isFull: true, isGap: true };
     }
     for (const segment of this.#segments(written)) {
-      if (segment.layout === 'newer') return undefined;
+      if (!isReadable(segment)) return undefined;
       if (this.#isElsewhere(segment)) continue;
-      if (!isUnread(segment, from)) {
-        this.#pass(segment, from);
-        continue;
-      }
-      return withSegment(segment.file, (descriptor) =>
-        this.#readSegment(descriptor, segment, segment.layout as Exclude<Layout, 'newer'>, from, maxClicks),
-      );
+      if (isUnread(segment, from)) return this.#segmentReader.read(segment, from, maxClicks);
+      this.#pass(segment, from);
     }
     return undefined;
   }
@@ -129,11 +100,16 @@ export class JournalReader {
         if (written === undefined && isExact(segment)) shrinkSegment(segment, segment.journalled);
         continue;
       }
-      if (segment.isComplete) this.#remove(segment.number, segment.journalled);
+      // Not to be kept for the database; the stream may still need it.
+      const isNeeded = keep?.passed !== undefined && isUnread(segment, keep.passed);
+      if (segment.isComplete && !isNeeded) this.#remove(segment.number, segment.journalled);
     }
     const kept = this.#kept;
     const expired = kept.expired(keep, position, this.#databaseId);
-    for (const segment of expired) kept.removed(segment);
+    for (const segment of expired) {
+      kept.removed(segment, keep?.passed !== undefined);
+      if (!isSeen(segment, keep)) this.#unseenBytes += segment.bytes;
+    }
     // First, because its successors must know about a segment that is gone.
     if (keep !== undefined) kept.save();
     for (const { segment } of expired) this.#remove(segment, 0);
@@ -167,6 +143,13 @@ export class JournalReader {
     rmSync(path.join(this.folder, segmentFile(this.journalId, segment)), { force: true });
     this.#passedBytes += bytes;
     this.#counted.delete(segment);
+  }
+
+  /** Bytes that were removed before the stream had them, since the last call. */
+  takeUnseenBytes(): number {
+    const bytes = this.#unseenBytes;
+    this.#unseenBytes = 0;
+    return bytes;
   }
 
   /** Whether a segment has been kept for long enough. */
@@ -247,95 +230,5 @@ export class JournalReader {
     return listSegments(this.folder, this.journalId, isWanted).map((file) =>
       this.#layouts.stateOf(file, written),
     );
-  }
-
-  #readSegment(
-    descriptor: number,
-    segment: SegmentState,
-    layout: Exclude<Layout, 'newer'>,
-    from: JournalPosition,
-    maxClicks: number,
-  ): JournalPiece {
-    const none = { from, clicks: [], unreadable: 0, isFull: false, isGap: false, databaseId: undefined };
-    // A segment that its writer had not begun to use, or whose writer died between opening and writing.
-    if (layout === 'unused') return { ...none, to: { segment: segment.number, offset: segment.end } };
-    if ('reason' in layout) {
-      const { reason } = layout;
-      if (segment.isComplete) this.#damage.putAway(segment, reason);
-      else this.#damage.keepAside(descriptor, segment, { offset: 0, bytes: segment.end, reason });
-      return { ...none, to: { segment: segment.number, offset: Math.max(HEADER_BYTES, segment.end) } };
-    }
-    const start = Math.max(layout.headerBytes, segment.number === from.segment ? from.offset : 0);
-    const known = this.#knownBefore(descriptor, segment, start);
-    const clicks: JournalledClick[] = [];
-    const isFull = (): boolean => clicks.length >= maxClicks;
-    const damage = (offset: number, bytes: number, reason: string): void =>
-      this.#damage.keepAside(descriptor, segment, { offset, bytes, reason });
-    let unreadable = this.#take(
-      descriptor,
-      segment,
-      { start, end: segment.end },
-      known,
-      clicks,
-      isFull,
-      damage,
-    );
-    if (!isFull() && segment.isComplete) unreadable += missingAtEnd(segment, known);
-    const to = { segment: segment.number, offset: known.offset };
-    return { from, to, clicks, unreadable, isFull: isFull(), isGap: false, databaseId: layout.databaseId };
-  }
-
-  /** Reads a stretch of a segment into `known` and `clicks`. @returns the number of unreadable clicks. */
-  #take(
-    descriptor: number,
-    { layout, trusted }: SegmentState,
-    { start, end }: { start: number; end: number },
-    known: Known,
-    clicks: JournalledClick[],
-    isEnough: () => boolean,
-    onDamage: (offset: number, bytes: number, reason: string) => void,
-  ): number {
-    if (!isHeader(layout)) return 0;
-    let unreadable = 0;
-    if (layout.version !== FIRST_VERSION) {
-      const sink: RecordSink = {
-        onRecord: (words, at, bytes, recordEnd) => {
-          known.lastRecord = recordEnd;
-          unreadable += known.takeRecord(words, at, bytes, clicks);
-          return !isEnough();
-        },
-        onDamage: (offset, bytes) => onDamage(offset, bytes, 'no record'),
-      };
-      known.offset = scanRecords(descriptor, layout.seed, { start, end, trusted }, sink);
-      return unreadable;
-    }
-    known.offset = Math.max(start, known.offset);
-    for (const scanned of scanFrames(descriptor, start, end)) {
-      if (scanned.kind === 'damage') {
-        onDamage(scanned.offset, scanned.bytes, scanned.reason);
-        known.offset = scanned.offset + scanned.bytes;
-        continue;
-      }
-      const { bytes } = scanned.frame;
-      known.offset = scanned.offset + bytes;
-      if (known.hasTaken(scanned.frame)) onDamage(scanned.offset, bytes, 'frame repeated');
-      else unreadable += known.takeFrame(scanned.frame, clicks);
-      if (isEnough()) break;
-    }
-    return unreadable;
-  }
-
-  #knownBefore(descriptor: number, segment: SegmentState, start: number): Known {
-    if (this.#known.segment === segment.number && this.#known.offset === start) return this.#known;
-    const { layout } = segment;
-    const known = new Known(segment.number, isHeader(layout) ? layout.createdMs : 0);
-    const begin = segment.first;
-    known.offset = begin;
-    if (start > begin) {
-      const ignore = (): undefined => undefined;
-      this.#take(descriptor, segment, { start: begin, end: start }, known, [], () => false, ignore);
-    }
-    this.#known = known;
-    return known;
   }
 }

@@ -39,7 +39,7 @@ const CLAIMED = 1;
 const RELEASED = 2;
 
 /** What a slot's thread does. */
-export const threadKinds = ['supervisor', 'gateway', 'interactive', 'transfer', 'ingest'] as const;
+export const threadKinds = ['supervisor', 'gateway', 'interactive', 'transfer', 'ingest', 'stream'] as const;
 export type ThreadKind = (typeof threadKinds)[number];
 
 const HEADER_CELLS = 3;

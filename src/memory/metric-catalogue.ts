@@ -96,6 +96,20 @@ export const threadMetrics = {
   ),
   ingestBytes: counter('switchyard_ingest_bytes_total', 'Bytes of journal ingested'),
   ingestSeconds: counter('switchyard_ingest_seconds_total', 'Time spent in ingest transactions'),
+  streamRecords: counter('switchyard_stream_records_total', 'Clicks and previews committed to Kafka'),
+  streamTransactions: counter('switchyard_stream_transactions_total', 'Transactions committed to Kafka'),
+  streamFailures: counter(
+    'switchyard_stream_failures_total',
+    'Steps of the stream to Kafka that failed and are tried again',
+  ),
+  streamLost: counter(
+    'switchyard_stream_clicks_lost_total',
+    'Clicks that Kafka will never get: their segments were removed before, or they can’t be read',
+  ),
+  streamUnseenBytes: counter(
+    'switchyard_stream_removed_bytes_total',
+    'Bytes of journal removed before Kafka had their clicks, because of CLICK_JOURNAL_KEEP_BYTES or a full disk',
+  ),
   statsFailures: counter(
     'switchyard_stats_failures_total',
     'Steps of the statistics job that failed and are tried again',
@@ -254,6 +268,15 @@ export const serverMetrics = {
   journalMapped: gauge(
     'switchyard_journal_mapped',
     'Whether clicks are in the journal’s file before their redirects are answered',
+  ),
+  streamUp: gauge('switchyard_stream_up', 'Whether Kafka answers; 1 without CLICK_STREAM'),
+  streamPendingBytes: gauge(
+    'switchyard_stream_pending_bytes',
+    'Bytes of journal that are not in Kafka; 0 without CLICK_STREAM',
+  ),
+  streamPendingClicks: gauge(
+    'switchyard_stream_pending_clicks',
+    'Clicks of this server’s gateways that are not in Kafka; 0 without CLICK_STREAM',
   ),
   ingestBehind: gauge('switchyard_ingest_behind_seconds', 'Age of the oldest click not in the database'),
   logLinesDropped: counter(

@@ -9,5 +9,6 @@ export const heapLimits = {
   gateway: { maxYoungGenerationSizeMb: 24 },
   interactive: { maxYoungGenerationSizeMb: 24 },
   ingest: { maxYoungGenerationSizeMb: 24 },
+  stream: { maxYoungGenerationSizeMb: 24 },
   transfer: { maxYoungGenerationSizeMb: 6 },
 } as const satisfies Record<string, ResourceLimits>;

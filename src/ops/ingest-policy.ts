@@ -1,5 +1,6 @@
 import type { Config } from '../config.js';
 import type { Keep } from '../journal/kept-segments.js';
+import type { JournalPosition } from '../journal/position.js';
 import type { IngestOutcome } from '../messages/ingest.js';
 import { Backoff } from '../runtime/backoff.js';
 
@@ -187,11 +188,16 @@ function behind({ behindSinceMs }: Candidate): number {
   return behindSinceMs ?? Number.MAX_SAFE_INTEGER;
 }
 
-/** How to keep ingested segments; if the disk has no room for new clicks, none are kept. */
+/**
+ * How to keep ingested segments; if the disk has no room for new clicks, none are kept.
+ * @param streamed How far the stream of clicks has the journal; where there is one, it needs what is behind that.
+ */
 export function keepOf(
-  { CLICK_JOURNAL_KEEP_SECONDS, CLICK_JOURNAL_KEEP_BYTES }: Config,
+  { CLICK_JOURNAL_KEEP_SECONDS, CLICK_JOURNAL_KEEP_BYTES, CLICK_STREAM }: Config,
   isDiskRefusing: boolean,
+  streamed: JournalPosition,
 ): Keep {
-  if (isDiskRefusing) return { ms: 0, bytes: 0 };
-  return { ms: CLICK_JOURNAL_KEEP_SECONDS * 1000, bytes: CLICK_JOURNAL_KEEP_BYTES };
+  const passed = CLICK_STREAM === 'off' ? {} : { passed: streamed };
+  if (isDiskRefusing) return { ms: 0, bytes: 0, ...passed };
+  return { ms: CLICK_JOURNAL_KEEP_SECONDS * 1000, bytes: CLICK_JOURNAL_KEEP_BYTES, ...passed };
 }

@@ -53,7 +53,8 @@ export class IngestScheduler {
   readonly #account: IngestAccount;
   readonly #policy = new IngestPolicy();
   readonly #timing: IngestTiming;
-  readonly #journals = new Map<string, TrackedJournal>();
+  /** All journals, those of servers that are gone among them; to others only to be read. */
+  readonly journals = new Map<string, TrackedJournal>();
   #waiters: Waiter[] = [];
   #running = 0;
   #isDraining = false;
@@ -109,7 +110,7 @@ export class IngestScheduler {
    */
   #freeSlot(): { readonly index: number; readonly slot: JournalSlot } {
     const { slots } = this.#options;
-    for (const journal of this.#journals.values()) {
+    for (const journal of this.journals.values()) {
       const { slotIndex, slot } = journal;
       if (journal.isLive || slotIndex === undefined || slot === undefined) continue;
       this.#detach(journal, slot, slotIndex);
@@ -121,7 +122,7 @@ export class IngestScheduler {
 
   /** The gateway of this journal has closed it, or is gone. */
   ended(journalId: string): void {
-    const journal = this.#journals.get(journalId);
+    const journal = this.journals.get(journalId);
     if (journal === undefined) return;
     journal.isLive = false;
     this.#pump();
@@ -130,7 +131,7 @@ export class IngestScheduler {
   /** A gateway has written while the ingest slept. */
   wake(): void {
     const now = Date.now();
-    for (const journal of this.#journals.values()) {
+    for (const journal of this.journals.values()) {
       if ((journal.slot?.pending ?? 0) > 0) journal.behindSinceMs ??= now;
     }
     this.#pump();
@@ -138,13 +139,13 @@ export class IngestScheduler {
 
   /** PostgreSQL is back: earlier failures are no longer a reason to wait. */
   retryNow(): void {
-    for (const { turn } of this.#journals.values()) turn.on('database-back', performance.now());
+    for (const { turn } of this.journals.values()) turn.on('database-back', performance.now());
     this.wake();
   }
 
   /** The database may have fallen back: asks it how far it has each journal. */
   askAgain(): void {
-    for (const journal of this.#journals.values()) journal.mustAsk = true;
+    for (const journal of this.journals.values()) journal.mustAsk = true;
     this.#pump();
   }
 
@@ -159,7 +160,7 @@ export class IngestScheduler {
 
   /** Known bytes of journal that are not in the database. */
   get pendingBytes(): number {
-    return [...this.#journals.values()].reduce((sum, { pendingBytes, slot, writtenBytesThen }) => {
+    return [...this.journals.values()].reduce((sum, { pendingBytes, slot, writtenBytesThen }) => {
       const since = slot === undefined ? 0 : slot.get('writtenBytes') - writtenBytesThen;
       return sum + pendingBytes + since;
     }, 0);
@@ -167,22 +168,22 @@ export class IngestScheduler {
 
   /** Clicks of this server's gateways that are not in the database. */
   get pendingClicks(): number {
-    return [...this.#journals.values()].reduce((sum, journal) => sum + (journal.slot?.pending ?? 0), 0);
+    return [...this.journals.values()].reduce((sum, journal) => sum + (journal.slot?.pending ?? 0), 0);
   }
 
   /** Clicks in the journals that are on links of another database. */
   get clicksElsewhere(): number {
-    return [...this.#journals.values()].reduce((sum, { elsewhere }) => sum + elsewhere, 0);
+    return [...this.journals.values()].reduce((sum, { elsewhere }) => sum + elsewhere, 0);
   }
 
   /** Bytes of ingested segments that are kept in case the database falls back. */
   get keptBytes(): number {
-    return [...this.#journals.values()].reduce((sum, { keptBytes }) => sum + keptBytes, 0);
+    return [...this.journals.values()].reduce((sum, { keptBytes }) => sum + keptBytes, 0);
   }
 
   /** Age of the oldest click that is not in the database, in seconds. */
   get secondsBehind(): number {
-    const since = [...this.#journals.values()].map(
+    const since = [...this.journals.values()].map(
       (journal) => journal.behindSinceMs ?? Number.POSITIVE_INFINITY,
     );
     const oldest = Math.min(...since);
@@ -194,7 +195,7 @@ export class IngestScheduler {
     clearInterval(this.#scanTimer);
     this.#isDraining = true;
     const isDone = (): boolean =>
-      ![...this.#journals.values()].some(
+      ![...this.journals.values()].some(
         ({ folder, othersUntilMs, isKept }) => folder === this.folder && othersUntilMs === 0 && !isKept,
       );
     while (!isDone() && Date.now() < deadlineMs && this.#options.state.database === Database.UP) {
@@ -209,7 +210,7 @@ export class IngestScheduler {
 
   #add(journalId: string, folder: string, slot?: JournalSlot): TrackedJournal {
     const journal = trackJournal(journalId, folder, new JournalTurn(this.#timing), slot);
-    this.#journals.set(journalId, journal);
+    this.journals.set(journalId, journal);
     return journal;
   }
 
@@ -217,27 +218,27 @@ export class IngestScheduler {
     void this.#folders.scan();
     // Kept segments make room for new clicks.
     if (this.#options.isDiskRefusing()) {
-      for (const journal of this.#journals.values()) if (journal.keptBytes > 0) journal.keptUntilMs = 0;
+      for (const journal of this.journals.values()) if (journal.keptBytes > 0) journal.keptUntilMs = 0;
     }
     this.wake();
   }
 
   #adopted(folder: string, journalIds: readonly string[]): void {
     for (const journalId of journalIds) {
-      if (!this.#journals.has(journalId)) this.#add(journalId, folder);
+      if (!this.journals.has(journalId)) this.#add(journalId, folder);
     }
     this.#pump();
   }
 
   #hasJournals(folder: string): boolean {
-    return [...this.#journals.values()].some((journal) => journal.folder === folder);
+    return [...this.journals.values()].some((journal) => journal.folder === folder);
   }
 
   /** Starts the journals that may run, the longest behind first, and returns later for those that must wait. */
   #pump(): void {
     if (this.#isClosing || this.#options.state.database !== Database.UP) return;
     const now = performance.now();
-    const waiting = [...this.#journals.values()].filter(hasWork);
+    const waiting = [...this.journals.values()].filter(hasWork);
     const isUrgent = this.#waiters.length > 0 || this.#isDraining;
     const places = this.#options.parallel - this.#running;
     const { start, againMs } = this.#policy.choose(waiting, places, now, isUrgent);
@@ -262,7 +263,7 @@ export class IngestScheduler {
       journalId,
       folder,
       written,
-      keep: keepOf(this.#options.config, this.#options.isDiskRefusing()),
+      keep: keepOf(this.#options.config, this.#options.isDiskRefusing(), journal.streamed),
       mustAsk,
     };
     const outcome = await this.#options.ingest(job).catch(failedOutcome);
@@ -312,7 +313,7 @@ export class IngestScheduler {
 
   /** Nothing is left of a journal: clicks that its gateway accepted but never wrote died with it. */
   #forget(journal: TrackedJournal): void {
-    this.#journals.delete(journal.journalId);
+    this.journals.delete(journal.journalId);
     this.#giveUpSlot(journal);
   }
 

@@ -11,6 +11,7 @@ import type { IngestScheduler } from './ingest-scheduler.js';
 import type { LogHub } from './log-hub.js';
 import type { RetentionJob } from './retention-job.js';
 import { byThreadKind, type ServerReadings } from './samples.js';
+import type { StreamScheduler } from './stream-scheduler.js';
 import { memoryLimit, type Surroundings } from './surroundings.js';
 import type { Workers } from './worker-threads.js';
 
@@ -23,6 +24,8 @@ export interface ReadParts {
   readonly hosts: DatabaseHosts;
   readonly primary: Primary;
   readonly ingest: IngestScheduler;
+  /** `undefined` without CLICK_STREAM. */
+  readonly stream: StreamScheduler | undefined;
   readonly journalMode: JournalMode;
   readonly gateways: GatewayThreads;
   readonly workers: Workers;
@@ -53,6 +56,9 @@ export function readingsOf(parts: ReadParts): ServerReadings {
     clicksPending: () => parts.ingest.pendingClicks,
     clicksElsewhere: () => parts.ingest.clicksElsewhere,
     journalMapped: () => (parts.journalMode.kind === 'mapped' ? 1 : 0),
+    streamUp: () => ((parts.stream?.isUp ?? true) ? 1 : 0),
+    streamPendingBytes: () => parts.stream?.pendingBytes ?? 0,
+    streamPendingClicks: () => parts.stream?.pendingClicks ?? 0,
     ingestBehind: () => parts.ingest.secondsBehind,
     threads: () => byThreadKind(parts.gateways.alive, parts.workers.threads.alive),
     threadsWanted: () => byThreadKind(parts.config.GATEWAY_THREADS, parts.workers.threads.wanted),

@@ -36,12 +36,11 @@ import { RemovalJob } from './removal-job.js';
 import { RetentionJob } from './retention-job.js';
 import { readingsOf } from './server-readings.js';
 import { StatisticsJob } from './statistics-job.js';
+import { startStream } from './stream-start.js';
 import { Surroundings } from './surroundings.js';
+import { keepOrder, keepUp } from './upkeep.js';
 import { Workers } from './worker-threads.js';
 
-const MAINTENANCE_MS = 3_600_000;
-/** How often it is asked whether the order of links by clicks has to be brought up to date. */
-const ORDER_MS = 10_000;
 /** How long a gateway may take to close its App, whatever a deadline says. */
 const CLOSE_MS = 500;
 
@@ -150,6 +149,7 @@ export class Supervisor {
       onFallBack: () => coherence.beginEpoch(),
     });
     teardown.add({ end: (deadlineMs) => endIngest(ingest, deadlineMs, log) });
+    const stream = startStream({ config, ingest, workers, teardown, log });
     const { mode: journalMode, supplier } = openSegments(config, ingest.folder);
     // After the gateways, and before the last of the journals is ingested.
     teardown.add({ end: async () => supplier?.close() as Promise<undefined> });
@@ -199,6 +199,7 @@ export class Supervisor {
       hosts,
       primary,
       ingest,
+      stream,
       journalMode,
       gateways,
       workers,
@@ -245,6 +246,7 @@ export class Supervisor {
     await gateways.listen();
     workers.startBulk();
     ingest.start();
+    stream?.start();
     keepUp(workers, teardown, log);
     keepOrder(workers, teardown, log);
     startJobs(workers, state, teardown, log);
@@ -297,35 +299,6 @@ async function endIngest(ingest: IngestScheduler, deadlineMs: number, log: Logge
   await ingest.close(deadlineMs);
   const { pendingClicks } = ingest;
   if (pendingClicks > 0) log.warn({ clicks: pendingClicks }, `${pendingClicks} clicks stay in the journal`);
-}
-
-/** At once, for an upgrade may have left indexes to be built; then now and then. */
-function keepUp(workers: Workers, teardown: Teardown, log: Logger): void {
-  const maintain = (): void => {
-    workers.maintain().catch((error: unknown) => {
-      if (teardown.hasBegun) return;
-      log.warn({ error }, 'the upkeep of the database failed and will be retried in an hour');
-    });
-  };
-  maintain();
-  const timer = setInterval(maintain, MAINTENANCE_MS).unref();
-  teardown.add({ end: async () => clearInterval(timer) as undefined });
-}
-
-/** One at a time: the first one copies the counters of all links. */
-function keepOrder(workers: Workers, teardown: Teardown, log: Logger): void {
-  let isRunning = false;
-  const keep = async (): Promise<void> => {
-    if (isRunning) return;
-    isRunning = true;
-    await workers.keepOrder().catch((error: unknown) => {
-      if (!teardown.hasBegun) log.debug({ error }, 'the order of links by clicks is not up to date');
-    });
-    isRunning = false;
-  };
-  void keep();
-  const timer = setInterval(() => void keep(), ORDER_MS).unref();
-  teardown.add({ end: async () => clearInterval(timer) as undefined });
 }
 
 /** What goes on as long as PostgreSQL can be reached. */

@@ -1,4 +1,5 @@
 import type { ClickTotals } from '../journal/click-totals.js';
+import { comparePositions, type JournalPosition } from '../journal/position.js';
 import type { JournalSlot } from '../memory/journal-slots.js';
 import type { JournalTurn } from './ingest-policy.js';
 
@@ -11,6 +12,10 @@ export interface TrackedJournal {
   slotIndex: number | undefined;
   /** Whether its writer is alive. */
   isLive: boolean;
+  /** Whether its writer is, or was, a gateway of this server. */
+  readonly isOwn: boolean;
+  /** How far the stream of clicks has it. */
+  streamed: JournalPosition;
   readonly turn: JournalTurn;
   /** Bytes not ingested at the last look, and the bytes that its writer had written in all by then. */
   pendingBytes: number;
@@ -51,6 +56,8 @@ export function trackJournal(
     slot,
     slotIndex: undefined,
     isLive: false,
+    isOwn: slot !== undefined,
+    streamed: { segment: 0, offset: 0 },
     turn,
     pendingBytes: 0,
     writtenBytesThen: 0,
@@ -66,6 +73,14 @@ export function trackJournal(
     clearedTo: 1,
     behindSinceMs: slot === undefined ? Date.now() : undefined,
   };
+}
+
+/** The stream of clicks has the journal up to here: what was kept for it may go. */
+export function passStream(journal: TrackedJournal, position: JournalPosition): void {
+  const before = journal.streamed;
+  journal.streamed = position;
+  const isNews = journal.isLive ? position.segment > before.segment : comparePositions(position, before) > 0;
+  if (isNews && journal.keptBytes > 0) journal.keptUntilMs = 0;
 }
 
 /** Whether there may be something to ingest, check or remove. */

@@ -5,11 +5,13 @@ import type { Config, DatabaseAddress } from '../config.js';
 import type { BodyCheck } from '../messages/body-checks.js';
 import type { IngestJob, IngestOutcome } from '../messages/ingest.js';
 import type { StatisticsOutcome } from '../messages/statistics.js';
+import type { StreamJob, StreamOutcome } from '../messages/stream.js';
 import type { TransferJob, TransferRequest } from '../messages/transfers.js';
 import { Backoff } from '../runtime/backoff.js';
 import { entryPoint } from '../runtime/package.js';
 import type { RemovalStep } from '../store/removal.js';
 import type { RetentionCursor, RetentionStep } from '../store/retention.js';
+import type { StreamData } from '../workers/stream/thread.js';
 import type { WorkerData, WorkerRole } from '../workers/thread.js';
 import { type ConnectionPlan, planConnections } from './connection-plan.js';
 import { heapLimits } from './heap-limits.js';
@@ -23,10 +25,11 @@ export interface WorkersOptions {
   readonly coherence: SharedArrayBuffer;
   readonly counters: SharedArrayBuffer;
   /** Called when a thread has died, with the reason where it is known. */
-  readonly onThreadLost: (role: WorkerRole, error: Error | undefined) => void;
+  readonly onThreadLost: (role: WorkerRole | 'stream', error: Error | undefined) => void;
 }
 
 const filename = entryPoint('workers/tasks');
+const streamFile = entryPoint('workers/stream/stream-tasks');
 
 /** Tasks that only wait for PostgreSQL share a thread; this is no limit, connections are. */
 const TASKS_A_THREAD = 10_000;
@@ -45,6 +48,8 @@ export class Workers {
   readonly #options: WorkersOptions;
   readonly #plan: ConnectionPlan;
   readonly #interactive: Piscina[];
+  /** Only with CLICK_STREAM. */
+  #stream: Piscina | undefined;
   #bulk: { readonly transfer: Piscina; readonly ingest: Piscina } | undefined;
   readonly ingestConnections: number;
   #restarts = 0;
@@ -70,6 +75,7 @@ export class Workers {
   /** Starts the threads that no redirect waits for; else their first task does. */
   startBulk(): void {
     this.#bulkPools();
+    if (this.#options.config.CLICK_STREAM !== 'off') this.#streamPool();
   }
 
   #bulkPools(): { readonly transfer: Piscina; readonly ingest: Piscina } {
@@ -82,9 +88,24 @@ export class Workers {
     return this.#bulk;
   }
 
+  #streamPool(): Piscina {
+    if (this.#stream === undefined) {
+      if (this.#isClosing) throw new Error('the workers are being closed');
+      const { config, counters } = this.#options;
+      const data: StreamData = { config, role: 'stream', counters };
+      this.#stream = this.#watched('stream', startPool(streamFile, data));
+    }
+    return this.#stream;
+  }
+
   #start(role: WorkerRole, connections: number): Piscina {
+    const { config, addresses, primary, coherence, counters } = this.#options;
+    const data: WorkerData = { config, role, addresses, primary, connections, coherence, counters };
+    return this.#watched(role, startPool(filename, data));
+  }
+
+  #watched(role: WorkerRole | 'stream', pool: Piscina): Piscina {
     const options = this.#options;
-    const pool = startPool(options, role, connections);
     const onLost = (error?: Error): void => {
       if (!this.#isClosing) options.onThreadLost(role, error);
     };
@@ -147,6 +168,19 @@ export class Workers {
     return (await this.#bulkPools().ingest.run(job, { name: 'ingestJournal' })) as IngestOutcome;
   }
 
+  async streamJournal(job: StreamJob): Promise<StreamOutcome> {
+    return (await this.#streamPool().run(job, { name: 'streamJournal' })) as StreamOutcome;
+  }
+
+  /** @returns why Kafka can't be used; `undefined` if it can. */
+  async checkStream(): Promise<string | undefined> {
+    return (await this.#streamPool().run(undefined, { name: 'checkStream' })) as string | undefined;
+  }
+
+  async forgetStreamed(journalId: string): Promise<void> {
+    await this.#streamPool().run({ journalId }, { name: 'forgetStreamed' });
+  }
+
   async maintain(): Promise<void> {
     await this.#bulkPools().ingest.run(undefined, { name: 'maintain' });
     await this.#bulkPools().transfer.run(undefined, { name: 'buildIndexes' });
@@ -186,7 +220,8 @@ export class Workers {
 
   #pools(): Piscina[] {
     const bulk = this.#bulk === undefined ? [] : [this.#bulk.transfer, this.#bulk.ingest];
-    return [...new Set([...this.#interactive, ...bulk])];
+    const stream = this.#stream === undefined ? [] : [this.#stream];
+    return [...new Set([...this.#interactive, ...bulk, ...stream])];
   }
 }
 
@@ -203,11 +238,9 @@ function threadEnvironment(): NodeJS.ProcessEnv {
   return { ...process.env, NODE_OPTIONS: `${options} ${REQUIRE_MODULE.replace('--', '--no-')}`.trim() };
 }
 
-function startPool(options: WorkersOptions, role: WorkerRole, connections: number): Piscina {
-  const { config, addresses, primary, coherence, counters } = options;
-  const data: WorkerData = { config, role, addresses, primary, connections, coherence, counters };
+function startPool(file: string, data: WorkerData | StreamData): Piscina {
   return new Piscina({
-    filename,
+    filename: file,
     minThreads: 1,
     maxThreads: 1,
     concurrentTasksPerWorker: TASKS_A_THREAD,
@@ -215,6 +248,6 @@ function startPool(options: WorkersOptions, role: WorkerRole, connections: numbe
     atomics: 'disabled',
     workerData: data,
     env: threadEnvironment(),
-    resourceLimits: heapLimits[role],
+    resourceLimits: heapLimits[data.role],
   });
 }

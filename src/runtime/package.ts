@@ -28,7 +28,9 @@ export function packagedFolder(name: string): string {
 }
 
 /** The file that a thread begins with. @param module From `src/`, such as `gateway/gateway`. */
-export function entryPoint(module: 'gateway/gateway' | 'workers/tasks'): string {
+export function entryPoint(
+  module: 'gateway/gateway' | 'workers/tasks' | 'workers/stream/stream-tasks',
+): string {
   return isBundled
     ? path.join(import.meta.dirname, `${path.basename(module)}.js`)
     : packagedFolder(`${module}.js`);

@@ -1,7 +1,8 @@
 import type { ClickTotals } from '../../journal/click-totals.js';
 import type { Damage } from '../../journal/damage-files.js';
 import type { JournalledClick } from '../../journal/known.js';
-import { type JournalPiece, JournalReader } from '../../journal/reader.js';
+import { JournalReader } from '../../journal/reader.js';
+import type { JournalPiece } from '../../journal/segment-reader.js';
 import { type IngestJob, type IngestOutcome, nothingIngested } from '../../messages/ingest.js';
 import { retryDecisionOf, sqlStateOf } from '../../postgres/failures.js';
 import { inTransaction } from '../../postgres/pool.js';
@@ -121,7 +122,7 @@ async function step(thread: IngestContext, known: Known, job: IngestJob): Promis
     known.totals = result.totals;
     if (piece.isGap) tellGap(thread, job, piece.unreadable);
     tellDropped(thread, result.totals.dropped - (before?.dropped ?? 0));
-    const removedBytes = reader.removeIngested(job.written, job.keep);
+    const removedBytes = removeIngested(thread, reader, job);
     counters.add('ingestBatches');
     counters.add('ingestBytes', bytesOf(piece));
     counters.add('ingestSeconds', (performance.now() - startMs) / 1000);
@@ -159,6 +160,23 @@ function resume(known: Known, checkpoint: CheckpointRow): void {
   known.reader.seek(checkpoint, databaseId, totals);
   known.totals = totals;
   known.databaseId = databaseId;
+}
+
+function removeIngested(
+  { counters, log }: IngestContext,
+  reader: JournalReader,
+  { journalId, written, keep }: IngestJob,
+): number {
+  const removedBytes = reader.removeIngested(written, keep);
+  const unseen = reader.takeUnseenBytes();
+  if (unseen > 0) {
+    counters.add('streamUnseenBytes', unseen);
+    log.error(
+      { journal: journalId, bytes: unseen },
+      `${unseen} bytes of journal were removed before Kafka had their clicks: CLICK_JOURNAL_KEEP_BYTES is reached, or the disk refuses new clicks`,
+    );
+  }
+  return removedBytes;
 }
 
 function whatIsKept(
@@ -218,7 +236,7 @@ async function takeIn(
 /** Nothing to read: removes ingested segments, and the last trace of an ended journal. */
 async function finish(thread: IngestContext, known: Known, job: IngestJob): Promise<IngestOutcome> {
   const { reader, totals } = known;
-  const removedBytes = reader.removeIngested(job.written, job.keep);
+  const removedBytes = removeIngested(thread, reader, job);
   const isGone = job.written === undefined && reader.isGone;
   const isKept = job.written === undefined && reader.isKept;
   const kept = whatIsKept(reader, job);
