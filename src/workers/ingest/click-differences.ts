@@ -1,6 +1,6 @@
 import type { JournalledLink } from '../../journal/format.js';
 import type { JournalledClick, JournalledVisit } from '../../journal/known.js';
-import { latestTime, writeTime } from './click-events.js';
+import { latestTime, writeBigint, writeTime } from './click-events.js';
 import { isVisit, visitFacts } from './visit-details.js';
 
 const MINUTE_MS = 60_000;
@@ -151,8 +151,6 @@ function integerArray(values: readonly number[]): Buffer {
   return bytes;
 }
 
-const HIGH_WORD = 2 ** 32;
-
 function bigintArray(values: readonly (string | null)[]): Buffer {
   const bytes = Buffer.allocUnsafe(
     ARRAY_HEADER_BYTES + values.reduce((sum, value) => sum + (value === null ? 4 : 12), 0),
@@ -164,12 +162,7 @@ function bigintArray(values: readonly (string | null)[]): Buffer {
       at = bytes.writeInt32BE(NULL_LENGTH, at);
       continue;
     }
-    at = bytes.writeInt32BE(8, at);
-    const number = Number(value);
-    if (number >= 0 && number <= Number.MAX_SAFE_INTEGER) {
-      bytes.writeUInt32BE(Math.floor(number / HIGH_WORD), at);
-      at = bytes.writeUInt32BE(number % HIGH_WORD, at + 4);
-    } else at = bytes.writeBigInt64BE(BigInt(value), at);
+    at = writeBigint(bytes, bytes.writeInt32BE(8, at), value);
   }
   return bytes;
 }

@@ -11,6 +11,14 @@ const PREVIEW = 'preview';
 /** The epoch of PostgreSQL's timestamps. */
 const EPOCH_MS = Date.UTC(2000, 0, 1);
 const HIGH_WORD = 2 ** 32;
+
+/** PostgreSQL's binary form of a bigint, from its text. @returns where what follows begins. */
+export function writeBigint(into: Buffer, at: number, text: string): number {
+  const number = Number(text);
+  if (number < 0 || number > Number.MAX_SAFE_INTEGER) return into.writeBigInt64BE(BigInt(text), at);
+  const high = Math.floor(number / HIGH_WORD);
+  return into.writeUInt32BE(number - high * HIGH_WORD, into.writeUInt32BE(high, at));
+}
 /** A gateway's clock may be ahead by this much; a later click counts as one of now, by our own clock. */
 const CLOCK_SKEW_MS = 300_000;
 
@@ -97,26 +105,36 @@ export function* copyRows(clicks: readonly JournalledClick[], latestMs = latestT
 /** A row but for its details: the number of columns, two ids, a type of up to 7 letters, the time, and lengths. */
 const MAX_BYTES_BEFORE_DETAILS = 2 + 12 + 12 + 4 + 7 + 12 + 4;
 
+/** Printable ASCII that JSON has as it is. */
+const PLAIN = /^[ !#-[\]-~]*$/;
+
 /** @param detailsEnd Closes the details, if nothing follows. */
-function rowStart(link: JournalledLink, type: typeof CLICK | typeof PREVIEW, detailsEnd: '}' | ''): RowStart {
-  const known = JSON.stringify({ short_code: link.shortCode, original_url: link.target });
-  const details = known.slice(0, -1) + detailsEnd;
-  const detailsBytes = Buffer.byteLength(details);
+function rowStart(
+  { urlId, userId, shortCode, target }: JournalledLink,
+  type: typeof CLICK | typeof PREVIEW,
+  detailsEnd: '}' | '',
+): RowStart {
+  const isPlain = PLAIN.test(target) && PLAIN.test(shortCode);
+  const known = isPlain
+    ? `{"short_code":"${shortCode}","original_url":"${target}"`
+    : JSON.stringify({ short_code: shortCode, original_url: target }).slice(0, -1);
+  const details = known + detailsEnd;
+  const detailsBytes = isPlain ? details.length : Buffer.byteLength(details);
   const bytes = Buffer.allocUnsafe(MAX_BYTES_BEFORE_DETAILS + detailsBytes);
   let at = bytes.writeInt16BE(COLUMNS);
-  at = writeId(bytes, at, link.urlId);
-  at = link.userId === null ? bytes.writeInt32BE(NULL_LENGTH, at) : writeId(bytes, at, link.userId);
+  at = writeId(bytes, at, urlId);
+  at = userId === null ? bytes.writeInt32BE(NULL_LENGTH, at) : writeId(bytes, at, userId);
   at = bytes.writeInt32BE(type.length, at);
   at += bytes.write(type, at, 'latin1');
   at = bytes.writeInt32BE(8, at);
   const timeAt = at;
   at = bytes.writeInt32BE(detailsBytes, timeAt + 8);
-  at += bytes.write(details, at);
+  at += bytes.write(details, at, isPlain ? 'latin1' : 'utf8');
   return { bytes: bytes.subarray(0, at), timeAt, detailsBytes };
 }
 
 function writeId(into: Buffer, at: number, id: string): number {
-  return into.writeBigInt64BE(BigInt(id), into.writeInt32BE(8, at));
+  return writeBigint(into, into.writeInt32BE(8, at), id);
 }
 
 /** The details that come from the visit, and their closing brace. */
