@@ -64,7 +64,7 @@ export const settings = z.object({
     'PostgreSQL 15 to 18, directly or through a pooler in session mode; several hosts separated by commas: the primary among them is found. Without any DATABASE_ setting, the embedded 17',
   ),
   DATABASE_READ_URL: databaseUrl(false).describe(
-    'Hot standbys of that PostgreSQL, for lists of up to 500 rows, single reads and statistics; each read sees all that was answered before. Without it, or while they lag or do not answer, the primary is asked',
+    'Hot standbys of that PostgreSQL, for redirects that miss the cache, lists, single reads and statistics; each read sees all that was answered before, each redirect all changes that its server knows of. Without it, or while they lag or do not answer, the primary is asked. Up to `DATABASE_POOL_MAX` connections to each',
   ),
   DATABASE_HOST: z
     .string()

@@ -39,6 +39,17 @@ export function linksByAsked(text: string): Map<string, RedirectLink> {
   return links;
 }
 
+/** Those links of a text whose code is kept. */
+export function keepLinks(text: string, isKept: (shortCode: string) => boolean): string {
+  if (text === '') return text;
+  const lines = text.split('\n');
+  const kept: string[] = [];
+  for (let line = 0; line < lines.length; line += LINK_LINES) {
+    if (isKept(linkAt(lines, line).shortCode)) kept.push(...lines.slice(line, line + LINK_LINES));
+  }
+  return kept.length === lines.length ? text : kept.join('\n');
+}
+
 /** The only link of a text. */
 export function redirectLinkIn(text: string): RedirectLink {
   const lines = text.split('\n');

@@ -202,15 +202,25 @@ export class Calls<Flight extends FlightOf<Flight>> {
 
   #settleResolution(resolution: Resolution): void {
     const flights: Flight[] = [];
+    const rest = resolution.ok ? resolution.rest : undefined;
     for (const resolveId of resolution.resolveIds) {
       const pending = this.#resolving.get(resolveId);
       if (pending === undefined) continue;
-      this.#resolving.delete(resolveId);
-      this.#resolvingFlights -= pending.flights.length;
-      for (const flight of pending.flights) flights.push(flight);
+      const answered = rest === undefined ? pending.flights : this.#keepRest(resolveId, pending, rest);
+      if (rest === undefined) this.#resolving.delete(resolveId);
+      this.#resolvingFlights -= answered.length;
+      for (const flight of answered) flights.push(flight);
     }
     if (resolution.ok) flights[0]?.control.onLinks(resolution.links, flights);
     else flights[0]?.control.onFailed(resolution.error, flights);
+  }
+
+  /** @returns the flights of those codes that are answered now. */
+  #keepRest(resolveId: number, pending: PendingResolve<Flight>, rest: string): readonly Flight[] {
+    const codes = new Set(rest.split('\n'));
+    const isLater = ({ shortCode }: Flight): boolean => codes.has(shortCode);
+    this.#resolving.set(resolveId, { ...pending, flights: pending.flights.filter(isLater) });
+    return pending.flights.filter((flight) => !isLater(flight));
   }
 
   #sweep(): void {

@@ -136,6 +136,14 @@ export const threadMetrics = {
     'switchyard_standby_fallbacks_total',
     'Reads that the primary answered because no standby could in time',
   ),
+  standbyCodes: counter(
+    'switchyard_standby_codes_total',
+    'Short codes that were not in a cache and that a standby resolved',
+  ),
+  standbyCodesLeft: counter(
+    'switchyard_standby_codes_left_total',
+    'Short codes that the primary resolved: changed lately, unknown to the standby, or no standby answered',
+  ),
   resolveBatches: counter('switchyard_resolve_batches_total', 'SELECTs that resolved short codes'),
   resolvedCodes: counter('switchyard_resolved_codes_total', 'Short codes looked up in the database'),
   createBatches: counter('switchyard_create_batches_total', 'INSERTs that created links'),

@@ -78,7 +78,13 @@ export interface CodesToResolve {
 
 /** What became of the codes of these ids: links for those that lead somewhere, nothing for the others. */
 export type Resolution =
-  | { readonly resolveIds: readonly number[]; readonly ok: true; readonly links: ResolvedLinks }
+  | {
+      readonly resolveIds: readonly number[];
+      readonly ok: true;
+      readonly links: ResolvedLinks;
+      /** Codes of the only id that are answered later, one a line. */
+      readonly rest?: string;
+    }
   | { readonly resolveIds: readonly number[]; readonly ok: false; readonly error: ErrorCode };
 
 export interface AnswerBatch {

@@ -12,6 +12,7 @@ import { isStatementMode, sharesBackends } from '../postgres/pooler.js';
 import { Backoff } from '../runtime/backoff.js';
 import { UnusableDatabaseError } from '../store/migrate.js';
 import type { DatabaseHosts } from './database-hosts.js';
+import type { StandbyProofs } from './standby-proofs.js';
 
 const CHANNEL = 'switchyard_invalidation';
 
@@ -27,8 +28,8 @@ export interface DatabaseWatchOptions {
   readonly prepare: (connection: Connection) => Promise<void>;
   /** Run on a connection to another PostgreSQL, or to the same one on another timeline. */
   readonly prepareAgain: (connection: Connection) => Promise<void>;
-  /** Run at each connection. @returns a mark by which standbys of this primary are recognised, if needed. */
-  readonly leaveMark: (connection: Connection) => Promise<string | undefined>;
+  /** Of what standbys have. */
+  readonly proofs: StandbyProofs;
   /** Run before each attempt to reconnect, as to start an embedded PostgreSQL again. */
   readonly revive: () => Promise<void>;
   readonly onChange: (change: DatabaseChange) => void;
@@ -141,6 +142,7 @@ export class DatabaseWatch {
       }
       const error = await this.#listen(client);
       this.#options.state.coherent = false;
+      this.#options.proofs.end();
       if (!this.#isStopped) this.#tellLoss(error);
     }
   }
@@ -173,7 +175,7 @@ export class DatabaseWatch {
       await this.#proveHearing(client, connectMs);
       await this.#readClock(client, connectMs);
       await this.#recognise(client, identity);
-      const mark = await withDeadline(client, this.#options.leaveMark(client), connectMs);
+      const mark = await withDeadline(client, this.#options.proofs.begin(client), connectMs);
       hosts.use(host, this.#identity, mark);
     } catch (error) {
       destroy(client);
@@ -280,6 +282,7 @@ export class DatabaseWatch {
       this.#options.hosts.requireInUse();
       await this.#readClock(client, timeoutMs);
       if (performance.now() - this.#echoedAtMs >= ECHO_EVERY_MS) await this.#proveHearing(client, timeoutMs);
+      await withDeadline(client, this.#options.proofs.keep(client), timeoutMs);
       return undefined;
     } catch (error) {
       return error as Error;

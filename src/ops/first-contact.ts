@@ -8,7 +8,6 @@ import { hasAdminKey } from '../store/keys.js';
 import { databaseId, type Prepared, prepareDatabase } from '../store/migrate.js';
 import { reservedLinks, reservedLinksNotice } from '../store/reserved-codes.js';
 import { type SeedReport, seedDatabase } from '../store/seed.js';
-import { leaveMark } from '../store/standby-position.js';
 
 /** How long a start waits for the database before it serves without it. */
 const FIRST_CONTACT_MS = 3000;
@@ -69,18 +68,6 @@ export class FirstContact {
     } catch (error) {
       if (isConnectionLoss(error)) throw error;
       this.#log.error({ error }, `the database could not be prepared again: ${describeError(error)}`);
-    }
-  }
-
-  /** Where standbys are read from; without one they are not. */
-  async leaveMark(connection: Connection): Promise<string | undefined> {
-    if (this.#config.DATABASE_READ_URL === undefined) return undefined;
-    try {
-      return await leaveMark(connection);
-    } catch (error) {
-      if (isConnectionLoss(error)) throw error;
-      this.#log.warn({ error }, `reads don't use standbys: ${describeError(error)}`);
-      return undefined;
     }
   }
 

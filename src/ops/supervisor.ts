@@ -35,6 +35,7 @@ import { Questions } from './questions.js';
 import { RemovalJob } from './removal-job.js';
 import { RetentionJob } from './retention-job.js';
 import { readingsOf } from './server-readings.js';
+import { StandbyProofs } from './standby-proofs.js';
 import { StatisticsJob } from './statistics-job.js';
 import { startStream } from './stream-start.js';
 import { Surroundings } from './surroundings.js';
@@ -123,7 +124,7 @@ export class Supervisor {
       timeoutMs: config.LISTEN_TIMEOUT_MS,
       prepare: (connection) => contact.prepare(connection),
       prepareAgain: (connection) => contact.prepareAgain(connection),
-      leaveMark: (connection) => contact.leaveMark(connection),
+      proofs: new StandbyProofs({ config, coherence, primary, log }),
       revive: async () => {
         if (!teardown.hasBegun) await embedded?.ensureRunning();
       },

@@ -85,7 +85,7 @@ export function retryDecisionOf(error: unknown): RetryDecision {
 /** Whether the connection itself failed, and is useless from now on. */
 export function isConnectionLoss(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
-  if (error instanceof DeadlineError || error instanceof NotPrimaryError) return true;
+  if (error instanceof DeadlineError || error instanceof WrongHostError) return true;
   const code = (error as { code?: unknown }).code;
   if (typeof code === 'string') {
     return socketFailures.has(code) || code.startsWith('08') || /^57P0[1-3]$/.test(code);
@@ -111,9 +111,17 @@ export class DeadlineError extends Error {
   override readonly name = 'DeadlineError';
 }
 
+/** What answers is not what we look for: its connection is of no use. */
+class WrongHostError extends Error {}
+
 /** What answers must not be written to, or there is nothing to write to. */
-export class NotPrimaryError extends Error {
+export class NotPrimaryError extends WrongHostError {
   override readonly name: string = 'NotPrimaryError';
+}
+
+/** What answers is no standby. */
+export class NotStandbyError extends WrongHostError {
+  override readonly name = 'NotStandbyError';
 }
 
 /** The answer to a failed call. */

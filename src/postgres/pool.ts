@@ -28,6 +28,8 @@ export interface PoolOptions {
   readonly address: DatabaseAddress | PrimaryOptions;
   /** Connections this pool may hold: a share of DATABASE_POOL_MAX. */
   readonly max: number;
+  /** Whether the thread's gauges of connections are this pool's. */
+  readonly isMeasured?: boolean;
   /** Shown in pg_stat_activity. */
   readonly name: string;
   readonly connectMs: number;
@@ -71,6 +73,7 @@ export class Pool {
   readonly max: number;
   readonly #pool: pg.Pool;
   readonly #counters: ThreadCounters;
+  readonly #isMeasured: boolean;
   readonly #makePartitions: PoolOptions['makePartitions'];
   readonly #primary: PrimaryConnections | undefined;
   /** A connection's generation; statements prepared in an earlier one are out of date. */
@@ -83,6 +86,7 @@ export class Pool {
   constructor(options: PoolOptions) {
     this.max = options.max;
     this.#counters = options.counters;
+    this.#isMeasured = options.isMeasured ?? true;
     this.#makePartitions = options.makePartitions;
     const { address } = options;
     const primary = 'primary' in address ? new PrimaryConnections(address) : undefined;
@@ -258,6 +262,7 @@ export class Pool {
   }
 
   #publish(): void {
+    if (!this.#isMeasured) return;
     this.#counters.set('poolSize', this.#open);
     this.#counters.set('poolInUse', this.#pool.totalCount - this.#pool.idleCount);
     this.#counters.set('poolWaiting', this.#pool.waitingCount + this.#queued);

@@ -1,22 +1,21 @@
-import { randomBytes } from 'node:crypto';
 import { type Connection, rowsOf, type Statement } from '../postgres/pool.js';
+import { lastOf, latestMark } from './primary-marks.js';
 
-/** How many marks are kept: a server's own is among them for as long as it listens without a break. */
-const MARKS_KEPT = 10_000;
+/** What a standby must show to be one of our primary's. */
+export interface Primacy {
+  /** The primary's mark, or a later one of its series. */
+  readonly mark: string;
+  /** The primary's timeline; 0 if it is not known. */
+  readonly timeline: number;
+}
 
 /**
- * Leaves a mark in the database of the primary. A standby that has it follows this primary, and no other: one that
- * still has the log of an old primary may be ahead of ours by its position.
- * @returns the mark.
+ * SQL of whether a standby gets its log from the timeline. A role without pg_read_all_stats does not see which it is:
+ * then the mark alone says it, which a standby that has just changed its timeline still has.
  */
-export async function leaveMark(connection: Connection): Promise<string> {
-  const mark = String(randomBytes(8).readBigInt64BE() >> 1n);
-  await connection.query(
-    'DELETE FROM primary_marks WHERE mark IN (SELECT mark FROM primary_marks ORDER BY made_at DESC OFFSET $1)',
-    [MARKS_KEPT],
-  );
-  await connection.query('INSERT INTO primary_marks (mark) VALUES ($1)', [mark]);
-  return mark;
+export function isOnTimeline(timeline: string): string {
+  return `coalesce((SELECT ${timeline}::integer = 0 OR received_tli IS NULL OR received_tli = ${timeline}::integer
+                    FROM pg_stat_wal_receiver), false)`;
 }
 
 /** What is committed asynchronously is answered before it is flushed. */
@@ -26,10 +25,9 @@ const positionStatement: Statement = {
                 ELSE pg_current_wal_flush_lsn() END`,
 };
 
-/** One that was promoted goes another way from there on. */
 const reachedStatement: Statement = {
   name: 'standby_reached',
-  text: `SELECT pg_is_in_recovery() AND EXISTS (SELECT FROM primary_marks WHERE mark = $2::bigint)
+  text: `SELECT pg_is_in_recovery(), ${latestMark('$2', '$3')} IS NOT NULL AND ${isOnTimeline('$4')}
             AND coalesce(pg_last_wal_replay_lsn() >= $1::pg_lsn, false)`,
 };
 
@@ -39,8 +37,17 @@ export async function currentPosition(connection: Connection): Promise<string> {
   return row?.[0] ?? '';
 }
 
-/** Whether a standby follows the primary that has left the mark, and has replayed its log so far. */
-export async function hasReached(connection: Connection, position: string, mark: string): Promise<boolean> {
-  const [row] = await rowsOf<readonly [string]>(connection, reachedStatement, [position, mark]);
-  return row?.[0] === 't';
+/**
+ * Whether a standby follows the primary, and has replayed its log so far. One that was promoted is no standby: it goes
+ * another way from there on.
+ */
+export async function standbyState(
+  connection: Connection,
+  position: string,
+  { mark, timeline }: Primacy,
+): Promise<'reached' | 'behind' | 'promoted'> {
+  const values = [position, mark, lastOf(mark), timeline];
+  const [row] = await rowsOf<readonly [string, string]>(connection, reachedStatement, values);
+  if (row?.[0] !== 't') return 'promoted';
+  return row[1] === 't' ? 'reached' : 'behind';
 }

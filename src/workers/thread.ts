@@ -11,6 +11,8 @@ import { createThreadLogger, type Logger } from '../runtime/logger.js';
 import { watchThread } from '../runtime/thread-health.js';
 import { makeEventChunks } from '../store/event-chunks.js';
 import type { LinkSettings } from '../store/operation.js';
+import { StandbyReads } from './standby-reads.js';
+import { Standbys } from './standbys.js';
 import { Admission } from './transfers/admission.js';
 import { SpoolSpace } from './transfers/spool.js';
 
@@ -36,9 +38,9 @@ export interface WorkerThread {
   readonly config: Config;
   readonly role: WorkerRole;
   readonly pool: Pool;
-  /** Hot standbys, for reads; of interactive threads. */
-  readonly standbys: readonly Pool[];
-  readonly primary: Primary;
+  /** Hot standbys, for reads; not of ingest threads. */
+  readonly standbys: Standbys | undefined;
+  readonly standbyReads: StandbyReads | undefined;
   readonly coherence: Coherence;
   readonly counters: ThreadCounters;
   readonly log: Logger;
@@ -60,9 +62,10 @@ export function startWorkerThread(data: WorkerData): WorkerThread {
   watchThread(counters);
   const isInteractive = role === 'interactive';
   const primary = new Primary(data.primary);
-  const poolAt = (address: PoolOptions['address'], name: string): Pool =>
+  const poolAt = (address: PoolOptions['address'], name: string, isMeasured = true): Pool =>
     new Pool({
       address,
+      isMeasured,
       max: data.connections,
       name,
       connectMs: config.DATABASE_CONNECT_MS,
@@ -74,9 +77,10 @@ export function startWorkerThread(data: WorkerData): WorkerThread {
       makePartitions: makeEventChunks,
     });
   const pool = poolAt({ addresses: data.addresses, primary }, `switchyard ${role}`);
-  const standbys = isInteractive
-    ? givenStandbys(config).map((address) => poolAt(address, 'switchyard standby'))
-    : [];
+  const addresses = role === 'ingest' ? [] : givenStandbys(config);
+  const standbyPools = addresses.map((address) => poolAt(address, 'switchyard standby', false));
+  // Each learns for itself which of them are fit: one that lags too far for lists resolves most codes.
+  const standbysFor = (): Standbys => new Standbys(standbyPools, primary);
   const coherence = new Coherence(data.coherence);
   const spools = spoolsOf(config, counters, log);
   if (role === 'transfer') spools.clean();
@@ -84,8 +88,9 @@ export function startWorkerThread(data: WorkerData): WorkerThread {
     config,
     role,
     pool,
-    standbys,
-    primary,
+    standbys: addresses.length === 0 ? undefined : standbysFor(),
+    standbyReads:
+      addresses.length === 0 ? undefined : new StandbyReads({ pool, standbys: standbysFor(), counters }),
     coherence,
     counters,
     log,

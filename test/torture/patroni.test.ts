@@ -27,6 +27,8 @@ beforeAll(async () => {
   cluster = await PatroniCluster.start();
   server = await startServer({
     DATABASE_URL: cluster.url,
+    // Whichever of them are standbys.
+    DATABASE_READ_URL: cluster.url,
     DATA_DIR: dataDir,
     PORT: '0',
     CLICK_JOURNAL_SEGMENT_MS: '200',
@@ -48,6 +50,18 @@ async function create(): Promise<{ status: number; code: string }> {
     short_code: code,
   });
   return { status, code };
+}
+
+/** A link that is in no cache leads to the target that it was changed to just before. */
+async function follow(code: string): Promise<void> {
+  const { body } = await server.json(`/urls?short_code=${code}`);
+  const [link] = body as { id: number }[];
+  const target = `https://example.com/${code}/changed`;
+  expect((await server.send('PUT', `/urls/${link?.id}`, { original_url: target })).status).toBe(200);
+  const response = await server.fetch(`/${code}`);
+  await response.arrayBuffer();
+  expect(response.headers.get('location')).toBe(target);
+  redirects.set(target, 1);
 }
 
 const fail: Readonly<Record<(typeof kinds)[number], (node: PatroniNode) => Promise<void> | void>> = {
@@ -126,6 +140,7 @@ describeWith(
         const database = await next.connect();
         expect(await database.query('SELECT FROM short_urls WHERE short_code = $1', [code])).toHaveLength(1);
         await database.drop();
+        await follow(code);
       }
       await cluster.whole();
       await load.stop();

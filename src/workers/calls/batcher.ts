@@ -41,3 +41,16 @@ export class Batcher {
     };
   }
 }
+
+/** Waiting work is divided among this many statements, if each is worth it: answers travel while the next one runs. */
+const STATEMENTS_AT_ONCE = 2;
+
+/**
+ * How much of the waiting work goes into the next statement.
+ * @param least What makes a statement worth it.
+ * @param most What one statement may have.
+ */
+export function shareOf(waiting: number, least: number, most: number): number {
+  const isWorthMore = waiting >= least * STATEMENTS_AT_ONCE;
+  return Math.min(most, isWorthMore ? Math.ceil(waiting / STATEMENTS_AT_ONCE) : waiting);
+}

@@ -7,21 +7,15 @@ import { describeError } from '../../runtime/describe-error.js';
 import { runOnce } from '../../store/idempotency.js';
 import { type BatchOperation, failed, type OperationContext } from '../../store/operation.js';
 import { resolveCodes } from '../../store/resolve.js';
+import type { StandbyReads } from '../standby-reads.js';
 import type { WorkerThread } from '../thread.js';
-import { Batcher } from './batcher.js';
+import { Batcher, shareOf } from './batcher.js';
 import { isRead, operationNames, operationOf } from './operations.js';
 import { perform } from './perform.js';
 import { alone, isStillWanted, linksMadeBy, type QueuedCall, type QueuedSingle } from './queued-call.js';
 import { Replies } from './replies.js';
-import { answerAll, type QueuedResolve, ResolveQueue } from './resolve-queue.js';
-import { StandbyReads } from './standby-reads.js';
-
-/** Codes of one SELECT: beyond it a statement takes longer without gaining. */
-const CODES_A_BATCH = 512;
-/** Waiting codes are divided among this many statements, if each is worth it: answers travel while the next one runs. */
-const STATEMENTS_AT_ONCE = 2;
-/** This many waiting codes begin another SELECT in parallel to the one under way. */
-const CODES_FOR_ANOTHER = 24;
+import { answerAll, codesOf, type QueuedResolve, ResolveQueue, timeLeft } from './resolve-queue.js';
+import { StandbyResolves } from './standby-resolves.js';
 
 /** Calls of one operation that are made together. */
 interface BatchQueue {
@@ -42,7 +36,7 @@ type Work = () => Promise<void>;
  */
 export class CallServer {
   readonly #thread: WorkerThread;
-  readonly #standbys: StandbyReads | undefined;
+  readonly #standbyResolves: StandbyResolves | undefined;
   readonly #resolves = new ResolveQueue();
   readonly #resolving = new Batcher(() => this.#dispatch());
   readonly #batches = new Map<CallName, BatchQueue>();
@@ -56,7 +50,11 @@ export class CallServer {
 
   constructor(thread: WorkerThread) {
     this.#thread = thread;
-    this.#standbys = thread.standbys.length === 0 ? undefined : new StandbyReads(thread);
+    const { standbys, coherence, counters } = thread;
+    if (standbys !== undefined) {
+      const onRest = (rest: readonly QueuedResolve[]): void => this.#resolveOnPrimary(rest);
+      this.#standbyResolves = new StandbyResolves({ standbys, coherence, counters, onRest });
+    }
     for (const name of operationNames) {
       const operation = operationOf(name);
       if (operation.kind !== 'batch') continue;
@@ -81,7 +79,8 @@ export class CallServer {
 
   #receive(batch: CallBatch, replies: Replies): void {
     for (const { resolveId, codes, count } of batch.resolves) {
-      this.#resolves.add({ resolveId, deadlineMs: batch.resolveDeadlineMs, codes, count, replies });
+      const queued = { resolveId, deadlineMs: batch.resolveDeadlineMs, codes, count, replies };
+      if (this.#standbyResolves?.add(queued) !== true) this.#resolves.add(queued);
     }
     for (const call of batch.calls) this.#enqueue(call, replies);
     if (batch.givenUpTo !== undefined) replies.giveUp(batch.givenUpTo);
@@ -101,8 +100,8 @@ export class CallServer {
         break;
       case 'read':
       case 'list':
-        if (this.#standbys !== undefined && isRead(call.request.operation))
-          void this.#readOnStandby({ call, replies, operation }, this.#standbys);
+        if (this.#thread.standbyReads !== undefined && isRead(call.request.operation))
+          void this.#readOnStandby({ call, replies, operation }, this.#thread.standbyReads);
         else this.#singles.push({ call, replies, operation });
         break;
       case 'write':
@@ -157,10 +156,8 @@ export class CallServer {
   }
 
   #nextResolve(): Work | undefined {
-    const waiting = this.#resolves.codes;
-    if (waiting === 0 || this.#resolving.mustWait(waiting >= CODES_FOR_ANOTHER)) return undefined;
-    const batch = this.#resolves.take(shareOf(waiting, CODES_FOR_ANOTHER, CODES_A_BATCH));
-    return this.#resolving.track(() => this.#resolve(batch));
+    const batch = this.#resolves.next(this.#resolving);
+    return batch.length === 0 ? undefined : this.#resolving.track(() => this.#resolve(batch));
   }
 
   #nextBatch({ operation, batcher, calls }: BatchQueue): Work | undefined {
@@ -186,14 +183,11 @@ export class CallServer {
   }
 
   async #resolve(batch: readonly QueuedResolve[]): Promise<void> {
-    const codes =
-      batch.length === 1 ? (batch[0]?.codes ?? '') : batch.map((queued) => queued.codes).join('\n');
     const count = batch.reduce((sum, queued) => sum + queued.count, 0);
     const { pool, counters } = this.#thread;
     try {
-      const deadlineMs = Math.max(...batch.map((queued) => queued.deadlineMs)) - Date.now();
-      const links = await pool.runReadOnly(deadlineMs, (connection) =>
-        resolveCodes(connection, codes, count),
+      const links = await pool.runReadOnly(timeLeft(batch), (connection) =>
+        resolveCodes(connection, codesOf(batch), count),
       );
       counters.add('resolveBatches');
       counters.add('resolvedCodes', count);
@@ -203,6 +197,12 @@ export class CallServer {
       const code = errorCodeOf(error);
       answerAll(batch, (resolveIds) => ({ resolveIds, ok: false, error: code }));
     }
+  }
+
+  /** What standbys can't answer for. */
+  #resolveOnPrimary(rest: readonly QueuedResolve[]): void {
+    for (const queued of rest) this.#resolves.add(queued);
+    this.#dispatch();
   }
 
   async #performBatch(operation: BatchOperation<unknown>, batch: readonly QueuedCall[]): Promise<void> {
@@ -271,9 +271,11 @@ export class CallServer {
     const { call, operation } = queued;
     const context = this.#contextOf(call);
     const { input } = call.request;
-    const read = await standbys.read(context.deadlineMs, (connection) =>
-      perform(connection, operation, input, context),
-    );
+    // The primary gets the rest of the time.
+    const deadlineMs = context.deadlineMs / 2;
+    const work = (connection: Connection): Promise<CallAnswer> =>
+      perform(connection, operation, input, context);
+    const read = await standbys.read({ deadlineMs, askMs: deadlineMs, work });
     if (read === undefined) {
       this.#singles.push(queued);
       this.#dispatch();
@@ -322,10 +324,4 @@ export class CallServer {
     if (retryDecisionOf(error) === 'unavailable') log.debug({ request_id: requestId }, message);
     else log.error({ error, request_id: requestId }, message);
   }
-}
-
-/** How many of the waiting calls go into the next statement. */
-function shareOf(waiting: number, least: number, most: number): number {
-  const isWorthMore = waiting >= least * STATEMENTS_AT_ONCE;
-  return Math.min(most, isWorthMore ? Math.ceil(waiting / STATEMENTS_AT_ONCE) : waiting);
 }

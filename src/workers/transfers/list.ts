@@ -51,22 +51,29 @@ export async function listToPort(thread: WorkerThread, job: TransferJob<ListRequ
 }
 
 async function readInto(
-  { pool, config, counters }: WorkerThread,
+  { pool, standbyReads, config, counters }: WorkerThread,
   transfer: Transfer,
   request: ListRequest,
   outlet: Outlet,
 ): Promise<void> {
-  await transfer.withConnection(config.TRANSFER_WAIT_MS, () => {
-    transfer.peer.send({ kind: 'begun' });
-    return pool.runOnce(config.TRANSFER_DEADLINE_MS, async (connection) => {
-      const select = await selectOf(connection, request, config.CALL_DEADLINE_MS);
-      await inTransaction(connection, async () => {
-        await connection.query('SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY');
-        const onRows = (rows: number): void => counters.add('listedRows', rows);
-        for await (const piece of pieces(connection, request, select, onRows))
-          await outlet.put(new TextEncoder().encode(piece), () => transfer.isPressed);
-      });
+  const { TRANSFER_WAIT_MS: waitMs, TRANSFER_DEADLINE_MS: deadlineMs, CALL_DEADLINE_MS: callMs } = config;
+  let hasBegun = false;
+  const work = async (connection: Connection): Promise<void> => {
+    const select = await selectOf(connection, request, callMs);
+    await inTransaction(connection, async () => {
+      await connection.query('SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY');
+      const onRows = (rows: number): void => counters.add('listedRows', rows);
+      for await (const piece of pieces(connection, request, select, onRows)) {
+        hasBegun = true;
+        await outlet.put(new TextEncoder().encode(piece), () => transfer.isPressed);
+      }
     });
+  };
+  // A place for a connection to the primary counts for one to a standby too.
+  await transfer.withConnection(waitMs, async () => {
+    transfer.peer.send({ kind: 'begun' });
+    const read = { deadlineMs, askMs: callMs, work, hasBegun: () => hasBegun };
+    if ((await standbyReads?.read(read)) === undefined) await pool.runOnce(deadlineMs, work);
   });
 }
 
