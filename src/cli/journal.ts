@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Config } from '../config.js';
+import { type Config, ConfigError } from '../config.js';
 import { listJournals, listSegments } from '../journal/segments.js';
 import { type JournalSummary, summarise } from '../journal/summary.js';
 import { surveyFolder } from '../journal/survey.js';
@@ -71,6 +71,11 @@ export async function adoptFolders(folder: string): Promise<boolean> {
 
 /** Ingests the journals of servers that are gone. @returns whether nothing is left. */
 export async function drainJournals(config: Config, folder: string): Promise<boolean> {
+  if (config.CLICK_STREAM !== 'off') {
+    throw new ConfigError(
+      'CLICK_STREAM=kafka: clicks that Kafka lacks would be left out of it. Start a server on the folder, or give them up with CLICK_STREAM=off',
+    );
+  }
   const database = await openDatabase(config);
   let isDone = true;
   try {

@@ -88,6 +88,13 @@ describe('switchyard journal', () => {
     expect(run('journal', 'verify', folder)).toEqual(
       expect.objectContaining({ status: 0, stdout: '200 whole clicks, 0 damaged places\n' }),
     );
+    // Where there is a stream, its clicks are not the tool's to remove.
+    const settings = path.join(dataDir, '.env');
+    writeFileSync(settings, 'CLICK_STREAM=kafka\nKAFKA_BROKERS=127.0.0.1:9\n');
+    const refused = run('journal', 'drain', dataDir);
+    expect(refused).toMatchObject({ status: 2, stdout: '' });
+    expect(refused.stderr).toContain('CLICK_STREAM=kafka: clicks that Kafka lacks would be left out of it');
+    rmSync(settings);
     const drained = run('journal', 'drain', dataDir);
     expect(drained).toMatchObject({ status: 0, stdout: `${folder}: 200 clicks ingested from 1 journals\n` });
     expect(await database.query('SELECT sum(click_count) AS n FROM short_urls')).toEqual([{ n: '200' }]);

@@ -1,7 +1,9 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import path from 'node:path';
 import { makeFolder } from '../machine/folders.js';
+import { toolPath } from '../machine/tools.js';
 import { eventually } from '../machine/wait.js';
 import { freePort, Program } from '../server/program.js';
 import { classPath } from './jars.js';
@@ -12,23 +14,32 @@ const START_MS = 180_000;
 /** Of this cluster: 16 bytes in Base64, any of them. */
 const CLUSTER_ID = 'c3dpdGNoeWFyZC10ZXN0MQ';
 
+/** Who may use the listener with TLS and SASL. */
+export const USER = { KAFKA_USERNAME: 'visitor', KAFKA_PASSWORD: 'of-this-test-only' } as const;
+
 /** One Kafka broker with its own controller (KRaft), on loopback; every topic has one replica. */
 export class KafkaBroker {
   /** As KAFKA_BROKERS has it. */
   readonly address: string;
+  /** The same with TLS and SASL (PLAIN). */
+  readonly secureAddress: string;
+  /** The file of its certificate, which is its own authority. */
+  readonly certificate: string;
   readonly #port: number;
   readonly #folder: string;
   #program: Program | undefined;
 
-  private constructor(port: number, folder: string) {
+  private constructor(port: number, securePort: number, folder: string) {
     this.#port = port;
     this.#folder = folder;
     this.address = `127.0.0.1:${port}`;
+    this.secureAddress = `127.0.0.1:${securePort}`;
+    this.certificate = path.join(folder, 'certificate.pem');
   }
 
   /** @param settings Of server.properties, besides those that it needs. */
   static async start(settings: Readonly<Record<string, string>> = {}): Promise<KafkaBroker> {
-    const [port, controller] = [await freePort(), await freePort()];
+    const [port, secure, controller] = [await freePort(), await freePort(), await freePort()];
     const folder = makeFolder('kafka');
     const data = path.join(folder, 'data');
     mkdirSync(data);
@@ -42,8 +53,13 @@ export class KafkaBroker {
       'node.id': '1',
       'controller.quorum.voters': `1@127.0.0.1:${controller}`,
       'controller.listener.names': 'CONTROLLER',
-      listeners: `PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controller}`,
-      'listener.security.protocol.map': 'PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT',
+      listeners: `PLAINTEXT://127.0.0.1:${port},SECURE://127.0.0.1:${secure},CONTROLLER://127.0.0.1:${controller}`,
+      'listener.security.protocol.map': 'PLAINTEXT:PLAINTEXT,SECURE:SASL_SSL,CONTROLLER:PLAINTEXT',
+      'inter.broker.listener.name': 'PLAINTEXT',
+      'listener.name.secure.sasl.enabled.mechanisms': 'PLAIN',
+      'listener.name.secure.plain.sasl.jaas.config': `org.apache.kafka.common.security.plain.PlainLoginModule required user_${USER.KAFKA_USERNAME}="${USER.KAFKA_PASSWORD}";`,
+      'listener.name.secure.ssl.keystore.type': 'PEM',
+      'listener.name.secure.ssl.keystore.location': makeCertificate(folder),
       'log.dirs': data,
       'default.replication.factor': '1',
       'min.insync.replicas': '1',
@@ -67,7 +83,7 @@ export class KafkaBroker {
       'log4j.rootLogger=WARN, out\nlog4j.appender.out=org.apache.log4j.ConsoleAppender\n' +
         'log4j.appender.out.layout=org.apache.log4j.PatternLayout\nlog4j.appender.out.layout.ConversionPattern=%p %m%n\n',
     );
-    const broker = new KafkaBroker(port, folder);
+    const broker = new KafkaBroker(port, secure, folder);
     await broker.restart();
     return broker;
   }
@@ -78,8 +94,9 @@ export class KafkaBroker {
     await this.listens();
   }
 
-  /** Starts it, if a test has killed it and failed. */
+  /** Starts it, or lets it go on, if a test has failed behind its kill. */
   async ensureRunning(): Promise<void> {
+    this.#program?.signal('SIGCONT');
     if (this.#program === undefined) await this.restart();
   }
 
@@ -124,6 +141,20 @@ export class KafkaBroker {
   signal(signal: 'SIGSTOP' | 'SIGCONT'): void {
     this.#program?.signal(signal);
   }
+}
+
+/** @returns the file with the key and the certificate, as a broker wants them. */
+function makeCertificate(folder: string): string {
+  const [key, certificate, both] = ['key.pem', 'certificate.pem', 'both.pem'].map((name) =>
+    path.join(folder, name),
+  ) as [string, string, string];
+  const made = spawnSync(toolPath('openssl'), [
+    ...['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2', '-subj', '/CN=kafka'],
+    ...['-addext', 'subjectAltName=IP:127.0.0.1', '-keyout', key, '-out', certificate],
+  ]);
+  if (made.status !== 0) throw new Error(`openssl ended with ${made.status}: ${made.stderr}`);
+  writeFileSync(both, readFileSync(key, 'utf8') + readFileSync(certificate, 'utf8'), { mode: 0o600 });
+  return both;
 }
 
 function isOpen(port: number): Promise<boolean> {

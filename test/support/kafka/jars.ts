@@ -4,6 +4,7 @@ import { homedir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe } from 'vitest';
+import { locate } from '../machine/tools.js';
 
 const here = path.dirname(fileURLToPath(import.meta.url));
 const { kafka } = JSON.parse(readFileSync(path.join(here, 'version.json'), 'utf8')) as { kafka: string };
@@ -20,6 +21,7 @@ export const classPath = path.join(folder, '*');
 /** Why no broker can be started here; `undefined` when it can. */
 function missing(): string | undefined {
   if (spawnSync('java', ['-version']).status !== 0) return 'no Java: apt-get install openjdk-17-jdk-headless';
+  if (locate('openssl') === undefined) return 'no openssl: apt-get install openssl';
   if (!existsSync(folder)) return `no jars of Kafka ${kafka}: node scripts/kafka.mjs (needs Maven)`;
   return undefined;
 }

@@ -2,7 +2,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseConfig } from '../../../src/config.js';
 import { KafkaCluster } from '../../../src/kafka/cluster.js';
-import { committedRecords } from '../../../src/kafka/committed.js';
+import { committedRecords, headerOf } from '../../../src/kafka/committed.js';
 import { kafkaOptions } from '../../../src/kafka/options.js';
 import { type ClickRecord, decodeClick, isNoRecord } from '../../../src/stream/record.js';
 import { run } from '../server/program.js';
@@ -28,25 +28,29 @@ export async function readTopic(address: string, topic: string): Promise<TopicRe
     const [key = '', value = '', journal = '', database = ''] = line
       .split(' ')
       .map((field) => Buffer.from(field, 'base64').toString('utf8'));
-    const click = decodeClick(Buffer.from(value));
-    if (isNoRecord(click)) throw new Error(`${value}: ${click.reason}`);
-    return { key, click, journal, database };
+    return recordOf(key, Buffer.from(value), journal, database);
   });
 }
 
-/** A topic whose committed records are counted again and again. */
-export class CountedTopic {
+function recordOf(key: string, value: Uint8Array | null, journal = '', database = ''): TopicRecord {
+  const click = decodeClick(value);
+  if (isNoRecord(click)) throw new Error(`${value}: ${click.reason}`);
+  return { key, click, journal, database };
+}
+
+/** A topic whose committed records are read as they come. */
+export class FollowedTopic {
   readonly #cluster: KafkaCluster;
   readonly #topic: string;
   readonly #next = new Map<number, bigint>();
-  #records = 0;
+  readonly records: TopicRecord[] = [];
 
   constructor(address: string, topic: string) {
     this.#cluster = new KafkaCluster(kafkaOptions(parseConfig({ KAFKA_BROKERS: address })));
     this.#topic = topic;
   }
 
-  /** Counts what is new; while the broker is away, nothing. */
+  /** Reads what is new; while the broker is away, nothing. @returns how many there are. */
   async count(): Promise<number> {
     try {
       const { topicId, leaders } = await this.#cluster.topic(this.#topic);
@@ -55,7 +59,7 @@ export class CountedTopic {
     } catch {
       this.#cluster.reset();
     }
-    return this.#records;
+    return this.records.length;
   }
 
   close(): void {
@@ -78,7 +82,11 @@ export class CountedTopic {
     const found = answer.responses[0]?.partitions[0];
     if (found === undefined) return false;
     const { records, next } = committedRecords(found.records ?? [], found.abortedTransactions, from);
-    this.#records += records.length;
+    for (const record of records) {
+      const key = Buffer.from(record.key ?? '').toString('utf8');
+      const { value } = record;
+      this.records.push(recordOf(key, value, headerOf(record, 'journal'), headerOf(record, 'database')));
+    }
     this.#next.set(partition, next);
     return next > from;
   }
