@@ -120,7 +120,10 @@ describe('deletes that do not end in their time', () => {
     expect(await rows()).toEqual(before);
     for (const link of made) expect(await click(server, link.short_code)).toBe(link.original_url);
     expect((await server.json(`/users/${user.id}`)).status).toBe(200);
-    await database.query('DROP TRIGGER slowly ON events');
+    // To drop the trigger would lock chunks that the ingest writes to.
+    await database.query(
+      `CREATE OR REPLACE FUNCTION slowly() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN OLD; END'`,
+    );
     expect((await server.fetch(`/users/${user.id}`, { method: 'DELETE' })).status).toBe(204);
     expect((await server.fetch(`/${made[0]?.short_code}`)).status).toBe(404);
   });
