@@ -1,9 +1,8 @@
 import type { Logger } from '../runtime/logger.js';
-import { FailureNotice } from './failure-notice.js';
+import { RepeatedJob } from './repeated-job.js';
 
 export interface EventChunksJobOptions {
   readonly log: Logger;
-  /** Whether PostgreSQL can be reached; otherwise there is nothing to do. */
   readonly isUp: () => boolean;
   /** Settles with whether another chunk may be full. */
   readonly keep: () => Promise<boolean>;
@@ -13,36 +12,16 @@ export interface EventChunksJobOptions {
 const EVERY_MS = 1000;
 
 /** Has a worker make chunks of events ahead of the clicks, and seal full ones. */
-export class EventChunksJob {
-  readonly #options: EventChunksJobOptions;
-  readonly #notice: FailureNotice;
-  #timer: NodeJS.Timeout | undefined;
-  #isRunning = false;
-
-  constructor(options: EventChunksJobOptions) {
-    this.#options = options;
-    this.#notice = new FailureNotice(options.log, 'chunks of events are neither made nor sealed');
-  }
-
-  start(): void {
-    this.#timer = setInterval(() => void this.#tick(), EVERY_MS);
-  }
-
-  stop(): void {
-    clearInterval(this.#timer);
-    this.#timer = undefined;
-  }
-
-  async #tick(): Promise<void> {
-    if (this.#isRunning || !this.#options.isUp()) return;
-    this.#isRunning = true;
-    try {
-      while (await this.#options.keep()) if (this.#timer === undefined) break;
-      this.#notice.succeeded();
-    } catch (error) {
-      if (this.#timer !== undefined) this.#notice.failed(error);
-    } finally {
-      this.#isRunning = false;
-    }
-  }
+export function eventChunksJob({ log, isUp, keep }: EventChunksJobOptions): RepeatedJob {
+  return new RepeatedJob({
+    log,
+    trouble: 'chunks of events are neither made nor sealed',
+    isUp,
+    firstRestMs: EVERY_MS,
+    failureRestMs: EVERY_MS,
+    round: async (stopped) => {
+      while ((await keep()) && !stopped.aborted);
+      return EVERY_MS;
+    },
+  });
 }

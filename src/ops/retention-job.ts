@@ -1,10 +1,10 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from '../runtime/logger.js';
 import type { RetentionCursor, RetentionStep } from '../store/retention.js';
-import { FailureNotice } from './failure-notice.js';
+import { RepeatedJob, rest } from './repeated-job.js';
 
 export interface RetentionJobOptions {
   readonly log: Logger;
+  readonly isUp: () => boolean;
   /** EVENTS_RETENTION_DAYS; 0: never removes anything. */
   readonly days: number;
   /** Removes a piece. */
@@ -21,16 +21,22 @@ const AGAIN_MS = 60_000;
  */
 export class RetentionJob {
   readonly #options: RetentionJobOptions;
-  readonly #notice: FailureNotice;
-  readonly #stopped = new AbortController();
-  #timer: NodeJS.Timeout | undefined;
+  readonly #job: RepeatedJob;
   #unarchived = 0;
   /** Seconds since 1970. Before the first round, the start, from which on it is due. */
   #lastRun = Date.now() / 1000;
 
   constructor(options: RetentionJobOptions) {
+    const { log, isUp } = options;
     this.#options = options;
-    this.#notice = new FailureNotice(options.log, 'old events are not removed');
+    this.#job = new RepeatedJob({
+      log,
+      trouble: 'old events are not removed',
+      isUp,
+      firstRestMs: 0,
+      failureRestMs: AGAIN_MS,
+      round: (stopped) => this.#round(stopped),
+    });
   }
 
   /** When a round was last finished, in seconds since 1970; the start before the first. */
@@ -44,52 +50,31 @@ export class RetentionJob {
   }
 
   start(): void {
-    if (this.#options.days === 0) return;
-    void this.#round();
+    if (this.#options.days > 0) this.#job.start();
   }
 
   stop(): void {
-    clearTimeout(this.#timer);
-    this.#stopped.abort();
+    this.#job.stop();
   }
 
-  async #round(): Promise<void> {
-    const isDone = await this.#isDone();
-    if (this.#stopped.signal.aborted) return;
-    this.#timer = setTimeout(() => void this.#round(), isDone ? EVERY_MS : AGAIN_MS).unref();
-  }
-
-  async #isDone(): Promise<boolean> {
-    const { log, days } = this.#options;
-    try {
-      const removed = await this.#removeAll();
-      this.#lastRun = Date.now() / 1000;
-      this.#notice.succeeded();
-      if (removed > 0)
-        log.info({ removed }, `removed ${removed} clicks and previews older than ${days} days`);
-      return true;
-    } catch (error) {
-      if (!this.#stopped.signal.aborted) this.#notice.failed(error);
-      return false;
-    }
-  }
-
-  async #removeAll(): Promise<number> {
-    const { signal } = this.#stopped;
+  async #round(stopped: AbortSignal): Promise<number> {
+    const { log, days, step } = this.#options;
     let removed = 0;
     let unarchived = 0;
     let cursor: RetentionCursor | undefined;
     do {
       const begun = performance.now();
-      const step = await this.#options.step(cursor);
-      removed += step.removed;
-      unarchived += step.unarchived;
-      cursor = step.next;
-      if (cursor !== undefined) await sleep(performance.now() - begun, undefined, { signal, ref: false });
+      const done = await step(cursor);
+      removed += done.removed;
+      unarchived += done.unarchived;
+      cursor = done.next;
+      if (cursor !== undefined && !(await rest(performance.now() - begun, stopped))) return 0;
     } while (cursor !== undefined);
+    this.#lastRun = Date.now() / 1000;
     if (unarchived > 0 && unarchived !== this.#unarchived)
-      this.#options.log.warn({ unarchived }, `${unarchived} old events stay until their month is archived`);
+      log.warn({ unarchived }, `${unarchived} old events stay until their month is archived`);
     this.#unarchived = unarchived;
-    return removed;
+    if (removed > 0) log.info({ removed }, `removed ${removed} clicks and previews older than ${days} days`);
+    return EVERY_MS;
   }
 }

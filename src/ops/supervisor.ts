@@ -22,7 +22,7 @@ import { logChange } from './database-changes.js';
 import { DatabaseHosts } from './database-hosts.js';
 import { DatabaseWatch } from './database-watch.js';
 import { planClientConnections } from './descriptor-plan.js';
-import { EventChunksJob } from './event-chunks-job.js';
+import { eventChunksJob } from './event-chunks-job.js';
 import { FirstContact } from './first-contact.js';
 import { GatewayMessages } from './gateway-messages.js';
 import { GatewayThreads } from './gateway-threads.js';
@@ -32,11 +32,11 @@ import { LiveFeed } from './live-feed.js';
 import type { LogHub } from './log-hub.js';
 import { Metrics } from './metrics.js';
 import { Questions } from './questions.js';
-import { RemovalJob } from './removal-job.js';
+import { removalJob } from './removal-job.js';
 import { RetentionJob } from './retention-job.js';
 import { readingsOf } from './server-readings.js';
 import { StandbyProofs } from './standby-proofs.js';
-import { StatisticsJob } from './statistics-job.js';
+import { statisticsJob } from './statistics-job.js';
 import { startStream } from './stream-start.js';
 import { Surroundings } from './surroundings.js';
 import { keepOrder, keepUp } from './upkeep.js';
@@ -186,6 +186,7 @@ export class Supervisor {
     });
     const retention = new RetentionJob({
       log,
+      isUp: () => state.database === Database.UP,
       days: config.EVENTS_RETENTION_DAYS,
       step: (cursor) => workers.removeOldEvents(cursor),
     });
@@ -306,14 +307,14 @@ async function endIngest(ingest: IngestScheduler, deadlineMs: number, log: Logge
 function startJobs(workers: Workers, state: ServerState, teardown: Teardown, log: Logger): void {
   const isUp = (): boolean => state.database === Database.UP;
   const jobs = [
-    new StatisticsJob({
+    statisticsJob({
       log,
       isUp,
       add: () => workers.addStatistics(),
       build: () => workers.buildStatistics(),
     }),
-    new EventChunksJob({ log, isUp, keep: () => workers.keepChunks() }),
-    new RemovalJob({ log, isUp, step: () => workers.removeDeletedEvents() }),
+    eventChunksJob({ log, isUp, keep: () => workers.keepChunks() }),
+    removalJob({ log, isUp, step: () => workers.removeDeletedEvents() }),
   ];
   for (const job of jobs) {
     job.start();
