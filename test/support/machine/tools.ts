@@ -19,6 +19,7 @@ const packages = {
   chromium: 'chromium',
   script: 'bsdutils',
   'systemd-analyze': 'systemd',
+  ip: 'iproute2',
 } as const;
 
 export type Tool = keyof typeof packages;

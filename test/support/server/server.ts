@@ -5,6 +5,8 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { ApiClient } from '../clients/api-client.js';
 import { makeFolder } from '../machine/folders.js';
+import type { Host } from '../machine/network.js';
+import { toolPath } from '../machine/tools.js';
 import { noteOpened } from '../run/opened.js';
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../../..');
@@ -28,8 +30,8 @@ export class TestServer extends ApiClient {
   readonly #exit: Promise<number | NodeJS.Signals>;
   readonly #ownsDataDir: boolean;
 
-  constructor(started: Started, port: number) {
-    const url = `http://127.0.0.1:${port}`;
+  constructor(started: Started, port: number, host = '127.0.0.1') {
+    const url = `http://${host}:${port}`;
     super((pathname, init) => fetch(url + pathname, init));
     this.#child = started.child;
     this.#exit = started.exit;
@@ -99,6 +101,11 @@ export function withDescriptors(count: number): ServerEnvironment {
   return { TEST_DESCRIPTORS: String(count) };
 }
 
+/** To be spread into a server's environment: it runs on a host of its own, and is asked there. */
+export function onHost({ namespace, address }: Host): ServerEnvironment {
+  return { TEST_NAMESPACE: namespace, TEST_ADDRESS: address, HOST: '0.0.0.0' };
+}
+
 interface Started {
   readonly child: ChildProcess;
   readonly exit: Promise<number | NodeJS.Signals>;
@@ -118,7 +125,7 @@ export async function startServer(environment: ServerEnvironment): Promise<TestS
       throw new Error(`the server ended with ${code}: ${started.stderr()}`);
     }),
   ]);
-  return new TestServer(started, port);
+  return new TestServer(started, port, environment.TEST_ADDRESS);
 }
 
 /** Starts a server that is expected to end by itself. */
@@ -143,12 +150,16 @@ function launch(environment: ServerEnvironment): Started {
   const preload = preloads.flatMap((file) => ['--import', path.join(root, 'test/support/server', file)]);
   // As it is shipped; where coverage is counted, as it was compiled, for it is counted file by file.
   const main = NODE_V8_COVERAGE === undefined ? 'dist/server/main.js' : 'dist/src/main.js';
-  const args = ['--enable-source-maps', ...preload, path.join(root, main)];
-  const descriptors = environment.TEST_DESCRIPTORS;
+  const entry = path.join(environment.TEST_RELEASE ?? root, main);
+  const args = ['--enable-source-maps', ...preload, entry];
+  const { TEST_DESCRIPTORS: descriptors, TEST_NAMESPACE: namespace } = environment;
+  const node = [process.execPath, ...args] as [string, ...string[]];
   const [program, ...programArgs] =
-    descriptors === undefined
-      ? [process.execPath, ...args]
-      : ['sh', '-c', `ulimit -n ${descriptors} && exec "$0" "$@"`, process.execPath, ...args];
+    descriptors !== undefined
+      ? ['sh', '-c', `ulimit -n ${descriptors} && exec "$0" "$@"`, ...node]
+      : namespace !== undefined
+        ? [toolPath('ip'), 'netns', 'exec', namespace, ...node]
+        : node;
   const child = spawn(program, programArgs, {
     // A folder without a .env file of the developer's.
     cwd: path.join(root, 'test/support'),

@@ -40,8 +40,8 @@ export class Nginx extends ApiClient {
     this.#program = program;
   }
 
-  /** @param ports Of the gateways it stands in front of. */
-  static async start(ports: readonly number[], variables: NginxVariables = {}): Promise<Nginx> {
+  /** @param ports Of the gateways it stands in front of; or their whole addresses. */
+  static async start(ports: readonly (number | string)[], variables: NginxVariables = {}): Promise<Nginx> {
     const port = await freePort();
     const statusPort = await freePort();
     const folder = renderNginx({ ...addresses(ports, port, statusPort), ...variables });
@@ -84,11 +84,12 @@ export async function checkNginx(
   return result;
 }
 
-function addresses(ports: readonly number[], port: number, statusPort: number): NginxVariables {
+function addresses(ports: readonly (number | string)[], port: number, statusPort: number): NginxVariables {
   // "resolve" asks a DNS server, and is known to newer versions only: here the addresses are known.
   const serversOf = (name: string): string => {
     const server = environmentOf('nginx')[name]?.replace(' resolve', '') ?? '';
-    return ports.map((one) => server.replace('app:5000', `127.0.0.1:${one}`)).join(' ');
+    const addressOf = (one: number | string): string => (typeof one === 'string' ? one : `127.0.0.1:${one}`);
+    return ports.map((one) => server.replace('app:5000', addressOf(one))).join(' ');
   };
   return {
     NGINX_LISTEN: `127.0.0.1:${port}`,
