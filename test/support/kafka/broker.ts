@@ -74,6 +74,9 @@ export class KafkaBroker {
       'background.threads': '1',
       'log.cleaner.dedupe.buffer.size': '4194304',
       'controlled.shutdown.enable': 'false',
+      // A killed broker may register again when its last session is over.
+      'broker.session.timeout.ms': '2000',
+      'broker.heartbeat.interval.ms': '400',
       ...settings,
     };
     const lines = Object.entries(properties).map(([name, value]) => `${name}=${value}\n`);
