@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -195,6 +196,26 @@ describe('a simulation', () => {
         .reduce((sum, { flights }) => sum + flights, 0);
     expect(lookUps(500)).toBe(500);
     expect(lookUps(1001)).toBe(2000);
+  });
+});
+
+describe('the capacity plan', () => {
+  const plan = readFileSync(path.join(root, 'Docs/CAPACITY_PLAN.md'), 'utf8');
+  const commands = new Map(
+    [...plan.matchAll(/^npm run simulate -- (.+?) +# (\w)$/gm)].map(([, args = '', run = '']) => [run, args]),
+  );
+
+  it('has commands that can be run, one for each row', () => {
+    const rows = [...plan.matchAll(/^\| ([A-Z]) \|/gm)].map(([, run]) => run);
+    expect([...commands.keys()].sort()).toEqual([...new Set(rows)].sort());
+    for (const args of commands.values()) expect(parseOptions(args.split(' ')).options.seed).toBe(1);
+  });
+
+  it('says what a command finds', () => {
+    const { total } = simulate(parseOptions((commands.get('A') ?? '').split(' ')).options);
+    const row = plan.split('\n').find((line) => line.startsWith('| A |'));
+    expect(row).toContain(` ${(hitRatio(total) * 100).toFixed(1)} % `);
+    expect(row).toContain(` ${(total.flights / (total.to - total.from)).toFixed(1)} `);
   });
 });
 
