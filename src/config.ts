@@ -275,6 +275,9 @@ export function parseConfig(environment: Readonly<Record<string, string | undefi
   const given = { ...named, ...secretsInFiles(named) };
   const parsed = settings.safeParse(given);
   if (parsed.success) {
+    const { CLICK_INGEST, CLICK_STREAM } = parsed.data;
+    if (CLICK_INGEST === 'consume' && CLICK_STREAM !== 'kafka')
+      throw new ConfigError('CLICK_INGEST=consume needs CLICK_STREAM=kafka: servers send their clicks there');
     const missing = missingKafkaSetting(parsed.data);
     if (missing === undefined) return Object.freeze(parsed.data);
     throw new ConfigError(`${missing} must be set for CLICK_STREAM and KAFKA_SASL as they are`);

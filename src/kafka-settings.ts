@@ -7,6 +7,12 @@ export const kafkaSettings = {
     'Where clicks go besides PostgreSQL. `kafka`: each journalled click becomes one record of KAFKA_TOPIC, exactly once',
   ),
   CLICK_STREAM_BATCH: integer(20_000, 1, 1_000_000).describe('Most clicks in one transaction of Kafka'),
+  CLICK_INGEST: choice(['server', 'consume'], 'server').describe(
+    'By which way clicks come into PostgreSQL: from each server’s journals, or from Kafka by `switchyard consume`. A database has one way; `switchyard database ingest` changes it',
+  ),
+  CONSUME_PORT: integer(0, 0, 65_535).describe(
+    'Port on which `switchyard consume` serves `/metrics` and `/health`; 0: none',
+  ),
   KAFKA_BROKERS: brokers().describe('Kafka brokers to begin with: `host:port`, separated by commas'),
   KAFKA_TOPIC: z
     .string()

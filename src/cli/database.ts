@@ -6,9 +6,10 @@ import { askHosts } from '../postgres/host-probe.js';
 import { Pool } from '../postgres/pool.js';
 import { choosePrimary } from '../postgres/primary-choice.js';
 import { SeenTimeline } from '../postgres/seen-timeline.js';
-import { createLogger } from '../runtime/logger.js';
+import { createLogger, type Logger } from '../runtime/logger.js';
 import { makeEventChunks } from '../store/event-chunks.js';
 import type { IngestContext } from '../workers/ingest/ingest.js';
+import { PrimaryWatch } from './primary-watch.js';
 
 const STATEMENT_MS = 600_000;
 
@@ -16,18 +17,33 @@ export interface ToolDatabase extends IngestContext {
   close(): Promise<void>;
 }
 
+export interface OpenOptions {
+  /** Shown in pg_stat_activity. */
+  readonly name: string;
+  readonly connections: number;
+  readonly log: Logger;
+  /** Whether it is used for long: of several hosts it follows the primary. */
+  readonly isLong: boolean;
+}
+
 /** The database that the settings name, for a tool; starts an embedded one if it is down. */
-export async function openDatabase(config: Config): Promise<ToolDatabase> {
+export async function openDatabase(
+  config: Config,
+  options: Partial<OpenOptions> = {},
+): Promise<ToolDatabase> {
   const given = givenDatabase(config);
-  const log = createLogger('tool', config.LOG_LEVEL, (line) => process.stderr.write(line));
+  const { name = 'switchyard tool', connections = 1 } = options;
+  const log = options.log ?? createLogger('tool', config.LOG_LEVEL, (line) => process.stderr.write(line));
   const notice = (line: string): void => log.warn(line);
   const embedded = given === undefined ? await EmbeddedPostgres.start(config.DATA_DIR, notice) : undefined;
-  const address = embedded?.address ?? (await primaryOf(given ?? [], config));
+  const isWatched = options.isLong === true && (given?.length ?? 0) > 1;
+  const watch = isWatched ? await PrimaryWatch.start(config, given ?? []) : undefined;
+  const address = watch?.options ?? embedded?.address ?? (await primaryOf(given ?? [], config));
   const { counters } = new Counters().claim('ingest');
   const pool = new Pool({
     address,
-    max: 1,
-    name: 'switchyard tool',
+    max: connections,
+    name,
     connectMs: config.DATABASE_CONNECT_MS,
     statementMs: STATEMENT_MS,
     idleInTransactionMs: 60_000,
@@ -41,6 +57,7 @@ export async function openDatabase(config: Config): Promise<ToolDatabase> {
     counters,
     log,
     close: async () => {
+      watch?.stop();
       await pool.end();
       await embedded?.stop();
     },

@@ -2,12 +2,15 @@
 import { Argument, Command, CommanderError, Option } from 'commander';
 import { ConfigError, loadConfig } from '../config.js';
 import { removeOutsideCluster } from '../postgres/cluster-place.js';
+import type { IngestWay } from '../store/click-ingest.js';
 import { archiveMonth, showArchive } from './archive.js';
 import { ArchiveFileError, archiveFormats } from './archive-file.js';
 import { backUp, restore } from './backup.js';
 import { RefusedError } from './client.js';
 import { listClusters } from './clusters.js';
 import { completionOf, type Shell, shells } from './completion.js';
+import { type ConsumeFlags, consume } from './consume.js';
+import { changeIngestWay, ingestWays, showIngestWay } from './ingest-way.js';
 import { adoptFolders, drainJournals, showJournals, verifyJournals } from './journal.js';
 import { reconcile } from './reconcile.js';
 import { addRemoteCommands } from './remote.js';
@@ -25,6 +28,7 @@ It ends with 0 when all is well, 1 when something was found wrong or the server 
 could not be done.`;
 
 let code: number = Exit.OK;
+let endsAtOnce = false;
 
 /** @param isWell Whether it ends with 0. */
 function endWith(isWell: boolean, otherwise: number): void {
@@ -35,7 +39,7 @@ async function makeProgram(): Promise<Command> {
   const { z } = await import('zod');
   const program = new Command('switchyard')
     .description(
-      'Explains, verifies and drains click journals, reconciles counters, backs up and restores the database, and works on a server by its API.',
+      'Explains, verifies and drains click journals, takes clicks from Kafka, reconciles counters, backs up and restores the database, and works on a server by its API.',
     )
     .configureHelp({ styleTitle: (title) => title.toLowerCase() })
     .showHelpAfterError()
@@ -76,6 +80,25 @@ async function makeProgram(): Promise<Command> {
     .command('accept <timeline>')
     .description('lets them write to a primary on a lower one')
     .action((text: string) => acceptTimeline(loadConfig(), text));
+  program
+    .command('consume')
+    .description('takes clicks from Kafka into PostgreSQL, until a signal ends it (CLICK_INGEST=consume)')
+    .option('--accept-topic', 'goes on though the topic was made anew, or has lost records', false)
+    .action(async (flags: ConsumeFlags) => {
+      // What a library has left open must not keep the process.
+      endsAtOnce = true;
+      endWith(await consume(loadConfig(), flags), Exit.FAILED);
+    });
+  program
+    .command('database')
+    .description('the database itself')
+    .command('ingest')
+    .description('shows by which way clicks come into the database, or changes it')
+    .addArgument(new Argument('[way]').choices(ingestWays))
+    .option('--abandon', 'gives up clicks that have not come in by the present way', false)
+    .action((way: IngestWay | undefined, { abandon }: { abandon: boolean }) =>
+      way === undefined ? showIngestWay(loadConfig()) : changeIngestWay(loadConfig(), way, abandon),
+    );
   addRemoteCommands(program, z);
   program
     .command('completion')
@@ -148,9 +171,14 @@ function exitOf(error: unknown): number {
   return error instanceof ConfigError || error instanceof TypeError ? Exit.USAGE : Exit.FAILED;
 }
 
+function end(exitCode: number): void {
+  process.exitCode = exitCode;
+  if (endsAtOnce) process.exit();
+}
+
 main().then(
   (ended) => {
-    process.exitCode = ended;
+    end(ended);
   },
   (error: unknown) => {
     if (error instanceof CommanderError) {
@@ -160,6 +188,6 @@ main().then(
     }
     const message = error instanceof Error ? error.message : String(error);
     process.stderr.write(`switchyard: ${message}\n`);
-    process.exitCode = exitOf(error);
+    end(exitOf(error));
   },
 );

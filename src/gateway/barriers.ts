@@ -1,4 +1,5 @@
 import type { Barrier } from '../api/route.js';
+import type { ServerState } from '../memory/server-state.js';
 import type { Headers } from './http/exchange.js';
 import type { SupervisorLink } from './supervisor-link.js';
 
@@ -11,10 +12,13 @@ const COUNTER_MAX_CLICKS = 10_000;
 export class Barriers {
   readonly #supervisor: SupervisorLink;
   readonly #maxWaitMs: number;
+  readonly #state: Pick<ServerState, 'clicksInStream'>;
 
-  constructor(supervisor: SupervisorLink, maxWaitMs: number) {
+  /** @param maxWaitMs 0 where clicks come by a way that the server can't hurry. */
+  constructor(supervisor: SupervisorLink, maxWaitMs: number, state: Pick<ServerState, 'clicksInStream'>) {
     this.#supervisor = supervisor;
     this.#maxWaitMs = maxWaitMs;
+    this.#state = state;
   }
 
   /** @returns headers with the number of clicks that the reader will not see. */
@@ -23,7 +27,8 @@ export class Barriers {
       case 'none':
         return [];
       case 'clicks': {
-        const pending = await this.#supervisor.clicksIngested(this.#maxWaitMs);
+        const waiting = await this.#supervisor.clicksIngested(this.#maxWaitMs);
+        const pending = waiting + this.#state.clicksInStream;
         return pending === 0 ? [] : [['X-Clicks-Pending', String(pending)]];
       }
       case 'counters': {

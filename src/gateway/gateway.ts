@@ -192,7 +192,12 @@ class Gateway {
         bodyClasses: bodyClasses(config.BODY_MAX_BYTES),
         bodyChecks: new BodyChecks(this.#supervisor, counters, config.DELETE_DEADLINE_MS),
         transfers: this.#transfers,
-        barriers: new Barriers(this.#supervisor, config.READ_BARRIER_MS),
+        // What Kafka brings comes when it comes.
+        barriers: new Barriers(
+          this.#supervisor,
+          config.CLICK_INGEST === 'consume' ? 0 : config.READ_BARRIER_MS,
+          state,
+        ),
         operations: new Operations({
           supervisor: this.#supervisor,
           listeners: this.#listeners,

@@ -6,7 +6,9 @@ const DATABASE_CELL = 0;
 const COHERENT_CELL = 1;
 /** How far the database's clock is ahead of ours, in milliseconds. */
 const CLOCK_OFFSET_CELL = 2;
-const CELLS = 3;
+/** Clicks of this server that Kafka has and PostgreSQL is not known to have. */
+const IN_STREAM_CELL = 3;
+const CELLS = 4;
 
 /** A few values in shared memory that only the supervisor writes and every thread reads. */
 export class ServerState {
@@ -33,6 +35,15 @@ export class ServerState {
 
   set coherent(value: boolean) {
     Atomics.store(this.#cells, COHERENT_CELL, value ? 1 : 0);
+  }
+
+  /** Clicks of this server that are in Kafka and not known to be in the database, which gets them from there. */
+  get clicksInStream(): number {
+    return Atomics.load(this.#cells, IN_STREAM_CELL);
+  }
+
+  set clicksInStream(clicks: number) {
+    Atomics.store(this.#cells, IN_STREAM_CELL, Math.min(0x7fffffff, clicks));
   }
 
   /** Milliseconds since 1970 by the database's clock, by which links begin and expire on every server. */

@@ -1,6 +1,7 @@
 import type { ClickTotals } from '../journal/click-totals.js';
 import type { Keep } from '../journal/kept-segments.js';
 import type { JournalPosition } from '../journal/position.js';
+import type { JournalProgress } from '../stream/journal-progress.js';
 
 /** One step of ingesting a journal. */
 export interface IngestJob {
@@ -12,6 +13,8 @@ export interface IngestJob {
   readonly keep?: Keep;
   /** Whether the database may have fallen back, and must be asked how far it has the journal. */
   readonly mustAsk?: boolean;
+  /** How far Kafka has it, where PostgreSQL gets its clicks from there. */
+  readonly streamed?: JournalProgress;
 }
 
 export interface IngestOutcome {
@@ -20,6 +23,8 @@ export interface IngestOutcome {
    * could not be asked. Totals, not differences: a step may have been done and yet never reported.
    */
   readonly before: ClickTotals | undefined;
+  /** How many of its clicks Kafka has, where PostgreSQL gets them from there: the totals are not known then. */
+  readonly streamedClicks?: number;
   /** The database that said so. */
   readonly databaseId: string | undefined;
   readonly after: ClickTotals | undefined;

@@ -1,9 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Config, ConfigError } from '../config.js';
 import { isConnectionLoss } from '../postgres/failures.js';
-import type { Connection } from '../postgres/pool.js';
+import { type Connection, inTransaction } from '../postgres/pool.js';
 import { describeError } from '../runtime/describe-error.js';
 import type { Logger } from '../runtime/logger.js';
+import { settleIngestWay, wrongWay } from '../store/click-ingest.js';
 import { hasAdminKey } from '../store/keys.js';
 import { databaseId, type Prepared, prepareDatabase } from '../store/migrate.js';
 import { reservedLinks, reservedLinksNotice } from '../store/reserved-codes.js';
@@ -40,6 +41,7 @@ export class FirstContact {
       this.#seedReports = (await seedDatabase(connection, CSV_DIR, { isLenient: SEED_LENIENT })) ?? [];
     });
     await this.#requireWayIn(connection);
+    await this.#requireIngestWay(connection);
     this.#databaseId = await databaseId(connection);
     this.#tell(prepared);
     const codes = await reservedLinks(connection);
@@ -65,6 +67,7 @@ export class FirstContact {
         return;
       }
       this.#tell(await prepareDatabase(connection));
+      await this.#requireIngestWay(connection);
     } catch (error) {
       if (isConnectionLoss(error)) throw error;
       this.#log.error({ error }, `the database could not be prepared again: ${describeError(error)}`);
@@ -87,6 +90,13 @@ export class FirstContact {
     if (this.#config.API_AUTH === 'off' || this.#config.ADMIN_KEY !== undefined) return;
     if (await hasAdminKey(connection)) return;
     throw new ConfigError('API_AUTH=on needs ADMIN_KEY, or a key with scope admin in the database');
+  }
+
+  /** @throws ConfigError if the database gets its clicks by another way than this server's. */
+  async #requireIngestWay(connection: Connection): Promise<void> {
+    const { CLICK_INGEST: wanted } = this.#config;
+    const way = await inTransaction(connection, () => settleIngestWay(connection, wanted));
+    if (way !== wanted) throw new ConfigError(wrongWay(way, wanted));
   }
 
   /** Waits for the database as long as a start may. @throws the rejection of `ready`. */

@@ -1,5 +1,7 @@
 import { type ClickTotals, noClicks, sumOf } from '../journal/click-totals.js';
 import type { ThreadCounters } from '../memory/counters.js';
+import type { JournalSlot } from '../memory/journal-slots.js';
+import type { ServerState } from '../memory/server-state.js';
 import type { IngestOutcome } from '../messages/ingest.js';
 import type { Logger } from '../runtime/logger.js';
 import type { TrackedJournal } from './tracked-journal.js';
@@ -8,10 +10,12 @@ import type { TrackedJournal } from './tracked-journal.js';
 export class IngestAccount {
   readonly #counters: ThreadCounters;
   readonly #log: Logger;
+  readonly #state: Pick<ServerState, 'clicksInStream'>;
 
-  constructor(counters: ThreadCounters, log: Logger) {
+  constructor(counters: ThreadCounters, log: Logger, state: Pick<ServerState, 'clicksInStream'>) {
     this.#counters = counters;
     this.#log = log;
+    this.#state = state;
   }
 
   /**
@@ -20,10 +24,11 @@ export class IngestAccount {
    */
   settle(
     journal: TrackedJournal,
-    { before, after, noted, databaseId = '', removedBytes, isGone }: IngestOutcome,
+    { before, after, noted, databaseId = '', removedBytes, isGone, streamedClicks }: IngestOutcome,
   ): boolean {
     const { slot } = journal;
     slot?.add('removedBytes', removedBytes);
+    if (streamedClicks !== undefined && slot !== undefined) this.#sent(slot, streamedClicks);
     if (before === undefined || after === undefined) return false;
     let known = journal.totals.get(databaseId) ?? later(noted, slot === undefined ? before : noClicks);
     const hasFallenBack = sumOf(before) < sumOf(known);
@@ -48,6 +53,12 @@ export class IngestAccount {
     const unreadable = after.unreadable - counted.unreadable;
     if (unreadable > 0) this.lose(journal, unreadable, 'can’t be read in the journal');
     return hasFallenBack;
+  }
+
+  /** Kafka has so many of the journal's clicks; each is counted as one on its way to PostgreSQL before it is no longer pending. */
+  #sent(slot: JournalSlot, clicks: number): void {
+    this.#state.clicksInStream += Math.max(0, clicks - slot.get('ingested'));
+    slot.set('ingested', clicks);
   }
 
   #fallBack({ journalId }: TrackedJournal, had: ClickTotals, has: ClickTotals): void {

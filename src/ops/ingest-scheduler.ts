@@ -16,7 +16,7 @@ import { hasWork, type TrackedJournal, trackJournal } from './tracked-journal.js
 
 export interface IngestSchedulerOptions {
   readonly config: Config;
-  readonly state: ServerState;
+  readonly state: Pick<ServerState, 'database' | 'clicksInStream'>;
   readonly slots: JournalSlots;
   readonly counters: ThreadCounters;
   readonly log: Logger;
@@ -66,7 +66,7 @@ export class IngestScheduler {
   private constructor(options: IngestSchedulerOptions, folders: JournalFolders) {
     this.#options = options;
     this.#folders = folders;
-    this.#account = new IngestAccount(options.counters, options.log);
+    this.#account = new IngestAccount(options.counters, options.log, options.state);
     const lingerMs = options.config.CLICK_INGEST_LINGER_MS;
     this.#timing = { lingerMs, settleMs: IDLE_MS, backoff: BACKOFF };
   }
@@ -264,6 +264,7 @@ export class IngestScheduler {
       folder,
       written,
       keep: keepOf(this.#options.config, this.#options.isDiskRefusing(), journal.streamed),
+      streamed: journal.streamed,
       mustAsk,
     };
     const outcome = await this.#options.ingest(job).catch(failedOutcome);

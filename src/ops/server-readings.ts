@@ -53,7 +53,7 @@ export function readingsOf(parts: ReadParts): ServerReadings {
     poolMax: () => parts.config.DATABASE_POOL_MAX,
     journalPendingBytes: () => parts.ingest.pendingBytes,
     journalKeptBytes: () => parts.ingest.keptBytes,
-    clicksPending: () => parts.ingest.pendingClicks,
+    clicksPending: () => parts.ingest.pendingClicks + parts.state.clicksInStream,
     clicksElsewhere: () => parts.ingest.clicksElsewhere,
     journalMapped: () => (parts.journalMode.kind === 'mapped' ? 1 : 0),
     streamUp: () => ((parts.stream?.isUp ?? true) ? 1 : 0),

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from '../config.js';
-import { comparePositions, type JournalPosition } from '../journal/position.js';
+import { comparePositions } from '../journal/position.js';
 import type { StreamJob, StreamOutcome } from '../messages/stream.js';
 import { Backoff } from '../runtime/backoff.js';
 import { describeError } from '../runtime/describe-error.js';
@@ -19,7 +19,7 @@ export interface StreamSchedulerOptions {
   readonly check: () => Promise<string | undefined>;
   readonly forget: (journalId: string) => void;
   /** Segments before this position are no longer needed. */
-  readonly onPassed: (journal: TrackedJournal, position: JournalPosition) => void;
+  readonly onPassed: (journal: TrackedJournal, position: JournalProgress) => void;
 }
 
 /** Journals that are streamed at the same time. */

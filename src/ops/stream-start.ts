@@ -1,6 +1,8 @@
 import type { Config } from '../config.js';
+import { Database, type ServerState } from '../memory/server-state.js';
 import type { Logger } from '../runtime/logger.js';
 import type { Teardown } from '../runtime/teardown.js';
+import { ConsumedWatch } from './consumed-watch.js';
 import type { IngestScheduler } from './ingest-scheduler.js';
 import { StreamScheduler } from './stream-scheduler.js';
 import { passStream } from './tracked-journal.js';
@@ -8,6 +10,7 @@ import type { Workers } from './worker-threads.js';
 
 export interface StreamParts {
   readonly config: Config;
+  readonly state: ServerState;
   readonly ingest: IngestScheduler;
   readonly workers: Workers;
   readonly teardown: Teardown;
@@ -17,6 +20,7 @@ export interface StreamParts {
 /** The stream of clicks to Kafka, where there is one. */
 export function startStream({
   config,
+  state,
   ingest,
   workers,
   teardown,
@@ -40,5 +44,34 @@ export function startStream({
       return undefined;
     },
   });
+  if (config.CLICK_INGEST === 'consume') {
+    const watch = new ConsumedWatch({
+      state,
+      journals: ingest.journals,
+      read: (journalIds) => workers.readConsumed(journalIds),
+    });
+    watch.start();
+    teardown.add({ end: async () => watch.stop() as undefined });
+  }
   return stream;
+}
+
+/**
+ * What the ingest needs to know of the database. Where PostgreSQL gets its clicks from Kafka, the ingest only removes what
+ * Kafka has, with the database or without it.
+ */
+export function stateForIngest(
+  { CLICK_INGEST }: Config,
+  state: ServerState,
+): Pick<ServerState, 'database' | 'clicksInStream'> {
+  if (CLICK_INGEST === 'server') return state;
+  return {
+    database: Database.UP,
+    get clicksInStream() {
+      return state.clicksInStream;
+    },
+    set clicksInStream(clicks: number) {
+      state.clicksInStream = clicks;
+    },
+  };
 }

@@ -37,7 +37,7 @@ import { RetentionJob } from './retention-job.js';
 import { readingsOf } from './server-readings.js';
 import { StandbyProofs } from './standby-proofs.js';
 import { statisticsJob } from './statistics-job.js';
-import { startStream } from './stream-start.js';
+import { startStream, stateForIngest } from './stream-start.js';
 import { Surroundings } from './surroundings.js';
 import { keepOrder, keepUp } from './upkeep.js';
 import { Workers } from './worker-threads.js';
@@ -139,7 +139,7 @@ export class Supervisor {
     const workers = startWorkers(options, { addresses, primary }, coherence, counters);
     const ingest = await IngestScheduler.open({
       config,
-      state,
+      state: stateForIngest(config, state),
       slots,
       counters: own,
       log,
@@ -149,8 +149,8 @@ export class Supervisor {
       // Cached ids and targets may be of the time that is lost: each is read again before it is used.
       onFallBack: () => coherence.beginEpoch(),
     });
-    teardown.add({ end: (deadlineMs) => endIngest(ingest, deadlineMs, log) });
-    const stream = startStream({ config, ingest, workers, teardown, log });
+    teardown.add({ end: (deadlineMs) => endIngest(config, ingest, deadlineMs, log) });
+    const stream = startStream({ config, state, ingest, workers, teardown, log });
     const { mode: journalMode, supplier } = openSegments(config, ingest.folder);
     // After the gateways, and before the last of the journals is ingested.
     teardown.add({ end: async () => supplier?.close() as Promise<undefined> });
@@ -222,7 +222,7 @@ export class Supervisor {
     const feed = new LiveFeed({
       counters,
       standing: () => ({
-        clicks_pending: ingest.pendingClicks,
+        clicks_pending: ingest.pendingClicks + state.clicksInStream,
         threads: gateways.alive + workers.threads.alive,
         connections: counters.livingTotal('connections'),
       }),
@@ -296,9 +296,18 @@ async function endGateways(gateways: GatewayThreads, deadlineMs: number): Promis
   return isDrained && isClosed;
 }
 
-/** Ingests the journals as far as the deadline allows. */
-async function endIngest(ingest: IngestScheduler, deadlineMs: number, log: Logger): Promise<undefined> {
-  await ingest.close(deadlineMs);
+/** How long it may take to remove what Kafka has. */
+const REMOVAL_MS = 1000;
+
+/** Ingests the journals as far as the deadline allows; what the stream has not sent by now is not waited for. */
+async function endIngest(
+  { CLICK_INGEST }: Config,
+  ingest: IngestScheduler,
+  deadlineMs: number,
+  log: Logger,
+): Promise<undefined> {
+  const soonMs = CLICK_INGEST === 'consume' ? Date.now() + REMOVAL_MS : deadlineMs;
+  await ingest.close(Math.min(deadlineMs, soonMs));
   const { pendingClicks } = ingest;
   if (pendingClicks > 0) log.warn({ clicks: pendingClicks }, `${pendingClicks} clicks stay in the journal`);
 }

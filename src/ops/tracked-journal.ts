@@ -1,6 +1,7 @@
 import type { ClickTotals } from '../journal/click-totals.js';
-import { comparePositions, type JournalPosition } from '../journal/position.js';
+import { comparePositions } from '../journal/position.js';
 import type { JournalSlot } from '../memory/journal-slots.js';
+import type { JournalProgress } from '../stream/journal-progress.js';
 import type { JournalTurn } from './ingest-policy.js';
 
 /** A journal being ingested: of one of our gateways, or left behind by a server that is gone. */
@@ -15,7 +16,7 @@ export interface TrackedJournal {
   /** Whether its writer is, or was, a gateway of this server. */
   readonly isOwn: boolean;
   /** How far the stream of clicks has it. */
-  streamed: JournalPosition;
+  streamed: JournalProgress;
   readonly turn: JournalTurn;
   /** Bytes not ingested at the last look, and the bytes that its writer had written in all by then. */
   pendingBytes: number;
@@ -57,7 +58,7 @@ export function trackJournal(
     slotIndex: undefined,
     isLive: false,
     isOwn: slot !== undefined,
-    streamed: { segment: 0, offset: 0 },
+    streamed: { segment: 0, offset: 0, clicks: 0 },
     turn,
     pendingBytes: 0,
     writtenBytesThen: 0,
@@ -76,7 +77,7 @@ export function trackJournal(
 }
 
 /** The stream of clicks has the journal up to here: what was kept for it may go. */
-export function passStream(journal: TrackedJournal, position: JournalPosition): void {
+export function passStream(journal: TrackedJournal, position: JournalProgress): void {
   const before = journal.streamed;
   journal.streamed = position;
   const isNews = journal.isLive ? position.segment > before.segment : comparePositions(position, before) > 0;

@@ -168,6 +168,13 @@ export class Workers {
     return (await this.#bulkPools().ingest.run(job, { name: 'ingestJournal' })) as IngestOutcome;
   }
 
+  async readConsumed(journalIds: readonly string[]): Promise<ReadonlyMap<string, number>> {
+    return (await this.#bulkPools().ingest.run(journalIds, { name: 'readConsumedClicks' })) as ReadonlyMap<
+      string,
+      number
+    >;
+  }
+
   async streamJournal(job: StreamJob): Promise<StreamOutcome> {
     return (await this.#streamPool().run(job, { name: 'streamJournal' })) as StreamOutcome;
   }

@@ -174,9 +174,10 @@ export async function restoreDatabase(
   await requireUnused(connection);
   const leftOut: string[] = [];
   await prepareRestored(connection, description.migrations, async () => {
-    // The sums of the events come with them. An older schema asks for the second setting.
+    // The sums of the events come with them. An older schema asks for the second setting. A database that gets its
+    // clicks from Kafka accepts checkpoints from nobody else.
     await connection.query(
-      `SET LOCAL statement_timeout = 0; SET LOCAL datestyle = 'ISO';
+      `SET LOCAL statement_timeout = 0; SET LOCAL datestyle = 'ISO'; SET LOCAL switchyard.ingest = 'consume';
        SET LOCAL switchyard.differences = 'none'; SET LOCAL switchyard.unsummed = 'on'`,
     );
     const ours = await tableNames(connection);

@@ -5,6 +5,7 @@ import type { StatisticsOutcome } from '../messages/statistics.js';
 import type { ImportRequest, ListRequest, TransferJob } from '../messages/transfers.js';
 import type { Connection } from '../postgres/pool.js';
 import { buildMissingIndexes, missingIndexes } from '../store/background-indexes.js';
+import { readConsumed } from '../store/click-ingest.js';
 import { keepClickOrder } from '../store/click-order.js';
 import { isInChunks, keepEventChunks } from '../store/event-chunks.js';
 import { maintainDatabase } from '../store/migrate.js';
@@ -16,6 +17,7 @@ import { buildSums } from '../store/stats-build.js';
 import { CallServer } from './calls/server.js';
 import { checkBodyOf } from './check-body.js';
 import { takeInJournal } from './ingest/ingest.js';
+import { passJournal } from './ingest/pass-journal.js';
 import { stepRetention } from './retention.js';
 import { stepStatistics } from './statistics.js';
 import { startWorkerThread, type WorkerData, type WorkerThread } from './thread.js';
@@ -38,7 +40,8 @@ function own(): WorkerThread {
 /** A turn comes when the earlier transfers are over, which have their own deadlines. */
 const TURN_DEADLINE_MS = 86_400_000;
 
-export function ingestJournal(job: IngestJob): Promise<IngestOutcome> {
+export async function ingestJournal(job: IngestJob): Promise<IngestOutcome> {
+  if (own().config.CLICK_INGEST === 'consume') return passJournal(own(), job);
   return inTurn(() => takeInJournal(own(), job));
 }
 
@@ -64,6 +67,14 @@ export function checkBody(job: BodyCheck): Promise<void> {
 export async function serveCalls({ port }: { port: MessagePort }): Promise<void> {
   calls ??= new CallServer(own());
   await calls.serve(port);
+}
+
+/** How many clicks of these journals have come from Kafka. */
+export function readConsumedClicks(journalIds: readonly string[]): Promise<ReadonlyMap<string, number>> {
+  const { pool, config } = own();
+  return inTurn(() =>
+    pool.runReadOnly(config.CALL_DEADLINE_MS, (connection) => readConsumed(connection, journalIds)),
+  );
 }
 
 /** The database's upkeep, now and then. */

@@ -6,6 +6,7 @@ import { parseKeptFile } from '../../src/journal/kept-segments.js';
 import { listSegments } from '../../src/journal/segments.js';
 import { surveyFolder } from '../../src/journal/survey.js';
 import { Counters, type ThreadCounters } from '../../src/memory/counters.js';
+import { ServerState } from '../../src/memory/server-state.js';
 import type { IngestJob, IngestOutcome } from '../../src/messages/ingest.js';
 import { IngestAccount } from '../../src/ops/ingest-account.js';
 import { JournalTurn } from '../../src/ops/ingest-policy.js';
@@ -39,7 +40,7 @@ beforeEach(async () => {
   );
   ({ counters } = new Counters(1).claim('ingest'));
   const log = createLogger('test', 'debug', (line) => logged.push(line));
-  account = new IngestAccount(counters, log);
+  account = new IngestAccount(counters, log, new ServerState());
   const pool = new Pool({
     address: database.address,
     max: 1,

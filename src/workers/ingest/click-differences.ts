@@ -1,7 +1,6 @@
 import type { JournalledLink } from '../../journal/format.js';
-import type { JournalledClick, JournalledVisit } from '../../journal/known.js';
 import { latestTime, writeBigint, writeTime } from './click-events.js';
-import { isVisit, visitFacts } from './visit-details.js';
+import { type IngestedClick, isVisit, type Visit, visitFacts } from './visit-details.js';
 
 const MINUTE_MS = 60_000;
 
@@ -16,7 +15,7 @@ const FACT_CHARACTERS = 255;
 const ODD_ESCAPE = /(?<!\\)(?:\\\\)*\\u(?:0000|d[89a-f])/;
 
 /** The facts that `stats_facts` would find in the details of the visit's event; `undefined` if there are none. */
-export function factsOf(visit: JournalledVisit): Facts | undefined {
+export function factsOf(visit: Visit): Facts | undefined {
   const found = visitFacts(visit);
   const { country, referrer, browser, os, device } = found;
   const facts = [country, referrer, browser, os, device].map((fact) => beginningOf(fact) ?? null);
@@ -41,14 +40,14 @@ class MinuteDifferences {
   /** Places by link, for each place of facts; 0 is that of no facts. */
   readonly #places: Map<JournalledLink, number>[] = [new Map()];
   readonly #known: Facts[] = [];
-  readonly #factsOfVisit = new Map<JournalledVisit, number>();
+  readonly #factsOfVisit = new Map<Visit, number>();
   readonly #factsByText = new Map<string, number>();
 
   constructor(startMs: number) {
     this.#startMs = startMs;
   }
 
-  add(link: JournalledLink, visit: JournalledVisit | undefined): void {
+  add(link: JournalledLink, visit: Visit | undefined): void {
     const facts = visit === undefined ? 0 : (this.#factsOfVisit.get(visit) ?? this.#newVisit(visit));
     const places = this.#places[facts] as Map<JournalledLink, number>;
     let place = places.get(link);
@@ -64,7 +63,7 @@ class MinuteDifferences {
     this.#amount += 1;
   }
 
-  #newVisit(visit: JournalledVisit): number {
+  #newVisit(visit: Visit): number {
     const facts = factsOf(visit);
     const place = facts === undefined ? 0 : this.#placeOf(facts);
     this.#factsOfVisit.set(visit, place);
@@ -109,7 +108,7 @@ class MinuteDifferences {
  * events would give the same.
  */
 export function* differenceRows(
-  clicks: readonly JournalledClick[],
+  clicks: readonly IngestedClick[],
   ownerOf: (link: JournalledLink) => string | null,
   latestMs = latestTime(),
 ): Generator<Buffer> {

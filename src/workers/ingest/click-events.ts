@@ -1,6 +1,5 @@
 import type { JournalledLink } from '../../journal/format.js';
-import type { JournalledClick, JournalledVisit } from '../../journal/known.js';
-import { isVisit, visitFacts } from './visit-details.js';
+import { type IngestedClick, isVisit, type Visit, visitFacts } from './visit-details.js';
 
 const CHUNK_BYTES = 128 * 1024;
 
@@ -36,7 +35,7 @@ const COLUMNS = 5;
 const NULL_LENGTH = -1;
 
 /** Whether a click is a visit, which its link's counter counts. Without details, all are. */
-export function isCounted({ visit }: JournalledClick): boolean {
+export function isCounted({ visit }: IngestedClick): boolean {
   return visit === undefined || isVisit(visit);
 }
 
@@ -59,9 +58,9 @@ interface LinkStarts {
  * The events of clicks as rows of a binary COPY: url_id, user_id, event_type, timestamp, details. The parts
  * that rows share are made once and copied: for a plain click, everything but its time.
  */
-export function* copyRows(clicks: readonly JournalledClick[], latestMs = latestTime()): Generator<Buffer> {
+export function* copyRows(clicks: readonly IngestedClick[], latestMs = latestTime()): Generator<Buffer> {
   const links = new Map<JournalledLink, LinkStarts>();
-  const ends = new Map<JournalledVisit, Buffer>();
+  const ends = new Map<Visit, Buffer>();
   let chunk = Buffer.allocUnsafeSlow(CHUNK_BYTES);
   let used = 0;
   for (const { link, visit, timeMs } of clicks) {
@@ -138,7 +137,7 @@ function writeId(into: Buffer, at: number, id: string): number {
 }
 
 /** The details that come from the visit, and their closing brace. */
-function detailsEnd(visit: JournalledVisit): Buffer {
+function detailsEnd(visit: Visit): Buffer {
   const facts = JSON.stringify(visitFacts(visit)).slice(1);
   return Buffer.from(facts === '}' ? facts : `,${facts}`);
 }

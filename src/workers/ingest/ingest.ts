@@ -1,26 +1,15 @@
 import type { ClickTotals } from '../../journal/click-totals.js';
 import type { Damage } from '../../journal/damage-files.js';
-import type { JournalledClick } from '../../journal/known.js';
 import { JournalReader } from '../../journal/reader.js';
 import type { JournalPiece } from '../../journal/segment-reader.js';
 import { type IngestJob, type IngestOutcome, nothingIngested } from '../../messages/ingest.js';
 import { retryDecisionOf, sqlStateOf } from '../../postgres/failures.js';
-import { inTransaction } from '../../postgres/pool.js';
 import { describeError } from '../../runtime/describe-error.js';
-import { noteCountedLinks } from '../../store/click-order.js';
-import {
-  type CheckpointRow,
-  type ClickBatch,
-  forgetJournal,
-  ingestClicks,
-  readCheckpoint,
-} from '../../store/clicks.js';
+import { type CheckpointRow, forgetJournal, readCheckpoint } from '../../store/clicks.js';
 import type { WorkerThread } from '../thread.js';
-import { differenceRows } from './click-differences.js';
-import { copyRows, isCounted, latestTime } from './click-events.js';
-import { keepRejected, type RejectedFile } from './rejected-clicks.js';
+import { ingestPiece } from './ingest-piece.js';
+import { keepRejected } from './rejected-clicks.js';
 
-const TRANSACTION_DEADLINE_MS = 120_000;
 const ROUNDS = 4;
 
 /** A journal as far as this thread knows it. */
@@ -113,7 +102,11 @@ async function step(thread: IngestContext, known: Known, job: IngestJob): Promis
     const piece = reader.read(config.CLICK_INGEST_BATCH, job.written);
     if (piece === undefined) return finish(thread, known, job);
     const startMs = performance.now();
-    const result = await takeIn(thread, job, piece);
+    const result = await ingestPiece(thread, {
+      ...piece,
+      journalId: job.journalId,
+      keepRejected: (rejected) => keepRejected(job.folder, job.journalId, piece.from, rejected),
+    });
     if (!result.done) {
       resume(known, result.checkpoint);
       continue;
@@ -186,51 +179,6 @@ function whatIsKept(
   if (keep === undefined) return { keptBytes: 0, keptForMs: undefined };
   const { bytes, msToNext } = reader.keeps(keep);
   return { keptBytes: bytes, keptForMs: msToNext };
-}
-
-/**
- * One transaction; a second, careful one if PostgreSQL rejects the first. Throws faults that no single click
- * causes (a sequence that is exhausted or behind, a table that accepts nothing).
- */
-async function takeIn(
-  { pool, log }: IngestContext,
-  { folder, journalId }: IngestJob,
-  { from, to, databaseId, clicks, unreadable }: JournalPiece,
-): ReturnType<typeof ingestClicks<JournalledClick>> {
-  const latestMs = latestTime();
-  const batch: ClickBatch<JournalledClick> = {
-    journalId,
-    from,
-    to,
-    databaseId,
-    clicks,
-    unreadable,
-    linkOf: (click) => click.link,
-    isCounted,
-    rows: (some) => copyRows(some, latestMs),
-    differences: (some, ownerOf) => differenceRows(some, ownerOf, latestMs),
-  };
-  const linkIds = [...new Set(clicks.map(({ link }) => link.urlId))];
-  const ingest = async (isCareful: boolean): ReturnType<typeof ingestClicks<JournalledClick>> => {
-    let rejected: RejectedFile | undefined;
-    const result = await pool.run(TRANSACTION_DEADLINE_MS, (connection) =>
-      inTransaction(connection, async () => {
-        await noteCountedLinks(connection, linkIds);
-        const ingested = await ingestClicks(connection, batch, isCareful);
-        rejected = ingested.done ? keepRejected(folder, batch, ingested.rejected) : undefined;
-        return ingested;
-      }),
-    );
-    rejected?.commit(log);
-    return result;
-  };
-  try {
-    return await ingest(false);
-  } catch (error) {
-    if (retryDecisionOf(error) !== 'rejected') throw error;
-    log.warn({ error }, `PostgreSQL rejects some of ${clicks.length} clicks: looking for them`);
-    return await ingest(true);
-  }
 }
 
 /** Nothing to read: removes ingested segments, and the last trace of an ended journal. */

@@ -1,6 +1,6 @@
 import Bowser from 'bowser';
 import { LRUCache } from 'lru-cache';
-import { VisitKind } from '../../journal/format.js';
+import { type JournalledLink, VisitKind } from '../../journal/format.js';
 import type { JournalledVisit } from '../../journal/known.js';
 import { isBot } from '../../runtime/bots.js';
 
@@ -20,15 +20,32 @@ export interface VisitFacts extends AgentFacts {
   readonly method?: 'HEAD';
 }
 
+/** A visit whose facts are known already: it comes from Kafka. */
+export interface StreamedVisit {
+  readonly kind: VisitKind;
+  readonly facts: VisitFacts;
+}
+
+export type Visit = JournalledVisit | StreamedVisit;
+
+/** A click on its way into the database. */
+export interface IngestedClick {
+  readonly link: JournalledLink;
+  /** ms since 1970. */
+  readonly timeMs: number;
+  readonly visit: Visit | undefined;
+}
+
 /** User agents are few, and parsing one takes long. */
 const agents = new LRUCache<string, AgentFacts>({ max: 10_000 });
 
 /** Whether a person was redirected, as far as the gateway has to decide (COUNT_BOTS). */
-export function isVisit(visit: JournalledVisit): boolean {
+export function isVisit(visit: Visit): boolean {
   return visit.kind === VisitKind.CLICK;
 }
 
-export function visitFacts(visit: JournalledVisit): VisitFacts {
+export function visitFacts(visit: Visit): VisitFacts {
+  if ('facts' in visit) return visit.facts;
   return {
     ...known('referrer', visit.referrer),
     ...agentFacts(visit.userAgent),

@@ -1,0 +1,92 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { ServerState } from '../memory/server-state.js';
+import type { TrackedJournal } from './tracked-journal.js';
+
+export interface ConsumedWatchOptions {
+  readonly state: ServerState;
+  /** All journals that there are, by id. */
+  readonly journals: ReadonlyMap<string, TrackedJournal>;
+  /** How many clicks of these journals PostgreSQL has got from Kafka. */
+  readonly read: (journalIds: readonly string[]) => Promise<ReadonlyMap<string, number>>;
+}
+
+const EVERY_MS = 250;
+/** An ended journal of which nothing more comes is given up: some of its clicks were lost, and counted where. */
+const PATIENCE_MS = 600_000;
+
+interface Sent {
+  /** Clicks of the journal that Kafka has, and those of them that PostgreSQL is known to have. */
+  clicks: number;
+  consumed: number;
+  /** When either changed last, by `performance.now`. */
+  changedMs: number;
+}
+
+/**
+ * How many of this server's clicks are in Kafka and not known to be in PostgreSQL (CLICK_INGEST=consume). As long as there are
+ * any, it asks PostgreSQL four times a second.
+ */
+export class ConsumedWatch {
+  readonly #options: ConsumedWatchOptions;
+  readonly #sent = new Map<string, Sent>();
+  readonly #stopping = new AbortController();
+
+  constructor(options: ConsumedWatchOptions) {
+    this.#options = options;
+  }
+
+  start(): void {
+    void this.#run();
+  }
+
+  stop(): void {
+    this.#stopping.abort();
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#stopping;
+    while (!signal.aborted) {
+      await this.#look();
+      await sleep(EVERY_MS, undefined, { signal, ref: false }).catch(() => undefined);
+    }
+  }
+
+  async #look(): Promise<void> {
+    const { read, state } = this.#options;
+    this.#noteSent();
+    const waiting = [...this.#sent].filter(([, { clicks, consumed }]) => clicks > consumed);
+    if (waiting.length > 0) {
+      // Without an answer what was known is still true, or too much.
+      const found = await read(waiting.map(([journalId]) => journalId)).catch(() => undefined);
+      for (const [journalId, consumed] of found ?? []) this.#note(journalId, { consumed });
+    }
+    // What was sent meanwhile too.
+    this.#noteSent();
+    this.#forget();
+    state.clicksInStream = [...this.#sent.values()].reduce(
+      (sum, { clicks, consumed }) => sum + Math.max(0, clicks - consumed),
+      0,
+    );
+  }
+
+  #noteSent(): void {
+    for (const { journalId, isOwn, slot } of this.#options.journals.values())
+      if (isOwn && slot !== undefined) this.#note(journalId, { clicks: slot.get('ingested') });
+  }
+
+  #note(journalId: string, news: { readonly clicks?: number; readonly consumed?: number }): void {
+    const sent = this.#sent.get(journalId) ?? { clicks: 0, consumed: 0, changedMs: 0 };
+    this.#sent.set(journalId, sent);
+    const { clicks = sent.clicks, consumed = sent.consumed } = news;
+    if (clicks !== sent.clicks || consumed !== sent.consumed) sent.changedMs = performance.now();
+    sent.clicks = clicks;
+    sent.consumed = consumed;
+  }
+
+  #forget(): void {
+    for (const [journalId, { clicks, consumed, changedMs }] of this.#sent) {
+      if (this.#options.journals.has(journalId)) continue;
+      if (consumed >= clicks || performance.now() - changedMs > PATIENCE_MS) this.#sent.delete(journalId);
+    }
+  }
+}

@@ -1,0 +1,330 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { Producer, stringSerializers } from '@platformatic/kafka';
+import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest';
+import { startCountedLoad } from '../support/clients/keep-alive-load.js';
+import { createDatabase, type TestDatabase } from '../support/database/database.js';
+import { KafkaBroker } from '../support/kafka/broker.js';
+import { describeWithKafka } from '../support/kafka/jars.js';
+import { makeFolder } from '../support/machine/folders.js';
+import { eventually } from '../support/machine/wait.js';
+import { runTool, TestConsumer } from '../support/server/consumer.js';
+import { runServer, startServer, type TestServer } from '../support/server/server.js';
+import { click, createUrl, createUser } from '../support/server/suite.js';
+import { untilEnd } from '../support/server/until-end.js';
+
+const TOPIC = 'clicks';
+const KILLS = 3;
+/** READ_BARRIER_MS. */
+const BARRIER_MS = 10_000;
+
+let broker: KafkaBroker;
+/** Gets its clicks from Kafka. */
+let database: TestDatabase;
+/** Gets them from its server's journals, and sends them to the same topic. */
+let direct: TestDatabase;
+let server: TestServer;
+let directServer: TestServer;
+
+const kafka = (): Record<string, string> => ({
+  CLICK_STREAM: 'kafka',
+  KAFKA_BROKERS: broker.address,
+  KAFKA_TOPIC: TOPIC,
+});
+
+const consumeSettings = (): Record<string, string> => ({
+  ...kafka(),
+  DATABASE_URL: database.url,
+  CLICK_INGEST: 'consume',
+  CLICK_INGEST_BATCH: '200',
+});
+
+function startConsumer(...flags: string[]): TestConsumer {
+  return untilEnd(TestConsumer.start(consumeSettings(), ...flags));
+}
+
+async function idOf({ query }: TestDatabase): Promise<string> {
+  const [row] = await query<{ id: string }>('SELECT id FROM switchyard_database');
+  return row?.id ?? '';
+}
+
+/** Click events and counter of each link, by short code. */
+async function counted({ query }: TestDatabase): Promise<Map<string, string>> {
+  const rows = await query<{ short_code: string; counts: string }>(
+    `SELECT short_code, click_count || '=' || (SELECT count(*) FROM events WHERE url_id = short_urls.id AND event_type = 'click')
+       AS counts FROM short_urls`,
+  );
+  return new Map(rows.map(({ short_code, counts }) => [short_code, counts]));
+}
+
+async function settles(codes: readonly string[], wanted: ReadonlyMap<string, number>): Promise<void> {
+  let now = new Map<string, string>();
+  await eventually(
+    async () => {
+      now = await counted(database);
+      return codes.every((code) => now.get(code)?.split('=')[1] === String(wanted.get(code) ?? 0));
+    },
+    90_000,
+    () =>
+      `the clicks in the database: ${JSON.stringify(codes.map((code) => [code, wanted.get(code), now.get(code)]))}`,
+  );
+  for (const code of codes) expect(now.get(code)).toBe(`${wanted.get(code) ?? 0}=${wanted.get(code) ?? 0}`);
+}
+
+/** A browser, a crawler, a tool, and nobody known. */
+const visits: readonly Record<string, string>[] = [
+  {
+    'user-agent': 'Mozilla/5.0 (X11; Linux x86_64; rv:130.0) Gecko/20100101 Firefox/130.0',
+    referer: 'https://news.example/a',
+  },
+  { 'user-agent': 'Googlebot/2.1 (+http://www.google.com/bot.html)', 'x-country': 'DE' },
+  { 'user-agent': 'curl/8.0', referer: 'https://xn--mlaut-kva.example/' },
+  {},
+];
+let attempts = 0;
+/** Of the topic of clicks, as Kafka has it. */
+let topicId: string | undefined;
+
+async function visit(one: TestServer, code: string, headers: Record<string, string> = {}): Promise<void> {
+  await (await one.fetch(`/${code}`, { headers, redirect: 'manual' })).arrayBuffer();
+}
+
+/** Clicks that a read of events lacks. */
+async function pending(): Promise<number> {
+  const answer = await server.fetch('/events?limit=1');
+  await answer.arrayBuffer();
+  return Number(answer.headers.get('x-clicks-pending') ?? 0);
+}
+
+describeWithKafka()('clicks by Kafka', () => {
+  beforeAll(async () => {
+    [broker, database, direct] = await Promise.all([KafkaBroker.start(), createDatabase(), createDatabase()]);
+    // A copy of the same template.
+    await direct.query('UPDATE switchyard_database SET id = gen_random_uuid()');
+    const both = {
+      ...kafka(),
+      CLICK_DETAILS: 'full',
+      COUNT_BOTS: 'false',
+      CLICK_COUNTRY_HEADER: 'x-country',
+    };
+    server = await startServer({ ...both, DATABASE_URL: database.url, CLICK_INGEST: 'consume' });
+    directServer = await startServer({ ...both, DATABASE_URL: direct.url });
+  });
+
+  afterAll(async () => {
+    await Promise.all([server?.stop(), directServer?.stop()]);
+    await broker?.kill();
+    await Promise.all([database?.drop(), direct?.drop()]);
+  });
+
+  it('gives events and statistics as the direct way does, says how many are under way, and credits no other database', async () => {
+    attempts += 1;
+    const codes = [`same${attempts}`, `free${attempts}`];
+    const see = async (one: TestServer): Promise<{ id: number; owner: number }> => {
+      const owner = await createUser(one);
+      const target = 'https://example.com/ü?"';
+      const link = await createUrl(one, { user_id: owner.id, short_code: codes[0], original_url: target });
+      await createUrl(one, { short_code: codes[1] });
+      for (const code of codes) for (const headers of visits) await visit(one, code, headers);
+      return { id: link.id, owner: owner.id };
+    };
+    const here = await see(server);
+    // Nobody consumes: a read does not wait for what does not come, and says so.
+    const startMs = performance.now();
+    expect(await pending()).toBeGreaterThanOrEqual(2 * visits.length);
+    expect(performance.now() - startMs).toBeLessThan(BARRIER_MS - 2000);
+    const there = await see(directServer);
+    const consumer = startConsumer();
+    const eventsOf = async ({ query }: TestDatabase, owner: number): Promise<string[]> => {
+      const rows = await query<{ event: string }>(
+        `SELECT concat_ws(' ', event_type, user_id IS NOT DISTINCT FROM $1, user_id IS NULL, details) AS event FROM events
+         WHERE event_type IN ('click', 'preview') AND details::jsonb ->> 'short_code' = ANY ($2)`,
+        [owner, codes],
+      );
+      return rows.map(({ event }) => event).sort();
+    };
+    await eventually(async () => (await eventsOf(direct, there.owner)).length === 2 * visits.length);
+    await eventually(
+      async () => (await eventsOf(database, here.owner)).length >= 2 * visits.length,
+      30_000,
+      () => consumer.output,
+    );
+    expect(await eventsOf(database, here.owner)).toEqual(await eventsOf(direct, there.owner));
+    await eventually(async () => (await pending()) === 0);
+    const statsOf = async (one: TestServer, id: number): Promise<unknown> => {
+      const answer = (await one.json(`/urls/${id}/stats`)) as Record<string, unknown>;
+      return { ...answer, as_of: undefined };
+    };
+    expect(await statsOf(server, here.id)).toEqual(await statsOf(directServer, there.id));
+    // The other server's clicks are in the same topic, on links with the same codes.
+    await consumer.says(`clicks of another database (${await idOf(direct)})`);
+    const [mine, others] = [await counted(database), await counted(direct)];
+    for (const code of codes) expect(mine.get(code)).toBe(others.get(code));
+    expect(await consumer.stop()).toBe(0);
+  });
+
+  it('counts each click once, link by link, while consumers and the broker are killed', async () => {
+    const codes = await Promise.all(
+      Array.from({ length: 5 }, async () => (await createUrl(server)).short_code),
+    );
+    let consumers = [startConsumer(), startConsumer()];
+    const load = startCountedLoad(server.port, codes, 4, 2);
+    for (let kill = 0; kill < KILLS; kill += 1) {
+      const target = load.total() + 300;
+      await eventually(() => load.total() >= target);
+      if (kill === 1) {
+        await broker.kill();
+        await eventually(() => load.total() >= target + 200);
+        await broker.restart();
+      } else {
+        await consumers[0]?.kill();
+        consumers = [...consumers.slice(1), startConsumer()];
+      }
+    }
+    await load.stop();
+    expect(load.others()).toBe(0);
+    await settles(codes, load.answered);
+    await eventually(async () => (await pending()) === 0);
+    for (const consumer of consumers) expect(await consumer.stop()).toBe(0);
+  });
+
+  it('sets records aside that can’t be read, and ingests the rest', async () => {
+    const producer = new Producer({
+      clientId: 'test',
+      bootstrapBrokers: [broker.address],
+      serializers: stringSerializers,
+    });
+    const { short_code: code, id } = await createUrl(server);
+    const [row] = await database.query<{ made: string }>(
+      `SELECT (extract(epoch FROM created_at) * 1000)::bigint AS made FROM short_urls WHERE id = $1`,
+      [id],
+    );
+    const headers = { database: await idOf(database) };
+    const record = {
+      v: 1,
+      code,
+      link: String(id),
+      made: Number(row?.made),
+      at: Date.now(),
+      target: 'https://example.com/',
+    };
+    const values = [
+      'no JSON',
+      JSON.stringify(record),
+      '{"v":1}',
+      JSON.stringify({ ...record, made: undefined }),
+    ];
+    await producer.send({
+      messages: values.map((value) => ({ topic: TOPIC, key: code, value, headers, partition: 0 })),
+    });
+    await producer.close();
+    const consumer = startConsumer();
+    await settles([code], new Map([[code, 2]]));
+    await consumer.says('2 records could not be read and set aside');
+    const [file = ''] = readdirSync(path.join(consumer.dataDir, 'consume'));
+    const lines = readFileSync(path.join(consumer.dataDir, 'consume', file), 'utf8')
+      .trim()
+      .split('\n');
+    expect(
+      lines
+        .map((line) => JSON.parse(line).value as string)
+        .map((text) => Buffer.from(text, 'base64').toString()),
+    ).toEqual(['no JSON', '{"v":1}']);
+    await consumer.stop();
+  });
+
+  it('refuses a database of the other way, and a server that knows of none', async () => {
+    const refused = 'set CLICK_INGEST=';
+    const asServer = await runServer({ DATABASE_URL: database.url });
+    expect(asServer.code).toBe(2);
+    expect(asServer.stderr).toContain(`${refused}consume`);
+    const asConsume = await runServer({ ...kafka(), DATABASE_URL: direct.url, CLICK_INGEST: 'consume' });
+    expect(asConsume.code).toBe(2);
+    expect(asConsume.stderr).toContain(`${refused}server`);
+    const consumer = await runTool({ ...kafka(), DATABASE_URL: direct.url }, 'consume');
+    expect(consumer).toMatchObject({ code: 2, output: expect.stringContaining(`${refused}server`) });
+    const without = await runServer({ DATABASE_URL: database.url, CLICK_INGEST: 'consume' });
+    expect(without).toMatchObject({ code: 2, stderr: expect.stringContaining('CLICK_STREAM=kafka') });
+    // What a server of the previous release does first.
+    await expect(
+      database.query(`INSERT INTO journal_checkpoints (journal_id) VALUES (gen_random_uuid())`),
+    ).rejects.toThrow('gets its clicks from Kafka');
+  });
+
+  it('ends with one line when the topic is another one, or lacks records, and goes on if told to', async () => {
+    const [noted] = await database.query<{ topic_id: string }>('SELECT topic_id FROM click_streams');
+    topicId ??= noted?.topic_id;
+    await database.query(`UPDATE click_streams SET topic_id = gen_random_uuid()`);
+    const another = TestConsumer.start(consumeSettings());
+    expect(await another.exit).toBe(3);
+    expect(another.output).toMatch(/switchyard: topic clicks was made anew .*--accept-topic\n$/);
+    await database.query(`UPDATE click_streams SET topic_id = $1`, [topicId]);
+    await database.query(
+      `BEGIN; SET LOCAL switchyard.ingest = 'consume'; UPDATE journal_checkpoints SET byte_offset = byte_offset + 1000000; COMMIT`,
+    );
+    const beyond = TestConsumer.start(consumeSettings());
+    expect(await beyond.exit).toBe(3);
+    expect(beyond.output).toMatch(
+      /switchyard: partition \d of topic clicks ends at offset \d+, .*--accept-topic\n$/,
+    );
+    const accepting = startConsumer('--accept-topic');
+    await accepting.says('goes on from offset');
+    const { short_code: code } = await createUrl(server);
+    await eventually(async () => {
+      await visit(server, code, visits[0]);
+      return (await counted(database)).get(code) !== '0=0';
+    }, 60_000);
+    expect(await accepting.stop()).toBe(0);
+  });
+
+  it('changes the way of a database only when all of its clicks are in', async () => {
+    const other = await createDatabase();
+    onTestFinished(() => other.drop());
+    const settings = { ...kafka(), KAFKA_TOPIC: `ways${Date.now()}`, DATABASE_URL: other.url };
+    const dataDir = makeFolder('ways');
+    const byKafka = { ...settings, CLICK_INGEST: 'consume', DATA_DIR: dataDir };
+    const byJournals = { ...settings, DATA_DIR: dataDir };
+    const change = (...args: string[]): ReturnType<typeof runTool> =>
+      runTool(settings, 'database', 'ingest', ...args);
+    const counts = async (code: string, clicks: number): Promise<void> => {
+      await eventually(async () => (await counted(other)).get(code) === `${clicks}=${clicks}`, 60_000);
+    };
+    let one = untilEnd(await startServer(byKafka));
+    const { short_code: code } = await createUrl(one);
+    await click(one, code);
+    expect(await change()).toMatchObject({ code: 0, output: 'ingest: consume\n' });
+    expect(await change('server')).toMatchObject({
+      code: 3,
+      output: expect.stringContaining('stop them first'),
+    });
+    await one.stop();
+    expect(await change('server')).toMatchObject({
+      code: 3,
+      output: expect.stringContaining('records of ways'),
+    });
+    let consumer = untilEnd(TestConsumer.start(byKafka));
+    await counts(code, 1);
+    expect(await consumer.stop()).toBe(0);
+    expect(await change('server')).toMatchObject({ code: 0, output: 'ingest: server\n' });
+
+    one = untilEnd(await startServer(byJournals));
+    await click(one, code);
+    await counts(code, 2);
+    await one.stop();
+    // The journal's last segment is kept in case the database falls back.
+    expect(await change('consume')).toMatchObject({
+      code: 3,
+      output: expect.stringContaining('journal drain'),
+    });
+    const drained = await runTool({ ...byJournals, CLICK_STREAM: 'off' }, 'journal', 'drain', dataDir);
+    expect([drained.code, drained.output]).toEqual([0, expect.stringContaining('ingested from')]);
+    expect(await change('consume')).toMatchObject({ code: 0, output: 'ingest: consume\n' });
+
+    // The second click is in the topic too, and not to be counted again.
+    one = untilEnd(await startServer(byKafka));
+    consumer = untilEnd(TestConsumer.start(byKafka));
+    await click(one, code);
+    await counts(code, 3);
+    expect(await consumer.stop()).toBe(0);
+  });
+});
