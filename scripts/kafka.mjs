@@ -22,12 +22,19 @@ const pom = `<project xmlns="http://maven.apache.org/POM/4.0.0">
 </project>
 `;
 
+/** Maven waits long for a host that does not answer. */
+const FETCH_MS = 300_000;
+
 if (!existsSync(cache)) {
   const folder = mkdtempSync(path.join(tmpdir(), 'switchyard-kafka-'));
   writeFileSync(path.join(folder, 'pom.xml'), pom);
   const jars = path.join(folder, 'jars');
   const args = ['--quiet', '--batch-mode', 'dependency:copy-dependencies', `-DoutputDirectory=${jars}`];
-  const { status, error } = spawnSync('mvn', args, { cwd: folder, stdio: ['ignore', 'inherit', 'inherit'] });
+  const { status, error } = spawnSync('mvn', args, {
+    cwd: folder,
+    stdio: ['ignore', 'inherit', 'inherit'],
+    timeout: FETCH_MS,
+  });
   if (status === 0) {
     mkdirSync(path.dirname(cache), { recursive: true });
     // Whole or not at all. Another run may have been faster; a cache on another disk can't take a renamed folder.
