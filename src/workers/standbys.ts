@@ -12,10 +12,11 @@ class BehindError extends Error {
   override readonly name = 'BehindError';
 }
 
-/** @throws if what a standby said of itself is no reason to use it. */
-export function requireFit(state: unknown): void {
+/** @throws if what a standby says of itself is no reason to use it. */
+export function requireFit<State>(state: State): Exclude<State, 'behind' | 'promoted'> {
   if (state === 'behind') throw new BehindError('the standby lags, or follows another primary');
   if (state === 'promoted') throw new NotStandbyError('it is no standby any more');
+  return state as Exclude<State, 'behind' | 'promoted'>;
 }
 
 /** A hot standby. */

@@ -1,4 +1,4 @@
-import { keepLinks, linksByAsked, type ResolvedLinks } from '../../api/redirect-link.js';
+import { keepLinks, linksByAsked, type RedirectLink, type ResolvedLinks } from '../../api/redirect-link.js';
 import type { Coherence } from '../../memory/coherence.js';
 import type { ThreadCounters } from '../../memory/counters.js';
 import { resolveOnStandby, type StandbyLinks } from '../../store/standby-resolve.js';
@@ -10,6 +10,14 @@ import { answerAll, codesOf, type QueuedResolve, ResolveQueue, timeLeft } from '
 const ANSWER_MS = 500;
 /** Codes that have so little time go to the primary at once. */
 const LEAST_MS = 20;
+
+interface FoundLinks {
+  readonly links: ResolvedLinks;
+  /** By code. */
+  readonly found: ReadonlyMap<string, RedirectLink>;
+}
+
+const NOTHING: FoundLinks = { links: { text: '', databaseId: null }, found: new Map() };
 
 export interface StandbyResolvesOptions {
   readonly standbys: Standbys;
@@ -28,9 +36,9 @@ export function provenLinks({ text, proof }: StandbyLinks, coherence: Coherence)
 }
 
 /**
- * Resolves short codes on hot standbys, in batches of their own. A standby answers for a link only if its snapshot has every change of the
- * link that this server made or heard of; for all else the primary is asked: codes changed lately, codes that are unknown
- * or inactive there, and everything while no standby answers. It costs the primary nothing.
+ * Resolves short codes on hot standbys, in batches of their own. A standby answers for a link only if its snapshot has
+ * every change of the link that this server made or heard of. For all else the primary is asked: codes changed lately,
+ * codes that are unknown or inactive there, and everything while no standby answers.
  */
 export class StandbyResolves {
   readonly #options: StandbyResolvesOptions;
@@ -70,11 +78,8 @@ export class StandbyResolves {
   }
 
   async #resolve(batch: readonly QueuedResolve[]): Promise<void> {
-    const { coherence, counters, onRest } = this.#options;
-    const read = await this.#read(batch);
-    const text = read === undefined ? '' : provenLinks(read, coherence);
-    const links: ResolvedLinks = { text, databaseId: read?.databaseId ?? null };
-    const found = linksByAsked(text);
+    const { counters, onRest } = this.#options;
+    const { links, found } = await this.#read(batch);
     const complete: QueuedResolve[] = [];
     const left: QueuedResolve[] = [];
     for (const queued of batch) {
@@ -95,22 +100,22 @@ export class StandbyResolves {
     if (left.length > 0) onRest(left);
   }
 
-  async #read(batch: readonly QueuedResolve[]): Promise<StandbyLinks | undefined> {
+  /** @returns nothing found if the standby is of no use. */
+  async #read(batch: readonly QueuedResolve[]): Promise<FoundLinks> {
     const next = this.#options.standbys.next();
     const deadlineMs = Math.min(ANSWER_MS, timeLeft(batch) / 2);
-    if (next === undefined || deadlineMs < LEAST_MS) return undefined;
+    if (next === undefined || deadlineMs < LEAST_MS) return NOTHING;
     const { standby, of } = next;
     try {
-      const links = await standby.pool.runOnce(deadlineMs, async (connection) => {
-        const found = await resolveOnStandby(connection, codesOf(batch), of);
-        if (typeof found === 'string') requireFit(found);
-        return found;
-      });
+      const read = await standby.pool.runOnce(deadlineMs, async (connection) =>
+        requireFit(await resolveOnStandby(connection, codesOf(batch), of)),
+      );
       standby.hasAnswered();
-      return typeof links === 'string' ? undefined : links;
+      const text = provenLinks(read, this.#options.coherence);
+      return { links: { text, databaseId: read.databaseId }, found: linksByAsked(text) };
     } catch (error) {
       standby.hasFailed(error);
-      return undefined;
+      return NOTHING;
     }
   }
 }
