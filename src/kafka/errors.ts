@@ -36,7 +36,8 @@ const passing: ReadonlySet<string> = new Set([
   'NOT_ENOUGH_REPLICAS',
 ]);
 
-export function isPassing(error: unknown): boolean {
+/** @param also What passes besides, for who asks. */
+export function isPassing(error: unknown, also?: string): boolean {
   const codes = [...kafkaCodes(error)];
-  return codes.length > 0 && codes.every((code) => passing.has(code));
+  return codes.length > 0 && codes.every((code) => passing.has(code) || code === also);
 }

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type MessageRecord, murmur2, NumericMap, ProduceAcks } from '@platformatic/kafka';
 import type { HostAndPort } from '../setting-values.js';
 import type { KafkaCluster } from './cluster.js';
-import { isPassing, kafkaCodes } from './errors.js';
+import { isPassing } from './errors.js';
 
 /** What is to become a record. */
 export interface OutgoingRecord {
@@ -65,7 +65,8 @@ export class TransactionalProducer {
         NOBODY.epoch,
       );
       return new TransactionalProducer(cluster, id, coordinator, producer);
-    });
+      // Each attempt asks who it is; one that has just been chosen does not always know it yet.
+    }, 'NOT_COORDINATOR');
   }
 
   /** Whether its numbers are used up; then `begin` anew. */
@@ -181,20 +182,14 @@ function* requestsOf(placed: readonly Placed[]): Generator<{
 }
 
 /** Tries again while Kafka says that it will pass. */
-async function untilPassed<T>(work: () => Promise<T>): Promise<T> {
+async function untilPassed<T>(work: () => Promise<T>, also?: string): Promise<T> {
   const deadline = performance.now() + PASSING_MS;
   for (let pauseMs = PAUSE_MS.first; ; pauseMs = Math.min(PAUSE_MS.most, pauseMs * 1.5)) {
     try {
       return await work();
     } catch (error) {
-      if (!isPassing(error) || performance.now() > deadline) throw error;
+      if (!isPassing(error, also) || performance.now() > deadline) throw error;
       await sleep(pauseMs);
     }
   }
-}
-
-/** Whether Kafka said that another producer has this one's id: another server has the journal. */
-export function isFenced(error: unknown): boolean {
-  const codes = kafkaCodes(error);
-  return codes.has('PRODUCER_FENCED') || codes.has('INVALID_PRODUCER_EPOCH');
 }

@@ -55,6 +55,7 @@ export class StreamScheduler {
   #checkAtMs = 0;
   #isUp = false;
   #hasFailed = false;
+  #isDraining = false;
   #isClosing = false;
 
   constructor(options: StreamSchedulerOptions) {
@@ -97,7 +98,9 @@ export class StreamScheduler {
   /** Sends what it can before the deadline; all gateways have ended their journals. */
   async close(deadlineMs: number): Promise<void> {
     // What Kafka does not answer now stays in the journal.
-    while (Date.now() < deadlineMs && !this.#hasFailed && [...this.#waiting()].length > 0) {
+    this.#isDraining = true;
+    const isDone = (): boolean => this.#running === 0 && [...this.#waiting()].length === 0;
+    while (Date.now() < deadlineMs && !this.#hasFailed && !isDone()) {
       this.#tick();
       await sleep(10);
     }
@@ -119,7 +122,7 @@ export class StreamScheduler {
     if (now >= this.#checkAtMs && !this.#isChecking) void this.#check();
     for (const [journal, streamed] of this.#waiting()) {
       if (this.#running >= PARALLEL) return;
-      if (streamed.turn.earliestMs(false) <= now) void this.#run(journal, streamed);
+      if (streamed.turn.earliestMs(this.#isDraining) <= now) void this.#run(journal, streamed);
     }
   }
 
@@ -192,13 +195,13 @@ export class StreamScheduler {
   }
 }
 
-function hasMore({ isLive, slot }: TrackedJournal, { progress, turn, isDone }: Streamed): boolean {
+function hasMore({ isLive, isOwn, slot }: TrackedJournal, { progress, turn, isDone }: Streamed): boolean {
   if (turn.phase === 'running' || isDone) return false;
-  if (!isLive || slot === undefined) return true;
-  const { written } = slot;
   // A journal that nothing was written to has nothing to be asked for.
-  if (progress === undefined) return written.segment > 0 && slot.get('framed') > 0;
-  return comparePositions(written, progress) > 0;
+  if (isOwn && progress === undefined && slot?.get('framed') === 0) return false;
+  return (
+    !isLive || slot === undefined || progress === undefined || comparePositions(slot.written, progress) > 0
+  );
 }
 
 function failedOutcome(error: unknown): StreamOutcome {

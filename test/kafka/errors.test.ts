@@ -22,6 +22,8 @@ describe('what Kafka and its client say', () => {
     expect(isPassing(response('CONCURRENT_TRANSACTIONS'))).toBe(true);
     expect(isPassing(response('CONCURRENT_TRANSACTIONS', 'PRODUCER_FENCED'))).toBe(false);
     expect(isPassing(new Error('Connection closed'))).toBe(false);
+    expect(isPassing(response('NOT_COORDINATOR'))).toBe(false);
+    expect(isPassing(response('NOT_COORDINATOR'), 'NOT_COORDINATOR')).toBe(true);
   });
 
   it('is asked in the newest form that both know, and in none that is for brokers alone', () => {
