@@ -9,7 +9,7 @@ import { startServer, type TestServer } from '../support/server/server.js';
 import { createUrl } from '../support/server/suite.js';
 import { countClicks, Random, report, rounds, timeout, totalOf } from './torture.js';
 
-const KILLS = rounds(4, 30);
+const KILLS = rounds(2, 30);
 const LINKS = 20;
 const CONSUMERS = 2;
 
@@ -29,7 +29,7 @@ describeWithKafka()('clicks by Kafka into PostgreSQL', () => {
       CLICK_INGEST_BATCH: '500',
     };
     server = await startServer(settings);
-  });
+  }, 300_000);
 
   afterAll(async () => {
     await server?.stop();
@@ -39,7 +39,7 @@ describeWithKafka()('clicks by Kafka into PostgreSQL', () => {
 
   it(
     `${KILLS} kills of consumers and the broker under load: each click once`,
-    timeout(KILLS, 30),
+    timeout(KILLS, 60),
     async () => {
       const random = new Random('consume');
       const codes = await Promise.all(
