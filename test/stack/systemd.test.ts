@@ -9,6 +9,7 @@ import { root } from '../support/stack/compose.js';
 
 const unit = readFileSync(path.join(root, 'ops/systemd/switchyard.service'), 'utf8');
 const template = readFileSync(path.join(root, 'ops/systemd/switchyard@.service'), 'utf8');
+const consumer = readFileSync(path.join(root, 'ops/systemd/switchyard-consume.service'), 'utf8');
 const value = (name: string): string => new RegExp(`^${name}=(.*)$`, 'm').exec(unit)?.[1] ?? '';
 
 describe('the systemd unit', () => {
@@ -59,6 +60,7 @@ describeWith('systemd-analyze')('the systemd unit, read by systemd', () => {
     // It looks for the program and the manual, which are where this machine has them.
     writeFileSync(file, here(unit));
     writeFileSync(path.join(folder, 'switchyard@.service'), here(template));
+    writeFileSync(path.join(folder, 'switchyard-consume.service'), here(consumer));
   });
   const here = (text: string): string =>
     text.replace('/usr/bin/node', process.execPath).replaceAll('/opt/switchyard', root);
@@ -66,8 +68,10 @@ describeWith('systemd-analyze')('the systemd unit, read by systemd', () => {
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
   it('is understood without a complaint', async () => {
-    for (const one of [file, path.join(folder, 'switchyard@5001.service')])
+    for (const name of ['switchyard', 'switchyard@5001', 'switchyard-consume']) {
+      const one = path.join(folder, `${name}.service`);
       expect(await run(toolPath('systemd-analyze'), ['verify', one])).toEqual({ code: 0, output: '' });
+    }
   });
 
   it('has every protection that Node can work under', async () => {
