@@ -2,7 +2,7 @@ import { createServer } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Url } from '../support/clients/answers.js';
 import { startLoad } from '../support/clients/load.js';
-import { createDatabase, type TestDatabase } from '../support/database/database.js';
+import { connectDatabase, createDatabase, type TestDatabase } from '../support/database/database.js';
 import { eventually } from '../support/machine/wait.js';
 import { runServer, startServer, type TestServer, WITH_FAULTS } from '../support/server/server.js';
 import { click, createUrl } from '../support/server/suite.js';
@@ -57,6 +57,28 @@ describe.each(['SIGTERM', 'SIGINT'] as const)('%s', (signal) => {
     expect(await server.exit).toBe(0);
     expect(await clicksOf(url)).toBe(50);
     await expect(server.fetch('/health')).rejects.toThrow();
+  });
+});
+
+describe('a list that begins while the server stops', () => {
+  it('arrives whole', async () => {
+    const server = await startServer({ DATABASE_URL: database.url, CALL_DEADLINE_MS: '10000' });
+    const holder = await connectDatabase(database.address);
+    await holder.query('BEGIN; LOCK TABLE events_from_65537');
+    const list = server.json('/events?page=1000&per_page=1000');
+    await eventually(async () => {
+      const rows = await database.query(
+        `SELECT FROM pg_stat_activity
+         WHERE datname = current_database() AND wait_event_type = 'Lock' AND application_name LIKE 'switchyard%'`,
+      );
+      return rows.length > 0;
+    });
+    server.signal('SIGTERM');
+    await eventually(() => server.logs.some((entry) => entry.message.includes('drains')));
+    await holder.query('COMMIT');
+    await holder.drop();
+    expect(await list).toEqual({ status: 200, body: [] });
+    expect(await server.exit).toBe(0);
   });
 });
 
