@@ -46,8 +46,8 @@ export class Layouts {
     const { number, size } = segment;
     const isComplete = written === undefined || number < written.segment;
     const reached = number === written?.segment ? Math.min(size, written.offset) : 0;
-    // Ignore what a living writer has not reached yet.
-    const layout = written !== undefined && number > written.segment ? 'unused' : this.#layoutOf(segment);
+    // Ignore what a living writer has not reached yet; it may be storing a header at this moment.
+    const layout = isReached(number, written) ? this.#layoutOf(segment) : 'unused';
     const header = isHeader(layout) ? layout : undefined;
     const first = header?.headerBytes ?? 0;
     const cells = header?.isMapped ? safely(() => withSegment(segment.file, readCells)) : undefined;
@@ -122,6 +122,12 @@ export class Layouts {
     if (layout !== 'unused') this.#layouts.set(number, layout);
     return layout;
   }
+}
+
+/** Whether a segment's writer, if it has a living one, has published something in it, or has left it. */
+function isReached(segment: number, written: JournalPosition | undefined): boolean {
+  if (written === undefined || segment < written.segment) return true;
+  return segment === written.segment && written.offset > 0;
 }
 
 function readLayout(descriptor: number, size: number): Layout {

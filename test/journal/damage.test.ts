@@ -105,6 +105,20 @@ describe('a segment cut short', () => {
     const started = readJournal(folder, journalId, { written: { segment: 1, offset: 0 } });
     expect([started.clicks, started.damages]).toEqual([[], []]);
   });
+
+  it('within its header, which its writer is storing just now, is read once the writer is behind it', () => {
+    const { journalId, bytes, file, urlIds } = writeSegment();
+    for (let stored = 1; stored < HEADER_BYTES; stored += 1) {
+      const soFar = Buffer.alloc(bytes.length);
+      bytes.copy(soFar, 0, 0, stored);
+      writeFileSync(file, soFar);
+      const { reader, damages } = readJournal(folder, journalId, { written: { segment: 1, offset: 0 } });
+      writeFileSync(file, bytes);
+      const piece = reader.read(1000, { segment: 2, offset: 0 });
+      expect(piece?.clicks.map(({ link }) => link.urlId)).toEqual(urlIds);
+      expect(damages).toEqual([]);
+    }
+  });
 });
 
 describe.each([
