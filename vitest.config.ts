@@ -30,7 +30,8 @@ export default defineConfig({
     globalSetup: ['test/support/run/global-setup.ts'],
     setupFiles: ['test/support/run/coverage.ts', 'test/support/run/leftovers.ts'],
     pool: 'forks',
-    maxWorkers: 2,
+    // One more than the cores of the smallest machine: tests also wait, for processes and for time to pass.
+    maxWorkers: 3,
     testTimeout: 60_000,
     hookTimeout: 120_000,
     server: { deps: { external: [/\/dist\//] } },
