@@ -8,6 +8,7 @@ COPY tsconfig.json tsconfig.build.json ./
 COPY scripts/build.mjs scripts/build-console.mjs scripts/bundle.mjs scripts/freshness.mjs scripts/adapt-library.mjs scripts/
 COPY src src
 COPY console console
+COPY Docs/OPERATIONAL_RUNBOOK.md Docs/
 RUN npm run build
 
 FROM node:24-trixie-slim AS dependencies

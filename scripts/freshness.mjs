@@ -10,6 +10,7 @@ const sources = [
   'bench',
   'csv',
   'console',
+  'Docs/OPERATIONAL_RUNBOOK.md',
   'scripts/build.mjs',
   'scripts/build-console.mjs',
   'scripts/bundle.mjs',

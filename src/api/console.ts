@@ -15,6 +15,9 @@ const file = {
 /** Where the console is. */
 export const CONSOLE_PATH = '/ui/';
 
+/** Where the runbook is. Alerts link to it, by the RUNBOOK_URL of docker-compose.yml. */
+export const RUNBOOK_PATH = '/ui/runbook';
+
 /** The console's page and files, as the build has made them; none of these routes where `CONSOLE` is off. */
 export const consoleRoutes = [
   route({
@@ -31,6 +34,14 @@ export const consoleRoutes = [
     path: '/ui/',
     summary: 'the console, a page to make and watch links; a browser’s `GET /` is redirected there',
     operation: 'consolePage',
+    answer: { text: 'text/html' },
+    status: 200,
+  }),
+  route({
+    ...file,
+    path: RUNBOOK_PATH,
+    summary: 'the operational runbook, to whose sections alerts link',
+    operation: 'consoleRunbook',
     answer: { text: 'text/html' },
     status: 200,
   }),

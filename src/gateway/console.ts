@@ -50,9 +50,13 @@ export class ConsoleFiles {
     return this.#answer('index.html', exchange, pageHeaders);
   }
 
+  runbook(exchange: Exchange): Promise<void> {
+    return this.#answer('runbook.html', exchange, pageHeaders);
+  }
+
   async file(exchange: Exchange): Promise<void> {
-    // The page has only one address.
-    if (exchange.parameter === 'index.html') exchange.fail('NOT_FOUND');
+    // A page has only one address.
+    if (exchange.parameter.endsWith('.html')) exchange.fail('NOT_FOUND');
     else await this.#answer(exchange.parameter, exchange, fileHeaders);
   }
 

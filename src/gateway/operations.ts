@@ -61,6 +61,7 @@ export class Operations {
     docsStyle: (exchange) => this.#reference.file('docsStyle', exchange),
     consoleEntry: (exchange) => this.#console.entry(exchange),
     consolePage: (exchange) => this.#console.page(exchange),
+    consoleRunbook: (exchange) => this.#console.runbook(exchange),
     consoleFile: (exchange) => this.#console.file(exchange),
   };
 

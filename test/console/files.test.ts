@@ -3,6 +3,8 @@ import { brotliDecompressSync, gunzipSync } from 'node:zlib';
 import { afterAll, describe, expect, it } from 'vitest';
 import { startServer } from '../support/server/server.js';
 import { useServer } from '../support/server/suite.js';
+import { anchorsOf, readDocument } from '../support/stack/documents.js';
+import { allRules } from '../support/stack/rules.js';
 
 const suite = useServer();
 const JAVASCRIPT_MAX = 122_880;
@@ -69,6 +71,43 @@ describe('the page', () => {
   });
 });
 
+describe('the runbook', () => {
+  const read = async (): Promise<string> => (await get('/ui/runbook')).body.toString();
+
+  it('has a section for each alert, at the anchor that the alert links to', async () => {
+    const page = await read();
+    const alerts = allRules().flatMap(({ alert, annotations }) =>
+      alert === undefined ? [] : [[alert, annotations?.runbook?.split('#')[1]]],
+    );
+    expect(alerts.length).toBeGreaterThan(20);
+    for (const [alert, anchor] of alerts) expect(page).toContain(`<h2 id="${anchor}">${alert}</h2>`);
+  });
+
+  it('has the anchors that GitHub gives the document, and its links lead to them', async () => {
+    const page = await read();
+    const ids = [...page.matchAll(/<h\d id="([^"]+)"/g)].map(([, id]) => id);
+    expect(ids).toEqual([...anchorsOf(readDocument('Docs/OPERATIONAL_RUNBOOK.md'))]);
+    const links = [...page.matchAll(/<a href="([^"]*)"/g)].map(([, link = '']) => link);
+    expect(links.length).toBeGreaterThan(20);
+    expect(links.filter((link) => !ids.includes(link.slice(1)))).toEqual([]);
+  });
+
+  it('needs no script, and nothing of other servers', async () => {
+    const { status, headers, body } = await get('/ui/runbook');
+    expect([status, headers['content-type']]).toEqual([200, 'text/html; charset=utf-8']);
+    expect(headers['cache-control']).toBe('no-cache');
+    expect(headers['content-security-policy']).toMatch(/^default-src 'self';/);
+    const page = body.toString();
+    expect(page).not.toMatch(/<script|<style|\sstyle=|\son\w+=/);
+    const named = [...page.matchAll(/(?:src|href)="([^#"][^"]*)"/g)].map(([, name = '']) => name);
+    expect(named.map((name) => name.replace(/-[\w-]{8}\./, '.')).sort()).toEqual([
+      '/ui/icon.svg',
+      '/ui/runbook.css',
+    ]);
+    for (const name of named) expect((await get(name)).status).toBe(200);
+  });
+});
+
 describe('its files', () => {
   it('are kept for a year, since their names change with them', async () => {
     const all = await files();
@@ -108,7 +147,15 @@ describe('its files', () => {
   });
 
   it('are not there under other names', async () => {
-    for (const name of ['index.html', 'nothing.js', 'a/b', '..%2fpackage.json', 'index.html.br', '%00'])
+    for (const name of [
+      'index.html',
+      'runbook.html',
+      'nothing.js',
+      'a/b',
+      '..%2fpackage.json',
+      'index.html.br',
+      '%00',
+    ])
       expect([name, (await get(`/ui/${name}`)).status]).toEqual([name, 404]);
     expect((await suite.server.send('POST', '/ui/', {})).status).toBe(405);
   });
@@ -137,7 +184,7 @@ describe('CONSOLE=off', () => {
     const off = await startServer({ DATABASE_URL: suite.database.url, CONSOLE: 'off' });
     stops.push(() => off.stop());
     const html = { headers: { accept: 'text/html' } };
-    for (const pathname of ['/', '/ui', '/ui/', name])
+    for (const pathname of ['/', '/ui', '/ui/', '/ui/runbook', name])
       expect((await off.fetch(pathname, html)).status).toBe(404);
     expect(off.banner()).not.toContain('/ui/');
   });

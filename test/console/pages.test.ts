@@ -61,6 +61,27 @@ describeWith('chromium')('the console', () => {
   };
   const linksLike = (query: string): Promise<Url[]> => suite.server.get(`/urls?${query}`);
 
+  it('has the runbook beside it: without scripts, on a telephone, light and dark', async () => {
+    for (const colorScheme of ['light', 'dark'] as const) {
+      const options = { colorScheme, width: 360, runsScripts: false };
+      await open(
+        'runbook#servicedown',
+        ({ page }) => page.getByRole('heading', { name: 'ServiceDown' }).waitFor(),
+        suite.server,
+        options,
+      );
+      await open(
+        'runbook#servicedown',
+        async ({ page }) => {
+          expect(await seriousFaults(page)).toEqual([]);
+          expect(await overflow(page)).toBeLessThanOrEqual(0);
+        },
+        suite.server,
+        { ...options, runsScripts: true },
+      );
+    }
+  });
+
   it('makes many links of pasted lines, and names the lines that are none', async () => {
     const tag = uniqueName('many');
     await open('', async ({ page }) => {

@@ -253,13 +253,26 @@ describe('.env.example', () => {
   });
 
   it('shows the defaults that docker-compose.yml has', () => {
-    const defaults = [...composeText.matchAll(/\$\{(\w+):-([^}]*)\}/g)]
+    const defaults = [...composeText.matchAll(/\$\{(\w+):-([^{}]*)\}/g)]
       .map(([, name = '', value = '']) => [name, value] as const)
       // Where the stack's default is another one than the server's, and where nothing stands for a file.
       .filter(([name]) => !settings.has(name) && name !== 'DISCORD_WEBHOOK_FILE');
     expect(defaults.length).toBeGreaterThan(20);
     for (const [name, value] of defaults) expect(`${name}=${offered.get(name)}`).toBe(`${name}=${value}`);
+    expect(offered.get('RUNBOOK_URL')).toBe(environmentOf('prometheus').RUNBOOK_URL);
   });
+});
+
+it.each([
+  [{}, 'http://127.0.0.1:80/ui/runbook'],
+  [{ HTTP_ADDRESS: '192.0.2.1', HTTP_PORT: '8080' }, 'http://192.0.2.1:8080/ui/runbook'],
+  [{ BASE_URL: 'https://sho.rt', HTTP_PORT: '8080' }, 'https://sho.rt/ui/runbook'],
+  [
+    { BASE_URL: 'https://sho.rt', RUNBOOK_URL: 'https://wiki.example/runbook' },
+    'https://wiki.example/runbook',
+  ],
+])('with %j alerts link to %s', (variables, address) => {
+  expect(readCompose(variables).services.prometheus?.environment?.RUNBOOK_URL).toBe(address);
 });
 
 describe('the server’s service', () => {

@@ -53,6 +53,12 @@ describeWith('nginx')('Nginx in front of a gateway', () => {
     expect(answer.headers.server).toBe('nginx');
   });
 
+  it('lets the runbook through that alerts link to, as it does the console', async () => {
+    const { status, headers, body } = await fetchRaw(nginx.port, '/ui/runbook', {});
+    expect([status, headers['content-type']]).toEqual([200, 'text/html; charset=utf-8']);
+    expect(body).toContain('<h2 id="servicedown">');
+  });
+
   it('passes live figures on as they come', async () => {
     const listener = LiveListener.open(nginx.port);
     await eventually(() => listener.events.length >= 3);

@@ -61,10 +61,13 @@ export function composeVariables(): string[] {
   return [...new Set([...named, ...passedOn])].sort();
 }
 
-/** The forms in use: ${X}, ${X:-otherwise}, ${X:+where set} and ${X:?what to do}; the last is empty here. */
+/**
+ * The forms in use: ${X}, ${X:-otherwise}, ${X:+where set} and ${X:?what to do}; the last is empty here. Inner ones
+ * come first.
+ */
 function interpolate(text: string, variables: Readonly<Record<string, string>>): string {
-  return text.replaceAll(
-    /\$\{(\w+)(?::([-+?])([^}]*))?\}/g,
+  const filled = text.replaceAll(
+    /\$\{(\w+)(?::([-+?])([^{}]*))?\}/g,
     (_, name: string, form: string, word: string) => {
       const value = variables[name] ?? '';
       if (form === '?') return value;
@@ -72,6 +75,7 @@ function interpolate(text: string, variables: Readonly<Record<string, string>>):
       return value === '' ? (word ?? '') : value;
     },
   );
+  return filled === text ? text : interpolate(filled, variables);
 }
 
 /** A service's environment with its defaults. */
