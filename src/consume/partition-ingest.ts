@@ -23,6 +23,8 @@ import type { ConsumeFigures } from './figures.js';
 import { readPiece, type StreamedLink, type StreamPiece, type UnreadableRecord } from './stream-clicks.js';
 
 const BACKOFF = { firstMs: 50, maxMs: 5000 };
+/** How often the database is asked for its offset while nothing comes: it may have fallen back in time. */
+const ASK_MS = 2000;
 
 export interface PartitionOptions {
   readonly context: IngestContext;
@@ -52,6 +54,8 @@ export class PartitionIngest {
   #waitUntilMs = 0;
   /** When the checkpoint last moved, by `performance.now`. */
   #movedMs = performance.now();
+  /** When the database last said what the checkpoint is, by `performance.now`. */
+  #askedMs = 0;
   #hasFailed = false;
 
   constructor(options: PartitionOptions) {
@@ -75,13 +79,15 @@ export class PartitionIngest {
 
   /** Where the next fetch begins. @returns `undefined` if the database does not answer. */
   async offset(): Promise<bigint | undefined> {
-    if (this.#checkpoint !== undefined) return this.#next;
+    if (this.#checkpoint !== undefined && performance.now() - this.#askedMs < ASK_MS) return this.#next;
     return this.#guarded(async () => {
       const { pool, config } = this.#options.context;
       const read = await pool.runReadOnly(config.CALL_DEADLINE_MS, (connection) =>
         readCheckpoint(connection, this.#id),
       );
-      this.#resume(read);
+      const { offset, databaseId } = this.#checkpoint ?? {};
+      if (read.offset === offset && read.databaseId === databaseId) this.#askedMs = performance.now();
+      else this.#resume(read);
       return this.#next;
     });
   }
@@ -172,6 +178,7 @@ export class PartitionIngest {
     this.#most = Number(next);
     this.#next = next;
     this.#movedMs = performance.now();
+    this.#askedMs = this.#movedMs;
     return true;
   }
 
@@ -210,6 +217,7 @@ export class PartitionIngest {
       );
     }
     this.#most = checkpoint.offset;
+    this.#askedMs = performance.now();
     this.#checkpoint = checkpoint;
     this.#next = BigInt(checkpoint.offset);
   }
