@@ -41,6 +41,11 @@ const own: Readonly<
     help: 'Records that could not be read, set aside',
     read: ({ unreadable }) => unreadable,
   },
+  switchyard_consume_skipped_total: {
+    kind: 'counter',
+    help: 'Offsets that Kafka no longer had, skipped with --accept-topic: at most as many clicks are lost',
+    read: ({ skipped }) => skipped,
+  },
   switchyard_consume_rewinds_total: {
     kind: 'counter',
     help: 'Times the database had less of a partition than before: a failover, or a restored backup',

@@ -6,6 +6,8 @@ export class ConsumeFigures {
   readonly foreignDatabases = new Set<string>();
   /** Records that are no click, set aside. */
   unreadable = 0;
+  /** Offsets that were skipped because Kafka no longer has them, or never had: at most as many clicks are lost. */
+  skipped = 0;
   /** Times the database had less of a partition than before. */
   rewinds = 0;
   /** By partition of ours: records not yet in the database, and whether a fault has stopped it. */

@@ -6,10 +6,10 @@ import { Backoff } from '../runtime/backoff.js';
 import { describeError } from '../runtime/describe-error.js';
 import {
   beginConsume,
+  movePosition,
   noteConsumed,
   ownersOf,
   type StreamIdentity,
-  setPosition,
 } from '../store/click-ingest.js';
 import { type CheckpointRow, type IngestResult, readCheckpoint } from '../store/clicks.js';
 import type { IngestContext } from '../workers/ingest/ingest.js';
@@ -99,21 +99,25 @@ export class PartitionIngest {
     return taken ?? 0;
   }
 
-  /** Goes on with a later record: those before it are gone, which the operator has accepted. */
+  /** Goes on with another record: those between are gone, which the operator has accepted. */
   async skipTo(offset: bigint): Promise<void> {
-    const { context } = this.#options;
-    context.log.error(
-      { partition: this.partition, from: String(this.#next), to: String(offset) },
-      `partition ${this.partition} goes on from offset ${offset}, not ${this.#next}: the clicks between are lost`,
-    );
+    const { context, figures } = this.#options;
+    const { pool, config, log } = context;
     await this.#guarded(async () => {
-      await context.pool.run(context.config.CALL_DEADLINE_MS, (connection) =>
+      const from = this.#checkpoint?.offset;
+      if (from === undefined) return;
+      await pool.run(config.CALL_DEADLINE_MS, (connection) =>
         inTransaction(connection, async () => {
           await beginConsume(connection);
-          await setPosition(connection, this.#id, offset);
+          if (!(await movePosition(connection, this.#id, from, offset))) return;
+          log.error(
+            { partition: this.partition, from, to: String(offset) },
+            `partition ${this.partition} goes on from offset ${offset}, not ${from}: the clicks between are lost`,
+          );
+          figures.skipped += Math.max(0, Number(offset) - from);
+          this.#most = Number(offset);
         }),
       );
-      this.#most = Number(offset);
       this.#checkpoint = undefined;
     });
   }

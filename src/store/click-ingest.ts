@@ -117,6 +117,28 @@ export async function setPosition(connection: Connection, partition: string, off
   );
 }
 
+/**
+ * Moves it from an offset to another one. Call it within a transaction that has begun to consume.
+ * @returns `false` if it was not there: another consumer has moved it, or the database has fallen back.
+ */
+export async function movePosition(
+  connection: Connection,
+  partition: string,
+  from: number,
+  to: bigint,
+): Promise<boolean> {
+  await connection.query(
+    'INSERT INTO journal_checkpoints (journal_id) VALUES ($1) ON CONFLICT (journal_id) DO NOTHING',
+    [partition],
+  );
+  const { rowCount } = await connection.query(
+    `UPDATE journal_checkpoints SET byte_offset = $3, updated_at = now() AT TIME ZONE 'utc'
+     WHERE journal_id = $1 AND byte_offset = $2`,
+    [partition, from, String(to)],
+  );
+  return rowCount === 1;
+}
+
 /** Connections of servers and tools other than ours. */
 export async function countOthers(connection: Connection): Promise<number> {
   const { rows } = await connection.query<{ others: string }>(

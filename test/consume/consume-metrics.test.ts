@@ -18,6 +18,7 @@ it('a consumer serves its figures and its health, and nothing else', async () =>
     figures.lag.set(0, 3).set(4, 5);
     figures.unreadable = 2;
     figures.foreign = 11;
+    figures.skipped = 13;
     figures.rewinds = 1;
     // Counters are what they are however often they are read.
     await read('/metrics');
@@ -29,6 +30,7 @@ it('a consumer serves its figures and its health, and nothing else', async () =>
       'switchyard_consume_lag_records 8',
       'switchyard_consume_unreadable_total 2',
       'switchyard_consume_foreign_total 11',
+      'switchyard_consume_skipped_total 13',
       'switchyard_consume_rewinds_total 1',
       'switchyard_ingest_stopped 0',
     ])

@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { Producer, stringSerializers } from '@platformatic/kafka';
+import { Admin, Producer, stringSerializers } from '@platformatic/kafka';
 import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest';
 import { startCountedLoad } from '../support/clients/keep-alive-load.js';
 import { createDatabase, type TestDatabase } from '../support/database/database.js';
@@ -9,6 +9,7 @@ import { describeWithKafka } from '../support/kafka/jars.js';
 import { makeFolder } from '../support/machine/folders.js';
 import { eventually } from '../support/machine/wait.js';
 import { runTool, TestConsumer } from '../support/server/consumer.js';
+import { freePort } from '../support/server/program.js';
 import { runServer, startServer, type TestServer } from '../support/server/server.js';
 import { click, createUrl, createUser } from '../support/server/suite.js';
 import { untilEnd } from '../support/server/until-end.js';
@@ -89,6 +90,26 @@ let topicId: string | undefined;
 
 async function visit(one: TestServer, code: string, headers: Record<string, string> = {}): Promise<void> {
   await (await one.fetch(`/${code}`, { headers, redirect: 'manual' })).arrayBuffer();
+}
+
+async function metric(port: number, name: string): Promise<number> {
+  const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
+  return Number(new RegExp(`^${name} (\\d+)`, 'm').exec(text)?.[1] ?? Number.NaN);
+}
+
+/** All that the topic of clicks has, as its retention does. */
+async function removeRecords(): Promise<void> {
+  const admin = new Admin({ clientId: 'test', bootstrapBrokers: [broker.address] });
+  try {
+    const [topic] = (await admin.metadata({ topics: [TOPIC] })).topics.values();
+    const partitions = Array.from({ length: topic?.partitionsCount ?? 0 }, (_, partition) => ({
+      partition,
+      offset: -1n,
+    }));
+    await admin.deleteRecords({ topics: [{ name: TOPIC, partitions }] });
+  } finally {
+    await admin.close();
+  }
 }
 
 /** Clicks that a read of events lacks. */
@@ -277,6 +298,30 @@ describeWithKafka()('clicks by Kafka', { timeout: TIMEOUT_MS }, () => {
       await visit(server, code, visits[0]);
       return (await counted(database)).get(code) !== '0=0';
     }, 60_000);
+    expect(await accepting.stop()).toBe(0);
+  });
+
+  it('never passes over records that Kafka has removed in silence, and counts what it skips when told to', async () => {
+    // It ends when Kafka has all of its clicks.
+    const another = untilEnd(await startServer(consumeSettings()));
+    const { short_code: code } = await createUrl(another);
+    for (let times = 0; times < 5; times += 1) await visit(another, code, visits[0]);
+    expect(await another.stop()).toBe(0);
+    await removeRecords();
+    const refusing = TestConsumer.start(consumeSettings());
+    expect(await refusing.exit).toBe(3);
+    expect(refusing.output).toMatch(
+      /switchyard: partition \d of topic clicks begins at offset \d+, and the database is at \d+: up to \d+ clicks were removed before they were ingested.*--accept-topic\n$/,
+    );
+    expect((await counted(database)).get(code)).toBe('0=0');
+    const port = await freePort();
+    const accepting = untilEnd(
+      TestConsumer.start({ ...consumeSettings(), CONSUME_PORT: String(port) }, '--accept-topic'),
+    );
+    await accepting.says('the clicks between are lost');
+    expect(await metric(port, 'switchyard_consume_skipped_total')).toBeGreaterThanOrEqual(5);
+    await visit(server, code, visits[0]);
+    await settles([code], new Map([[code, 1]]));
     expect(await accepting.stop()).toBe(0);
   });
 
