@@ -155,7 +155,8 @@ const listEvents: ListOperation<Listed<InputFor<'listEvents'>>> = {
       selectList(events.columns, source, ORDER, input, limit, conditions);
     const select = selectFrom(VISIBLE_EVENTS);
     const { rowLimit, skippedRows } = select;
-    if (rowLimit === undefined) return select;
+    // PostgreSQL reads nothing for a page without a row.
+    if (rowLimit === undefined || rowLimit === 0) return select;
     const wanted = { rows: skippedRows + rowLimit, conditions, isIndexed: indexed.length > 0 };
     return {
       ...select,
