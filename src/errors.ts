@@ -71,7 +71,7 @@ export const errorRegistry = {
   },
   INVALID_SORT: {
     status: 400,
-    text: "'sort' must be created_at, updated_at or title, with '-' in front for descending",
+    text: "'sort' must be created_at, updated_at, click_count or title, with '-' in front for descending",
   },
   INVALID_TAG_FILTER: {
     status: 400,

@@ -275,7 +275,10 @@ describe('filters and orders of links', () => {
   it.each(['', 'id', 'short_code', '--title', 'TITLE', 'title,created_at'])(
     'refuse to sort by %j',
     async (sort) => {
-      expect((await errorOf(`/urls?sort=${sort}`))[0]).toBe(400);
+      expect(await errorOf(`/urls?sort=${sort}`)).toEqual([
+        400,
+        "'sort' must be created_at, updated_at, click_count or title, with '-' in front for descending",
+      ]);
     },
   );
 
