@@ -8,6 +8,7 @@ const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
 const { describeSettings } = await import('../dist/src/config.js');
 const { allowedMethods, reservedWords, routes } = await import('../dist/src/api/registry.js');
 const { describeMetrics } = await import('../dist/src/ops/metrics.js');
+const { describeConsumeMetrics } = await import('../dist/src/consume/consume-metrics.js');
 const { describeClickRecord } = await import('../dist/src/stream/record.js');
 
 /** What differs from machine to machine must not differ from document to document. */
@@ -34,6 +35,12 @@ const metricsTable = [
     ({ name, type, labels, help }) =>
       `| \`${name}\` | ${type} | ${labels.map((label) => `\`${label}\``).join(', ')} | ${help.replaceAll('|', '\\|')} |`,
   ),
+].join('\n');
+
+const consumeMetricsTable = [
+  '| metric | type | meaning |',
+  '|---|---|---|',
+  ...describeConsumeMetrics().map(({ name, kind, help }) => `| \`${name}\` | ${kind} | ${help} |`),
 ].join('\n');
 
 const recordTable = [
@@ -98,6 +105,12 @@ const parts = [
     '<!-- metrics: from src/memory/metric-catalogue.ts -->',
     '<!-- end of metrics -->',
     metricsTable,
+  ],
+  [
+    'src/ops/METRICS.md',
+    '<!-- metrics of a consumer: from src/consume/consume-metrics.ts -->',
+    '<!-- end of metrics of a consumer -->',
+    consumeMetricsTable,
   ],
   [
     'Docs/CLICK_STREAM.md',

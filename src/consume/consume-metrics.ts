@@ -1,7 +1,7 @@
 import { createServer, type Server } from 'node:http';
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import type { ThreadCounters } from '../memory/counters.js';
-import { type ThreadMetricName, threadMetrics } from '../memory/metric-catalogue.js';
+import { type Metric, type ThreadMetricName, threadMetrics } from '../memory/metric-catalogue.js';
 import type { ConsumeFigures } from './figures.js';
 
 /** Of a server's metrics, those that a consumer has too, under the same names: the same alerts hold. */
@@ -86,6 +86,14 @@ function consumeRegistry(counters: ThreadCounters, figures: ConsumeFigures): Reg
   for (const [name, { kind, help, read }] of Object.entries(own))
     publish(name, kind, help, () => read(figures));
   return registry;
+}
+
+/** Every metric of a consumer but those of the process, for the documentation. */
+export function describeConsumeMetrics(): Pick<Metric, 'name' | 'kind' | 'help'>[] {
+  return [
+    ...shared.map((key) => threadMetrics[key]),
+    ...Object.entries(own).map(([name, { kind, help }]) => ({ name, kind, help })),
+  ];
 }
 
 /** Serves `/metrics` and `/health`. @throws when the port is taken. */

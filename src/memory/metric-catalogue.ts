@@ -286,6 +286,10 @@ export const serverMetrics = {
     'switchyard_stream_pending_clicks',
     'Clicks of this server’s gateways that are not in Kafka; 0 without CLICK_STREAM',
   ),
+  ingestByConsumers: gauge(
+    'switchyard_ingest_by_consumers',
+    'Whether PostgreSQL gets the clicks of this server from Kafka (CLICK_INGEST=consume)',
+  ),
   ingestBehind: gauge('switchyard_ingest_behind_seconds', 'Age of the oldest click not in the database'),
   logLinesDropped: counter(
     'switchyard_log_lines_dropped_total',

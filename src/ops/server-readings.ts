@@ -59,6 +59,7 @@ export function readingsOf(parts: ReadParts): ServerReadings {
     streamUp: () => ((parts.stream?.isUp ?? true) ? 1 : 0),
     streamPendingBytes: () => parts.stream?.pendingBytes ?? 0,
     streamPendingClicks: () => parts.stream?.pendingClicks ?? 0,
+    ingestByConsumers: () => (parts.config.CLICK_INGEST === 'consume' ? 1 : 0),
     ingestBehind: () => parts.ingest.secondsBehind,
     threads: () => byThreadKind(parts.gateways.alive, parts.workers.threads.alive),
     threadsWanted: () => byThreadKind(parts.config.GATEWAY_THREADS, parts.workers.threads.wanted),

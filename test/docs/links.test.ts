@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { describeConsumeMetrics } from '../../src/consume/consume-metrics.js';
 import { describeMetrics } from '../../src/ops/metrics.js';
 import { root } from '../support/stack/compose.js';
 import {
@@ -54,6 +55,7 @@ describe.each(documents)('%s', (document) => {
       ...describeMetrics().flatMap(({ name, type }) =>
         type === 'histogram' ? [name, `${name}_bucket`, `${name}_sum`, `${name}_count`] : [name],
       ),
+      ...describeConsumeMetrics().map(({ name }) => name),
       ...allRules().map(({ record }) => record),
     ]);
     const pattern = /(?<![\w.:/-])(?:switchyard_|switchyard:\w+:|clicks_|http_request)[\w:]*\w(?![\w*(.=-])/g;

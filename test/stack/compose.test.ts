@@ -65,7 +65,7 @@ describe('every service', () => {
     },
   );
 
-  it.each(services.filter(([name]) => name !== 'app'))(
+  it.each(services.filter(([, { build }]) => build === undefined))(
     '%s has an image of an exact version',
     (_, service) => {
       expect(service.image).toMatch(/^[\w./-]+:v?\d+\.\d+(\.\d+)?(-alpine)?(@sha256:[0-9a-f]{64})?$/);
@@ -128,7 +128,14 @@ describe('passwords and keys', () => {
   const script = path.join(root, 'ops/secrets.sh');
   const { secrets } = compose.services;
   /** Folders below /secrets of the service that makes them, with the services that see each. */
-  const readers = { app: 'app', db: 'db', grafana: 'grafana', prometheus: 'prometheus' };
+  const readers: Record<string, string> = {
+    app: 'app',
+    db: 'db',
+    grafana: 'grafana',
+    prometheus: 'prometheus',
+  };
+  /** Which of them a service sees. */
+  const seen: Record<string, string> = { ...readers, consume: 'app' };
   let folder: string;
 
   beforeEach(() => {
@@ -171,7 +178,7 @@ describe('passwords and keys', () => {
     expect(secrets?.ports).toBeUndefined();
     for (const [name, { volumes = [], depends_on: needs }] of lasting) {
       const mounted = volumes.filter((volume) => volume.startsWith('secrets-'));
-      expect(mounted, name).toEqual(name in readers ? [`secrets-${name}:/secrets:ro`] : []);
+      expect(mounted, name).toEqual(name in seen ? [`secrets-${seen[name]}:/secrets:ro`] : []);
       if (mounted.length > 0)
         expect(needs, name).toMatchObject({ secrets: { condition: 'service_completed_successfully' } });
     }
@@ -273,6 +280,33 @@ it.each([
   ],
 ])('with %j alerts link to %s', (variables, address) => {
   expect(readCompose(variables).services.prometheus?.environment?.RUNBOOK_URL).toBe(address);
+});
+
+describe('the consumers’ service', () => {
+  const { app, consume } = readCompose().services;
+
+  it('is off unless its profile is on, and is the server’s image with the server’s settings', () => {
+    expect(
+      services.flatMap(([name, { profiles }]) => (profiles === undefined ? [] : [[name, profiles]])),
+    ).toEqual([['consume', ['consume']]]);
+    expect([consume?.image, consume?.build, consume?.environment]).toEqual([
+      app?.image,
+      app?.build,
+      app?.environment,
+    ]);
+    expect(consume?.command?.slice(-2)).toEqual(['dist/server/cli.js', 'consume']);
+  });
+
+  it('is asked for its health and its metrics where it listens', () => {
+    const port = Number(consume?.environment?.CONSUME_PORT);
+    expect(port).toBeGreaterThan(0);
+    expect(consume?.healthcheck?.test.at(-1)).toContain('process.env.CONSUME_PORT');
+    const { scrape_configs: jobs } = parse(
+      readFileSync(path.join(root, 'ops/prometheus/prometheus.yml'), 'utf8'),
+    ) as { scrape_configs: { job_name: string; dns_sd_configs?: { names: string[]; port: number }[] }[] };
+    const [found] = jobs.find(({ job_name: name }) => name === 'consume')?.dns_sd_configs ?? [];
+    expect(found).toMatchObject({ names: ['consume'], port });
+  });
 });
 
 describe('the server’s service', () => {

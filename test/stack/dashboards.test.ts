@@ -3,8 +3,10 @@ import path from 'node:path';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
+import { describeConsumeMetrics } from '../../src/consume/consume-metrics.js';
 import { describeMetrics } from '../../src/ops/metrics.js';
 import { createEmptyDatabase, type TestDatabase } from '../support/database/database.js';
+import { eventually } from '../support/machine/wait.js';
 import { run } from '../support/server/program.js';
 import { startServer, type TestServer } from '../support/server/server.js';
 import { click, createUrl } from '../support/server/suite.js';
@@ -88,6 +90,12 @@ describe('the dashboards', () => {
     expect(metrics.filter((name) => !shown.has(name))).toEqual([]);
   });
 
+  it('show every metric that only consumers have', () => {
+    const shown = new Set(dashboardExpressions().flatMap(([, expression]) => metricsIn(expression)));
+    const names = describeConsumeMetrics().map(({ name }) => name);
+    expect(names.filter((name) => name.startsWith('switchyard_consume_') && !shown.has(name))).toEqual([]);
+  });
+
   it('are found by their provisioning', () => {
     const file = path.join(root, 'ops/grafana/provisioning/dashboards/dashboards.yml');
     const { providers } = parse(readFileSync(file, 'utf8')) as { providers: { options: { path: string } }[] };
@@ -161,7 +169,10 @@ describe('Grafana’s role in the database', () => {
   it('gets rows for every panel that asks the database', async () => {
     const url = await createUrl(server);
     for (let count = 0; count < 5; count += 1) await click(server, url.short_code);
-    await server.json(`/events?url_id=${url.id}`);
+    await eventually(async () => {
+      const { status, headers } = await server.fetch(`/events?url_id=${url.id}`);
+      return status === 200 && headers.get('x-clicks-pending') === null;
+    });
     const queries = [...readDashboards().values()].flatMap(({ title, panels }) =>
       panels.flatMap(({ title: panel, targets = [] }) =>
         targets.flatMap(({ rawSql }) => (rawSql === undefined ? [] : [[`${title} / ${panel}`, rawSql]])),

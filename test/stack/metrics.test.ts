@@ -1,4 +1,9 @@
+import type { Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { describeConsumeMetrics, serveMetrics } from '../../src/consume/consume-metrics.js';
+import { ConsumeFigures } from '../../src/consume/figures.js';
+import { Counters } from '../../src/memory/counters.js';
 import { describeMetrics } from '../../src/ops/metrics.js';
 import { ADMIN_KEY, OPS_KEY } from '../support/clients/keys.js';
 import { createDatabase, type TestDatabase } from '../support/database/database.js';
@@ -23,6 +28,7 @@ describeWith('prometheus', 'nginx', 'prometheus-nginx-exporter')(
     let lonely: TestServer;
     let nginx: Nginx;
     let exporter: Program;
+    let consumer: Server;
     let prometheus: Prometheus;
     let isOver = false;
     let load: Promise<void>;
@@ -45,8 +51,16 @@ describeWith('prometheus', 'nginx', 'prometheus-nginx-exporter')(
         `-web.listen-address=127.0.0.1:${exporterPort}`,
       ]);
       await exporter.answers(`http://127.0.0.1:${exporterPort}/metrics`);
+      // What a consumer serves, without Kafka.
+      consumer = await serveMetrics(
+        '127.0.0.1',
+        0,
+        new Counters().claim('ingest').counters,
+        new ConsumeFigures(),
+      );
       prometheus = await Prometheus.start({
         switchyard: [server.port, lonely.port],
+        consume: [(consumer.address() as AddressInfo).port],
         nginx: [exporterPort],
         opsKey: OPS_KEY,
       });
@@ -57,6 +71,8 @@ describeWith('prometheus', 'nginx', 'prometheus-nginx-exporter')(
       isOver = true;
       await load;
       await prometheus?.stop();
+      consumer?.closeAllConnections();
+      consumer?.close();
       await exporter?.stop();
       await nginx?.stop();
       await server?.stop();
@@ -127,6 +143,7 @@ describeWith('prometheus', 'nginx', 'prometheus-nginx-exporter')(
           type === 'histogram' ? [`${name}_bucket`, `${name}_sum`, `${name}_count`] : [name],
         ),
       );
+      for (const { name } of describeConsumeMetrics()) own.add(name);
       const recorded = new Set(allRules().flatMap(({ record }) => record ?? []));
       const scraped = new Set(await prometheus.names());
       const expressions = [

@@ -153,6 +153,44 @@ export const clicks = dashboard({
       queries: [[`switchyard_ingest_failures_total${chosen}`, '{{instance}}']],
     }),
 
+    row('From Kafka (CLICK_INGEST=consume)'),
+    lines('Not in the database', {
+      unit: 'short',
+      description: 'Committed records of each consumer’s partitions that the database does not have yet.',
+      min: 0,
+      queries: [['sum by (instance) (switchyard_consume_lag_records)', '{{instance}}']],
+    }),
+    lines('Ingested by consumers', {
+      unit: 'ops',
+      description: 'Clicks that each consumer commits a second. Consumers share the partitions of the topic.',
+      min: 0,
+      queries: [
+        [
+          'sum by (instance) (rate(switchyard_clicks_ingested_total{job="consume"}[$__rate_interval]))',
+          '{{instance}}',
+        ],
+      ],
+    }),
+    lines('Partitions', {
+      unit: 'short',
+      description: 'Partitions of each consumer. Together they should have all of the topic’s.',
+      min: 0,
+      queries: [['sum by (instance) (switchyard_consume_partitions)', '{{instance}}']],
+    }),
+    lines('Left out, and fallen back', {
+      unit: 'short',
+      description:
+        'Since a consumer started: records that can’t be read, clicks of other databases, offsets skipped by --accept-topic, and times that the database fell back.',
+      thresholds: [[1, 'red']],
+      min: 0,
+      queries: [
+        ['switchyard_consume_unreadable_total', '{{instance}} unreadable'],
+        ['switchyard_consume_foreign_total', '{{instance}} of others'],
+        ['switchyard_consume_skipped_total', '{{instance}} skipped'],
+        ['switchyard_consume_rewinds_total', '{{instance}} fallen back'],
+      ],
+    }),
+
     row('Links'),
     table('Top 10 links', {
       unit: 'short',

@@ -18,6 +18,7 @@ export interface Service {
   readonly depends_on?: readonly string[] | Readonly<Record<string, { condition: string }>>;
   readonly networks?: readonly string[];
   readonly container_name?: string;
+  readonly profiles?: readonly string[];
   readonly mem_limit?: string;
   readonly cpus?: number | string;
   readonly read_only?: boolean;

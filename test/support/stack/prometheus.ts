@@ -11,6 +11,7 @@ const source = path.join(root, 'ops/prometheus');
 /** Ports to scrape, by job, and of the Alertmanagers to tell. */
 export interface PrometheusTargets {
   readonly switchyard: readonly number[];
+  readonly consume?: readonly number[];
   readonly nginx?: readonly number[];
   readonly alertmanager?: readonly number[];
   /** The key that the servers' /metrics are asked with. */
@@ -113,11 +114,12 @@ export class Prometheus {
 }
 
 function render(targets: PrometheusTargets, ownPort: number, folder: string): string {
-  const { switchyard, nginx = [], alertmanager = [], opsKey = 'none' } = targets;
+  const { switchyard, consume = [], nginx = [], alertmanager = [], opsKey = 'none' } = targets;
   const config = parse(prometheusConfig(folder, opsKey)) as PrometheusConfig;
   const ports: Readonly<Record<string, readonly number[]>> = {
     prometheus: [ownPort],
     switchyard,
+    consume,
     nginx,
     alertmanager,
   };
