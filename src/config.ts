@@ -151,6 +151,9 @@ export const settings = z.object({
   CLICK_DETAILS: choice(['off', 'basic', 'full'], 'off').describe(
     'What a click event says besides the link. `basic`: referrer host, browser, system, device, country; `full`: the anonymised address too',
   ),
+  CLICK_EVENTS: choice(['on', 'off'], 'on').describe(
+    'Whether `click` and `preview` events are kept; if not, they are removed within half a minute of being counted. Counters and statistics stay exact. Servers on one database must agree: one with `off` removes for all',
+  ),
   EVENTS_RETENTION_DAYS: integer(0, 0, 36_500).describe(
     'Days that `click` and `preview` events are kept; counters and statistics keep counting them. 0: for ever',
   ),
@@ -278,6 +281,9 @@ export function parseConfig(environment: Readonly<Record<string, string | undefi
     const { CLICK_INGEST, CLICK_STREAM } = parsed.data;
     if (CLICK_INGEST === 'consume' && CLICK_STREAM !== 'kafka')
       throw new ConfigError('CLICK_INGEST=consume needs CLICK_STREAM=kafka: servers send their clicks there');
+    const unkept = needsEvents(parsed.data);
+    if (unkept !== undefined)
+      throw new ConfigError(`${unkept} needs the events of clicks, which CLICK_EVENTS=off does not keep`);
     const missing = missingKafkaSetting(parsed.data);
     if (missing === undefined) return Object.freeze(parsed.data);
     throw new ConfigError(`${missing} must be set for CLICK_STREAM and KAFKA_SASL as they are`);
@@ -285,6 +291,13 @@ export function parseConfig(environment: Readonly<Record<string, string | undefi
   const [issue] = parsed.error.issues as [z.core.$ZodIssue];
   const name = String(issue.path[0]);
   throw new ConfigError(`${name} ${issue.message}${quoted(name, given[name])}`);
+}
+
+/** The setting that is about events of clicks where none are kept. */
+function needsEvents({ CLICK_EVENTS, EVENTS_RETENTION_DAYS, ARCHIVE_DIR }: Config): string | undefined {
+  if (CLICK_EVENTS === 'on') return undefined;
+  if (ARCHIVE_DIR !== undefined) return 'ARCHIVE_DIR';
+  return EVENTS_RETENTION_DAYS > 0 ? 'EVENTS_RETENTION_DAYS' : undefined;
 }
 
 /** A byte-order mark would become part of the first name. */

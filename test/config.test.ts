@@ -30,6 +30,21 @@ describe('settings', () => {
   });
 
   it.each([
+    [
+      { ARCHIVE_DIR: '/archives' },
+      'ARCHIVE_DIR needs the events of clicks, which CLICK_EVENTS=off does not keep',
+    ],
+    [
+      { EVENTS_RETENTION_DAYS: '30' },
+      'EVENTS_RETENTION_DAYS needs the events of clicks, which CLICK_EVENTS=off does not keep',
+    ],
+  ])('of events have no meaning where none are kept: %j', (given, message) => {
+    expect(() => parseConfig({ ...given, CLICK_EVENTS: 'off' })).toThrow(new ConfigError(message));
+    expect(parseConfig({ ...given, CLICK_EVENTS: 'on' }).CLICK_EVENTS).toBe('on');
+    expect(parseConfig({ EVENTS_RETENTION_DAYS: '0', CLICK_EVENTS: 'off' }).CLICK_EVENTS).toBe('off');
+  });
+
+  it.each([
     ['PORT', '65536', 'PORT must be an integer from 0 to 65535, not "65536"'],
     ['PORT', '-1', 'PORT must be an integer from 0 to 65535, not "-1"'],
     ['PORT', '80.5', 'PORT must be an integer from 0 to 65535, not "80.5"'],

@@ -116,7 +116,7 @@ export const threadMetrics = {
   ),
   retentionRemoved: counter(
     'switchyard_retention_removed_total',
-    'Clicks and previews removed because they were older than EVENTS_RETENTION_DAYS',
+    'Clicks and previews removed from the events by EVENTS_RETENTION_DAYS or CLICK_EVENTS=off',
   ),
   retentionFailures: counter(
     'switchyard_retention_failures_total',
@@ -311,7 +311,10 @@ export const serverMetrics = {
     'switchyard_last_backup_timestamp_seconds',
     'Time of the newest file in BACKUP_DIR; 0 without a folder, 1 when there is none in it',
   ),
-  retentionDays: gauge('switchyard_retention_days', 'EVENTS_RETENTION_DAYS; 0 if events are kept for ever'),
+  retentionDays: gauge(
+    'switchyard_retention_days',
+    'EVENTS_RETENTION_DAYS; with CLICK_EVENTS=off the seconds that clicks stay, in days; 0 if events are kept for ever',
+  ),
   retentionUnarchived: gauge(
     'switchyard_retention_unarchived_events',
     'Old clicks and previews of past months that stay because no archive in ARCHIVE_DIR has them',

@@ -72,7 +72,7 @@ export function readingsOf(parts: ReadParts): ServerReadings {
       parts.surroundings.disks.map(({ folder, sizeBytes }) => ({ labels: { folder }, value: sizeBytes })),
     certificateExpires: () => parts.surroundings.certificateExpires,
     lastBackup: () => parts.surroundings.lastBackup,
-    retentionDays: () => parts.config.EVENTS_RETENTION_DAYS,
+    retentionDays: () => parts.retention.days,
     retentionUnarchived: () => parts.retention.unarchived,
     retentionLastRun: () => parts.retention.lastRun,
   };

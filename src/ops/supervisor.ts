@@ -188,7 +188,9 @@ export class Supervisor {
       log,
       isUp: () => state.database === Database.UP,
       days: config.EVENTS_RETENTION_DAYS,
+      areClicksKept: config.CLICK_EVENTS === 'on',
       step: (cursor) => workers.removeOldEvents(cursor),
+      removeClicks: (stayMs) => workers.removeClickEvents(stayMs),
     });
     teardown.add({ end: async () => retention.stop() as undefined });
     void surroundings.start();

@@ -9,6 +9,7 @@ import type { StreamJob, StreamOutcome } from '../messages/stream.js';
 import type { TransferJob, TransferRequest } from '../messages/transfers.js';
 import { Backoff } from '../runtime/backoff.js';
 import { entryPoint } from '../runtime/package.js';
+import type { ClickChunksStep } from '../store/click-chunks.js';
 import type { RemovalStep } from '../store/removal.js';
 import type { RetentionCursor, RetentionStep } from '../store/retention.js';
 import type { StreamData } from '../workers/stream/thread.js';
@@ -213,6 +214,14 @@ export class Workers {
 
   async removeOldEvents(cursor: RetentionCursor | undefined): Promise<RetentionStep> {
     return (await this.#bulkPools().transfer.run({ cursor }, { name: 'removeOldEvents' })) as RetentionStep;
+  }
+
+  /** @param stayMs How long clicks stay that do not fill a chunk. */
+  async removeClickEvents(stayMs: number): Promise<ClickChunksStep> {
+    return (await this.#bulkPools().transfer.run(
+      { stayMs },
+      { name: 'removeClickEvents' },
+    )) as ClickChunksStep;
   }
 
   async removeDeletedEvents(): Promise<RemovalStep> {

@@ -1,5 +1,6 @@
 import { sqlStateOf } from '../postgres/failures.js';
 import type { Connection } from '../postgres/pool.js';
+import { DROPPED_MINUTES_INDEX } from './dropped-events.js';
 import { isInChunks } from './event-chunks.js';
 import { buildPartitionedIndex } from './partitioned-index.js';
 import { dropSucceededBy } from './retired-indexes.js';
@@ -35,6 +36,7 @@ export const backgroundIndexes: readonly BackgroundIndex[] = [
   // In byte order, which is the same on every machine and in every version of its libraries.
   { name: 'short_urls_by_title', table: 'short_urls', definition: '(title COLLATE "C", id)' },
   { name: 'short_urls_by_tag', table: 'short_urls', definition: 'USING gin (tags)' },
+  DROPPED_MINUTES_INDEX,
 ];
 
 /**

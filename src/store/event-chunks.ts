@@ -1,5 +1,6 @@
 import { sqlStateOf } from '../postgres/failures.js';
 import type { Connection } from '../postgres/pool.js';
+import { isToBeEmptied } from './click-chunks.js';
 
 /**
  * `events` is partitioned by ids. Rows come into the hot chunk, which has no index; when all its ids are given it
@@ -19,6 +20,8 @@ const SEAL_SETTINGS = `SET lock_timeout = '${LOCK_WAIT}'; SET max_parallel_maint
 const USUAL_SETTINGS =
   'RESET lock_timeout; RESET max_parallel_maintenance_workers; RESET default_statistics_target';
 const LOCK_NOT_AVAILABLE = '55P03';
+/** The chunk was dropped meanwhile, or moved to another one. */
+const UNDEFINED_TABLE = '42P01';
 
 /** Whether events are in chunks; if not, they are in months. */
 export async function isInChunks(connection: Connection): Promise<boolean> {
@@ -38,14 +41,20 @@ export async function makeEventChunks(connection: Connection): Promise<number> {
 
 /**
  * Chunks ahead, and one full chunk sealed and its times noted. Outside a transaction.
+ * @param areClicksKept Whether clicks stay events; if not, their chunks get no indexes, for they are about to go.
  * @returns the chunk that was sealed or noted, if any.
  */
-export async function keepEventChunks(connection: Connection): Promise<string | undefined> {
+export async function keepEventChunks(
+  connection: Connection,
+  areClicksKept = true,
+): Promise<string | undefined> {
   await makeEventChunks(connection);
   if ((await fullChunks(connection)).length === 0 || !(await lock(connection))) return undefined;
   try {
     // Another server may have sealed one meanwhile.
-    for (const chunk of await fullChunks(connection)) if (await seal(connection, chunk)) return chunk.name;
+    for (const chunk of await fullChunks(connection)) {
+      if (await seal(connection, chunk, areClicksKept)) return chunk.name;
+    }
     return undefined;
   } finally {
     await unlock(connection);
@@ -75,9 +84,14 @@ async function fullChunks(connection: Connection): Promise<FullChunk[]> {
  * waits for one at most. Who still writes to the chunk is not waited for longer than a moment; its turn comes again.
  * @returns whether all is done.
  */
-async function seal(connection: Connection, { name, first_id, end_id }: FullChunk): Promise<boolean> {
+async function seal(
+  connection: Connection,
+  { name, first_id, end_id }: FullChunk,
+  areClicksKept: boolean,
+): Promise<boolean> {
   await connection.query(SEAL_SETTINGS);
   try {
+    if (!areClicksKept && (await isToBeEmptied(connection, name))) return false;
     const statements = await missingIndexes(connection, name);
     for (const statement of statements) await connection.query(statement);
     // The planner knows nothing of the chunk otherwise until autovacuum comes by; a small sample is enough.
@@ -85,7 +99,7 @@ async function seal(connection: Connection, { name, first_id, end_id }: FullChun
     await connection.query('SELECT note_event_chunk_times($1, $2, $3)', [name, first_id, end_id]);
     return true;
   } catch (error) {
-    if (sqlStateOf(error) !== LOCK_NOT_AVAILABLE) throw error;
+    if (![LOCK_NOT_AVAILABLE, UNDEFINED_TABLE].includes(sqlStateOf(error) ?? '')) throw error;
     return false;
   } finally {
     await connection.query(USUAL_SETTINGS);

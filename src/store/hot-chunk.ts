@@ -12,6 +12,7 @@ export const WHOLE_TABLE = 'events';
 
 /** Of a partition's bounds too. */
 const CHECK_VIOLATION = '23514';
+const UNDEFINED_TABLE = '42P01';
 
 /** How many ids later to look again where there was no chunk, for events that are still in months. */
 const LOOK_AGAIN_AFTER = 65_536n;
@@ -63,9 +64,10 @@ export async function tableForEvents(connection: Connection, rows: number): Prom
   return table !== null && nextId + BigInt(rows) <= chunk.endId ? table : WHOLE_TABLE;
 }
 
-/** Whether a row got an id that is not the chunk's. */
+/** Whether a row got an id that is not the chunk's, or the chunk has been ended and removed (`click-chunks.ts`) meanwhile. */
 export function isBeyondChunk(error: unknown): boolean {
-  return sqlStateOf(error) === CHECK_VIOLATION;
+  const state = sqlStateOf(error);
+  return state === CHECK_VIOLATION || state === UNDEFINED_TABLE;
 }
 
 async function check(

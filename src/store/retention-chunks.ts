@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { sqlStateOf } from '../postgres/failures.js';
 import { type Connection, inTransaction, rowsOf, type Statement } from '../postgres/pool.js';
 import { isArchived, RETENTION_LOCK } from './archive.js';
+import { OLDEST_MINUTE, quarterOf } from './stats-rollups.js';
 
 /**
  * Chunks of events that go as a whole: all of their rows are clicks and previews, and older than EVENTS_RETENTION_DAYS. What they
@@ -16,7 +17,8 @@ const PAUSE_MS = 100;
 const MAX_IDS = 131_072;
 const LOCK_NOT_AVAILABLE = '55P03';
 
-const SETTINGS = `
+/** For a transaction that removes a chunk. */
+export const CHUNK_SETTINGS = `
   SET LOCAL lock_timeout = '${LOCK_WAIT}';
   SET LOCAL switchyard.differences = 'none';
   SET LOCAL jit = off`;
@@ -38,7 +40,7 @@ const oldOnly = (chunk: string): string => `
  * Links stay as they are meanwhile. If one is locked by somebody else, its events go one by one, later; and so if one is
  * deleted and has events that are still being removed.
  */
-const linksLocked = (chunk: string): string => `
+export const linksLocked = (chunk: string): string => `
   WITH links AS MATERIALIZED (
     SELECT id FROM short_urls WHERE id IN (SELECT url_id FROM ${chunk})
   ), locked AS MATERIALIZED (
@@ -47,12 +49,18 @@ const linksLocked = (chunk: string): string => `
   SELECT (SELECT count(*) FROM links) = (SELECT count(*) FROM locked)
      AND NOT EXISTS (SELECT FROM ${chunk} WHERE url_id IN (SELECT link_id FROM deleted_links))`;
 
-/** What a set of events was of its links, as rows of `dropped_events`. */
+/**
+ * What a set of events was of its links, as rows of `dropped_events`: quarters of an hour, but minutes where statistics
+ * may still be asked for by minutes.
+ */
 export const keepDropped = (source: string): string => `
   INSERT INTO dropped_events (url_id, slot, country, referrer, browser, os, device, clicks, previews)
   SELECT url_id, slot, country, referrer, browser, os, device, sum(clicks), sum(previews)
   FROM (
-    SELECT url_id, date_bin('15 minutes', "timestamp", timestamp '2000-01-01') AS slot, details::text AS details,
+    SELECT url_id,
+           CASE WHEN "timestamp" >= ${OLDEST_MINUTE} THEN date_trunc('minute', "timestamp")
+                ELSE ${quarterOf('"timestamp"')} END AS slot,
+           details::text AS details,
            count(*) FILTER (WHERE event_type = 'click') AS clicks,
            count(*) FILTER (WHERE event_type = 'preview') AS previews
     FROM ${source} WHERE url_id IS NOT NULL GROUP BY 1, 2, 3
@@ -89,38 +97,48 @@ async function dropChunk(connection: Connection, chunk: string, values: readonly
   if (!(await isTrue(connection, oldOnly(chunk), values))) return 0;
   try {
     return await inTransaction(connection, async () => {
-      await connection.query(SETTINGS);
+      await connection.query(CHUNK_SETTINGS);
       if (!(await isTrue(connection, 'SELECT pg_try_advisory_xact_lock($1)', [RETENTION_LOCK]))) return 0;
       await connection.query(`LOCK TABLE ${chunk} IN SHARE ROW EXCLUSIVE MODE`);
       if (!(await isTrue(connection, oldOnly(chunk), values))) return 0;
-      if (!(await isTrue(connection, linksLocked(chunk), []))) return 0;
+      if (!(await isTrue(connection, linksLocked(chunk)))) return 0;
       const { rows } = await connection.query<{ n: string }>(`SELECT count(*) AS n FROM ${chunk}`);
       await connection.query(keepDropped(chunk));
-      await dropTable(connection, chunk);
+      await tryAgain(connection, `DROP TABLE ${chunk}`, ATTEMPTS);
       return Number(rows[0]?.n);
     });
   } catch (error) {
     // Somebody always needed the events: they go row by row, or in the next round.
-    if (sqlStateOf(error) === LOCK_NOT_AVAILABLE) return 0;
+    if (isLocked(error)) return 0;
     throw error;
   }
 }
 
-async function dropTable(connection: Connection, chunk: string): Promise<void> {
+/** Runs, within a transaction, a statement that needs a lock: others pass between two attempts. */
+export async function tryAgain(connection: Connection, sql: string, attempts: number): Promise<void> {
   for (let attempt = 1; ; attempt += 1) {
-    await connection.query('SAVEPOINT before_drop');
+    await connection.query('SAVEPOINT before_lock');
     try {
-      await connection.query(`DROP TABLE ${chunk}`);
+      await connection.query(sql);
       return;
     } catch (error) {
-      if (attempt === ATTEMPTS || sqlStateOf(error) !== LOCK_NOT_AVAILABLE) throw error;
-      await connection.query('ROLLBACK TO SAVEPOINT before_drop');
+      if (attempt === attempts || !isLocked(error)) throw error;
+      await connection.query('ROLLBACK TO SAVEPOINT before_lock');
       await sleep(PAUSE_MS);
     }
   }
 }
 
-async function isTrue(connection: Connection, sql: string, values: readonly unknown[]): Promise<boolean> {
+/** Whether somebody else had what was to be locked. */
+export function isLocked(error: unknown): boolean {
+  return sqlStateOf(error) === LOCK_NOT_AVAILABLE;
+}
+
+export async function isTrue(
+  connection: Connection,
+  sql: string,
+  values: readonly unknown[] = [],
+): Promise<boolean> {
   const { rows } = await connection.query<{ is: string }>(`SELECT (${sql}) AS is`, [...values]);
   return rows[0]?.is === 't';
 }

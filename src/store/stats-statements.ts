@@ -131,9 +131,13 @@ export const pieceStatement = addEntries(`
 
 /** Where a piece ends that begins behind (`$1`, `$2`) and has about `$3` events; nothing where the rest is one. */
 export const pieceEndStatement = `
-  SELECT url_id, ${quarterOf('"timestamp"')} AS quarter FROM events
-  WHERE url_id >= $1 AND event_type IN ('click', 'preview') AND (url_id > $1 OR "timestamp" < $2::timestamp)
-  ORDER BY url_id, "timestamp" DESC OFFSET $3 LIMIT 1`;
+  SELECT url_id, ${quarterOf('at')} AS quarter FROM (
+    SELECT url_id, "timestamp" AS at FROM events
+    WHERE url_id >= $1 AND event_type IN ('click', 'preview') AND (url_id > $1 OR "timestamp" < $2::timestamp)
+    UNION ALL
+    SELECT url_id, slot FROM dropped_events WHERE url_id >= $1 AND (url_id > $1 OR slot < $2::timestamp)
+  ) AS counted
+  ORDER BY url_id, at DESC OFFSET $3 LIMIT 1`;
 
 /** The own sums of the links `$1`, which have none yet. */
 const isAsked = (): string => 'url_id = ANY ($1::bigint[])';

@@ -137,7 +137,7 @@ function coveredBy(range: Range, marks = NOTHING_FOLDED): unknown[] {
   return coverValues(coverOf(...ends, marks), ends);
 }
 
-/** The events of one link, counted, and those of it that were dropped: whole quarters of an hour, older than all minutes. */
+/** The events of one link, counted, and those of it that were dropped: whole quarters of an hour, and minutes of the last day. */
 function eventsOf(connection: Connection, id: string, asOfMs: number): Source {
   return {
     asOfMs,
@@ -197,15 +197,24 @@ function rangeOf({ from, to, interval, timezone }: Input, nowMs: number): Range 
   );
 }
 
-/** Answers from one moment of the database. */
+/**
+ * Before the snapshot: a chunk that is dropped later would be gone, and what was kept of it not yet there. Who drops one waits
+ * for the answer.
+ */
+const KEEP_EVENTS = 'LOCK TABLE ONLY events IN ACCESS SHARE MODE';
+
+/** Answers from one moment of the database. @param before A statement that comes before that moment. */
 async function answer(
   connection: Connection,
   input: Input,
   sourceAt: (state: State) => Promise<Source | ErrorCode>,
+  before = '',
 ): Promise<OperationResult> {
   return inTransaction(connection, async () => {
     // Nobody can estimate how much is in arrays: a plan that looks dear would be compiled, which takes longer than it does.
-    await connection.query('SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL jit = off');
+    await connection.query(
+      `SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL jit = off; ${before}`,
+    );
     const state = await readState(connection);
     const range = rangeOf(input, state.nowMs);
     if (typeof range === 'string') return failed(range);
@@ -259,12 +268,13 @@ function getLinkStats(
   input: InputFor<'getLinkStats'>,
   { owner }: OperationContext,
 ): Promise<OperationResult> {
-  return answer(connection, input, async (state) => {
+  const sourceAt = async (state: State): Promise<Source | ErrorCode> => {
     const [link] = await rowsOf(connection, ownLinkStatement, [input.id, owner ?? null]);
     if (link === undefined) return 'URL_NOT_FOUND';
     const isSummed = state.isWhole && link[0] === 't';
     return isSummed ? sumsOf(connection, `-${input.id}`, state) : eventsOf(connection, input.id, state.nowMs);
-  });
+  };
+  return answer(connection, input, sourceAt, KEEP_EVENTS);
 }
 
 function getStats(

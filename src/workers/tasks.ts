@@ -5,6 +5,7 @@ import type { StatisticsOutcome } from '../messages/statistics.js';
 import type { ImportRequest, ListRequest, TransferJob } from '../messages/transfers.js';
 import type { Connection } from '../postgres/pool.js';
 import { buildMissingIndexes, missingIndexes } from '../store/background-indexes.js';
+import type { ClickChunksStep } from '../store/click-chunks.js';
 import { readConsumed } from '../store/click-ingest.js';
 import { keepClickOrder } from '../store/click-order.js';
 import { isInChunks, keepEventChunks } from '../store/event-chunks.js';
@@ -16,6 +17,7 @@ import { dropRetiredIndexes } from '../store/retired-indexes.js';
 import { buildSums } from '../store/stats-build.js';
 import { CallServer } from './calls/server.js';
 import { checkBodyOf } from './check-body.js';
+import { stepClickEvents, warnOfRemoval } from './click-events.js';
 import { takeInJournal } from './ingest/ingest.js';
 import { passJournal } from './ingest/pass-journal.js';
 import { stepRetention } from './retention.js';
@@ -134,10 +136,11 @@ const CHUNK_DEADLINE_MS = 120_000;
 
 /** Makes chunks of events ahead, and seals a full one. @returns whether another may be full. */
 export async function keepChunks(): Promise<boolean> {
-  const { pool, log } = own();
+  const { pool, config, log } = own();
   const sealed = await inTurn(() =>
     pool.runOnce(CHUNK_DEADLINE_MS, async (connection) => {
-      if (await isInChunks(connection)) return keepEventChunks(connection);
+      await warnOfRemoval(own(), connection);
+      if (await isInChunks(connection)) return keepEventChunks(connection, config.CLICK_EVENTS === 'on');
       await dropTightConstraint(connection);
       return undefined;
     }),
@@ -175,6 +178,11 @@ export function removeOldEvents({
   readonly cursor: RetentionCursor | undefined;
 }): Promise<RetentionStep> {
   return inTurn(() => stepRetention(own(), cursor));
+}
+
+/** Takes clicks out of the events where none are kept. */
+export function removeClickEvents({ stayMs }: { readonly stayMs: number }): Promise<ClickChunksStep> {
+  return inTurn(() => stepClickEvents(own(), stayMs));
 }
 
 /** Many times what a piece takes. */

@@ -94,7 +94,9 @@ describe('background indexes', () => {
       const text = await (await server.fetch('/metrics')).text();
       return Number(/^switchyard_background_indexes_missing (\d+)$/m.exec(text)?.[1]);
     };
-    await eventually(async () => (await missing()) === backgroundIndexes.length);
+    // Those of empty tables are built at the start.
+    const ofLinks = backgroundIndexes.filter(({ table }) => table === 'short_urls');
+    await eventually(async () => (await missing()) === ofLinks.length);
     await writer.query('COMMIT');
     await eventually(async () => (await missing()) === 0);
     expect(await server.stop()).toBe(0);

@@ -292,7 +292,7 @@ describe('sealing', () => {
         return client;
       }),
     );
-    const sealed = await Promise.all(others.map(keepEventChunks));
+    const sealed = await Promise.all(others.map((connection) => keepEventChunks(connection)));
     expect(sealed.filter((chunk) => chunk !== undefined)).toEqual(['events_from_0']);
     await Promise.all(others.map((client) => client.end()));
   });

@@ -4,7 +4,7 @@ import type { ApiClient } from '../support/clients/api-client.js';
 import { ADMIN_KEY, asKey, makeKey } from '../support/clients/keys.js';
 import { countBySql, counted, settled, statisticsOf } from '../support/clients/statistics.js';
 import { createDatabase, type TestDatabase } from '../support/database/database.js';
-import { EVENTS_EVER } from '../support/database/retention.js';
+import { EVENTS_EVER, endNewestChunk } from '../support/database/retention.js';
 import { startServer, type TestServer } from '../support/server/server.js';
 import { createUrl, createUser } from '../support/server/suite.js';
 import { Random, rounds, seed, timeout } from './torture.js';
@@ -17,13 +17,16 @@ let server: TestServer;
 let admin: ApiClient;
 let dataDir: string | undefined;
 
+let starts = 0;
+
 async function start(): Promise<void> {
+  starts += 1;
   server = await startServer({
     DATABASE_URL: database.url,
     API_AUTH: 'on',
     ADMIN_KEY,
-    // At each start events are removed that the statistics go on counting.
-    EVENTS_RETENTION_DAYS: '1',
+    // Events are removed that the statistics go on counting: at each start, or all the time.
+    ...(starts % 2 === 0 ? { CLICK_EVENTS: 'off' } : { EVENTS_RETENTION_DAYS: '1' }),
     ...(dataDir === undefined ? {} : { DATA_DIR: dataDir }),
   });
   dataDir = server.dataDir;
@@ -141,6 +144,7 @@ describe(`statistics through random histories (seed ${seed})`, () => {
       await server.kill();
       await start();
     },
+    'the newest chunk ended': () => endNewestChunk(database),
     'the sums made anew': () => database.query('UPDATE stats_state SET is_whole = false'),
     'TRUNCATE events': async () => {
       // Seldom, for it makes all that was before of no matter.
