@@ -1,15 +1,16 @@
 import { type Config, ConfigError } from '../config.js';
 import { checkpointId } from '../consume/checkpoint-id.js';
 import { type Extent, readExtent, readTopic, type TopicState } from '../consume/topic.js';
-import { kafkaCodes } from '../kafka/errors.js';
-
+import { comparePositions } from '../journal/position.js';
 import { type Connection, inTransaction } from '../postgres/pool.js';
 import {
   beginConsume,
-  countJournals,
+  consumedJournals,
   countOthers,
   forgetJournals,
   type IngestWay,
+  listJournals,
+  noteJournal,
   noteStream,
   readIngestWay,
   setIngestWay,
@@ -17,10 +18,12 @@ import {
 } from '../store/click-ingest.js';
 import { readCheckpoint } from '../store/clicks.js';
 import { openDatabase } from './database.js';
+import { openPositions, type StreamPositions } from './stream-positions.js';
 
 export const ingestWays = ['server', 'consume'] as const satisfies readonly IngestWay[];
 
 const DEADLINE_MS = 60_000;
+const START = { segment: 0, offset: 0 };
 
 /** A way that can't be changed now; `message` is one line for the operator. */
 class IngestWayError extends Error {
@@ -45,24 +48,38 @@ export async function showIngestWay(config: Config): Promise<void> {
  * @throws IngestWayError if something has to be done before.
  */
 export async function changeIngestWay(config: Config, way: IngestWay, abandon: boolean): Promise<void> {
-  const topic = await topicNow(config);
-  const { pool, close } = await openDatabase(config);
-  try {
-    await pool.runOnce(DEADLINE_MS, (connection) =>
-      inTransaction(connection, async () => {
-        const present = await readIngestWay(connection);
-        if (present === way) return;
-        if ((await countOthers(connection)) > 0)
-          throw new IngestWayError('servers or consumers use the database: stop them first');
-        if (way === 'consume') await leaveJournals(connection, abandon);
-        else if (!abandon) await requireConsumed(connection, topic);
-        await setIngestWay(connection, way);
-        if (way === 'consume') await beginAtEnd(connection, topic);
-      }),
+  if (config.CLICK_STREAM !== 'kafka')
+    throw new ConfigError(
+      'the way is changed with CLICK_STREAM=kafka and the KAFKA_ settings of the servers',
     );
+  const positions = await openPositions(config);
+  try {
+    const topic = await topicNow(config, positions);
+    const { pool, close } = await openDatabase(config);
+    try {
+      await pool.runOnce(DEADLINE_MS, (connection) =>
+        inTransaction(connection, async () => {
+          const present = await readIngestWay(connection);
+          if (present === way) return;
+          if ((await countOthers(connection)) > 0)
+            throw new IngestWayError('servers or consumers use the database: stop them first');
+          if (way === 'consume') {
+            await leaveJournals(connection, positions, abandon);
+            await setIngestWay(connection, way);
+            await beginAtEnd(connection, topic);
+            return;
+          }
+          if (!abandon) await requireConsumed(connection, topic);
+          await setIngestWay(connection, way);
+          await continueJournals(connection, positions, abandon);
+        }),
+      );
+    } finally {
+      await close();
+    }
     process.stdout.write(`ingest: ${way}\n`);
   } finally {
-    await close();
+    positions.close();
   }
 }
 
@@ -73,37 +90,59 @@ interface TopicNow {
 }
 
 /** @returns `undefined` if there is no such topic yet. */
-async function topicNow(config: Config): Promise<TopicNow | undefined> {
-  if (config.CLICK_STREAM !== 'kafka')
-    throw new ConfigError(
-      'the way is changed with CLICK_STREAM=kafka and the KAFKA_ settings of the servers',
-    );
-  // Loaded only now: no other command needs the library.
-  const { KafkaCluster } = await import('../kafka/cluster.js');
-  const { kafkaOptions } = await import('../kafka/options.js');
-  const cluster = new KafkaCluster(kafkaOptions(config));
-  try {
+async function topicNow(
+  config: Config,
+  { cluster, ifThere }: StreamPositions,
+): Promise<TopicNow | undefined> {
+  return ifThere(async () => {
     const state = await readTopic(cluster, config.KAFKA_TOPIC);
     const extents = await Promise.all(
       state.leaders.map((_, partition) => readExtent(cluster, state, partition)),
     );
     return { state, extents };
-  } catch (error) {
-    if (kafkaCodes(error).has('UNKNOWN_TOPIC_OR_PARTITION')) return undefined;
-    throw error;
-  } finally {
-    cluster.close();
-  }
+  });
 }
 
-/** Clicks in journals that the database has in part would come in once more by Kafka. */
-async function leaveJournals(connection: Connection, abandon: boolean): Promise<void> {
-  const journals = await countJournals(connection);
-  if (journals > 0 && !abandon)
+/**
+ * Clicks in journals that Kafka and the database have unlike parts of would come in twice, or never. Where the operator
+ * gives up those of which Kafka has more, the others' positions are moved in Kafka: what the database has is not sent.
+ */
+async function leaveJournals(
+  connection: Connection,
+  positions: StreamPositions,
+  abandon: boolean,
+): Promise<void> {
+  let unlike = 0;
+  for (const { journalId, clicks, ...ingested } of await listJournals(connection)) {
+    const sent = await positions.read(journalId);
+    if (sent !== undefined && comparePositions(sent, ingested) === 0) continue;
+    unlike += 1;
+    if (abandon && comparePositions(sent ?? START, ingested) < 0)
+      await positions.write(journalId, { ...ingested, clicks: Math.max(clicks, sent?.clicks ?? 0) });
+  }
+  if (unlike > 0 && !abandon)
     throw new IngestWayError(
-      `the database has ${journals} journals that are not at their end: run CLICK_STREAM=off switchyard journal drain <data folder> where each of the servers was; --abandon forgets journals whose files are gone`,
+      `the database has ${unlike} journals that are not at their end: run CLICK_STREAM=off switchyard journal drain <data folder> where each of the servers was; --abandon gives up those whose files are gone`,
     );
   await forgetJournals(connection);
+}
+
+/** What came in by Kafka is in journals too, until their servers have removed it: they go on behind it. */
+async function continueJournals(
+  connection: Connection,
+  positions: StreamPositions,
+  abandon: boolean,
+): Promise<void> {
+  let unknown = 0;
+  for (const journalId of await consumedJournals(connection)) {
+    const sent = await positions.read(journalId);
+    if (sent === undefined) unknown += 1;
+    else await noteJournal(connection, journalId, sent);
+  }
+  if (unknown > 0 && !abandon)
+    throw new IngestWayError(
+      `Kafka has lost the positions of ${unknown} journals, whose clicks would count twice: remove what is left of them in the servers' data folders; then --abandon`,
+    );
 }
 
 /** What is in the topic came in by the journals already. */

@@ -1,3 +1,4 @@
+import type { JournalPosition } from '../journal/position.js';
 import { type Connection, rowsOf, type Statement } from '../postgres/pool.js';
 
 /** By which way clicks come into a database: from servers' journals, or from Kafka by `switchyard consume`. */
@@ -95,15 +96,51 @@ export async function noteStream(
   );
 }
 
-/** How many journals of servers the database has checkpoints of. Their ids are of version 4, a partition's of version 8. */
-export async function countJournals(connection: Connection): Promise<number> {
-  const { rows } = await connection.query<{ journals: string }>(
-    `SELECT count(*) AS journals FROM journal_checkpoints WHERE substr(journal_id::text, 15, 1) = '4'`,
-  );
-  return Number(rows[0]?.journals ?? 0);
+/** A journal of a server, and how far it was ingested. */
+export interface IngestedJournal extends JournalPosition {
+  readonly journalId: string;
+  /** How many of its clicks were before the position. */
+  readonly clicks: number;
 }
 
-/** Forgets those journals: their files are gone for good. */
+/** Journals of servers that the database has checkpoints of. Their ids are of version 4, a partition's of version 8. */
+export async function listJournals(connection: Connection): Promise<IngestedJournal[]> {
+  const { rows } = await connection.query<
+    Record<'journal_id' | 'segment' | 'byte_offset' | 'clicks', string>
+  >(
+    `SELECT journal_id, segment, byte_offset, clicks + dropped + rejected + unreadable AS clicks
+     FROM journal_checkpoints WHERE substr(journal_id::text, 15, 1) = '4'`,
+  );
+  return rows.map(({ journal_id: journalId, segment, byte_offset: offset, clicks }) => ({
+    journalId,
+    segment: Number(segment),
+    offset: Number(offset),
+    clicks: Number(clicks),
+  }));
+}
+
+/** Journals of which clicks have come from Kafka. */
+export async function consumedJournals(connection: Connection): Promise<string[]> {
+  const { rows } = await connection.query<{ journal_id: string }>(
+    'SELECT DISTINCT journal_id FROM consumed_clicks',
+  );
+  return rows.map(({ journal_id: journalId }) => journalId);
+}
+
+/** Lets the ingest of a journal begin there: what is before it came from Kafka. */
+export async function noteJournal(
+  connection: Connection,
+  journalId: string,
+  { segment, offset, clicks }: Omit<IngestedJournal, 'journalId'>,
+): Promise<void> {
+  await connection.query(
+    `INSERT INTO journal_checkpoints (journal_id, segment, byte_offset, clicks) VALUES ($1, $2, $3, $4)
+     ON CONFLICT (journal_id) DO UPDATE SET segment = $2, byte_offset = $3, clicks = $4`,
+    [journalId, segment, offset, clicks],
+  );
+}
+
+/** Forgets those journals. */
 export async function forgetJournals(connection: Connection): Promise<void> {
   await connection.query(`DELETE FROM journal_checkpoints WHERE substr(journal_id::text, 15, 1) = '4'`);
 }
