@@ -1,6 +1,6 @@
 import type { ErrorCode } from '../errors.js';
 import { bodyless } from './defaults.js';
-import { bodyId, filterId, NO_NUL, NOT_BLANK, pathId } from './fields.js';
+import { bodyId, filterId, instant, NO_NUL, NOT_BLANK, pathId } from './fields.js';
 import { jsonFault } from './json.js';
 import { cursorFits, pageErrors, pages } from './list-fields.js';
 import { formatErrors, listFormat } from './list-format.js';
@@ -39,7 +39,8 @@ export const eventRoutes = [
   route({
     method: 'GET',
     path: '/events',
-    summary: 'events, newest first; filters `url_id`, `user_id`, `event_type`; pages by `limit` and `after`',
+    summary:
+      'events, newest first; filters `url_id`, `user_id`, `event_type`, `from`, `to`; pages by `limit` and `after`',
     scope: 'events',
     performs: 'list',
     operation: 'listEvents',
@@ -60,13 +61,28 @@ export const eventRoutes = [
               error: 'INVALID_EVENT_TYPE' satisfies ErrorCode,
             })
             .meta({ pattern: NO_NUL }),
+          from: instant(z, 'INVALID_FROM'),
+          to: instant(z, 'INVALID_TO'),
+        })
+        .superRefine(({ from, to }, issues) => {
+          if (from === undefined || to === undefined || from < to) return;
+          issues.addIssue({ code: 'custom', message: 'FROM_NOT_BEFORE_TO' satisfies ErrorCode });
         })
         .superRefine(cursorFits('listEvents')),
     bodyLimit: 'none',
     headers: ['accept'],
     barrier: 'clicks',
     status: 200,
-    errors: [...pageErrors, 'INVALID_USER_ID', 'INVALID_URL_ID', 'INVALID_EVENT_TYPE', ...formatErrors],
+    errors: [
+      ...pageErrors,
+      'INVALID_USER_ID',
+      'INVALID_URL_ID',
+      'INVALID_EVENT_TYPE',
+      'INVALID_FROM',
+      'INVALID_TO',
+      'FROM_NOT_BEFORE_TO',
+      ...formatErrors,
+    ],
   }),
   route({
     method: 'POST',

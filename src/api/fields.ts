@@ -1,5 +1,6 @@
 import type { ErrorCode } from '../errors.js';
 import type { Z } from './schema.js';
+import { parseTimestamp } from './timestamps.js';
 import { isIdText, isStorable, usableId } from './values.js';
 
 /** For the document: what the refinements of texts let pass. */
@@ -67,6 +68,20 @@ export function filterId(z: Z, error: ErrorCode) {
     .refine((value) => value === undefined || /^-?\d{1,40}$/.test(value), { error })
     .transform((value) => (value === undefined ? undefined : (usableId(value) ?? '-1')))
     .meta({ type: 'integer', description: 'an id' });
+}
+
+/** An instant of a query, in ms since 1970. An empty one is refused. */
+export function instant(z: Z, error: ErrorCode) {
+  return z
+    .string()
+    .transform((text, context): number => {
+      const parsed = parseTimestamp(text);
+      if (parsed !== undefined) return Date.parse(`${parsed.replace(' ', 'T')}Z`);
+      context.addIssue({ code: 'custom', message: error });
+      return z.NEVER;
+    })
+    .meta({ format: 'date-time', description: 'an ISO 8601 time; without a zone it is UTC' })
+    .optional();
 }
 
 function wholeNumber(z: Z) {

@@ -1,9 +1,8 @@
 import type { ErrorCode } from '../errors.js';
-import { pathId } from './fields.js';
+import { instant, pathId } from './fields.js';
 import { isTimeZone } from './intervals.js';
 import { route } from './route.js';
 import type { Z } from './schema.js';
-import { parseTimestamp } from './timestamps.js';
 
 /** The properties of a click by which it can be counted. */
 const facts = ['country', 'referrer', 'browser', 'os', 'device'] as const;
@@ -25,20 +24,6 @@ function fields<const Name extends StatsField>(z: Z, known: readonly Name[], err
       return z.NEVER;
     })
     .meta({ description: `a list of ${known.join(', ')}, by commas` })
-    .optional();
-}
-
-/** An instant, in ms since 1970. */
-function instant(z: Z, error: ErrorCode) {
-  return z
-    .string()
-    .transform((text, context): number => {
-      const parsed = parseTimestamp(text);
-      if (parsed !== undefined) return Date.parse(`${parsed.replace(' ', 'T')}Z`);
-      context.addIssue({ code: 'custom', message: error });
-      return z.NEVER;
-    })
-    .meta({ format: 'date-time', description: 'an ISO 8601 time; without a zone it is UTC' })
     .optional();
 }
 

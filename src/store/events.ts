@@ -125,9 +125,10 @@ async function deleteEvent(
 /** Nearly all events are of this type. */
 const COMMON_TYPE = 'click';
 
-/** The conditions of a list: those with an index in its order, the narrowest first, and the others. */
-function eventFilters({ url_id, user_id, event_type, owner }: Listed<InputFor<'listEvents'>>): {
+/** The conditions of a list: those with an index in its order, the narrowest first, those of time, and the others. */
+function eventFilters({ url_id, user_id, event_type, from, to, owner }: Listed<InputFor<'listEvents'>>): {
   readonly indexed: readonly Condition[];
+  readonly range: readonly Condition[];
   readonly others: readonly Condition[];
 } {
   const ofType = equals('event_type', event_type);
@@ -138,8 +139,16 @@ function eventFilters({ url_id, user_id, event_type, owner }: Listed<InputFor<'l
   const isCommon = event_type === COMMON_TYPE;
   return {
     indexed: [...equals('url_id', url_id), ...equals('user_id', user_id), ...(isCommon ? [] : ofType)],
+    range: [...ofTime('>=', from), ...ofTime('<', to)],
     others: [...(isCommon ? ofType : []), ...(owner === undefined ? [] : [onOwnLinks])],
   };
+}
+
+/** @param ms Since 1970. */
+function ofTime(compare: '>=' | '<', ms: number | undefined): Condition[] {
+  return ms === undefined
+    ? []
+    : [{ value: formatTimestamp(ms), sql: (value) => `"timestamp" ${compare} ${value}::timestamp` }];
 }
 
 const ORDER = '"timestamp" DESC, id DESC';
@@ -149,15 +158,21 @@ const listEvents: ListOperation<Listed<InputFor<'listEvents'>>> = {
   json: (row) => events.json(row),
   csv: csvOf(events),
   select: (input, limit) => {
-    const { indexed, others } = eventFilters(input);
-    const conditions = [...indexed, ...others];
+    const { indexed, range, others } = eventFilters(input);
+    const conditions = [...indexed, ...range, ...others];
     const selectFrom = (source: string): ListSelect =>
       selectList(events.columns, source, ORDER, input, limit, conditions);
     const select = selectFrom(VISIBLE_EVENTS);
     const { rowLimit, skippedRows } = select;
     // PostgreSQL reads nothing for a page without a row.
     if (rowLimit === undefined || rowLimit === 0) return select;
-    const wanted = { rows: skippedRows + rowLimit, conditions, isIndexed: indexed.length > 0 };
+    const wanted = {
+      rows: skippedRows + rowLimit,
+      conditions,
+      isIndexed: indexed.length > 0,
+      sinceMs: input.from,
+      untilMs: input.to,
+    };
     return {
       ...select,
       read: (connection) =>
@@ -175,18 +190,20 @@ const listEvents: ListOperation<Listed<InputFor<'listEvents'>>> = {
     };
   },
   page: (input) => {
-    const { indexed, others } = eventFilters(input);
+    const { indexed, range, others } = eventFilters(input);
     const [leading, ...further] = indexed;
     return pageQuery('listEvents', input, {
       columns: events.columns,
       source: VISIBLE_EVENTS,
       order: { key: '"timestamp"', type: 'timestamp', direction: 'DESC', isPartitioned: true },
+      range,
       rest: [...further, ...others],
       ...(leading === undefined ? {} : { leading }),
       within: (connection, rows, after, look) => {
-        const conditions = [...indexed, ...others];
-        const untilMs = after === undefined ? undefined : timeMs(after.key);
-        return readNewest(connection, { rows, conditions, isIndexed: indexed.length > 0, untilMs }, look);
+        const conditions = [...indexed, ...range, ...others];
+        const untilMs = after === undefined ? input.to : timeMs(after.key);
+        const wanted = { rows, conditions, isIndexed: indexed.length > 0, sinceMs: input.from, untilMs };
+        return readNewest(connection, wanted, look);
       },
     });
   },

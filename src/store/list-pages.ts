@@ -25,6 +25,8 @@ interface Source {
   readonly order: Order;
   /** A condition for which an index gives the rows in order. */
   readonly leading?: Condition;
+  /** Conditions of the order's key: the rows between two of its values. */
+  readonly range?: readonly Condition[];
   /** Conditions that choose the rows which are then put in order: no index has it. */
   readonly chosen?: readonly Condition[];
   /** Conditions that are checked row by row. */
@@ -130,12 +132,14 @@ export function orderedStatement({
   source,
   order,
   leading,
+  range = [],
   after,
   limit,
 }: PageQuery): PageStatement {
   const parameters = new Parameters();
   const conditions = [
     ...(leading === undefined ? [] : [parameters.all([leading])]),
+    ...(range.length === 0 ? [] : [parameters.all(range)]),
     ...beyond(order, after, parameters),
   ];
   const where = conditions.length === 0 ? '' : ` WHERE ${conditions.join(' AND ')}`;
@@ -182,10 +186,11 @@ async function readInOrder(connection: Connection, query: PageQuery): Promise<Pa
  * last row looked at comes along even if it does not, so that one statement knows where it stopped.
  */
 export function walkStatement(query: PageQuery, budget: number): PageStatement {
-  const { columns, source, order, leading, rest = [], after, limit } = query;
+  const { columns, source, order, leading, range = [], rest = [], after, limit } = query;
   const parameters = new Parameters();
   const conditions = [
     ...(leading === undefined ? [] : [parameters.all([leading])]),
+    ...(range.length === 0 ? [] : [parameters.all(range)]),
     ...beyond(order, after, parameters),
   ];
   const where = conditions.length === 0 ? '' : ` WHERE ${conditions.join(' AND ')}`;

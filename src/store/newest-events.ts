@@ -30,6 +30,8 @@ export interface Wanted {
   readonly conditions: readonly Condition[];
   /** Whether an index finds rows of the conditions: they are few, and may be in any chunk. */
   readonly isIndexed: boolean;
+  /** Only events from then on, ms since 1970. */
+  readonly sinceMs?: number | undefined;
   /** Only events up to then, ms since 1970. */
   readonly untilMs?: number | undefined;
 }
@@ -77,9 +79,9 @@ export async function readNewest<Result>(
   look: Look<Result>,
 ): Promise<Result> {
   const { noted, hot, hasHidden } = await readChunks(connection);
-  const { untilMs = Number.POSITIVE_INFINITY } = wanted;
+  const { sinceMs = Number.NEGATIVE_INFINITY, untilMs = Number.POSITIVE_INFINITY } = wanted;
   const candidates = noted
-    .filter(({ firstMs, lastMs }) => !Number.isNaN(lastMs) && !(firstMs > untilMs))
+    .filter(({ firstMs, lastMs }) => !Number.isNaN(lastMs) && !(firstMs > untilMs) && lastMs >= sinceMs)
     .sort((one, other) => (one.lastMs === other.lastMs ? 0 : other.lastMs - one.lastMs));
   const without = (count: number): Chunk[] => {
     const read = new Set(candidates.slice(0, count));

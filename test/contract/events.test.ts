@@ -186,6 +186,47 @@ describe('GET /events', () => {
     expect(times).toEqual([...times].sort().reverse());
   });
 
+  it('lists those from a time on and before another', async () => {
+    const { server, database } = suite;
+    const url = await createUrl(server);
+    await database.query(
+      `INSERT INTO events (url_id, event_type, "timestamp")
+       SELECT ${url.id}, 'noted', timestamp '2020-01-01' + n * interval '1 hour' + interval '400 ms'
+       FROM generate_series(0, 47) AS n`,
+    );
+    const listed = async (query: string): Promise<string[]> =>
+      (await server.get(`/events?event_type=noted&url_id=${url.id}&${query}`)).map(
+        (event) => event.timestamp,
+      );
+    const day = Array.from({ length: 24 }, (_, n) => `2020-01-01T${String(23 - n).padStart(2, '0')}:00:00`);
+    expect(await listed('to=2020-01-02')).toEqual(day);
+    expect(await listed('from=2020-01-01T00:00:00&to=2020-01-02T00:00:00Z')).toEqual(day);
+    expect(await listed('from=2020-01-02T22:00:01')).toEqual(['2020-01-02T23:00:00']);
+    expect(await listed('from=2020-01-01T05:00:00%2B03:00&to=2020-01-01T03:00:00')).toEqual([day.at(-3)]);
+    expect(await listed('from=2020-01-01&to=2020-01-01T00:00:00.400')).toEqual([]);
+    expect(await listed('from=2020-01-01T00:00:00.400&to=2020-01-01T00:00:00.401')).toEqual([day.at(-1)]);
+    expect(await listed('to=2020-01-02&page=2&per_page=10')).toEqual(day.slice(10, 20));
+    expect(await listed('from=2021-01-01')).toEqual([]);
+    const walked: string[] = [];
+    let path: string | undefined = `/events?url_id=${url.id}&to=2020-01-02&limit=7`;
+    while (path !== undefined) {
+      const response = await server.fetch(path);
+      walked.push(...((await response.json()) as { timestamp: string }[]).map(({ timestamp }) => timestamp));
+      path = /^<(.*)>; rel="next"$/.exec(response.headers.get('link') ?? '')?.[1];
+    }
+    expect(walked).toEqual(day);
+  });
+
+  it.each([
+    ['from=yesterday', "'from' must be an ISO 8601 time"],
+    ['from=', "'from' must be an ISO 8601 time"],
+    ['to=2020-02-30', "'to' must be an ISO 8601 time"],
+    ['from=2020-01-02&to=2020-01-01', "'from' must be before 'to'"],
+    ['from=2020-01-01&to=2020-01-01', "'from' must be before 'to'"],
+  ])('refuses ?%s', async (query, error) => {
+    expect(await suite.server.json(`/events?${query}`)).toEqual({ status: 400, body: { error } });
+  });
+
   it.each(['url_id=abc', 'user_id=1.5', 'url_id=1%00'])('refuses ?%s', async (query) => {
     expect((await suite.server.json(`/events?${query}`)).status).toBe(400);
   });

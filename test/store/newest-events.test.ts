@@ -32,6 +32,8 @@ const none = {
   url_id: undefined,
   user_id: undefined,
   event_type: undefined,
+  from: undefined,
+  to: undefined,
 };
 
 async function list(asked: Asked, limit?: number): Promise<Rows> {
@@ -55,13 +57,15 @@ async function pages(asked: Asked, limit: number): Promise<Rows> {
 }
 
 /** The same list, sorted by the database as a whole. */
-async function sorted({ url_id, user_id, event_type }: Asked): Promise<Rows> {
+async function sorted({ url_id, user_id, event_type, from, to }: Asked): Promise<Rows> {
   const { rows } = await reader.query({
     text: `SELECT id, url_id, user_id, event_type, "timestamp", details FROM events
            WHERE ($1::bigint IS NULL OR url_id = $1) AND ($2::bigint IS NULL OR user_id = $2)
              AND ($3::text IS NULL OR event_type = $3)
+             AND ($4::float8 IS NULL OR "timestamp" >= to_timestamp($4 / 1000) AT TIME ZONE 'UTC')
+             AND ($5::float8 IS NULL OR "timestamp" < to_timestamp($5 / 1000) AT TIME ZONE 'UTC')
            ORDER BY "timestamp" DESC, id DESC`,
-    values: [url_id ?? null, user_id ?? null, event_type ?? null],
+    values: [url_id ?? null, user_id ?? null, event_type ?? null, from ?? null, to ?? null],
     rowMode: 'array',
   });
   return rows as (string | null)[][];
@@ -85,6 +89,11 @@ async function fill(chunk: number): Promise<void> {
   );
 }
 
+/** A minute of those that the events are spread over. */
+function minute(n: number): number {
+  return Date.UTC(2026, 0, 1) + n * 60_000;
+}
+
 const asked: [name: string, asked: Asked][] = [
   ['all', {}],
   ['clicks', { event_type: 'click' }],
@@ -96,6 +105,18 @@ const asked: [name: string, asked: Asked][] = [
   ['of a user', { user_id: '2' }],
   ['of a link, a user and clicks', { url_id: '1', user_id: '2', event_type: 'click' }],
   ['of a link and a rare type', { url_id: '2', event_type: 'created' }],
+  ['from a time on', { from: minute(700) }],
+  ['up to a time', { to: minute(300) }],
+  ['between two times', { from: minute(300), to: minute(600) }],
+  ['within a minute', { from: minute(600), to: minute(601) }],
+  ['before all', { to: minute(-100_000) }],
+  ['after all', { from: minute(1_000_000) }],
+  ['clicks between two times', { event_type: 'click', from: minute(300), to: minute(900) }],
+  ['of a rare type between two times', { event_type: 'created', from: minute(300), to: minute(900) }],
+  [
+    'of a link and a user between two times',
+    { url_id: '1', user_id: '2', from: minute(100), to: minute(900) },
+  ],
 ];
 
 async function expectAllInOrder(): Promise<void> {
@@ -243,6 +264,20 @@ describe('plans of lists of the newest events', () => {
     const steps = await stepsFor(select({ page: 12, per_page: 50 }));
     expect(steps).toContain(BEFORE);
     expect(steps).not.toContain(`events_from_${(CHUNKS - 3) * CHUNK + 1}`);
+  });
+
+  const time = (n: number): number => Date.UTC(2026, 0, 1) + n * 1000;
+  const within = { from: time(3 * ROWS + 1), to: time(4 * ROWS + 1) };
+  it.each([
+    ['a page', select({ ...within, page: 1, per_page: 50 })],
+    ['a page by cursor', page({ ...within, limit: 50 })],
+    ['a page of clicks by cursor', page({ ...within, event_type: 'click', limit: 50 })],
+    ['more than there are', page({ ...within, limit: 1000 })],
+  ])('between two times, %s: the chunks of those times alone', async (_, read) => {
+    const steps = await stepsFor(read);
+    expect(steps).toContain(`events_from_${3 * CHUNK + 1}`);
+    for (const other of [0, 2, 5, CHUNKS - 2])
+      expect(steps).not.toContain(`events_from_${other === 0 ? 0 : other * CHUNK + 1}`);
   });
 
   it('of a link: the newest chunks alone where they have enough, else all, by the index of links', async () => {
