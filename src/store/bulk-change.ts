@@ -25,7 +25,7 @@ const logStatement: Statement = {
 
 const lockForDeleteStatement: Statement = {
   name: 'links_lock_for_delete',
-  text: `SELECT id, short_code FROM short_urls
+  text: `SELECT id, short_code, is_chosen FROM short_urls
          WHERE id = ANY ($1::bigint[]) AND ($2::bigint IS NULL OR user_id = $2) ORDER BY id FOR UPDATE`,
 };
 
@@ -103,9 +103,10 @@ export async function deleteLinks(
   context: OperationContext,
 ): Promise<OperationResult> {
   const gone: string[] = [];
+  let isChosen = false;
   const results = await inTransaction(connection, async () => {
     await limitStatements(connection, context);
-    const rows = await rowsOf<[string, string]>(connection, lockForDeleteStatement, [
+    const rows = await rowsOf<[string, string, string]>(connection, lockForDeleteStatement, [
       usable(ids),
       context.owner ?? null,
     ]);
@@ -114,9 +115,11 @@ export async function deleteLinks(
     if (known.size === 0 || (isAtomic && known.size < ids.length)) return judged;
     await deleteLockedLinks(connection, [...known.keys()]);
     gone.push(...known.values());
+    isChosen = rows.some((row) => row[2] === 't');
     return judged;
   });
   for (const code of gone) context.invalidate(code);
+  if (isChosen) context.noteChosenCode();
   return bulkAnswer('deleted', results, { isAtomic, ids });
 }
 

@@ -29,21 +29,22 @@ async function getLink(
 async function deleteLink(
   connection: Connection,
   { id }: InputFor<'deleteLink'>,
-  { deadlineMs, invalidate, owner }: OperationContext,
+  { deadlineMs, invalidate, noteChosenCode, owner }: OperationContext,
 ): Promise<OperationResult> {
-  const code = await inTransaction(connection, async () => {
+  const link = await inTransaction(connection, async () => {
     await connection.query(`SET LOCAL statement_timeout = ${Math.ceil(deadlineMs)}`);
-    const locked = await connection.query<{ short_code: string }>(
-      `SELECT short_code FROM short_urls WHERE id = $1 AND ($2::bigint IS NULL OR user_id = $2) FOR UPDATE`,
+    const locked = await connection.query<{ short_code: string; is_chosen: string }>(
+      `SELECT short_code, is_chosen FROM short_urls WHERE id = $1 AND ($2::bigint IS NULL OR user_id = $2) FOR UPDATE`,
       [id, owner ?? null],
     );
     const [row] = locked.rows;
     if (row === undefined) return undefined;
     await deleteLockedLinks(connection, [id]);
-    return row.short_code;
+    return row;
   });
-  if (code === undefined) return failed('URL_NOT_FOUND');
-  invalidate(code);
+  if (link === undefined) return failed('URL_NOT_FOUND');
+  invalidate(link.short_code);
+  if (link.is_chosen === 't') noteChosenCode();
   return nothingToShow;
 }
 

@@ -17,7 +17,7 @@ export interface OperationContext {
   readonly knownTags: string;
   /** From now on no gateway of this server may serve its cached link of this code. */
   readonly invalidate: (shortCode: string) => void;
-  /** A client-chosen code now exists: it may be another spelling of an earlier look-up. */
+  /** A client-chosen code was made or deleted: what was found of other spellings is looked up anew. */
   readonly noteChosenCode: () => void;
   readonly links: LinkSettings;
 }

@@ -84,23 +84,24 @@ async function deleteUser(
   context: OperationContext,
 ): Promise<OperationResult> {
   if (isHidden(id, context)) return failed('USER_NOT_FOUND');
-  const { deadlineMs, invalidate } = context;
-  const codes = await inTransaction(connection, async () => {
+  const { deadlineMs, invalidate, noteChosenCode } = context;
+  const gone = await inTransaction(connection, async () => {
     await connection.query(`SET LOCAL statement_timeout = ${Math.ceil(deadlineMs)}`);
     const locked = await connection.query('SELECT FROM users WHERE id = $1 FOR UPDATE', [id]);
     if (locked.rowCount === 0) return undefined;
-    const links = await connection.query<{ id: string; short_code: string }>(
-      'SELECT id, short_code FROM short_urls WHERE user_id = $1 ORDER BY id FOR UPDATE',
+    const links = await connection.query<{ id: string; short_code: string; is_chosen: string }>(
+      'SELECT id, short_code, is_chosen FROM short_urls WHERE user_id = $1 ORDER BY id FOR UPDATE',
       [id],
     );
     const linkIds = links.rows.map((row) => row.id);
     await deleteLockedLinks(connection, linkIds);
     await deleteOwnEvents(connection, id, linkIds);
     await connection.query('DELETE FROM users WHERE id = $1', [id]);
-    return links.rows.map((row) => row.short_code);
+    return links.rows;
   });
-  if (codes === undefined) return failed('USER_NOT_FOUND');
-  for (const code of codes) invalidate(code);
+  if (gone === undefined) return failed('USER_NOT_FOUND');
+  for (const link of gone) invalidate(link.short_code);
+  if (gone.some((link) => link.is_chosen === 't')) noteChosenCode();
   return nothingToShow;
 }
 

@@ -4,7 +4,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import type { AnswerTo, Url } from '../support/clients/answers.js';
 import { bodyOf, refusal } from '../support/clients/api-client.js';
 import { makeFolder } from '../support/machine/folders.js';
-import { createUser, useServer } from '../support/server/suite.js';
+import { createUser, uniqueName, useServer } from '../support/server/suite.js';
 
 const folder = makeFolder('fields');
 const blocked = path.join(folder, 'blocked');
@@ -212,6 +212,34 @@ describe('a chosen code', () => {
       ]);
     await create({ short_code: 'spring-sale' });
     expect((await fetch(`${suite.server.url}/SPRING-sale`, { redirect: 'manual' })).status).toBe(404);
+  });
+
+  it.each([
+    ['DELETE /urls/<id>', ({ id }: Url) => suite.server.fetch(`/urls/${id}`, { method: 'DELETE' })],
+    [
+      'DELETE /urls/bulk',
+      ({ id }: Url) =>
+        suite.server.fetch('/urls/bulk', {
+          method: 'DELETE',
+          headers: { 'content-type': 'application/json' },
+          body: JSON.stringify({ ids: [id] }),
+        }),
+    ],
+    [
+      'DELETE /users/<id>',
+      ({ user_id }: Url) => suite.server.fetch(`/users/${user_id}`, { method: 'DELETE' }),
+    ],
+  ])('is found in another letter case at once when the one like it is gone: %s', async (_, remove) => {
+    const { server } = suite;
+    const statusOf = async (code: string): Promise<number> =>
+      (await fetch(`${server.url}/${code}`, { redirect: 'manual' })).status;
+    const code = `Alike-${uniqueName()}`;
+    const { id: user_id } = await createUser(server);
+    await make({ short_code: code });
+    const other = await make({ short_code: code.toUpperCase(), user_id });
+    expect(await statusOf(code.toLowerCase())).toBe(404);
+    expect((await remove(other)).ok).toBe(true);
+    expect(await statusOf(code.toLowerCase())).toBe(302);
   });
 
   it.each(['health', 'Users', 'ADMIN', 'urls', 'well-known', 'logs', 'console'])(
