@@ -31,6 +31,7 @@ export const redirectRoutes = [
     ...visit,
     path: '/:short_code',
     summary: `${visit.summary}; a \`+\` after the code shows the target instead`,
+    answer: { ...visit.answer, statuses: [...visit.answer.statuses, 200], one: 'LinkPreview' },
   }),
   route({ ...visit, path: '/urls/:short_code/redirect' }),
 ] as const;

@@ -61,6 +61,18 @@ describe('GET /openapi.json', () => {
     },
   );
 
+  it('says what `/<code>+` answers, which has no Location', async () => {
+    const { server } = suite;
+    const url = await createUrl(server);
+    const { responses } = (await openApiDocument(server)).paths['/{short_code}']?.get ?? {};
+    expect(Object.keys(responses?.[200]?.content ?? {})).toEqual(['application/json', 'text/html']);
+    expect(Object.keys(responses?.[302]?.headers ?? {})).toContain('Location');
+    expect(Object.keys(responses?.[200]?.headers ?? {})).not.toContain('Location');
+    const { status, body } = await server.json(`/${url.short_code}+`);
+    expect(status).toBe(200);
+    resources.LinkPreview(z).parse(body);
+  });
+
   it('has examples that its own schemas let pass', async () => {
     const { paths, components } = await openApiDocument(suite.server);
     const ajv = new Ajv2020({ strict: false, validateFormats: false });

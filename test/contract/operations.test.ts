@@ -10,7 +10,7 @@ import { click, createUrl, useServer } from '../support/server/suite.js';
 const suite = useServer({ CHAOS_TOKEN: 'let me in', GATEWAY_THREADS: '2' });
 
 function logs(query = ''): Promise<Resource<'Logs'>> {
-  return suite.server.get(`/logs${query}`);
+  return query === '' ? suite.server.get('/logs') : suite.server.get(`/logs?${query.slice(1)}`);
 }
 
 async function metric(series: string): Promise<number> {

@@ -27,8 +27,10 @@ export function responsesOf(route: RouteDeclaration): Record<string, Json> {
 function successes(route: RouteDeclaration): Record<string, Json> {
   const { one, listOf, text, files, statuses = [], headers = {}, optionalHeaders = {} } = route.answer;
   const schema = one === undefined ? listOf && { type: 'array', items: reference(listOf) } : reference(one);
-  const isEmpty = (status: Status) =>
-    status === 204 || status === 302 || status === 304 || route.performs === 'redirect';
+  const isRedirect = (status: Status): boolean => route.performs === 'redirect' && status !== 200;
+  const isPreview = (status: Status): boolean => route.performs === 'redirect' && status === 200;
+  const isEmpty = (status: Status): boolean =>
+    status === 204 || status === 302 || status === 304 || isRedirect(status);
   const types = text === undefined ? files : [text];
   const content =
     types === undefined
@@ -42,7 +44,9 @@ function successes(route: RouteDeclaration): Record<string, Json> {
         headers: {
           ...(route.performs === 'redirect' ? requestIdOfMisses : requestIdHeader),
           ...rateHeaders(route),
-          ...Object.fromEntries(Object.entries(headers).map(([name, note]) => [name, header(note)])),
+          ...(isPreview(status)
+            ? {}
+            : Object.fromEntries(Object.entries(headers).map(([name, note]) => [name, header(note)]))),
           ...Object.fromEntries(
             Object.entries(optionalHeaders).map(([name, note]) => [
               name,
@@ -52,11 +56,14 @@ function successes(route: RouteDeclaration): Record<string, Json> {
           ...(status === 201 && route.resource !== undefined ? { Location: header('of what was made') } : {}),
           ...(route.isIdempotent === true ? { 'Idempotent-Replayed': replayedHeader } : {}),
         },
-        ...(isEmpty(status) ? {} : { content }),
+        ...(isEmpty(status) ? {} : { content: isPreview(status) ? { ...content, ...page } : content }),
       },
     ]),
   );
 }
+
+/** Where a link leads, for a browser. */
+const page = { 'text/html': { schema: { type: 'string' } } };
 
 /** Of lists, by `format` or `Accept`. */
 const otherForms = {
