@@ -165,6 +165,17 @@ describe('a password', () => {
     expect(html).toMatch(/<label for="password">/);
     expect(html).not.toContain('<script');
     expect(html).not.toContain(link.original_url);
+    for (const accept of [
+      'text/html;q=0, application/json',
+      'text/html-fragment',
+      'application/json, Text/Html; q=0.0',
+    ])
+      expect(await answer(await visit(link, { headers: { accept } }))).toEqual([
+        401,
+        { error: 'Password required' },
+      ]);
+    const capital = await visit(link, { headers: { accept: 'application/json;q=0.5, Text/HTML;level=1' } });
+    expect(capital.headers.get('content-type')).toBe('text/html; charset=utf-8');
     expect(await clicksOf(link)).toBe(0);
   });
 

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { LinkPreview } from '../../api/visits.js';
 import type { Exchange, Headers } from '../http/exchange.js';
+import { accepts } from '../http/request-head.js';
 
 /** The two pages that a visitor may see. They have no script, and load nothing. */
 const style = `body{font:1.1rem/1.5 system-ui,sans-serif;max-width:34rem;margin:12vh auto;padding:0 1rem;color:#1a1a1a;background:#fff}
@@ -25,7 +26,7 @@ const HTML = 'text/html; charset=utf-8';
 
 /** Whether a person is likely to see the answer. */
 export function wantsPage(exchange: Exchange): boolean {
-  return /\btext\/html\b/i.test(exchange.header('accept'));
+  return accepts(exchange.header('accept').toLowerCase(), 'text/html');
 }
 
 /** @param message What was wrong with the previous password. */
