@@ -9,11 +9,10 @@ import { isForPeople, prettyLines } from './ops/pretty-lines.js';
 import { reload } from './ops/reload.js';
 import { Supervisor } from './ops/supervisor.js';
 import { EmbeddedPostgresError } from './postgres/binaries.js';
-import { sqlStateOf } from './postgres/failures.js';
+import { sqlStateOf, UnusableDatabaseError } from './postgres/failures.js';
 import { createLogger } from './runtime/logger.js';
 import { packageVersion } from './runtime/package.js';
 import { Teardown } from './runtime/teardown.js';
-import { UnusableDatabaseError } from './store/migrate.js';
 import { SeedError } from './store/seed.js';
 
 /** What the process ends with; listed in the README. */

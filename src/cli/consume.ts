@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type Config, ConfigError } from '../config.js';
 import type { ClickConsumer as Consumer } from '../consume/click-consumer.js';
 import { ConsumeFigures } from '../consume/figures.js';
-import { retryDecisionOf } from '../postgres/failures.js';
+import { retryDecisionOf, UnusableDatabaseError } from '../postgres/failures.js';
 import { inTransaction } from '../postgres/pool.js';
 import { Backoff } from '../runtime/backoff.js';
 import { describeError } from '../runtime/describe-error.js';
@@ -100,7 +100,8 @@ async function openWhenUp(
       return { ...database, id: await prepare(database) };
     } catch (error) {
       await database?.close();
-      if (error instanceof ConfigError || retryDecisionOf(error) !== 'unavailable') throw error;
+      const isFinal = error instanceof ConfigError || error instanceof UnusableDatabaseError;
+      if (isFinal || retryDecisionOf(error) !== 'unavailable') throw error;
       if (!hasFailed) log.warn({ error }, `waiting for PostgreSQL: ${describeError(error)}`);
       hasFailed = true;
       await sleep(backoff.next(), undefined, { signal }).catch(() => undefined);

@@ -8,6 +8,7 @@ import { choosePrimary } from '../postgres/primary-choice.js';
 import { SeenTimeline } from '../postgres/seen-timeline.js';
 import { createLogger, type Logger } from '../runtime/logger.js';
 import { makeEventChunks } from '../store/event-chunks.js';
+import { admitRelease } from '../store/schema-floor.js';
 import type { IngestContext } from '../workers/ingest/ingest.js';
 import { PrimaryWatch } from './primary-watch.js';
 
@@ -50,6 +51,7 @@ export async function openDatabase(
     counters,
     onConnectionError: (error) => log.warn({ error }, 'the connection to PostgreSQL broke'),
     makePartitions: makeEventChunks,
+    admit: admitRelease,
   });
   return {
     config,

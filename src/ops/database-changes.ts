@@ -1,4 +1,5 @@
 import type { ClusterIdentity } from '../postgres/cluster-identity.js';
+import { UnusableDatabaseError } from '../postgres/failures.js';
 import { describeError } from '../runtime/describe-error.js';
 import type { Logger } from '../runtime/logger.js';
 import type { DatabaseChange } from './database-watch.js';
@@ -10,7 +11,7 @@ export function logChange(log: Logger, change: DatabaseChange): void {
       log.info('PostgreSQL can be reached');
       break;
     case 'down':
-      log.error({ error: change.error }, `PostgreSQL can't be reached: ${describeError(change.error)}`);
+      log.error({ error: change.error }, `${whatFailed(change.error)}: ${describeError(change.error)}`);
       break;
     case 'listen-lost':
       log.warn(
@@ -29,6 +30,12 @@ export function logChange(log: Logger, change: DatabaseChange): void {
     default:
       throw new Error(`no such change: ${String(change satisfies never)}`);
   }
+}
+
+function whatFailed(error: Error): string {
+  return error instanceof UnusableDatabaseError
+    ? "the database can't be used any more"
+    : "PostgreSQL can't be reached";
 }
 
 function whatReplaced(from: ClusterIdentity, to: ClusterIdentity): string {

@@ -6,11 +6,16 @@ import { Database, type ServerState } from '../memory/server-state.js';
 import { destroy } from '../postgres/cancel.js';
 import { type ClusterIdentity, identityOf, isSameCluster, roleOf } from '../postgres/cluster-identity.js';
 import { withDeadline } from '../postgres/deadline.js';
-import { isConnectionLoss, NotPrimaryError, sqlStateOf } from '../postgres/failures.js';
+import {
+  isConnectionLoss,
+  NotPrimaryError,
+  sqlStateOf,
+  UnusableDatabaseError,
+} from '../postgres/failures.js';
 import { type Connection, clientOptions } from '../postgres/pool.js';
 import { isStatementMode, sharesBackends } from '../postgres/pooler.js';
 import { Backoff } from '../runtime/backoff.js';
-import { UnusableDatabaseError } from '../store/migrate.js';
+import { admitRelease } from '../store/schema-floor.js';
 import type { DatabaseHosts } from './database-hosts.js';
 import type { StandbyProofs } from './standby-proofs.js';
 
@@ -83,6 +88,7 @@ export class DatabaseWatch {
   #isStopped = false;
   #connections = 0;
   #isLossTold = false;
+  #isUnusable = false;
   readonly #echoChannel = `switchyard_echo_${randomBytes(8).toString('hex')}`;
   #echoes = 0;
   #echoedAtMs = 0;
@@ -161,8 +167,10 @@ export class DatabaseWatch {
     try {
       const identity = identityOf(await withDeadline(client, roleOf(client), connectMs));
       hosts.requireNewest(identity);
-      if (!this.#isPrepared) {
+      if (this.#isPrepared) await admitRelease(client, connectMs);
+      else {
         await this.#requireOwnBackend(client, host);
+        // That admits it too.
         await this.#options.prepare(client);
         this.#isPrepared = true;
       }
@@ -316,7 +324,12 @@ export class DatabaseWatch {
       return;
     }
     const isRefusal = sqlStateOf(error) !== undefined && !isConnectionLoss(error);
-    if ((isRefusal && openConnections() > 0) || state.database === Database.DOWN) return;
+    const isUnusable = error instanceof UnusableDatabaseError;
+    // Down for another reason than before: this one needs the operator.
+    const isNews = isUnusable && !this.#isUnusable;
+    this.#isUnusable = isUnusable;
+    const wasKnown = (isRefusal && openConnections() > 0) || state.database === Database.DOWN;
+    if (wasKnown && !isNews) return;
     state.database = Database.DOWN;
     onChange({ kind: 'down', error });
   }

@@ -78,7 +78,7 @@ export function retryDecisionOf(error: unknown): RetryDecision {
   const sqlState = sqlStateOf(error);
   if (lacksPartition(error)) return 'again';
   if (sqlState !== undefined) return decisions[sqlState] ?? decisions[sqlState.slice(0, 2)] ?? 'fault';
-  if (isConnectionLoss(error)) return 'unavailable';
+  if (isConnectionLoss(error) || error instanceof UnusableDatabaseError) return 'unavailable';
   return 'fault';
 }
 
@@ -109,6 +109,11 @@ export function isConnectTimeout(error: unknown): boolean {
 /** A statement that did not end in its time; its connection was cut. */
 export class DeadlineError extends Error {
   override readonly name = 'DeadlineError';
+}
+
+/** A database that this program can't work on; `message` is one line for the operator. */
+export class UnusableDatabaseError extends Error {
+  override readonly name = 'UnusableDatabaseError';
 }
 
 /** What answers is not what we look for: its connection is of no use. */

@@ -39,6 +39,8 @@ export interface PoolOptions {
   readonly idleInTransactionMs: number;
   readonly counters: ThreadCounters;
   readonly onConnectionError: (error: Error) => void;
+  /** Run on each new connection to the primary; if it throws, the connection is not used. */
+  readonly admit?: (connection: Connection, timeoutMs: number) => Promise<void>;
   /** Makes the partition that a row lacked; the failed work is then repeated. */
   readonly makePartitions?: (connection: Connection) => Promise<unknown>;
 }
@@ -104,6 +106,7 @@ export class Pool {
           query_timeout: options.connectMs,
         } as pg.QueryConfig)) as unknown as pg.QueryResult<RoleRow>[];
         primary?.requirePrimary(client, question === undefined ? undefined : results.at(-1)?.rows[0]);
+        await options.admit?.(client, options.connectMs);
       },
     });
     // A broken idle connection emits its error on the pool, one in use on itself. Unhandled, either would end

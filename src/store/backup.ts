@@ -1,6 +1,7 @@
 import { copyInto, copyOut } from '../postgres/copy.js';
+import { UnusableDatabaseError } from '../postgres/failures.js';
 import type { Connection } from '../postgres/pool.js';
-import { prepareRestored, UnusableDatabaseError } from './migrate.js';
+import { prepareRestored } from './migrate.js';
 import { sequencedTables } from './sequences.js';
 
 export interface BackupTable {

@@ -1,15 +1,12 @@
-import { readdirSync, readFileSync } from 'node:fs';
-import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { sqlStateOf } from '../postgres/failures.js';
+import { sqlStateOf, UnusableDatabaseError } from '../postgres/failures.js';
 import { type Connection, inTransaction } from '../postgres/pool.js';
-import { packagedFolder } from '../runtime/package.js';
 import { buildSmallIndexes } from './background-indexes.js';
 import { isInChunks, makeEventChunks } from './event-chunks.js';
 import { forgetOldAnswers } from './idempotency.js';
+import { type Migration, readMigrations } from './migration-files.js';
+import { admitRelease, requireFloor } from './schema-floor.js';
 import { type RaisedSequence, raiseSequences } from './sequences.js';
-
-const folder = packagedFolder('store/migrations');
 
 /** All servers on a database take this advisory lock to change its schema or fill it. */
 export const SCHEMA_LOCK = 0x5357_0001;
@@ -25,29 +22,10 @@ const TABLE_LOCK_WAIT = '1s';
 const TABLE_LOCK_ATTEMPTS = 60;
 const TABLE_LOCK_PAUSE_MS = 500;
 
+/** No connection waits that long to register: only migrations with a floor make others wait. */
+const ADMISSION_MS = 60_000;
+
 const OLDEST_SERVER = 150_000;
-
-/** A database that this server can't work on; `message` is one line for the operator. */
-export class UnusableDatabaseError extends Error {
-  override readonly name = 'UnusableDatabaseError';
-}
-
-interface Migration {
-  readonly number: number;
-  readonly name: string;
-  readonly sql: string;
-}
-
-function migrations(): Migration[] {
-  return readdirSync(folder)
-    .filter((file) => /^\d{4}_\w+\.sql$/.test(file))
-    .sort()
-    .map((file) => ({
-      number: Number(file.slice(0, 4)),
-      name: file.slice(0, -'.sql'.length),
-      sql: readFileSync(path.join(folder, file), 'utf8'),
-    }));
-}
 
 export interface Prepared {
   /** Names of the migrations that this call applied. */
@@ -61,7 +39,8 @@ export interface Prepared {
 /**
  * Brings the schema up to date and runs `fill` (the seed), all in one transaction under one advisory lock:
  * any number of servers may start at once on an empty database.
- * @throws UnusableDatabaseError for an unsupported version or encoding.
+ * @throws UnusableDatabaseError for an unsupported version or encoding, for a database that is for newer releases only,
+ * or while an older release uses one that would become so.
  */
 export async function prepareDatabase(
   connection: Connection,
@@ -87,6 +66,7 @@ async function prepareOnce(
   await connection.query(`SET LOCAL lock_timeout = '${LOCK_WAIT}'`);
   await connection.query('SELECT pg_advisory_xact_lock($1)', [SCHEMA_LOCK]);
   await connection.query(`SET LOCAL lock_timeout = '${TABLE_LOCK_WAIT}'`);
+  await admitRelease(connection, ADMISSION_MS);
   const migrated = await applyMigrations(connection);
   await makePartitions(connection);
   await fill?.(connection);
@@ -112,6 +92,7 @@ export async function prepareRestored(
   await inTransaction(connection, async () => {
     await connection.query(`SET LOCAL lock_timeout = '${LOCK_WAIT}'`);
     await connection.query('SELECT pg_advisory_xact_lock($1)', [SCHEMA_LOCK]);
+    await admitRelease(connection, ADMISSION_MS);
     await applyMigrations(connection, Math.max(...numbers));
     const { rows } = await connection.query<{ number: string }>(
       'SELECT number FROM schema_migrations ORDER BY number',
@@ -166,19 +147,24 @@ async function applyMigrations(
   );
   const { rows } = await connection.query<{ number: string }>('SELECT number FROM schema_migrations');
   const done = new Set(rows.map((row) => Number(row.number)));
-  const known = migrations();
+  const known = readMigrations();
   const applied: string[] = [];
   for (const migration of known) {
     if (done.has(migration.number) || migration.number > upTo) continue;
-    await connection.query(migration.sql);
-    await connection.query('INSERT INTO schema_migrations (number, name) VALUES ($1, $2)', [
-      migration.number,
-      migration.name,
-    ]);
+    await apply(connection, migration);
     applied.push(migration.name);
   }
   const newest = known.at(-1)?.number ?? 0;
   return { applied, newer: [...done].some((number) => number > newest) };
+}
+
+async function apply(connection: Connection, { number, name, sql, floor }: Migration): Promise<void> {
+  if (floor !== undefined) await requireFloor(connection, name, floor);
+  await connection.query(sql);
+  await connection.query('INSERT INTO schema_migrations (number, name) VALUES ($1, $2)', [number, name]);
+  // The column comes with a migration.
+  if (floor !== undefined)
+    await connection.query('UPDATE schema_migrations SET floor = $2 WHERE number = $1', [number, floor]);
 }
 
 /** Monthly partitions of events, from last month to three months ahead, where events are not in chunks by id. */

@@ -11,6 +11,7 @@ import { createThreadLogger, type Logger } from '../runtime/logger.js';
 import { watchThread } from '../runtime/thread-health.js';
 import { makeEventChunks } from '../store/event-chunks.js';
 import type { LinkSettings } from '../store/operation.js';
+import { admitRelease } from '../store/schema-floor.js';
 import { StandbyReads } from './standby-reads.js';
 import { Standbys } from './standbys.js';
 import { Admission } from './transfers/admission.js';
@@ -62,10 +63,10 @@ export function startWorkerThread(data: WorkerData): WorkerThread {
   watchThread(counters);
   const isInteractive = role === 'interactive';
   const primary = new Primary(data.primary);
-  const poolAt = (address: PoolOptions['address'], name: string, isMeasured = true): Pool =>
+  const poolAt = (address: PoolOptions['address'], name: string, options: Partial<PoolOptions>): Pool =>
     new Pool({
       address,
-      isMeasured,
+      ...options,
       max: data.connections,
       name,
       connectMs: config.DATABASE_CONNECT_MS,
@@ -76,9 +77,11 @@ export function startWorkerThread(data: WorkerData): WorkerThread {
       onConnectionError: (error) => log.debug({ error }, 'a connection to PostgreSQL broke'),
       makePartitions: makeEventChunks,
     });
-  const pool = poolAt({ addresses: data.addresses, primary }, `switchyard ${role}`);
+  const pool = poolAt({ addresses: data.addresses, primary }, `switchyard ${role}`, { admit: admitRelease });
   const addresses = role === 'ingest' ? [] : givenStandbys(config);
-  const standbyPools = addresses.map((address) => poolAt(address, 'switchyard standby', false));
+  const standbyPools = addresses.map((address) =>
+    poolAt(address, 'switchyard standby', { isMeasured: false }),
+  );
   // Each learns for itself which of them are fit: one that lags too far for lists resolves most codes.
   const standbysFor = (): Standbys => new Standbys(standbyPools, primary);
   const coherence = new Coherence(data.coherence);
