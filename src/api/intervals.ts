@@ -8,7 +8,7 @@ const HOUR_MS = 3_600_000;
 const DAY_MS = 86_400_000;
 
 /** No interval of the kind is longer. */
-const longestMs: Readonly<Record<IntervalName, number>> = {
+const maxMs: Readonly<Record<IntervalName, number>> = {
   minute: MINUTE_MS,
   hour: HOUR_MS,
   day: 2 * DAY_MS,
@@ -163,7 +163,7 @@ export function intervalsOf(
   toMs: number,
   max: number,
 ): number[] | undefined {
-  if ((toMs - fromMs) / longestMs[interval] > max) return undefined;
+  if ((toMs - fromMs) / maxMs[interval] > max) return undefined;
   const bounds: number[] = [];
   for (const start of startsFrom(interval, zone, fromMs)) {
     bounds.push(start);

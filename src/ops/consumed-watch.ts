@@ -12,7 +12,7 @@ export interface ConsumedWatchOptions {
 
 const EVERY_MS = 250;
 /** An ended journal of which nothing more comes is given up: some of its clicks were lost, and counted where. */
-const PATIENCE_MS = 600_000;
+const MAX_WAIT_MS = 600_000;
 
 interface Sent {
   /** Clicks of the journal that Kafka has, and those of them that PostgreSQL is known to have. */
@@ -86,7 +86,7 @@ export class ConsumedWatch {
   #forget(): void {
     for (const [journalId, { clicks, consumed, changedMs }] of this.#sent) {
       if (this.#options.journals.has(journalId)) continue;
-      if (consumed >= clicks || performance.now() - changedMs > PATIENCE_MS) this.#sent.delete(journalId);
+      if (consumed >= clicks || performance.now() - changedMs > MAX_WAIT_MS) this.#sent.delete(journalId);
     }
   }
 }

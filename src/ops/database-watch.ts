@@ -87,7 +87,7 @@ export class DatabaseWatch {
   #identity: ClusterIdentity | undefined;
   #isStopped = false;
   #connections = 0;
-  #isLossTold = false;
+  #isLossReported = false;
   #isUnusable = false;
   readonly #echoChannel = `switchyard_echo_${randomBytes(8).toString('hex')}`;
   #echoes = 0;
@@ -149,14 +149,14 @@ export class DatabaseWatch {
       const error = await this.#listen(client);
       this.#options.state.coherent = false;
       this.#options.proofs.end();
-      if (!this.#isStopped) this.#tellLoss(error);
+      if (!this.#isStopped) this.#reportLoss(error);
     }
   }
 
   /** Once for each loss, however many attempts it takes to hear again. */
-  #tellLoss(error: Error): void {
-    if (this.#isLossTold) return;
-    this.#isLossTold = true;
+  #reportLoss(error: Error): void {
+    if (this.#isLossReported) return;
+    this.#isLossReported = true;
     this.#options.onChange({ kind: 'listen-lost', error });
   }
 
@@ -263,7 +263,7 @@ export class DatabaseWatch {
   async #listen(client: pg.Client): Promise<Error> {
     const { state, heartbeatMs, timeoutMs } = this.#options;
     const wasUp = state.database === Database.UP;
-    this.#isLossTold = false;
+    this.#isLossReported = false;
     state.coherent = true;
     state.database = Database.UP;
     if (!wasUp) this.#options.onChange({ kind: 'up' });
@@ -320,7 +320,7 @@ export class DatabaseWatch {
   #failedToConnect(error: Error): void {
     const { state, onChange, openConnections } = this.#options;
     if (error instanceof NotHeardError) {
-      this.#tellLoss(error);
+      this.#reportLoss(error);
       return;
     }
     const isRefusal = sqlStateOf(error) !== undefined && !isConnectionLoss(error);

@@ -43,7 +43,7 @@ export class FirstContact {
     await this.#requireWayIn(connection);
     await this.#requireIngestWay(connection);
     this.#databaseId = await databaseId(connection);
-    this.#tell(prepared);
+    this.#report(prepared);
     const codes = await reservedLinks(connection);
     if (codes.length > 0) this.#log.warn({ codes }, reservedLinksNotice(codes));
     for (const { table, loaded, notes, rejected, rejections } of this.#seedReports) {
@@ -66,7 +66,7 @@ export class FirstContact {
         this.#log.error({ database: id }, what);
         return;
       }
-      this.#tell(await prepareDatabase(connection));
+      this.#report(await prepareDatabase(connection));
       await this.#requireIngestWay(connection);
     } catch (error) {
       if (isConnectionLoss(error)) throw error;
@@ -74,7 +74,7 @@ export class FirstContact {
     }
   }
 
-  #tell(prepared: Prepared): void {
+  #report(prepared: Prepared): void {
     if (prepared.applied.length > 0) {
       this.#log.info({ migrations: prepared.applied }, `applied ${prepared.applied.length} migrations`);
     }

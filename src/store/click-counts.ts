@@ -1,28 +1,28 @@
 import { type Connection, rowsOf, type Statement } from '../postgres/pool.js';
 import { createdMs } from './link-table.js';
 
-/** What tells a link from every other, in one database: another one may get its id, or its code, later. */
+/** What distinguishes a link from all others of its database: another link may get its id, or its code, later. */
 export interface LinkIdentity {
   readonly urlId: string;
   readonly shortCode: string;
-  /** ms since 1970; `undefined` where it was not noted. */
+  /** ms since 1970; `undefined` if unknown. */
   readonly createdMs: number | undefined;
-  /** Whose it was, as far as is known; it may have another owner by now. */
+  /** Its owner at the click, if known; it may have another one by now. */
   readonly userId: string | null;
 }
 
 /** Clicks on one link. */
 interface Tally {
   readonly link: LinkIdentity;
-  /** Whose the link is; known for sure once it is counted, which locks it. */
+  /** The link's owner; certain once the link is counted, which locks it. */
   owner: string | null;
-  /** What its counter is to be raised by; 0 where none of its clicks counts. */
+  /** By how much to raise its counter; 0 if none of its clicks counts. */
   counted: number;
 }
 
 /**
- * Raises counters, links being locked in the order of their ids. One statement locks a link, compares it with the one
- * that was clicked and counts. It gives the places of those that are not there, and of those with another owner.
+ * Locks links in the order of their ids, compares each with the one that was clicked and raises its counter, all in one
+ * statement. Returns the places of links that are gone, and of those with another owner.
  */
 export const countStatement: Statement = {
   name: 'clicks_count',
@@ -52,17 +52,17 @@ const planSettings = [
 ] as const;
 
 /**
- * What `countStatement` is planned and run with, within its transaction. A plan that looks up one link after the
- * other locks them in the order of the clicks; one that reads the table and joins would lock them as they lie there.
+ * Settings for `countStatement`, within its transaction. A plan that looks up one link after the other locks them in
+ * the order of the clicks; a plan that scans the table and joins would lock them in the table's order.
  */
 export const countSettings = planSettings.map(([name, value]) => `SET LOCAL ${name} = ${value}`).join('; ');
-/** Triggers of events are planned as ever. */
+/** Back to the usual plans for the triggers of events. */
 const usualSettings = planSettings.map(([name]) => `SET LOCAL ${name} TO DEFAULT`).join('; ');
 
 /** What a batch of clicks adds to the counters of their links. */
 export class ClickTallies {
   readonly #tallies: Tally[] = [];
-  /** Objects for the same link, as its journal has when the target changes, share a tally. */
+  /** Several objects for one link share a tally; a journal has several when the target changed. */
   readonly #byIdentity = new Map<string, Tally>();
   readonly #byLink = new Map<LinkIdentity, Tally>();
   readonly #missing = new Set<Tally>();
@@ -72,13 +72,13 @@ export class ClickTallies {
     if (isCounted) tally.counted += 1;
   }
 
-  /** Whether the link was not there when the clicks were counted. */
+  /** Whether the link was gone when the clicks were counted. */
   isMissing(link: LinkIdentity): boolean {
     const tally = this.#byLink.get(link);
     return tally !== undefined && this.#missing.has(tally);
   }
 
-  /** Whose a link is that was counted in this transaction: nobody else can give it away before its end. */
+  /** The owner of a link that this transaction has counted; nobody can change it before the transaction ends. */
   ownerOf(link: LinkIdentity): string | null {
     const tally = this.#byLink.get(link);
     if (tally === undefined || this.#missing.has(tally))
@@ -87,8 +87,8 @@ export class ClickTallies {
   }
 
   /**
-   * Raises the counters, and finds out which links are missing. Call it within a transaction.
-   * @returns whether none is.
+   * Raises the counters and notes which links are missing. Call it within a transaction.
+   * @returns whether all links are there.
    */
   async count(connection: Connection): Promise<boolean> {
     const tallies = this.#tallies;
@@ -115,7 +115,7 @@ export class ClickTallies {
     return this.#missing.size === 0;
   }
 
-  /** Takes counts off again that were added in this transaction. */
+  /** Subtracts counts that this transaction has added. */
   async takeOff(connection: Connection, links: readonly LinkIdentity[]): Promise<void> {
     const counts = new Map<string, number>();
     for (const { urlId } of links) counts.set(urlId, (counts.get(urlId) ?? 0) + 1);
@@ -131,7 +131,7 @@ export class ClickTallies {
       this.#byIdentity.set(key, tally);
       this.#tallies.push(tally);
       const [first] = this.#tallies;
-      // Both would be the same row, which an UPDATE changes once.
+      // An UPDATE changes a row only once.
       if ((first?.link.createdMs === undefined) !== (link.createdMs === undefined))
         throw new Error('a batch has links with and without the time of their creation');
     }
@@ -146,7 +146,7 @@ const takeOffStatement: Statement = {
          FROM unnest($1::bigint[], $2::bigint[]) AS clicks (url_id, n) WHERE id = clicks.url_id`,
 };
 
-/** PostgreSQL's text of an array; pg's own takes several times as long. */
+/** An array as PostgreSQL's text; pg's own conversion takes several times as long. */
 function arrayOf(tallies: readonly Tally[], element: (tally: Tally) => string): string {
   return `{${tallies.map(element).join()}}`;
 }

@@ -2,10 +2,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type Connection, inTransaction, rowsOf, type Statement } from '../postgres/pool.js';
 
 /**
- * The order of links by their clicks: `link_clicks` is a narrow copy of the counters, with an index. The
- * transaction that changes counters notes the links in `link_click_changes`. A list in this order first
- * renews the copy if it is older than a few seconds. Where too many links have changed for that, the list orders the
- * counters themselves, and the upkeep renews the copy meanwhile.
+ * The order of links by their clicks: `link_clicks` is a narrow copy of the counters, with an index. A transaction that
+ * changes counters notes the links in `link_click_changes`. A list in this order first renews a copy that is older than
+ * a few seconds. If too many links have changed for that, the list orders the counters themselves, and the upkeep
+ * renews the copy.
  */
 
 /** Held while renewing the copy; others use the copy as it is. */
@@ -16,20 +16,20 @@ const RENEW_AFTER_SECONDS = 5;
 const OLDEST_SECONDS = 10;
 /** Changes are applied at this age even if no list asks: the next list finds few. */
 const IDLE_SECONDS = 300;
-/** More changes than this are applied at any age; a list does not wait until they are, nor helps. */
+/** With more changes than this the upkeep applies them at any age; a list neither waits nor helps. */
 const MANY_CHANGES = 25_000;
 
 /** Approximate changes that one transaction reads, and links that it updates; the rest are noted again. */
 const CHANGES_A_STEP = 25_000;
 const LINKS_A_STEP = 2500;
-/** Of the upkeep, for which nobody waits: each step sorts all the changes that it reads. */
+/** The same for the upkeep, for which nobody waits: each step sorts all the changes that it reads. */
 const LINKS_AN_UPKEEP_STEP = 10_000;
 const LINKS_A_NOTE = 10_000;
 const COMPARED_A_STEP = 20_000;
 const NOTES_A_STEP = 2000;
 const WAIT_FOR_OTHER_MS = 50;
 
-/** The longest that a list waits for the copy, and the part of its deadline that it may wait. */
+/** How long a list waits for the copy at most, and for which part of its deadline. */
 const RENEW_MS = 1200;
 const RENEW_PART = 0.6;
 
@@ -45,7 +45,7 @@ export async function noteCountedLinks(connection: Connection, ids: readonly str
 
 interface OrderState {
   readonly isBuilt: boolean;
-  /** Whether links are still to be compared with the copy. */
+  /** Whether some links have not been compared with the copy yet. */
   readonly isBehind: boolean;
   /** Of the copy, but for what is still to be compared. */
   readonly ageSeconds: number;
@@ -72,15 +72,14 @@ async function readState(connection: Connection): Promise<OrderState> {
 }
 
 /**
- * Whether lists may be ordered by the copy: it is there, and 10 s old at most. `behind`: it is older, and the counters
- * themselves have the order. `unbuilt`: it is being made for the first time.
+ * Whether lists may use the copy: `ready`, it is at most 10 s old; `behind`, it is older, and lists order the counters
+ * themselves; `unbuilt`, it is being made for the first time.
  */
 export type OrderReadiness = 'ready' | 'behind' | 'unbuilt';
 
 /**
- * Brings the copy up to date as far as time allows. What could not be done in time is left to the upkeep of the next
- * seconds. Where SQL by hand changed more links than could be noted, they are compared meanwhile, and are in their place
- * a little later.
+ * Brings the copy up to date as far as time allows; the upkeep does the rest within seconds. If SQL by hand changed more
+ * links than could be noted, all are compared, and reach their places a little later.
  * @param deadlineMs How long the caller still waits.
  */
 export async function renewClickOrder(connection: Connection, deadlineMs: number): Promise<OrderReadiness> {
@@ -91,20 +90,20 @@ export async function renewClickOrder(connection: Connection, deadlineMs: number
     if (isYoung && !state.isBehind) return 'ready';
     const isUsable = state.isBuilt && state.ageSeconds <= OLDEST_SECONDS;
     const isFarBehind = !isUsable && (await changesLeft(connection)).areMany;
-    // One step at least, unless it is far behind: those who ask after it go on from there.
+    // At least one step, unless it is far behind: the next caller continues from there.
     if (isFarBehind || (steps > 0 && performance.now() > untilMs)) {
       if (isUsable) return 'ready';
       await rowsOf(connection, wantedStatement, []);
       return state.isBuilt ? 'behind' : 'unbuilt';
     }
-    // Changes first: after them only what is still to be compared is missing.
+    // Changes first: then only what has not been compared is missing.
     const step = await takeStep(connection, isYoung, LINKS_A_STEP);
     if (step === 'locked' && isUsable) return 'ready';
     if (step === 'locked') await sleep(WAIT_FOR_OTHER_MS);
   }
 }
 
-/** To the upkeep, of whatever server: a change from before all times. */
+/** Asks the upkeep of whichever server to begin: a change of minus infinity. */
 const wantedStatement: Statement = {
   name: 'click_order_wanted',
   text: `INSERT INTO link_click_changes (noted_at, amount, link_ids) SELECT '-infinity', 0, '{}'
@@ -112,8 +111,8 @@ const wantedStatement: Statement = {
 };
 
 /**
- * What a server does now and then: nobody may ask for a long time, and a copy has to be made first. Unless a list has asked
- * in vain, it rests as long as it works: clicks come before their order.
+ * What a server does now and then, even if no list asks: makes the copy, and keeps it from falling far behind. Unless a
+ * list has asked in vain, it pauses for as long as it works: clicks come before their order.
  */
 export async function keepClickOrder(connection: Connection): Promise<void> {
   let isWanted = false;
@@ -145,7 +144,7 @@ async function changesLeft(
 
 const oldChangesStatement: Statement = {
   name: 'click_order_old_changes',
-  // All of them if the copy must be compared with all links, to learn that as soon as possible.
+  // A change without links means that all links must be compared with the copy: it is read at any age.
   text: `SELECT EXISTS (SELECT FROM link_click_changes
                         WHERE link_ids IS NULL
                            OR noted_at < now() AT TIME ZONE 'utc' - interval '${IDLE_SECONDS} seconds')`,
@@ -175,8 +174,8 @@ async function takeStep(
 }
 
 /**
- * Few links of many are read: by their ids, whatever the planner estimates. Commits don't wait for the disk:
- * a crash takes back notes and copy together, and the work is repeated.
+ * Reads few links of many, by their ids, whatever the planner estimates. Commits don't wait for the disk: a crash
+ * undoes notes and copy together, and the work is repeated.
  */
 const lockStatement: Statement = {
   name: 'click_order_lock',
@@ -185,7 +184,7 @@ const lockStatement: Statement = {
            set_config('synchronous_commit', 'off', true)`,
 };
 
-/** Notes and counters are read in one snapshot: an unseen change has its note in an unread row. */
+/** Reads notes and counters in one snapshot: a change that it doesn't see has a note that it doesn't see. */
 const applyStatement: Statement = {
   name: 'click_order_apply',
   text: `
@@ -253,7 +252,7 @@ const rangeStatement: Statement = {
          FROM link_click_order WHERE next_id IS NOT NULL`,
 };
 
-/** Without an end, the range covers all ids after the last link. */
+/** Without an end the range covers all ids after the last link. */
 const compareStatements: readonly Statement[] = [
   {
     name: 'click_order_compare_moved',

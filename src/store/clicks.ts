@@ -6,27 +6,27 @@ import { type Connection, rowsOf, type Statement } from '../postgres/pool.js';
 import { ClickTallies, type LinkIdentity } from './click-counts.js';
 import { isBeyondChunk, tableForEvents, WHOLE_TABLE } from './hot-chunk.js';
 
-/** How far a journal has been ingested, with what became of its clicks. */
+/** How far a journal has been ingested, and what became of its clicks. */
 export interface CheckpointRow extends JournalPosition {
   readonly totals: ClickTotals;
-  /** Of the database that says so. */
+  /** The id of the database that says so. */
   readonly databaseId: string;
 }
 
-/** Clicks of one journal, `Click` being whatever the caller has of each. */
+/** Clicks of one journal; `Click` is the caller's type. */
 export interface ClickBatch<Click> {
   readonly journalId: string;
-  /** Where the batch begins: it goes in only if the journal has been ingested exactly so far. */
+  /** Where the batch begins: it is ingested only if the checkpoint is exactly here. */
   readonly from: JournalPosition;
   readonly to: JournalPosition;
-  /** The only database that they may go to; `undefined` where that was not noted. */
+  /** The only database that may have them; `undefined` if unknown. */
   readonly databaseId: string | undefined;
   readonly clicks: readonly Click[];
   /** Clicks between the two positions that can't be read. */
   readonly unreadable: number;
-  /** The same object for clicks on the same link, wherever that is known. */
+  /** The same object for clicks on the same link, as far as that is known. */
   readonly linkOf: (click: Click) => LinkIdentity;
-  /** Whether it is a visit, to be added to its link's counter. */
+  /** Whether it raises its link's counter. */
   readonly isCounted: (click: Click) => boolean;
   /** Their events as rows of a binary COPY: url_id, user_id, event_type, timestamp, details. */
   readonly rows: (clicks: readonly Click[]) => Iterable<Buffer>;
@@ -37,7 +37,7 @@ export interface ClickBatch<Click> {
   ) => Iterable<Buffer>;
 }
 
-/** A click that PostgreSQL will not take, whatever is done. */
+/** A click that PostgreSQL will never accept. */
 export interface RejectedClick<Click> {
   readonly click: Click;
   readonly reason: string;
@@ -49,10 +49,10 @@ export type IngestResult<Click> =
       readonly totals: ClickTotals;
       readonly rejected: readonly RejectedClick<Click>[];
     }
-  /** Somebody else, or we ourselves in a commit whose answer was lost, got this far; or it is another database. */
+  /** Where the journal is: another process, or our own commit whose answer was lost, got there; or it is another database. */
   | { readonly done: false; readonly checkpoint: CheckpointRow };
 
-/** Columns of `stats_batches` that a batch's differences have, in this order. */
+/** Columns of `stats_batches` in a batch's differences, in this order. */
 const DIFFERENCE_COLUMNS =
   'amount, minute, url_ids, owners, facts, clicks, previews, countries, referrers, browsers, systems, devices';
 
@@ -86,7 +86,7 @@ const moveStatement: Statement = {
 
 const readStatement: Statement = {
   name: 'checkpoint_read',
-  // A row even where the journal has none: the database tells who it is.
+  // A row even if the journal has none: it carries the database's id.
   text: `SELECT ${checkpointColumns.replaceAll(/\w+/g, 'coalesce($&, 0)')}, database.id
          FROM (SELECT ${databaseColumn} AS id) AS database LEFT JOIN journal_checkpoints ON journal_id = $1`,
 };
@@ -98,25 +98,24 @@ function toCheckpoint(values: CheckpointValues): CheckpointRow {
   return { segment, offset, totals: { clicks, dropped, rejected, unreadable }, databaseId: values[6] ?? '' };
 }
 
-/** How far a journal has been ingested; the start for one that nobody has begun. */
+/** How far a journal has been ingested; the start if nobody has begun. */
 export async function readCheckpoint(connection: Connection, journalId: string): Promise<CheckpointRow> {
   const [row] = await rowsOf<CheckpointValues>(connection, readStatement, [journalId]);
   return toCheckpoint(row ?? NOTHING_YET);
 }
 
-/** Clicks of a batch that are in the database, and those that it will not take; the others were dropped. */
+/** Clicks of a batch that are in the database, and those that it rejected; the others were dropped. */
 interface Stored<Click> {
   readonly kept: number;
   readonly rejected: readonly RejectedClick<Click>[];
 }
 
 /**
- * Ingests a batch of clicks: events, counters and checkpoint in one transaction, so that it counts once however
- * often it is tried. Call it within a transaction. Locks are taken in the order that all of the store keeps:
- * checkpoint, then links by id. Clicks on links that no longer exist are dropped, and those whose id is another
- * link's by now.
- * @param isCareful Finds the clicks that make PostgreSQL reject a batch, and leaves only those out. It
- *   costs a savepoint a try, so it is for the second attempt.
+ * Ingests a batch of clicks: events, counters and checkpoint in one transaction, which counts each click once however
+ * often it is tried. Call it within a transaction. It locks in the order of the whole store: checkpoint, then links by
+ * id. Clicks are dropped if their link no longer exists, or if its id belongs to another link by now.
+ * @param isCareful Finds the clicks that make PostgreSQL reject a batch, and leaves out only those. For a second
+ *   attempt: each try costs a savepoint.
  */
 export async function ingestClicks<Click>(
   connection: Connection,
@@ -149,10 +148,9 @@ export async function ingestClicks<Click>(
 }
 
 /**
- * Stores events, and counts them. Mostly all links are there: their events go in first, and the links are locked,
- * compared and counted at once behind them, so that nobody waits for a link while events are stored. A link that
- * is not there shows then; what was stored is undone, and goes in again, without its clicks and after the others
- * were locked. Until the commit nobody sees an event, so none outlives a link that is deleted meanwhile.
+ * Stores events, then locks, compares and counts their links in one statement: nobody waits for a link while events are
+ * stored. If that finds a link missing, the events are undone and stored again without the link's clicks, with the
+ * other links locked before. Nobody sees an event before the commit: none outlives a link that is deleted meanwhile.
  */
 async function storeClicks<Click>(
   connection: Connection,
@@ -163,7 +161,7 @@ async function storeClicks<Click>(
   if (clicks.length === 0) return { kept: 0, rejected: [] };
   const tallies = new ClickTallies();
   for (const click of clicks) tallies.add(linkOf(click), isCounted(click));
-  // The triggers on events need not note what this transaction does.
+  // The triggers on events don't have to note what this transaction does.
   await connection.query(`SET LOCAL switchyard.differences = 'none'`);
   if (!isCareful) {
     const table = await tableForEvents(connection, clicks.length);
@@ -193,7 +191,7 @@ async function storeClicks<Click>(
   return { kept: kept.length - rejected.length, rejected };
 }
 
-/** Notes what the events of the clicks add to the statistics. Their links are counted, and therefore locked. */
+/** Notes what the clicks' events add to the statistics. Their links have been counted, and are locked. */
 async function noteDifferences<Click>(
   connection: Connection,
   batch: ClickBatch<Click>,
@@ -217,8 +215,8 @@ async function copyEvents<Click>(
 }
 
 /**
- * Halves what is rejected until the clicks that are to blame stand alone.
- * @throws when the plainest click would be rejected too: then none is to blame, and none is given up.
+ * Halves a rejected batch until the clicks at fault stand alone.
+ * @throws if even the plainest event is rejected: then no click is at fault, and none is given up.
  */
 async function copyCarefully<Click>(
   connection: Connection,
@@ -246,7 +244,7 @@ async function copyCarefully<Click>(
   await copyCarefully(connection, batch, clicks.slice(middle), rejected);
 }
 
-/** Stores an event that says nothing, and takes it back. */
+/** Stores an empty event, and undoes it. */
 async function requireEventsAccepted(connection: Connection): Promise<void> {
   await connection.query('SAVEPOINT probe');
   await connection.query(`INSERT INTO events (event_type, details) VALUES ('click', '{}')`);

@@ -1,18 +1,18 @@
 import { type Connection, rowsOf, type Statement } from '../postgres/pool.js';
 
 /**
- * Links and their events are deleted at once while the events are few. Those of links with many clicks are hidden with
- * the link, and removed in the background (removal.ts): `deleted_links` has such links until then.
+ * A link with few events is deleted together with them. The events of a link with many clicks are hidden when it is
+ * deleted, and removed in the background (removal.ts); until then `deleted_links` has the link.
  */
 
-/** Clicks that are deleted at once; that takes a fraction of a second. */
-const MOST_AT_ONCE = 20_000;
+/** Clicks that are deleted at once, which takes a fraction of a second. */
+const MAX_AT_ONCE = 20_000;
 
-/** SQL that is true for events that are not of such a link. It goes into a query of `events` without another `url_id` or `id`. */
+/** SQL that is true for events of no such link, for a query of `events` in which no other table has `url_id` or `id`. */
 export const IS_VISIBLE = `((url_id IN (SELECT link_id FROM deleted_links)) IS NOT TRUE
   OR NOT EXISTS (SELECT FROM deleted_links WHERE link_id = url_id AND id <= last_event))`;
 
-/** What events are read from. */
+/** The source from which events are read. */
 export const VISIBLE_EVENTS = `(SELECT * FROM events WHERE ${IS_VISIBLE}) AS events`;
 
 const clicksStatement: Statement = {
@@ -21,8 +21,8 @@ const clicksStatement: Statement = {
 };
 
 /**
- * A link that was made by hand under the id of one whose events are still there: the owner of before is forgotten.
- * `$2` is the last event's id.
+ * `$2` is the last event's id. If the id is already here, because somebody reused it by hand before its events were
+ * removed, the former owner is forgotten.
  */
 const hideStatement: Statement = {
   name: 'deleted_links_hide',
@@ -34,7 +34,7 @@ const hideStatement: Statement = {
 };
 
 /**
- * Deletes links with their events. They are locked by the caller, in whose transaction it is: no events are added
+ * Deletes links with their events, in the transaction of the caller, who has locked the links: nobody adds events
  * meanwhile, and a new snapshot sees clicks that an ingest committed while the caller waited for the lock.
  */
 export async function deleteLockedLinks(
@@ -44,8 +44,8 @@ export async function deleteLockedLinks(
   if (linkIds.length === 0) return;
   const ids = `{${linkIds.join()}}`;
   const [sum] = await rowsOf<[clicks: string]>(connection, clicksStatement, [ids]);
-  if (Number(sum?.[0]) <= MOST_AT_ONCE) {
-    // Events first, while their links still tell the statistics whose they were.
+  if (Number(sum?.[0]) <= MAX_AT_ONCE) {
+    // Events first: the statistics look up their owners in the links.
     await connection.query('DELETE FROM events WHERE url_id = ANY ($1::bigint[])', [ids]);
   } else {
     await rowsOf(connection, hideStatement, [ids, await lastEvent(connection, ids)]);
@@ -53,7 +53,7 @@ export async function deleteLockedLinks(
   await connection.query('DELETE FROM short_urls WHERE id = ANY ($1::bigint[])', [ids]);
 }
 
-/** The highest id that events of the links may have: it was given by the sequence, or by hand beyond it. */
+/** The highest id that events of the links may have: the sequence's last, or one inserted by hand beyond it. */
 async function lastEvent(connection: Connection, ids: string): Promise<string> {
   const { rows: given } = await connection.query<{ last: string }>(
     'SELECT last_value AS last FROM events_id_seq',

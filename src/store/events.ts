@@ -18,7 +18,7 @@ const events = new Table('events', {
   details: { as: 'json' },
 });
 
-/** What a SELECT of events asks for, and what it gives. */
+/** Columns of a SELECT of events, and the row that it returns. */
 export const eventColumns = events.columns;
 export type EventRow = Parameters<typeof events.json>[0];
 
@@ -27,7 +27,7 @@ export function eventJson(row: EventRow): string {
   return events.json(row);
 }
 
-/** Whether an event is on a link of the owner; without an owner every event is. */
+/** Whether an event is on a link of the owner; without an owner, always. */
 function onOwnLink(owner: string): string {
   return `(${owner}::bigint IS NULL OR url_id IN (SELECT id FROM short_urls WHERE user_id = ${owner}))`;
 }
@@ -38,8 +38,8 @@ const getStatement: Statement = {
 };
 
 /**
- * Locks user, then link (the count in the second condition makes it wait for the first), so that
- * neither can be deleted before the event is there.
+ * Locks the user, then the link (the count in the second condition makes it wait for the first): neither can be
+ * deleted before the event is stored.
  */
 const insertStatement: Statement = {
   name: 'event_insert',
@@ -59,7 +59,7 @@ const countClickStatement: Statement = {
   text: 'UPDATE short_urls SET click_count = click_count + 1 WHERE id = $1',
 };
 
-/** The link is locked before its event, as everywhere; a click is taken off the link's counter. */
+/** Locks the link before its event, as everywhere; deleting a click lowers the link's counter. */
 const deleteStatement: Statement = {
   name: 'event_delete',
   text: `
@@ -83,13 +83,13 @@ async function getEvent(
   return row === undefined ? failed('EVENT_NOT_FOUND') : { ok: true, body: events.json(row) };
 }
 
-/** A `click` posted by hand counts as a click, so that a link's counter always equals its click events. */
+/** A `click` posted by hand counts: a link's counter always equals its click events. */
 async function createEvent(
   connection: Connection,
   given: InputFor<'createEvent'>,
   { owner }: OperationContext,
 ): Promise<OperationResult> {
-  // An owner's events are on their links, and theirs.
+  // An owner's events are on their own links, and have them as the user.
   if (owner !== undefined && given.url_id === null) return failed('URL_NOT_FOUND');
   if (owner !== undefined && (given.user_id ?? owner) !== owner) return failed('USER_NOT_FOUND');
   const event = { ...given, user_id: owner ?? given.user_id };
@@ -125,7 +125,7 @@ async function deleteEvent(
 /** Nearly all events are of this type. */
 const COMMON_TYPE = 'click';
 
-/** The conditions of a list: those with an index in its order, the narrowest first, those of time, and the others. */
+/** A list's conditions: those with an index in its order, the narrowest first, those of time, and the others. */
 function eventFilters({ url_id, user_id, event_type, from, to, owner }: Listed<InputFor<'listEvents'>>): {
   readonly indexed: readonly Condition[];
   readonly range: readonly Condition[];

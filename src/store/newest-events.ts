@@ -3,32 +3,32 @@ import { IS_VISIBLE } from './deleted-links.js';
 import { type Condition, Parameters } from './lists.js';
 
 /**
- * The newest events that fulfil some conditions are read from few chunks: from those that may still get events, and of
- * the others, whose times are noted, from those with the newest ones. A chunk that was left out has nothing newer than
- * its last event. What was found is right where all of it is newer than that; else more chunks are read. So events may
- * lie in any order of time, and none is missed.
+ * Reads the newest events that meet some conditions from few chunks: those that may still get events, and those of the
+ * others, whose times are noted, that have the newest. A chunk that was left out has nothing newer than its last event.
+ * The result is right if all of it is newer than that; otherwise more chunks are read. Events may therefore lie in any
+ * order of time, and none is missed.
  *
- * Of the chunks without an index most rows would be sorted only to be dropped, for each is newer than those before. The
- * end of such a chunk says from which time on there are enough rows.
+ * In a chunk without an index most rows would be sorted only to be dropped, because events come in roughly by time. The
+ * end of such a chunk shows from which time on there are enough rows.
  */
 
-/** What a look at a part of the events gave. */
+/** What reading a part of the events found. */
 export interface Looked<Result> {
   readonly result: Result;
-  /** Rows that it found. */
+  /** Rows found. */
   readonly found: number;
-  /** Time of the last row that it looked at, ms since 1970; `undefined` where it looked at all of the part. */
+  /** Time of the last row read, ms since 1970; `undefined` if it read the whole part. */
   readonly lastMs: number | undefined;
 }
 
-/** @param source What follows FROM in place of the table of events. */
+/** @param source What follows FROM, instead of the table of events. */
 export type Look<Result> = (source: string) => Promise<Looked<Result>>;
 
 export interface Wanted {
-  /** Rows that are looked for, those before a page's first included. */
+  /** Rows wanted, including those before a page's first. */
   readonly rows: number;
   readonly conditions: readonly Condition[];
-  /** Whether an index finds rows of the conditions: they are few, and may be in any chunk. */
+  /** Whether an index finds the rows of the conditions: they are few, and may be in any chunk. */
   readonly isIndexed: boolean;
   /** Only events from then on, ms since 1970. */
   readonly sinceMs?: number | undefined;
@@ -41,7 +41,7 @@ interface Chunk {
   readonly firstId: bigint;
   readonly endId: bigint;
   readonly amount: number;
-  /** Times are ms since 1970, infinite ones as such; without an event no number. */
+  /** ms since 1970; infinite times are infinite, NaN without an event. */
   readonly firstMs: number;
   readonly lastMs: number;
 }
@@ -61,11 +61,11 @@ interface HotChunk {
   readonly blocks: number;
 }
 
-/** Chunks that are read first for rows of conditions with an index. */
+/** How many chunks are read first if the conditions have an index. */
 const FIRST_CHUNKS = 4;
-/** Of the rows of a chunk's end that are looked at for a time: to find it must cost less than what it saves. */
+/** Rows of a chunk's end that are read to find a time, which must cost less than it saves. */
 const MAX_ROWS_FOR_FLOOR = 5000;
-/** Fewer than there mostly are. */
+/** Fewer than there usually are. */
 const ROWS_A_BLOCK = 16;
 /** Where the first chunk begins. */
 const MIN_ID = -(2n ** 63n);
@@ -94,7 +94,7 @@ export async function readNewest<Result>(
       const { result, lastMs } = await look(
         sourceOf(without(count < 0 ? candidates.length : count), hasHidden, floor.time),
       );
-      // Else there are fewer rows than was thought.
+      // Otherwise there are fewer rows than estimated.
       if (lastMs !== undefined) return result;
     }
   }
@@ -107,7 +107,7 @@ export async function readNewest<Result>(
   }
 }
 
-/** Of the newest chunks the number that have so many rows; one at least. */
+/** How many of the newest chunks have that many rows together; at least one. */
 function chunksWith(chunks: readonly Chunk[], rows: number): number {
   let sum = 0;
   const last = chunks.findIndex(({ amount }) => {
@@ -117,7 +117,7 @@ function chunksWith(chunks: readonly Chunk[], rows: number): number {
   return last < 0 ? chunks.length : last + 1;
 }
 
-/** How many chunks are read where `count` were too few. To plan for a chunk costs more than to find nothing in it. */
+/** How many chunks are read if `count` were too few. Planning for a chunk costs more than finding nothing in it. */
 function moreChunks(chunks: readonly Chunk[], count: number, found: number, { rows }: Wanted): number {
   if (found === 0) return chunks.length;
   const estimated = Math.max(2 * count, Math.ceil((1.5 * count * rows) / found));
@@ -157,12 +157,12 @@ async function readChunks(connection: Connection): Promise<Chunks> {
 }
 
 interface Floor {
-  /** As PostgreSQL writes it. */
+  /** In PostgreSQL's text form. */
   readonly time: string;
   readonly ms: number;
 }
 
-/** A time from which on there are as many rows as are wanted, by the hot chunk. */
+/** A time from which on the hot chunk has as many rows as wanted. */
 async function floorOf(
   connection: Connection,
   hot: HotChunk,
@@ -174,7 +174,7 @@ async function floorOf(
     : guessFloor(connection, hot, rows, untilMs);
 }
 
-/** By what stands at its end. */
+/** The same, by the rows at its end. */
 async function floorByEnd(
   connection: Connection,
   { table, blocks }: HotChunk,
@@ -195,7 +195,7 @@ async function floorByEnd(
   return time === undefined ? undefined : { time, ms: Number(ms) };
 }
 
-/** Several times as long before as so many rows take, if they come as steadily as in all of the chunk. */
+/** Several times the span that so many rows take at the chunk's average rate. */
 async function guessFloor(
   connection: Connection,
   { table, blocks }: HotChunk,
@@ -214,7 +214,7 @@ async function guessFloor(
   return ms > 0 && ms < LAST_MS ? { time: new Date(ms).toISOString().slice(0, -1), ms } : undefined;
 }
 
-/** The events but those of some chunks and of deleted links, and from a time on. */
+/** The events from a time on, without those of some chunks and of deleted links. */
 function sourceOf(without: readonly Chunk[], hasHidden: boolean, since?: string): string {
   const conditions = hasHidden ? [IS_VISIBLE] : [];
   if (without.length > 0) conditions.push(`(${idsBeside(without).join(' OR ')})`);
@@ -224,7 +224,7 @@ function sourceOf(without: readonly Chunk[], hasHidden: boolean, since?: string)
     : `(SELECT * FROM events WHERE ${conditions.join(' AND ')}) AS events`;
 }
 
-/** Ranges of ids between those of chunks; constants, for the planner then knows no more of the chunks. */
+/** Ranges of ids between those of chunks, as constants: the planner then leaves the chunks out. */
 function idsBeside(chunks: readonly Chunk[]): string[] {
   const ordered = [...chunks].sort((one, other) => (one.firstId < other.firstId ? -1 : 1));
   const ranges: string[] = [];
@@ -232,7 +232,7 @@ function idsBeside(chunks: readonly Chunk[]): string[] {
   for (const { firstId, endId } of ordered) {
     if (from !== undefined && from < firstId)
       ranges.push(`id >= ${literal(from)} AND id < ${literal(firstId)}`);
-    // Nothing is below the first chunk of all, which the planner can't know.
+    // Nothing is below the very first chunk, but the planner can't know that.
     else if (from === undefined && firstId > MIN_ID) ranges.push(`id < ${literal(firstId)}`);
     from = endId;
   }
@@ -244,7 +244,7 @@ function literal(id: bigint): string {
   return `'${id}'::bigint`;
 }
 
-/** PostgreSQL's text of a timestamp as ms since 1970; no number where JavaScript has no such time. */
+/** PostgreSQL's text of a timestamp as ms since 1970; NaN if JavaScript has no such time. */
 export function timeMs(text: string): number {
   return Date.parse(`${text.replace(' ', 'T')}Z`);
 }

@@ -5,36 +5,35 @@ import { CHUNKS_LOCK, isInChunks } from './event-chunks.js';
 import { changeBriefly } from './partitioned-index.js';
 
 /**
- * Puts a table of chunks in the place of the months of an earlier release, while servers serve and clicks come in. The
- * months stay as they are and become the first chunk, so that no row is moved. That takes a proof that no id in them
- * reaches the chunk's end: a constraint, which is checked against the rows without locking anyone out. Ids then go
- * on behind that end.
+ * Replaces the months of an earlier release by a table of chunks, while servers serve and clicks come in. The months
+ * become the first chunk as they are, and no row moves. PostgreSQL needs proof that no id in them reaches the chunk's
+ * end: a constraint, which it checks against the rows without locking anyone out. New ids then begin at that end.
  */
 
-/** Ids between those that are given when the constraint is made and the end that it sets. */
+/** Ids between the last one when the constraint is made and the end that it sets. */
 const HEADROOM = 2n ** 28n;
-/** Fewer ids than that before the end, and the constraint goes, for beyond it no event could be stored. */
+/** With fewer ids left before the end, the constraint is dropped: no event could be stored beyond it. */
 const MIN_HEADROOM = 2n ** 26n;
 
 const ATTEMPTS = 50;
 const PAUSE_MS = 200;
-/** The table and its months are locked one after the other, and whoever wants one waits meanwhile. */
+/** The table and its months are locked one after the other; everybody else waits for them meanwhile. */
 const SWITCH_SETTINGS = `SET LOCAL lock_timeout = '200ms'; SET LOCAL statement_timeout = '1s'`;
-/** Not in time: a lock, or all of them. */
+/** A lock, or the whole statement, took too long. */
 const NOT_NOW = ['55P03', '57014'];
 
 export type OldEvents =
-  /** Nothing to do, or it is done. */
+  /** Done, or nothing to do. */
   | { readonly state: 'chunked' }
-  /** Another server does it, or the tables were never free; it is tried again later. */
+  /** Another server is at it, or the tables were never free; a later attempt follows. */
   | { readonly state: 'later' }
-  /** Things of an operator's own hang on the table and would be left behind. */
+  /** Objects of the operator's depend on the table and would be left behind. */
   | { readonly state: 'kept'; readonly obstacles: readonly string[] };
 
 /**
- * Brings events of an earlier release into chunks. After a kill at any step it goes on, or begins anew.
+ * Brings events of an earlier release into chunks. After a kill at any step the next call continues, or starts over.
  * @param connection Outside a transaction, without a statement_timeout of its own.
- * @param attempts For each lock, until it is left for later.
+ * @param attempts For each lock, before a later call tries again.
  */
 export async function chunkOldEvents(connection: Connection, attempts = ATTEMPTS): Promise<OldEvents> {
   if (await isInChunks(connection)) {
@@ -64,7 +63,7 @@ async function convert(connection: Connection, attempts: number): Promise<boolea
   await changeBriefly(connection, 'ALTER TABLE events VALIDATE CONSTRAINT events_before_chunks', attempts);
   const end = await endOfConstraint(connection);
   if (end?.isValid === true && (await switchTables(connection, end.id, attempts))) return true;
-  // Left there for long, it would refuse events once it is reached.
+  // If it stayed, it would refuse events once ids reach its end.
   await dropConstraint(connection);
   return false;
 }
@@ -102,14 +101,14 @@ async function dropConstraint(connection: Connection): Promise<void> {
   await changeBriefly(connection, 'ALTER TABLE events DROP CONSTRAINT IF EXISTS events_before_chunks');
 }
 
-/** Takes the constraint away before ids reach its end, as after a kill at a bad moment and a long time. */
+/** Drops the constraint before ids reach its end, in case a kill left it there long ago. */
 export async function dropTightConstraint(connection: Connection): Promise<void> {
   const end = await endOfConstraint(connection);
   if (end === undefined || (await lastId(connection)) < end.id - MIN_HEADROOM) return;
   await dropConstraint(connection);
 }
 
-/** @returns whether it was done; `false` where somebody always needed one of the tables. */
+/** @returns `false` if one of the tables was never free. */
 async function switchTables(connection: Connection, end: bigint, attempts: number): Promise<boolean> {
   for (let attempt = 1; attempt <= attempts; attempt += 1) {
     try {
@@ -127,7 +126,7 @@ async function switchTables(connection: Connection, end: bigint, attempts: numbe
   return false;
 }
 
-/** Ids go on behind the months. Not in the transaction that switches, for a sequence takes part in none. */
+/** Moves the sequence past the months. Not in the transaction that switches: sequences ignore transactions. */
 async function skipToChunks(connection: Connection): Promise<void> {
   await connection.query(
     `SELECT setval('events_id_seq', end_id, false) FROM event_chunks(), events_id_seq

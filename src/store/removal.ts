@@ -2,12 +2,12 @@ import { sqlStateOf } from '../postgres/failures.js';
 import { type Connection, inTransaction, rowsOf, type Statement } from '../postgres/pool.js';
 
 /**
- * Removes the events of deleted links that were too many to be deleted with them. A piece is a range of ids: what is in it of
- * the links goes, is subtracted from the statistics, and how far the links are is noted, in one transaction. After a kill the
- * next piece goes on from there.
+ * Removes the events of deleted links that had too many to delete at once. Each piece is a range of ids and one transaction,
+ * which deletes the links' events in the range, subtracts them from the statistics and notes how far it got. After a kill the
+ * next piece continues from there.
  */
 
-/** Who removes them holds it: one server at a time. */
+/** Held by the server that removes: one at a time. */
 const REMOVAL_LOCK = 0x5357_0007;
 
 /** How long a piece may hold locks on events. */
@@ -15,9 +15,9 @@ const PIECE_MS = 1000;
 const LONG_MS = 500;
 const SHORT_MS = 200;
 const FIRST_IDS = 16_384n;
-const LEAST_IDS = 1024n;
-/** Ranges without an event of the links grow, so that a gap of a thousand million ids takes a few pieces. */
-const MOST_IDS = 2n ** 40n;
+const MIN_IDS = 1024n;
+/** Ranges grow where the links have no events: a gap of a thousand million ids takes a few pieces. */
+const MAX_IDS = 2n ** 40n;
 const LINKS_A_PIECE = 1000;
 const LOWEST_ID = -(2n ** 63n);
 const QUERY_CANCELED = '57014';
@@ -25,9 +25,9 @@ const QUERY_CANCELED = '57014';
 export interface RemovalStep {
   /** Events that the piece removed. */
   readonly removed: number;
-  /** Whether there is more to do at once; not so where another server does it. */
+  /** Whether there is more to do at once; `false` while another server does it. */
   readonly isMore: boolean;
-  /** Links whose last events went. */
+  /** Links that have no events left. */
   readonly finished: number;
 }
 
@@ -35,7 +35,7 @@ const NOTHING: RemovalStep = { removed: 0, isMore: false, finished: 0 };
 
 type Link = readonly [id: string, ownerId: string | null, lastEvent: string, nextEvent: string];
 
-/** Those that have come furthest, so that they are finished however many others are deleted meanwhile. */
+/** The links that are furthest along: they are finished however many others are deleted meanwhile. */
 const linksStatement: Statement = {
   name: 'removal_links',
   text: `SELECT link_id, owner_id, last_event, next_event FROM deleted_links
@@ -53,7 +53,7 @@ const finishedStatement: Statement = {
   text: 'DELETE FROM deleted_links WHERE link_id = ANY ($1::bigint[])',
 };
 
-/** Places of a row in the statistics' queue: a step adds as many rows as it has time for. */
+/** How many places a row in the statistics' queue has at most: a step adds whole rows, as many as it has time for. */
 const PLACES_A_ROW = 1000;
 
 /** Subtracts `changes` from the statistics; `$1` are links, `$2` their owners. */
@@ -87,7 +87,7 @@ const eventsText = (from: bigint, to: bigint): string => `
     ) AS grouped LEFT JOIN LATERAL stats_facts(details) ON true`)})
   SELECT count(*) FROM gone`;
 
-/** What retention has dropped of the links goes last. */
+/** Last, what retention has kept of the links' dropped events. */
 const DROPPED_A_PIECE = 10_000;
 const droppedText = `
   WITH gone AS (
@@ -97,7 +97,7 @@ const droppedText = `
   ), noted AS (${noted('SELECT *, slot AS minute FROM gone')})
   SELECT count(*) FROM gone`;
 
-/** Ids that a piece looks at: as many as this database takes a fraction of a second for. */
+/** Ids that a piece covers: as many as this database manages in a fraction of a second. */
 let ids = FIRST_IDS;
 
 /** Removes one piece, if there is anything to remove. */
@@ -108,12 +108,12 @@ export async function removeDeleted(connection: Connection): Promise<RemovalStep
   try {
     const step = await inTransaction(connection, () => removePiece(connection));
     const took = performance.now() - begun;
-    if (took > LONG_MS) ids = larger(LEAST_IDS, ids / 2n);
-    else if (took < SHORT_MS) ids = smaller(MOST_IDS, ids * 2n);
+    if (took > LONG_MS) ids = larger(MIN_IDS, ids / 2n);
+    else if (took < SHORT_MS) ids = smaller(MAX_IDS, ids * 2n);
     return step;
   } catch (error) {
-    if (sqlStateOf(error) !== QUERY_CANCELED || ids === LEAST_IDS) throw error;
-    ids = larger(LEAST_IDS, ids / 8n);
+    if (sqlStateOf(error) !== QUERY_CANCELED || ids === MIN_IDS) throw error;
+    ids = larger(MIN_IDS, ids / 8n);
     return { ...NOTHING, isMore: true };
   }
 }
@@ -126,7 +126,7 @@ async function removePiece(connection: Connection): Promise<RemovalStep> {
     [REMOVAL_LOCK],
   );
   if (rows[0]?.locked !== 't') return NOTHING;
-  // Before the links, for a TRUNCATE of several tables comes to the events first.
+  // Before the links: a TRUNCATE of several tables locks the events first.
   await connection.query('LOCK TABLE ONLY events IN ROW EXCLUSIVE MODE');
   const links = await rowsOf<Link>(connection, linksStatement);
   const [first] = links;
@@ -136,7 +136,7 @@ async function removePiece(connection: Connection): Promise<RemovalStep> {
   const from = BigInt(first[3]);
   const end = links.reduce((highest, [, , last]) => larger(highest, BigInt(last)), LOWEST_ID) + 1n;
   if (from < end) {
-    // Ids below 1 are given by hand alone.
+    // Only rows inserted by hand have ids below 1.
     const to = smaller(end, larger(1n, from + ids));
     const removed = await countOf(connection, eventsText(from, to), values);
     await rowsOf(connection, movedStatement, [linkIds, `${to}`]);

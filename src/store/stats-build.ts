@@ -5,12 +5,12 @@ import { addDifferences } from './stats-sums.js';
 import { hasStatisticsLock } from './stats-waiting.js';
 
 /**
- * Makes the sums anew from all events, links in the order of their ids, a piece a transaction. How far it is stands in
- * `stats_state`, so that it goes on after a kill. What changes meanwhile waits or is added as ever: of links whose turn is
- * still to come it is in their events, and of the others it is added to what was made.
+ * Rebuilds the sums from all events, link by link in the order of their ids, each piece in a transaction. `stats_state`
+ * says how far it is: after a kill it continues. Changes meanwhile wait, or are added as usual: those of links that are
+ * still to come are in their events, the others are added to the new sums.
  */
 
-/** Whoever wants to add to the sums waits for one piece at most. */
+/** A step that adds to the sums waits for at most one piece. */
 const PIECE_MS = 1000;
 const LONG_MS = 600;
 const SHORT_MS = 250;
@@ -18,7 +18,7 @@ const MIN_EVENTS = 1000;
 const MAX_EVENTS = 1_000_000;
 const QUERY_CANCELED = '57014';
 
-/** A link, and a quarter of an hour of it: of what is before it, and of that quarter and later ones of the link. */
+/** A place between two pieces: a link, and a quarter of an hour of it. Within a link the latest quarters come first. */
 type Place = readonly [urlId: string, quarter: string];
 
 const FIRST: Place = ['-9223372036854775808', '-infinity'];
@@ -51,7 +51,7 @@ const addPieceStatement: Statement = { name: 'stats_build_piece', text: pieceSta
 
 type Outcome = 'more' | 'complete' | 'elsewhere';
 
-/** @param events About how many the piece has. */
+/** @param events Roughly how many the piece covers. */
 async function buildPiece(connection: Connection, events: number): Promise<Outcome> {
   return inTransaction(connection, async () => {
     if (!(await hasStatisticsLock(connection))) return 'elsewhere';
@@ -75,7 +75,7 @@ async function buildPiece(connection: Connection, events: number): Promise<Outco
   });
 }
 
-/** @returns whether the sums are there; `false` where another server makes them now. */
+/** @returns whether the sums are complete; `false` while another server builds them. */
 export async function buildSums(connection: Connection, first = MIN_EVENTS): Promise<boolean> {
   for (let events = first; ; ) {
     const begun = performance.now();
@@ -91,7 +91,7 @@ export async function buildSums(connection: Connection, first = MIN_EVENTS): Pro
     const took = performance.now() - begun;
     if (took > LONG_MS) events = Math.max(MIN_EVENTS, Math.floor(events / 2));
     else if (took < SHORT_MS) events = Math.min(MAX_EVENTS, events * 2);
-    // The lock was never free for long: the waiting ones come between two pieces.
+    // The lock was hardly ever free: let those who wait for it in between two pieces.
     await addDifferences(connection);
   }
 }

@@ -4,23 +4,23 @@ import { COVER, restIn, wholesIn } from './stats-parts.js';
 import { TOP_LINKS } from './stats-rollups.js';
 
 /**
- * The links with most clicks. For all links, each slot's list of its first links is read to a depth (Fagin's threshold
- * algorithm). A link that is in none of the lists has at most what the next in each would have together. If that is less than
- * the last of those asked for has, the answer is exact, and only counts that decide it are looked up.
- * If not, the lists are read to their ends; if that is not enough either, all links are added up.
+ * The links with the most clicks. For all links, each slot's list of its top links is read to a depth (Fagin's threshold
+ * algorithm). A link in none of the lists has at most the sum of the next entries of all. If that is less than the last of
+ * the requested links has, the answer is exact, and only the counts that decide it are looked up. Otherwise the lists are
+ * read to their ends; if even that is not enough, all links are added up.
  */
 
-/** Links that are gone share one value, and each is looked up. */
+/** Links that are gone share one value; each is looked up. */
 const MAX_GONE = 100;
 const MAX_CANDIDATES = 5000;
-/** Counts of one link in one slot. */
+/** The counts of a link in a slot. */
 const MAX_LOOKUPS = 10_000;
 /** How far lists are read: at first, and to their ends. */
 const DEPTHS = [256, TOP_LINKS];
 
 const UNFOLDED = `AND NOT is_folded`;
 
-/** `$7` is how many, `$8` the depth. The first column says whether what was read decides it; if not, there is nothing else. */
+/** `$7` is how many, `$8` the depth. The first column says whether that depth decides it; if not, nothing else is returned. */
 export const topCodesStatement: Statement = {
   name: 'stats_top_codes',
   text: `
@@ -85,7 +85,7 @@ export const topCodesStatement: Statement = {
     ORDER BY clicks DESC, value COLLATE "C"`,
 };
 
-/** The links with most clicks, `$7` of them, all added up; `chosen` says which links there are, by `url_id`. */
+/** The `$7` links with the most clicks, with all links added up; `chosen` selects the links, by `url_id`. */
 function codesStatement(name: string, before: string, chosen: string): Statement {
   return {
     name,
@@ -118,7 +118,7 @@ const ownCodesStatement = codesStatement(
   'slots JOIN owned USING (url_id)',
 );
 
-/** Parameters that say what a `Cover` is. */
+/** The parameters of a `Cover`. */
 export function coverValues(
   { steps, slots, quarterDays, minuteFroms, minuteTos }: Cover,
   ends: readonly [first: number, last: number],
@@ -128,7 +128,7 @@ export function coverValues(
 
 export type ValueRow = readonly [field: string, value: string | null, clicks: string, previews: string];
 
-/** The links of all with most clicks, or those of one owner. `covered` are the `coverValues`. */
+/** The links with the most clicks, of all or of one owner. `covered` are the `coverValues`. */
 export async function topCodes(
   connection: Connection,
   covered: readonly unknown[],

@@ -1,11 +1,11 @@
-/** Of which slots of the sums a range of time is made: as few as can be, the longest first. */
+/** The slots of the sums that make up a range of time: as few as possible, the longest first. */
 
 export const MINUTE_MS = 60_000;
 const QUARTER_MS = 15 * MINUTE_MS;
 const HOUR_MS = 60 * MINUTE_MS;
 export const DAY_MS = 24 * HOUR_MS;
 
-/** Steps that are longer than a day, and how many days each has; each is four of the one before. */
+/** Steps longer than a day, with their days; each is four times the one before. */
 export const SPANS = [
   { step: '1', days: 4 },
   { step: '2', days: 16 },
@@ -15,12 +15,12 @@ export const SPANS = [
 
 /** How far a kind of sum is folded, in ms since 1970 (see `stats_folds`). */
 export interface FoldMarks {
-  /** Up to where whole quarters of an hour are there; 0 for kinds that have none. */
+  /** Up to where there are whole quarters of an hour; 0 for kinds that have none. */
   readonly partsMs: number;
   readonly hoursMs: number;
   readonly quartersMs: number;
   readonly daysMs: number;
-  /** As many as `SPANS`. */
+  /** One for each of `SPANS`. */
   readonly spansMs: readonly number[];
 }
 
@@ -28,12 +28,12 @@ export const NOTHING_FOLDED: FoldMarks = { partsMs: 0, hoursMs: 0, quartersMs: 0
 
 /** Times are in ms since 1970. */
 export interface Cover {
-  /** Whole slots: the step of each, and when it begins. */
+  /** Whole slots: the step of each, and its beginning. */
   readonly steps: string[];
   readonly slots: number[];
-  /** Days of which quarters of an hour are in the range. */
+  /** Days with quarters of an hour in the range. */
   readonly quarterDays: number[];
-  /** Ranges of minutes: where each begins and ends. */
+  /** Ranges of minutes: the beginning and the end of each. */
   readonly minuteFroms: number[];
   readonly minuteTos: number[];
 }
@@ -41,8 +41,9 @@ export interface Cover {
 const floorTo = (ms: number, unitMs: number): number => Math.floor(ms / unitMs) * unitMs;
 
 /**
- * @param first Where the range begins, @param last and where it ends, in ms since 1970: on minutes, and on quarters of an
- * hour where minutes are no longer kept.
+ * @param first Beginning of the range in ms since 1970: on a minute, or on a quarter of an hour where minutes are no
+ *   longer kept.
+ * @param last Its end, likewise.
  */
 export function coverOf(first: number, last: number, marks: FoldMarks): Cover {
   const cover: Cover = { steps: [], slots: [], quarterDays: [], minuteFroms: [], minuteTos: [] };
@@ -66,7 +67,7 @@ export function coverOf(first: number, last: number, marks: FoldMarks): Cover {
       ({ lengthMs, fromMs, toMs }) =>
         at % lengthMs === 0 && at >= fromMs && at + lengthMs <= Math.min(last, toMs),
     );
-    // Of quarters alone there are some that no slot of their own has.
+    // Only quarters may lack a slot of their own.
     if (at < marks.quartersMs && (whole === undefined || whole.step === 'Q')) {
       const day = floorTo(at, DAY_MS);
       if (cover.quarterDays.at(-1) !== day) cover.quarterDays.push(day);

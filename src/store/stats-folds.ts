@@ -4,19 +4,19 @@ import { DENSE, entriesIn, insertPlaced, insertTop } from './stats-rollups.js';
 import { hasStatisticsLock } from './stats-waiting.js';
 
 /**
- * Folds of `stats_slots`: what is over gets fewer rows and places. Each is one transaction of one kind and one slot,
- * so that the sums wait for none of them for long, and what it folds is in the new rows or in the old ones.
+ * Folds `stats_slots`: slots that are over get fewer rows and places. Each fold is one transaction for one kind and one
+ * slot: the sums never wait for long, and the counts are either in the old rows or in the new ones.
  */
 
-/** Clicks of an hour may come a little later than its end; what comes later than that costs a row of its own. */
+/** Clicks of an hour may arrive a little after its end; later ones cost a row each. */
 export const LATE = `interval '2 minutes'`;
-/** Minutes are asked for 24 hours long; an hour more is kept. */
+/** Requests reach back 24 hours in minutes; an hour more is kept. */
 const MINUTES_KEPT = `interval '25 hours'`;
 
-/** One server at a time folds. A day of a million links is sorted and grouped several times as fast in memory as in files. */
+/** One server folds at a time. Sorting and grouping a day of a million links is several times faster in memory than in files. */
 export const FOLD_SETTINGS = `SET LOCAL jit = off; SET LOCAL work_mem = '64MB'`;
 
-/** The minutes of the hour `$2`: all clicks by key, to be read as a series. */
+/** The minutes of the hour `$2`: all clicks by key, read as a series. */
 const hourStatement: Statement = {
   name: 'stats_fold_hour',
   text: `
@@ -32,7 +32,7 @@ const hourStatement: Statement = {
     ${insertPlaced(true)}`,
 };
 
-/** Slots of the step `$3` in the slot `$2` of the step `$4`, which is `$5` long, as a whole. They stay as they are. */
+/** Sums up the slots of the step `$3` in the slot `$2` of the step `$4`, which is `$5` long. They stay as they are. */
 const wholeStatement: Statement = {
   name: 'stats_fold_whole',
   text: `
@@ -47,7 +47,7 @@ const wholeStatement: Statement = {
     ${insertPlaced(true)}`,
 };
 
-/** The hour `$2`, whose minutes nobody may ask for any more, becomes quarters of its day. Links have whole quarters already. */
+/** Turns the hour `$2`, whose minutes no request reaches any more, into quarters of its day. Links have whole quarters already. */
 const quartersStatement: Statement = {
   name: 'stats_fold_quarters',
   text: `
@@ -68,7 +68,7 @@ const quartersStatement: Statement = {
     ${insertPlaced(false)}`,
 };
 
-/** Of links: quarters of the hour `$1` with few of them become parts of their day. */
+/** For links: quarters of the hour `$1` that have few links become parts of their day. */
 const sparseStatement: Statement = {
   name: 'stats_fold_sparse',
   text: `
@@ -91,12 +91,12 @@ const sparseStatement: Statement = {
     ${insertPlaced(false)}`,
 };
 
-/** What is to be folded next: `fold` is a whole step's letter, or `h` or `q`. */
+/** The next fold: `fold` is a whole step's letter, or `h` or `q`. */
 interface Fold {
   readonly kind: string;
   readonly fold: string;
   readonly slot: string;
-  /** Of wholes: of which step they are made. */
+  /** For whole steps: the step that they consist of. */
   readonly from: string;
   readonly length: string;
 }
@@ -115,7 +115,7 @@ const spanRows = SPANS.map(({ step, days }, place) => {
   return `, ('${step}', '${lower?.step ?? 'D'}', kind <> 't', ${to}, ${binned(days, lowerTo)}, interval '${days} days', ${first})`;
 }).join('\n      ');
 
-/** For each kind: what is to be folded next, the latest that may be folded, and whether there is anything. */
+/** For each kind: the next slot to fold, the latest that may be folded, and whether there is anything. */
 const nextStatement: Statement = {
   name: 'stats_fold_next',
   text: `
@@ -136,7 +136,7 @@ const nextStatement: Statement = {
     WHERE is_asked AND next.slot < next.slot_to ORDER BY next.slot_to - next.slot DESC, kind`,
 };
 
-/** Sets how far a kind is folded. */
+/** Records how far a kind is folded. */
 const movedStatement: Statement = {
   name: 'stats_folded',
   text: `
@@ -181,7 +181,7 @@ const endStatement: Statement = {
 
 /**
  * Folds one slot of one kind.
- * @returns whether there was one: there may be more.
+ * @returns whether there was one; there may be more.
  */
 export async function foldNext(connection: Connection): Promise<boolean> {
   return inTransaction(connection, async () => {

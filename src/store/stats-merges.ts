@@ -3,12 +3,12 @@ import { FOLD_SETTINGS, LATE } from './stats-folds.js';
 import { entriesIn, insertPlaced, insertTop } from './stats-rollups.js';
 import { hasStatisticsLock } from './stats-waiting.js';
 
-/** What one merge may hold up the sums for: up to some three seconds. */
+/** Places that one merge covers at most; it holds up the sums for up to some three seconds. */
 const MAX_PLACES = 2_500_000;
-/** So many rows beside the folded ones are worth to be merged with them. */
+/** With that many rows beside the folded ones a merge is worth it. */
 const MANY_ROWS = 8;
 
-/** Slots that are over, to which so many rows were added since they were folded. */
+/** Slots that are over and got that many rows since they were folded. */
 const mergeableStatement: Statement = {
   name: 'stats_mergeable',
   text: `
@@ -36,13 +36,13 @@ const mergeStatement: Statement = {
     ${insertPlaced(true)}`,
 };
 
-/** How long sums may wait for merges; the next ones go on. */
+/** How long the sums may wait for merges; the next call continues. */
 const MERGE_MS = 500;
 
 /**
- * Merges rows that were added to the same slot one after another; each slot in a transaction of its own.
- * @param rows So many are worth it.
- * @returns whether it was done with all of them.
+ * Merges rows that were added to the same slot at different times, each slot in its own transaction.
+ * @param rows How many make a merge worth it.
+ * @returns whether all were merged.
  */
 export async function mergeRows(connection: Connection, rows = MANY_ROWS): Promise<boolean> {
   const untilMs = performance.now() + MERGE_MS;

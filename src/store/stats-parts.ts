@@ -1,11 +1,11 @@
 import { entriesIn } from './stats-rollups.js';
 
 /**
- * SQL that reads a `Cover`: `$1` and `$2` are the steps and beginnings of its slots, `$3` its days of quarters, `$4` where the
- * range begins and ends, `$5` and `$6` where its ranges of minutes begin and end. Times are in ms.
+ * SQL that reads a `Cover`: `$1` and `$2` are the steps and beginnings of its slots, `$3` its days of quarters, `$4` the
+ * beginning and end of the range, `$5` and `$6` the beginnings and ends of its ranges of minutes. Times are in ms.
  */
 
-/** Where a quarter of an hour of a day begins. */
+/** The beginning of a day's quarter of an hour. */
 export const QUARTERS = `slot + place * interval '15 minutes'`;
 
 const timeOf = (ms: string): string => `timestamp 'epoch' + ${ms} * interval '1 millisecond'`;
@@ -14,7 +14,7 @@ export const COVER = `cover AS MATERIALIZED (
   SELECT step, ${timeOf('ms')} AS at FROM unnest($1::"char"[], $2::bigint[]) AS given (step, ms)
 )`;
 
-/** Rows of `stats_slots` of each of `slots`, by the index: nobody can estimate how many there are. */
+/** Rows of `stats_slots` of each of `slots`, by the index: the planner can't estimate how many there are. */
 const rowsAt = (slots: string, condition: string): string => `
   ${slots} CROSS JOIN LATERAL (
     SELECT kind, slot, keys, offsets, facts, clicks, previews FROM stats_slots AS one WHERE ${condition} OFFSET 0
@@ -22,13 +22,13 @@ const rowsAt = (slots: string, condition: string): string => `
 
 type Kind = 'f' | 'l';
 
-/** What whole slots have; `condition` is about their rows. */
+/** Counts in whole slots; `condition` selects their rows. */
 export const wholesIn = (kind: Kind, condition = ''): string =>
   entriesIn(
     rowsAt('cover', `one.kind = '${kind}' AND one.step = cover.step AND one.slot = cover.at ${condition}`),
   );
 
-/** What is in no whole slot: quarters of days, and minutes. */
+/** Counts in no whole slot: quarters of days, and minutes. */
 export const restIn = (kind: Kind, condition = ''): string => `
   SELECT * FROM (${entriesIn(
     rowsAt(

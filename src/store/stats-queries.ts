@@ -2,16 +2,16 @@ import type { Statement } from '../postgres/pool.js';
 import { COVER, QUARTERS, restIn, wholesIn } from './stats-parts.js';
 import { entriesIn } from './stats-rollups.js';
 
-/** The bounds as times; `$1` are they in ms. */
+/** The bounds as times; `$1` has them in ms. */
 const BOUNDS = `(SELECT array_agg(timestamp 'epoch' + ms * interval '1 millisecond' ORDER BY ms)
                  FROM unnest($1::bigint[]) AS ms)`;
 
-/** A time that is given in ms. */
+/** A time, from ms. */
 const time = (value: string): string => `(timestamp 'epoch' + ${value}::bigint * interval '1 millisecond')`;
 
 const MINUTES = `slot + place * interval '1 minute'`;
 
-/** Minute by minute, or quarter by quarter where that is what there is. `$2` is the key, `$3` and `$4` the first and the last bound. */
+/** By minutes, or by quarters where there are no minutes. `$2` is the key, `$3` and `$4` the first and the last bound. */
 const seriesOf = (step: string, from: string, at: string): string => `
   SELECT ${at} AS at, clicks, previews
   FROM (${entriesIn(`stats_slots
@@ -31,10 +31,10 @@ export const seriesStatement: Statement = {
          GROUP BY 1`,
 };
 
-/** Of a key's sums: rows of one sign have no other's keys. */
+/** The sums of a key. A row has only keys of the same sign. */
 const OF_KEY = 'AND first_key <= $7 AND last_key >= $7 AND sign(first_key) = sign($7)';
 
-/** `$7` is the key, `$8` the letters of the fields, `$9` how many; `$10` and `$11` are all clicks and previews. */
+/** `$7` is the key, `$8` the letters of the fields, `$9` how many values; `$10` and `$11` are the totals of clicks and previews. */
 export const valuesStatement: Statement = {
   name: 'stats_slot_values',
   text: `WITH ${COVER}, summed AS MATERIALIZED (

@@ -1,21 +1,21 @@
 import { SPANS } from './stats-cover.js';
 
 /**
- * SQL of `stats_slots`. An entry is what a key had: kind, key, minute, fact, clicks and previews (see migration 0037).
- * Each statement ends with rows for all entries that it brings, in one go.
+ * SQL of `stats_slots`. An entry is a count of a key: kind, key, minute, fact, clicks and previews (see migration 0037).
+ * Each statement writes the rows for all its entries at once, at its end.
  */
 
-/** Minutes are kept an hour longer than anybody may ask for them. */
+/** Minutes are kept an hour longer than requests may reach back. */
 export const OLDEST_MINUTE = `(now() AT TIME ZONE 'utc' - interval '25 hours')`;
 
-/** Quarters of an hour that a time is in. */
+/** The quarter of an hour of a time. */
 export const quarterOf = (time: string): string => `date_bin('15 minutes', ${time}, timestamp '2000-01-01')`;
 
-/** Places of a row: who reads one key reads all of them. Of links' minutes and small quarters all are read. */
+/** Places of a row: reading one key reads all of them. Links' minutes and small quarters are always read whole. */
 const PLACES = 256;
 const LINK_PLACES = 10_000;
 
-/** Links of an old quarter of an hour that are worth a slot of its own; with fewer it is a part of its day's. */
+/** An old quarter of an hour with that many links has its own slot; with fewer it is a part of its day's. */
 export const DENSE = 256;
 
 /** Rows from `placed`: kind, step, slot, key, place (in the slot, or NULL), fact, clicks, previews. */
@@ -31,10 +31,10 @@ export const insertPlaced = (isFolded: boolean): string => `
         FROM placed WHERE clicks <> 0 OR previews <> 0) AS numbered
   GROUP BY kind, step, slot, sign(key), part`;
 
-/** So many links a slot's list has. */
+/** How many links a slot's list has. */
 export const TOP_LINKS = 1024;
 
-/** Lists the links of `placed`, which are all that the slot `$2` of the step `step` has. */
+/** Lists the top links of `placed`, which has all links of the slot `$2` of the step `step`. */
 export const insertTop = (step: string): string => `
   , listed AS (
     SELECT key, clicks, previews FROM placed WHERE kind = 'l' AND (clicks <> 0 OR previews <> 0)
@@ -50,18 +50,18 @@ export const insertTop = (step: string): string => `
     SET (is_all, keys, clicks, previews) = (excluded.is_all, excluded.keys, excluded.clicks, excluded.previews)
   )`;
 
-/** Entries of rows, with their slot and their place in it. */
+/** Entries of rows, with their slots and their places in them. */
 export const entriesIn = (rows: string): string => `
   SELECT kind, slot, key, place, fact, clicks, coalesce(previews, 0) AS previews
   FROM (SELECT kind, slot, unnest(keys) AS key, unnest(offsets) AS place, unnest(facts) AS fact,
                unnest(clicks) AS clicks, unnest(previews) AS previews
         FROM ${rows}) AS places`;
 
-/** Of a minute: which quarter of the day, and which minute of the hour. Of infinite ones the first. */
+/** A minute's quarter of the day, and its minute of the hour. The first ones for infinite times. */
 const QUARTER_PLACE = 'coalesce(extract(hour FROM minute) * 4 + floor(extract(minute FROM minute) / 15), 0)';
 const MINUTE_PLACE = 'coalesce(extract(minute FROM minute), 0)';
 
-/** Slots of more than a day that `minute` is in, as far as they are folded. */
+/** Folded slots of more than a day that contain `minute`. */
 const inSpans = SPANS.map(
   ({ step, days }, place) => `
       UNION ALL
@@ -69,7 +69,7 @@ const inSpans = SPANS.map(
       WHERE minute < spans_to[${place + 1}] AND kind <> 't'`,
 ).join('');
 
-/** Puts `entries` where their minutes are by now. */
+/** Puts `entries` into the slots that have their minutes by now. */
 const insertEntries = `
   , dense AS MATERIALIZED (
     SELECT ${quarterOf('minute')} AS quarter FROM entries JOIN stats_folds USING (kind)
@@ -100,16 +100,16 @@ const insertEntries = `
 
 export const FACTS = 'country, referrer, browser, system, device';
 
-/** Facts as entries have them: a letter for the field, and the value. */
+/** Facts in the form of entries: a letter for the field, and the value. */
 const letters = { country: 'c', referrer: 'r', browser: 'b', system: 'o', device: 'd' } as const;
 
 /**
- * Of each field so many values a day are kept of a key, the first to come. What has another one is under the field's
- * capital letter, and in what the answer calls other.
+ * How many values of each field a key keeps a day: the first that come. Further ones are counted under the field's
+ * capital letter, which the answer includes in `other`.
  */
 const VALUES_A_DAY = 1000;
 
-/** A row for each fact, by the letter of its field, of rows that have columns of facts; `columns` come along. */
+/** A row for each fact, with the letter of its field, from rows with columns of facts; `columns` are passed on. */
 export const factsIn = (source: string, columns: string): string =>
   Object.entries(letters)
     .map(
@@ -120,8 +120,8 @@ export const factsIn = (source: string, columns: string): string =>
 
 /**
  * Adds `links` (url_id, minute, clicks, previews), `totals` (key, minute, clicks, previews) and `detailed` (key, minute, fact,
- * clicks, previews), which `before` defines; numbers are integers. What `changed` (is_of_all, url_id, owner) has of no link is
- * noted as gone.
+ * clicks, previews), which `before` defines; numbers are integers. Links in `changed` (is_of_all, url_id, owner) that no
+ * longer exist are noted as gone.
  */
 export const addEntries = (before: string): string => `
   ${before}

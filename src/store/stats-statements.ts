@@ -2,8 +2,8 @@ import type { Statement } from '../postgres/pool.js';
 import { addEntries, FACTS, factsIn, OLDEST_MINUTE, quarterOf } from './stats-rollups.js';
 
 /**
- * What these statements run with. Nobody can estimate how much is in arrays: two loops in each other take for ever, and
- * what is sorted to be merged takes longer than a table of hashes. A plan is made once: it takes as long as some thousand clicks.
+ * Settings for these statements. The planner can't estimate how much is in arrays: nested loops would take forever, and a
+ * merge join's sorts take longer than a hash join. A plan is made once: planning costs as much as some thousand clicks.
  */
 export const SUMS_SETTINGS = `SET LOCAL jit = off; SET LOCAL enable_nestloop = off; SET LOCAL enable_mergejoin = off;
   SET LOCAL plan_cache_mode = force_generic_plan`;
@@ -25,14 +25,14 @@ const KNOWN_FACTS = `
   SELECT batches.id AS batch, known.*
   FROM batches, unnest(countries, referrers, browsers, systems, devices) WITH ORDINALITY AS known (${FACTS}, fact)`;
 
-/** While the sums are made from events, a difference of what is not in them yet is in the events instead. */
+/** While the sums are built, differences of links that they don't have yet are left out: their events have them. */
 const isBuilt = (source: string): string => `
   SELECT * FROM (${source}) AS changes
   WHERE (SELECT is_whole FROM stats_state) OR url_id < (SELECT next_url FROM stats_state)
      OR url_id = (SELECT next_url FROM stats_state)
         AND ${quarterOf('minute')} >= (SELECT next_quarter FROM stats_state)`;
 
-/** To whose sums differences with their facts belong: key, minute, the facts, clicks, previews. */
+/** The keys whose sums get the differences and their facts: key, minute, the facts, clicks, previews. */
 const scopesOf = (source: string): string => `
   SELECT 0::bigint AS key, minute, ${FACTS}, clicks, previews FROM ${source} WHERE is_of_all
   UNION ALL
@@ -41,8 +41,8 @@ const scopesOf = (source: string): string => `
   SELECT -url_id, minute, ${FACTS}, clicks, previews FROM ${source} JOIN stats_summed_links USING (url_id) WHERE is_of_all`;
 
 /**
- * Takes the rows `$1` out of what waits, and adds them. Clicks of batches are summed by the places of their facts;
- * the facts themselves come in when there is a row left for each key.
+ * Removes the rows `$1` from those that wait, and adds them. Clicks of batches are summed by the places of their facts;
+ * the facts themselves are joined when there is one row left for each key.
  */
 const addText = addEntries(`
   WITH queued AS (DELETE FROM stats_queue WHERE id = ANY ($1::bigint[]) RETURNING *),
@@ -78,8 +78,8 @@ const addText = addEntries(`
 export const addStatement: Statement = { name: 'stats_add', text: addText };
 
 /**
- * Events of links, minute by minute; of minutes that nobody may ask for by quarters at once: there are fewer. Dropped
- * events are among them. `condition` is about url_id and `quarter`.
+ * Events of links by minute, or by quarter where no request reaches the minutes, which gives fewer rows. Includes dropped
+ * events. `condition` selects by url_id and `quarter`.
  */
 const eventsBy = (condition: (quarter: string) => string): string => `
   SELECT url_id, minute, country, referrer, browser, os AS system, device,
@@ -97,7 +97,7 @@ const eventsBy = (condition: (quarter: string) => string): string => `
   SELECT url_id, slot, country, referrer, browser, os, device, clicks, previews FROM dropped_events
   WHERE ${condition('slot')}`;
 
-/** What waits in the one snapshot, to be taken off what is counted in it: it is added when its turn comes. */
+/** What waits in the same snapshot, to subtract from what is counted in it: it is added in its turn. */
 const waitingBy = (condition: (quarter: string) => string): string => `
   SELECT is_of_all, url_id, owner, minute, ${FACTS}, -clicks, -previews
   FROM (${DIFFERENCES}) AS changes WHERE ${condition(quarterOf('minute'))}
@@ -110,11 +110,11 @@ const WAITING = `
   WITH queued AS (SELECT * FROM stats_queue WHERE kind IN ('events', 'owners')),
   batches AS (SELECT * FROM stats_batches)`;
 
-/** What is of link `$1` before the quarter `$2`, up to what is of link `$3` from `$4` on. Of a link the latest come first. */
+/** From link `$1` before the quarter `$2` to link `$3` from `$4` on. Within a link the latest quarters come first. */
 const inPiece = (quarter: string): string => `
   url_id BETWEEN $1 AND $3 AND (url_id > $1 OR ${quarter} < $2::timestamp) AND (url_id < $3 OR ${quarter} >= $4::timestamp)`;
 
-/** All sums of a piece of the events. */
+/** All sums of one piece of the events. */
 export const pieceStatement = addEntries(`
   ${WAITING},
   changed AS MATERIALIZED (
@@ -129,7 +129,7 @@ export const pieceStatement = addEntries(`
   totals AS (SELECT key, minute, clicks, previews FROM scoped),
   detailed AS (${factsIn('scoped', 'key, minute, clicks, previews')})`);
 
-/** Where a piece ends that begins behind (`$1`, `$2`) and has about `$3` events; nothing where the rest is one. */
+/** The end of a piece that begins after (`$1`, `$2`) and has roughly `$3` events; no row if the rest is one piece. */
 export const pieceEndStatement = `
   SELECT url_id, ${quarterOf('at')} AS quarter FROM (
     SELECT url_id, "timestamp" AS at FROM events
@@ -139,7 +139,7 @@ export const pieceEndStatement = `
   ) AS counted
   ORDER BY url_id, at DESC OFFSET $3 LIMIT 1`;
 
-/** The own sums of the links `$1`, which have none yet. */
+/** Makes sums of their own for the links `$1`, which have none yet. */
 const isAsked = (): string => 'url_id = ANY ($1::bigint[])';
 
 export const addLinkStatement = addEntries(`

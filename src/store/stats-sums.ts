@@ -10,19 +10,19 @@ export interface SumsStep extends WaitingDifferences {
 }
 
 /**
- * Adds what waits to the sums, in one transaction: each difference once. Where another server does so now, or nothing
- * waits, nothing is done.
+ * Adds what waits to the sums, in one transaction: each difference once. Does nothing while another server does it, or if
+ * nothing waits.
  */
 export async function addDifferences(connection: Connection): Promise<SumsStep> {
   const before = await readWaiting(connection);
   if (before.queued === 0) return { ...before, hasMore: false };
   const hasMore = await inTransaction(connection, async () => {
     if (!(await hasStatisticsLock(connection))) return false;
-    // A delete whose events are still being removed is not in. Looked for first: its last events may wait by then.
+    // Deleted links whose events are still being removed. Checked first: their last events may have joined the queue by then.
     const { rows } = await connection.query<{ at: string | null }>(
       'SELECT min(deleted_at) AS at FROM deleted_links',
     );
-    // All that was committed before the transaction began, whose time `now()` is, is in what this returns.
+    // This returns all that was committed before the transaction began, at `now()`.
     const { runs, isAll } = await nextRuns(connection);
     for (const { ids, reset } of runs) {
       await add(connection, ids);
@@ -54,19 +54,19 @@ async function forget(connection: Connection, what: 'no_events' | 'no_owners'): 
       ? `DELETE FROM stats_slots WHERE kind IN ('t', 'f') AND first_key > 0; DELETE FROM stats_day_facts WHERE key > 0`
       : 'DELETE FROM stats_slots; DELETE FROM stats_tops; DELETE FROM stats_day_facts',
   );
-  // Events that were dropped before still count.
+  // Events that retention dropped still count.
   await connection.query(
     'UPDATE stats_state SET is_whole = false, next_url = NULL WHERE EXISTS (SELECT FROM dropped_events)',
   );
 }
 
-/** A link with more clicks has sums of its own; until then they are counted when somebody asks. */
+/** A link with more clicks gets sums of its own; those of others are counted on request. */
 const COUNTED_CLICKS = 10_000;
 const LINKS_A_TIME = 20;
 
 /**
  * Gives links with many clicks sums of their own.
- * @returns how many it was; there may be more.
+ * @returns how many links; there may be more.
  */
 export async function sumBusyLinks(connection: Connection): Promise<number> {
   return inTransaction(connection, async () => {
@@ -86,7 +86,7 @@ export async function sumBusyLinks(connection: Connection): Promise<number> {
   });
 }
 
-/** Removes what has become zero, now and then. */
+/** Now and then, removes sums that have become zero. */
 export async function tidySums(connection: Connection): Promise<void> {
   const { rowCount } = await connection.query(
     'UPDATE stats_state SET has_zeros = false WHERE has_zeros AND is_whole',
@@ -99,14 +99,14 @@ export async function tidySums(connection: Connection): Promise<void> {
   if (!(await mergeRows(connection, 1))) await connection.query('UPDATE stats_state SET has_zeros = true');
 }
 
-/** Each is looked for in all chunks of events. */
+/** Each takes a look-up in all chunks of events. */
 const GONE_A_TIME = 1000;
 
 /** Forgets links that are gone and have no clicks any more. @returns whether there may be more. */
 async function forgetGoneLinks(connection: Connection): Promise<boolean> {
   return inTransaction(connection, async () => {
     if (!(await hasStatisticsLock(connection))) return false;
-    // Where nothing waits, the sums hold what the events are.
+    // If nothing waits, the sums have exactly what the events have.
     const { rowCount } = await connection.query(
       `DELETE FROM stats_gone_links WHERE url_id IN (
          SELECT url_id FROM stats_gone_links AS gone
@@ -119,11 +119,11 @@ async function forgetGoneLinks(connection: Connection): Promise<boolean> {
   });
 }
 
-/** How long folds may go on without a step in between. */
+/** How long folds may continue before the next step. */
 const UPKEEP_MS = 1000;
 
 /**
- * Folds what is over, and merges rows that were added one after another.
+ * Folds slots that are over, and merges rows that were added at different times.
  * @returns whether there may be more.
  */
 export async function keepSums(connection: Connection): Promise<boolean> {

@@ -1,9 +1,9 @@
 import type { Connection } from '../postgres/pool.js';
 
-/** Who changes the sums holds this lock: one server at a time. */
+/** Held by the server that changes the sums: one at a time. */
 const STATISTICS_LOCK = 0x5357_0003;
 
-/** Takes the lock until the transaction ends; `false` where another has it. */
+/** Takes the lock until the transaction ends. @returns `false` if another server has it. */
 export async function hasStatisticsLock(connection: Connection): Promise<boolean> {
   const { rows } = await connection.query<{ locked: string }>(
     'SELECT pg_try_advisory_xact_lock($1) AS locked',
@@ -12,22 +12,22 @@ export async function hasStatisticsLock(connection: Connection): Promise<boolean
   return rows[0]?.locked === 't';
 }
 
-/** What waits to be added to the sums, and how far they are behind. */
+/** What waits to be added to the sums, and how far behind they are. */
 export interface WaitingDifferences {
-  /** Whether the sums hold all events; if not, they are to be built. */
+  /** Whether the sums have all events; if not, they have to be built. */
   readonly isBuilt: boolean;
-  /** Rows that still wait, and how long the oldest has, in seconds. */
+  /** Rows that still wait, and for how long the oldest has, in seconds. */
   readonly queued: number;
   readonly behindSeconds: number;
 }
 
-/** Clicks and previews that are added in one transaction, about; and rows. */
+/** Roughly how many clicks and previews one transaction adds, and how many rows. */
 const AMOUNT_A_STEP = 500_000;
 const ROWS_A_STEP = 2000;
-/** A row of the triggers does not say how much is in it. */
+/** A guess: a row of the triggers does not say how much is in it. */
 const AMOUNT_OF_OTHERS = 1000;
 
-/** Differences that triggers have noted, and those of the ingest's batches. */
+/** Differences noted by triggers, and those of the ingest's batches. */
 const WAITING = `
   (SELECT id, kind, noted_at, ${AMOUNT_OF_OTHERS} AS amount FROM stats_queue
    UNION ALL SELECT id, 'batch', noted_at, amount FROM stats_batches) AS waiting`;
@@ -50,15 +50,15 @@ export async function readWaiting(connection: Connection): Promise<WaitingDiffer
   };
 }
 
-/** Rows that are added to the sums together; what was summed before a reset is void. */
+/** Rows that are added to the sums together; a reset voids what was summed before. */
 export interface WaitingRun {
   readonly ids: readonly string[];
   readonly reset: 'no_events' | 'no_owners' | undefined;
 }
 
 /**
- * What a step is to add, in order, and whether that is all. A TRUNCATE has the table for itself: who changed it before
- * has a lower id, who does so after a higher.
+ * What a step has to add, in order, and whether that is all. A TRUNCATE has the table to itself: changes before it have
+ * lower ids, changes after it higher ones.
  */
 export async function nextRuns(
   connection: Connection,

@@ -15,7 +15,7 @@ import {
 } from './stats-queries.js';
 
 const MAX_INTERVALS = 2000;
-/** What an interval that nobody chose gives at most. */
+/** How many intervals an answer has at most if the request names none. */
 const MAX_POINTS = 200;
 const DEFAULT_DAYS = 30;
 
@@ -23,10 +23,10 @@ const DEFAULT_DAYS = 30;
 const FACTS = 'f';
 const LINKS = 'l';
 
-/** Whose sums those of all links are. */
+/** The key of the sums of all links. */
 const ALL_LINKS = '0';
 
-/** Fields as the sums have them. */
+/** Fields in the form of the sums. */
 const letters: Readonly<Record<StatsField, string>> = {
   country: 'c',
   referrer: 'r',
@@ -38,7 +38,7 @@ const letters: Readonly<Record<StatsField, string>> = {
 
 type Input = InputFor<'getStats'>;
 
-/** What is counted: bounds of intervals in ms since 1970, the last one being where the last interval ends. */
+/** What to count: bounds of intervals in ms since 1970; the last one ends the last interval. */
 interface Range {
   readonly interval: IntervalName;
   readonly bounds: readonly number[];
@@ -53,12 +53,12 @@ interface Value extends Counts {
   readonly value: string | null;
 }
 
-/** Where the counts come from: the sums, or a link's events and what is known of dropped ones. */
+/** The source of the counts: the sums, or a link's events and what is known of dropped ones. */
 interface Source {
   readonly asOfMs: number;
-  /** Counts by the place of their interval, from 1 on. */
+  /** Counts by the number of their interval, from 1 on. */
   series(range: Range): Promise<Map<number, Counts>>;
-  /** The values with most clicks of each field; `all` is what the range has. */
+  /** The values with the most clicks of each field; `all` are the totals of the range. */
   values(
     range: Range,
     by: readonly StatsField[],
@@ -67,11 +67,11 @@ interface Source {
   ): Promise<Map<StatsField, Value[]>>;
 }
 
-/** The database at the moment of an answer, in ms since 1970. */
+/** The state of the database at the moment of an answer; times are ms since 1970. */
 interface State {
   readonly nowMs: number;
   readonly asOfMs: number;
-  /** Whether the sums hold all events. */
+  /** Whether the sums have all events. */
   readonly isWhole: boolean;
   /** How far each kind of sum is folded. */
   readonly folds: ReadonlyMap<string, FoldMarks>;
@@ -81,8 +81,8 @@ const msOf = (time: string): string => `(extract(epoch FROM ${time}) * 1000)::bi
 
 const stateStatement: Statement = {
   name: 'stats_slot_state',
-  // The queue being empty, all that was committed before the transaction began is in the sums; but of a delete
-  // whose events are still being removed, and of what came later, only a part.
+  // If the queue is empty, the sums have all that was committed before the transaction began, but only a part of a
+  // delete whose events are still being removed, and of what came later.
   text: `SELECT ${msOf('now()')}, is_whole,
                 ${msOf(`CASE WHEN EXISTS (SELECT FROM stats_queue) OR EXISTS (SELECT FROM stats_batches) THEN as_of
                              ELSE greatest(as_of, least(now(), (SELECT min(deleted_at) FROM deleted_links))) END`)},
@@ -137,7 +137,7 @@ function coveredBy(range: Range, marks = NOTHING_FOLDED): unknown[] {
   return coverValues(coverOf(...ends, marks), ends);
 }
 
-/** The events of one link, counted, and those of it that were dropped: whole quarters of an hour, and minutes of the last day. */
+/** Counts the events of one link, and those that were dropped: whole quarters of an hour, and minutes of the last day. */
 function eventsOf(connection: Connection, id: string, asOfMs: number): Source {
   return {
     asOfMs,
@@ -175,7 +175,7 @@ function valuesOf(
   return new Map(by.map((field) => [field, valuesIn(nameOf(field))]));
 }
 
-/** The intervals that were asked for, or why there are none. */
+/** The requested intervals, or why there are none. */
 function rangeOf({ from, to, interval, timezone }: Input, nowMs: number): Range | ErrorCode {
   const toMs = to ?? nowMs;
   const fromMs = from ?? toMs - DEFAULT_DAYS * DAY_MS;
@@ -198,12 +198,12 @@ function rangeOf({ from, to, interval, timezone }: Input, nowMs: number): Range 
 }
 
 /**
- * Before the snapshot: a chunk that is dropped later would be gone, and what was kept of it not yet there. Who drops one waits
- * for the answer.
+ * Before the snapshot: a chunk that is dropped later would be gone, and what was kept of it not there yet. Whoever drops one
+ * waits for the answer.
  */
 const KEEP_EVENTS = 'LOCK TABLE ONLY events IN ACCESS SHARE MODE';
 
-/** Answers from one moment of the database. @param before A statement that comes before that moment. */
+/** Answers from one snapshot of the database. @param before A statement that runs before it is taken. */
 async function answer(
   connection: Connection,
   input: Input,
@@ -211,7 +211,7 @@ async function answer(
   before = '',
 ): Promise<OperationResult> {
   return inTransaction(connection, async () => {
-    // Nobody can estimate how much is in arrays: a plan that looks dear would be compiled, which takes longer than it does.
+    // The planner can't estimate how much is in arrays: it would compile plans that only look expensive.
     await connection.query(
       `SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL jit = off; ${before}`,
     );
@@ -258,7 +258,7 @@ function total(counts: readonly Readonly<Counts>[]): Counts {
   };
 }
 
-/** As the API shows times. */
+/** A time in the API's form. */
 function timeOf(ms: number): string {
   return new Date(ms).toISOString().slice(0, -5);
 }

@@ -107,7 +107,7 @@ function admissionOf({ config, connections }: WorkerData, counters: ThreadCounte
   return new Admission({
     connections,
     perAddress: config.TRANSFER_PER_ADDRESS,
-    leastRate: config.TRANSFER_MIN_BYTES_PER_SECOND,
+    minRate: config.TRANSFER_MIN_BYTES_PER_SECOND,
     onWaiting: (change) => counters.add('transfersWaiting', change),
     onRefused: () => counters.add('transfersRefused'),
     onEnded: (kind, rate) => {

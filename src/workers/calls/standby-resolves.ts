@@ -9,7 +9,7 @@ import { answerAll, codesOf, type QueuedResolve, ResolveQueue, timeLeft } from '
 /** How long a standby may take: a healthy one takes a few, and the primary needs the rest of the time. */
 const ANSWER_MS = 500;
 /** Codes that have so little time go to the primary at once. */
-const LEAST_MS = 20;
+const MIN_MS = 20;
 
 interface FoundLinks {
   readonly links: ResolvedLinks;
@@ -104,7 +104,7 @@ export class StandbyResolves {
   async #read(batch: readonly QueuedResolve[]): Promise<FoundLinks> {
     const next = this.#options.standbys.next();
     const deadlineMs = Math.min(ANSWER_MS, timeLeft(batch) / 2);
-    if (next === undefined || deadlineMs < LEAST_MS) return NOTHING;
+    if (next === undefined || deadlineMs < MIN_MS) return NOTHING;
     const { standby, of } = next;
     try {
       const read = await standby.pool.runOnce(deadlineMs, async (connection) =>

@@ -14,7 +14,7 @@ export interface AdmissionOptions {
   /** Lists, and imports, of one client address. */
   readonly perAddress: number;
   /** Bytes a second below which a client may be ended while others wait; 0: never. */
-  readonly leastRate: number;
+  readonly minRate: number;
   /** A client was ended because it was the slowest. */
   readonly onEnded: (kind: TransferKind, rate: number) => void;
   /** A list or an import begins or stops waiting for a place or a connection. */
@@ -92,7 +92,7 @@ export class Admission {
       this.#timer = undefined;
     }
     let slowest: Transfer | undefined;
-    let least = this.#options.leastRate;
+    let least = this.#options.minRate;
     for (const transfer of this.#underWay) {
       const rate = transfer.peer.pace.look();
       if (rate === undefined || rate >= least) continue;

@@ -17,7 +17,7 @@ import { Peer } from './peer.js';
 const ROWS_A_READ = 500;
 const CHUNK_CHARACTERS = 64 * 1024;
 /** A transaction waits for its reader at most this long in total, or a quarter of a stall's limit. */
-const PATIENCE_MS = 5000;
+const MAX_WAIT_MS = 5000;
 
 /**
  * Streams a list over the port in pieces. The transaction ends when the database has delivered all rows,
@@ -31,7 +31,7 @@ export async function listToPort(thread: WorkerThread, job: TransferJob<ListRequ
   let transfer: Transfer | undefined;
   try {
     const { TRANSFER_WAIT_MS: waitMs, TRANSFER_STALL_MS: stallMs } = config;
-    const outlet = new Outlet(peer, spool, Math.min(PATIENCE_MS, stallMs / 4));
+    const outlet = new Outlet(peer, spool, Math.min(MAX_WAIT_MS, stallMs / 4));
     transfer = await admission.enter({ kind: 'list', client, waitMs, peer });
     counters.add('transfersActive');
     await readInto(thread, transfer, request, outlet);

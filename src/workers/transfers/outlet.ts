@@ -12,15 +12,15 @@ const SLICE_MS = 100;
 export class Outlet {
   readonly #peer: Peer;
   readonly #spool: Spool;
-  readonly #patienceMs: number;
+  readonly #maxWaitMs: number;
   #credits = 0;
   #waitedMs = 0;
   #wake: () => void = () => undefined;
 
-  /** @param patienceMs How long the database waits for the reader in total. */
-  constructor(peer: Peer, spool: Spool, patienceMs: number) {
+  /** @param maxWaitMs How long the database waits for the reader in total. */
+  constructor(peer: Peer, spool: Spool, maxWaitMs: number) {
     this.#peer = peer;
-    this.#patienceMs = patienceMs;
+    this.#maxWaitMs = maxWaitMs;
     this.#spool = spool;
     peer.port.on('message', (message: ToTransfer) => {
       if (message.kind === 'credit') this.#credits += message.amount;
@@ -59,7 +59,7 @@ export class Outlet {
   async #keepsUp(isPressed: () => boolean): Promise<boolean> {
     let isSlow = false;
     while (this.#credits === 0) {
-      if (this.#waitedMs >= this.#patienceMs || (isSlow && isPressed())) return false;
+      if (this.#waitedMs >= this.#maxWaitMs || (isSlow && isPressed())) return false;
       const startMs = performance.now();
       await this.#wait(SLICE_MS);
       this.#waitedMs += performance.now() - startMs;
