@@ -1,6 +1,6 @@
 import type { ErrorCode } from '../errors.js';
 import type { Z } from './schema.js';
-import { parseTimestamp } from './timestamps.js';
+import { parseIsoTime } from './timestamps.js';
 import { isIdText, isStorable, usableId } from './values.js';
 
 /** For the document: what the refinements of texts let pass. */
@@ -75,7 +75,7 @@ export function instant(z: Z, error: ErrorCode) {
   return z
     .string()
     .transform((text, context): number => {
-      const parsed = parseTimestamp(text);
+      const parsed = parseIsoTime(text);
       if (parsed !== undefined) return Date.parse(`${parsed.replace(' ', 'T')}Z`);
       context.addIssue({ code: 'custom', message: error });
       return z.NEVER;

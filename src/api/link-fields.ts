@@ -2,7 +2,7 @@ import type { ErrorCode } from '../errors.js';
 import { A_TAG, bodyId, NO_NUL, text } from './fields.js';
 import type { Z } from './schema.js';
 import { targetFault } from './targets.js';
-import { parseTimestamp } from './timestamps.js';
+import { parseIsoTime, parseTimestamp } from './timestamps.js';
 import { isStorable, Longest, startsWithHttp } from './values.js';
 
 /**
@@ -64,10 +64,19 @@ function wholeNumber(z: Z, error: ErrorCode, min: number, max: number) {
 
 /** An ISO 8601 time; without a zone it is UTC. The store keeps whole seconds, as the API shows them. */
 export function time(z: Z, error: ErrorCode) {
+  return timeBy(parseIsoTime, z, error);
+}
+
+/** A time of a file, in every form that can mean one instant only. */
+export function timeInFile(z: Z, error: ErrorCode) {
+  return timeBy(parseTimestamp, z, error);
+}
+
+function timeBy(parse: typeof parseTimestamp, z: Z, error: ErrorCode) {
   return z
     .string(code(error))
     .transform((value, context): string => {
-      const parsed = parseTimestamp(value);
+      const parsed = parse(value);
       if (parsed !== undefined) return `${parsed.slice(0, 19)}.000`;
       context.addIssue({ code: 'custom', message: error });
       return z.NEVER;

@@ -1,5 +1,5 @@
 import type { ErrorCode } from '../errors.js';
-import { endsAfterItBegins, newLink, target, time } from './link-fields.js';
+import { endsAfterItBegins, newLink, target, timeInFile } from './link-fields.js';
 import type { Z } from './schema.js';
 
 /** Services whose exports POST /urls/import reads, besides ours. */
@@ -17,8 +17,8 @@ export function importedLink(z: Z) {
       ...newLink(z),
       // A row that changes an existing link need not name its target.
       original_url: target(z, 'INVALID_ORIGINAL_URL', 'REFUSED_ORIGINAL_URL').optional(),
-      created_at: time(z, 'INVALID_CREATED_AT').optional(),
-      updated_at: time(z, 'INVALID_UPDATED_AT').optional(),
+      created_at: timeInFile(z, 'INVALID_CREATED_AT').optional(),
+      updated_at: timeInFile(z, 'INVALID_UPDATED_AT').optional(),
       has_password: z.boolean({ error: 'INVALID_HAS_PASSWORD' satisfies ErrorCode }).optional(),
     })
     .superRefine(endsAfterItBegins);

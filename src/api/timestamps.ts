@@ -59,6 +59,12 @@ export function parseTimestamp(text: string): string | undefined {
   return ms === undefined || ms < MIN_MS || ms > MAX_MS ? undefined : formatTimestamp(ms);
 }
 
+/** Like `parseTimestamp`, of ISO 8601, RFC 3339 and PostgreSQL's form of it alone. */
+export function parseIsoTime(text: string): string | undefined {
+  const trimmed = text.trim();
+  return extended.test(trimmed) || basic.test(trimmed) ? parseTimestamp(trimmed) : undefined;
+}
+
 const usual = /^\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d$/;
 const daysOfMonths = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
 

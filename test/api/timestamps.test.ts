@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { parseTimestamp } from '../../src/api/timestamps.js';
+import { parseIsoTime, parseTimestamp } from '../../src/api/timestamps.js';
 import { formatTimestamp } from '../../src/api/values.js';
 
 describe('parseTimestamp', () => {
@@ -106,5 +106,29 @@ describe('parseTimestamp', () => {
       ),
       { numRuns: 5000 },
     );
+  });
+});
+
+describe('parseIsoTime', () => {
+  it.each([
+    '2024-02-29',
+    ' 2024-02-29 12:34:56 ',
+    '2024-02-29T12:34:56,5+02:00',
+    '20240102T030405Z',
+    '2024-01-02 03:04:05+00',
+  ])('reads %j as parseTimestamp does', (text) => {
+    expect(parseIsoTime(text)).toBe(parseTimestamp(text));
+    expect(parseIsoTime(text)).toBeDefined();
+  });
+
+  it.each([
+    '1704164645',
+    '1704164645250',
+    'Tue, 02 Jan 2024 03:04:05 GMT',
+    '2 Jan 2024',
+    'Tue Jan  2 03:04:05 2024',
+    '2024-13-01',
+  ])('does not read %j', (text) => {
+    expect(parseIsoTime(text)).toBeUndefined();
   });
 });

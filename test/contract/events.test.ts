@@ -220,6 +220,7 @@ describe('GET /events', () => {
   it.each([
     ['from=yesterday', "'from' must be an ISO 8601 time"],
     ['from=', "'from' must be an ISO 8601 time"],
+    ['from=1577836800', "'from' must be an ISO 8601 time"],
     ['to=2020-02-30', "'to' must be an ISO 8601 time"],
     ['from=2020-01-02&to=2020-01-01', "'from' must be before 'to'"],
     ['from=2020-01-01&to=2020-01-01', "'from' must be before 'to'"],

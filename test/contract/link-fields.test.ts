@@ -149,8 +149,16 @@ describe('a link’s fields', () => {
     ['code_length', [3, 33, 4.5, '6', null], 'must be'],
     ['redirect_status', [303, '302', null, 302.5, true], 'must be 301, 302, 307 or 308'],
     ['cache_seconds', [-1, 31_536_001, 1.5, '60', true], 'must be'],
-    ['valid_since', ['soon', '2026-13-01', 5, true, ''], 'must be an ISO 8601 time'],
-    ['expires_at', ['never', '2026-02-30T00:00:00Z', 5, {}, '10000-01-01'], 'must be an ISO 8601 time'],
+    [
+      'valid_since',
+      ['soon', '2026-13-01', 5, true, '', '1767225600', '1767225600000', 'Thu Jan  1 00:00:00 2026'],
+      'must be an ISO 8601 time',
+    ],
+    [
+      'expires_at',
+      ['never', '2026-02-30T00:00:00Z', 5, {}, '10000-01-01', 'Tue, 01 Jan 2030 03:04:05 GMT', '1 Jan 2030'],
+      'must be an ISO 8601 time',
+    ],
     ['expired_url', ['ftp://e.com', 'x', 5, ''], 'must be'],
     ['max_clicks', [0, -1, 1.5, '5', 9_007_199_254_740_992, true], 'must be'],
     ['password', ['', 'x'.repeat(129), 5, true], 'must be'],

@@ -31,6 +31,8 @@ describe('parameters', () => {
   it.each([
     ['from=yesterday', "'from' must be an ISO 8601 time"],
     ['from=', "'from' must be an ISO 8601 time"],
+    ['from=1767225600', "'from' must be an ISO 8601 time"],
+    ['to=1%20Jan%202026', "'to' must be an ISO 8601 time"],
     ['to=2026-13-01', "'to' must be an ISO 8601 time"],
     ['from=2026-01-02&to=2026-01-01', "'from' must be before 'to'"],
     ['from=2026-01-02&to=2026-01-02', "'from' must be before 'to'"],
