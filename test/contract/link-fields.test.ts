@@ -331,7 +331,19 @@ describe('find_if_exists', () => {
 describe('a target', () => {
   it('may not be a short link of this service', async () => {
     const { url } = suite.server;
-    for (const target of [`${url}/abc`, `${url}/abc/`, `${url.toUpperCase()}/abc?x=1`])
+    const forms = [
+      'abc',
+      'abc/',
+      'abc+',
+      'abc.',
+      'abc)./',
+      '%61bc',
+      'ab%63%2e',
+      'abc%2B',
+      'abc?x=1',
+      'abc#x',
+    ];
+    for (const target of [...forms.map((form) => `${url}/${form}`), `${url.toUpperCase()}/abc?x=1`])
       expect(await create({ original_url: target })).toMatchObject({
         status: 400,
         body: { error: "'original_url' must not be a short link of this service" },
