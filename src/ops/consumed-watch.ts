@@ -11,6 +11,8 @@ export interface ConsumedWatchOptions {
 }
 
 const EVERY_MS = 250;
+/** How often PostgreSQL is asked of journals that it had all of: it may have fallen back in time. */
+const ALL_MS = 5000;
 /** An ended journal of which nothing more comes is given up: some of its clicks were lost, and counted where. */
 const MAX_WAIT_MS = 600_000;
 
@@ -24,12 +26,14 @@ interface Sent {
 
 /**
  * How many of this server's clicks are in Kafka and not known to be in PostgreSQL (CLICK_INGEST=consume). As long as there are
- * any, it asks PostgreSQL four times a second.
+ * any, it asks PostgreSQL four times a second, and else every five seconds.
  */
 export class ConsumedWatch {
   readonly #options: ConsumedWatchOptions;
   readonly #sent = new Map<string, Sent>();
   readonly #stopping = new AbortController();
+  /** When it last asked of all journals, by `performance.now`. */
+  #allMs = 0;
 
   constructor(options: ConsumedWatchOptions) {
     this.#options = options;
@@ -54,10 +58,12 @@ export class ConsumedWatch {
   async #look(): Promise<void> {
     const { read, state } = this.#options;
     this.#noteSent();
-    const waiting = [...this.#sent].filter(([, { clicks, consumed }]) => clicks > consumed);
-    if (waiting.length > 0) {
-      // Without an answer what was known is still true, or too much.
-      const found = await read(waiting.map(([journalId]) => journalId)).catch(() => undefined);
+    const isAll = performance.now() - this.#allMs >= ALL_MS;
+    if (isAll) this.#allMs = performance.now();
+    const asked = [...this.#sent].filter(([, { clicks, consumed }]) => isAll || clicks > consumed);
+    if (asked.length > 0) {
+      // Without an answer what was known counts.
+      const found = await read(asked.map(([journalId]) => journalId)).catch(() => undefined);
       for (const [journalId, consumed] of found ?? []) this.#note(journalId, { consumed });
     }
     // What was sent meanwhile too.

@@ -19,7 +19,7 @@ const LINKS = 5;
 const LOST_LINKS = 6;
 const SETTLE_MS = 90_000;
 /** What goes on while the standby is promoted, round by round. */
-const kinds = ['nothing', 'load', 'no consumer', 'a backup'] as const;
+const kinds = ['nothing', 'load', 'no consumer', 'a backup', 'the old primary'] as const;
 
 interface MadeLink {
   readonly id: string;
@@ -78,6 +78,18 @@ async function writable(): Promise<void> {
   );
 }
 
+/** Of the PostgreSQL that the server writes to. */
+async function timeline(): Promise<number> {
+  const text = await (await server.fetch('/metrics')).text();
+  return Number(/^switchyard_database_timeline (\d+)/m.exec(text)?.[1]);
+}
+
+/** Clicks that a read of events lacks. */
+async function pending(): Promise<number> {
+  const { status, headers } = await server.fetch('/events?limit=1');
+  return status === 200 ? Number(headers.get('x-clicks-pending') ?? 0) : Number.NaN;
+}
+
 type Counted = readonly [target: string, counter: number, events: number];
 
 async function count(database: TestDatabase): Promise<Map<string, Counted>> {
@@ -117,14 +129,7 @@ async function account(): Promise<void> {
       SETTLE_MS,
       () => `${clicks} clicks and ${dropped} dropped; the consumer said ${consumer.output.slice(-3000)}`,
     );
-    await eventually(
-      async () => {
-        const { status, headers } = await server.fetch('/events?limit=1');
-        return status === 200 && headers.get('x-clicks-pending') === null;
-      },
-      60_000,
-      'no click under way',
-    );
+    await eventually(async () => (await pending()) === 0, 60_000, 'no click under way');
     expect(await totals(database)).toEqual({ clicks, dropped });
     const counted = await count(database);
     for (const [target, redirected] of redirects)
@@ -171,6 +176,7 @@ withBoth(`a database that falls back in time under switchyard consume (seed ${se
       const [next, line] = [hosts[(round + 1) % 2] as FaultProxy, await FaultProxy.start(node.port)];
       const standby = kind === 'a backup' ? undefined : await node.standby(line.port);
       if (standby !== undefined) next.leadTo(standby.port);
+      const before = await timeline();
       const load = loadOn(links, 4);
       const enough = random.between(100, 400);
       await eventually(() => load.total() > enough, 60_000);
@@ -179,32 +185,37 @@ withBoth(`a database that falls back in time under switchyard consume (seed ${se
       const lost = await makeLinks(`lost${round}`, LOST_LINKS);
       const lostLoad = loadOn(lost, 4);
       await eventually(() => lostLoad.total() > 100, 60_000);
-      if (kind === 'nothing') {
+      const isQuiet = kind === 'nothing' || kind === 'no consumer';
+      if (isQuiet) {
         await Promise.all([end(load), end(lostLoad)]);
         // All of them are in the primary, and nothing more comes.
         await account();
-      } else if (kind === 'no consumer') await consumer.kill();
-      else await sleep(random.between(100, 1500));
+      } else await sleep(random.between(100, 1500));
+      if (kind === 'no consumer') await consumer.kill();
 
       for (const { target } of lost) lostTargets.add(target);
       const old = node;
-      await old.kill();
+      if (kind !== 'the old primary') await old.kill();
       await line.stop();
       if (standby === undefined) await copy.start();
       else await standby.promote();
       node = copy;
       if (standby === undefined) next.leadTo(node.port);
-      if (kind === 'no consumer') consumer = TestConsumer.start(settings);
+      if (kind === 'the old primary') await eventually(async () => (await timeline()) > before, 60_000);
       await writable();
-      if (kind === 'nothing') await account();
+      if (kind === 'no consumer') {
+        await eventually(async () => (await pending()) > 0, 60_000, 'clicks under way');
+        consumer = TestConsumer.start(settings);
+      }
+      if (isQuiet) await account();
       const codes = lost.map(({ code }, index) => (index % 2 === 0 ? code : `other${round}x${index}`));
-      if (kind !== 'nothing') await end(lostLoad, true);
+      if (!isQuiet) await end(lostLoad, true);
       const again = await makeLinks(`again${round}`, lost.length, codes);
       sameIds += again.filter(({ id, code }, at) => lost[at]?.id === id && lost[at]?.code === code).length;
       const newLoad = loadOn(again, 4);
       await eventually(() => newLoad.total() > 3 * LOST_LINKS, 60_000);
       await end(newLoad);
-      if (kind !== 'nothing') await end(load);
+      if (!isQuiet) await end(load);
       await account();
       await old.remove();
     }
