@@ -29,11 +29,16 @@ const foldStatement: Statement = {
       ORDER BY slot LIMIT ${ROWS_A_PIECE}
     ), links AS MATERIALIZED (
       SELECT id FROM short_urls WHERE id IN (SELECT url_id FROM old) ORDER BY id FOR KEY SHARE SKIP LOCKED
+    ), folded AS MATERIALIZED (
+      SELECT DISTINCT url_id, quarter FROM old JOIN links ON id = url_id
     ), gone AS (
-      DELETE FROM dropped_events AS dropped
-      USING (SELECT DISTINCT url_id, quarter FROM old JOIN links ON id = url_id) AS folded
-      WHERE dropped.url_id = folded.url_id AND slot >= quarter AND slot < quarter + interval '15 minutes'
-      RETURNING dropped.*
+      DELETE FROM dropped_events WHERE ctid = ANY (ARRAY(
+        -- Link by link, by an index, whatever the planner thinks of their number.
+        SELECT place FROM folded CROSS JOIN LATERAL (
+          SELECT ctid AS place FROM dropped_events AS dropped
+          WHERE dropped.url_id = folded.url_id AND slot >= quarter AND slot < quarter + interval '15 minutes' OFFSET 0
+        ) AS found))
+      RETURNING *
     ), kept AS (
       INSERT INTO dropped_events (url_id, slot, country, referrer, browser, os, device, clicks, previews)
       SELECT url_id, ${quarterOf('slot')}, country, referrer, browser, os, device, sum(clicks), sum(previews)

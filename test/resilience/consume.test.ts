@@ -6,6 +6,7 @@ import { openPositions } from '../../src/cli/stream-positions.js';
 import { parseConfig } from '../../src/config.js';
 import { startCountedLoad } from '../support/clients/keep-alive-load.js';
 import { createDatabase, type TestDatabase } from '../support/database/database.js';
+import { endNewestChunk, wrongCounters } from '../support/database/retention.js';
 import { KafkaBroker } from '../support/kafka/broker.js';
 import { describeWithKafka } from '../support/kafka/jars.js';
 import { makeFolder } from '../support/machine/folders.js';
@@ -214,6 +215,37 @@ describeWithKafka()('clicks by Kafka', { timeout: TIMEOUT_MS }, () => {
     await settles(codes, load.answered);
     await eventually(async () => (await pending()) === 0);
     for (const consumer of consumers) expect(await consumer.stop()).toBe(0);
+  });
+
+  it('needs no events to stay: a server with CLICK_EVENTS=off removes what a consumer brings', async () => {
+    const consumer = startConsumer();
+    const off = await startServer({
+      ...kafka(),
+      DATABASE_URL: database.url,
+      CLICK_INGEST: 'consume',
+      CLICK_EVENTS: 'off',
+    });
+    try {
+      const { id, short_code } = await createUrl(off);
+      for (let n = 0; n < 20; n += 1) await visit(off, short_code);
+      await eventually(
+        async () => {
+          await endNewestChunk(database);
+          const [row] = await database.query<{ clicks: string; events: string }>(
+            `SELECT click_count AS clicks, (SELECT count(*) FROM events WHERE event_type IN ('click', 'preview')) AS events
+             FROM short_urls WHERE id = $1`,
+            [id],
+          );
+          return row?.clicks === '20' && row.events === '0';
+        },
+        60_000,
+        () => consumer.output,
+      );
+      expect(await wrongCounters(database)).toEqual([]);
+    } finally {
+      await off.stop();
+    }
+    expect(await consumer.stop()).toBe(0);
   });
 
   it('sets records aside that can’t be read, and ingests the rest', async () => {
