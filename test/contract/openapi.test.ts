@@ -112,6 +112,12 @@ describe('errors after RFC 9457', () => {
     });
   });
 
+  it('in any letter case of the media type', async () => {
+    const headers = { accept: 'Application/PROBLEM+json' };
+    const response = await suite.server.fetch('/urls/999999999', { headers });
+    expect(response.headers.get('content-type')).toBe('application/problem+json');
+  });
+
   it('only for who asks for them', async () => {
     for (const accept of [
       '*/*',

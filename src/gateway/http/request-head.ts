@@ -12,11 +12,12 @@ export const names = {
   coding: headerBytes('transfer-encoding'),
 };
 
-/** Whether an Accept header names a media type. */
+/** Whether an Accept header names a media type, in any letter case. @param type In small letters. */
 export function accepts(header: string, type: string): boolean {
-  if (!header.includes(type)) return false;
-  return header.split(',').some((one) => {
-    const [name = '', ...parameters] = one.split(';').map((part) => part.trim().toLowerCase());
+  const named = header.toLowerCase();
+  if (!named.includes(type)) return false;
+  return named.split(',').some((one) => {
+    const [name = '', ...parameters] = one.split(';').map((part) => part.trim());
     return name === type && !parameters.some((parameter) => /^q=0(\.0*)?$/.test(parameter));
   });
 }

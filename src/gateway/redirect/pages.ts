@@ -26,7 +26,7 @@ const HTML = 'text/html; charset=utf-8';
 
 /** Whether a person is likely to see the answer. */
 export function wantsPage(exchange: Exchange): boolean {
-  return accepts(exchange.header('accept').toLowerCase(), 'text/html');
+  return accepts(exchange.header('accept'), 'text/html');
 }
 
 /** @param message What was wrong with the previous password. */
