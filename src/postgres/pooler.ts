@@ -16,9 +16,15 @@ export async function sharesBackends(client: pg.Client, another: () => Promise<p
   const other = await another();
   // A second transaction takes the backend that ours has left, or ours moves to another one.
   await other.query('BEGIN');
-  if ((await backendOf(other)) === own) return true;
+  const others = await backendOf(other);
+  if (others === own) return true;
   for (let round = 0; round < ROUNDS; round += 1) {
     if ((await backendOf(client)) !== own) return true;
+  }
+  // A pooler with only two backends had no other for us. Now it has two for whoever asks first.
+  await other.query('COMMIT');
+  for (let round = 0; round < ROUNDS; round += 1) {
+    if ((await backendOf(other)) !== others || (await backendOf(client)) !== own) return true;
   }
   return false;
 }

@@ -26,6 +26,8 @@ describeWith('pgbouncer')('a server behind PgBouncer', { timeout: 90_000 }, () =
   it.each([
     ['transaction', ''],
     ['transaction', 'server_round_robin = 1\nmin_pool_size = 5'],
+    // Two backends: one is in a transaction, and whoever asks meanwhile gets the other.
+    ['transaction', 'server_round_robin = 1\nmin_pool_size = 2\ndefault_pool_size = 2'],
     ['transaction', 'ignore_startup_parameters = statement_timeout,idle_in_transaction_session_timeout'],
     ['statement', ''],
   ] as const)('in %s mode (%j) does not start, and says what to use', async (mode, extra) => {
