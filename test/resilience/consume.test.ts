@@ -392,6 +392,7 @@ describeWithKafka()('clicks by Kafka', { timeout: TIMEOUT_MS }, () => {
     await click(one, code);
     await counts(code, 2);
     await one.stop();
+    expect((await counted(other)).get(code)).toBe('2=2');
     // A journal of a server that was elsewhere, of which Kafka has nothing.
     await other.query(
       `INSERT INTO journal_checkpoints (journal_id, segment, byte_offset, clicks) VALUES ($1, 1, 4096, 9)`,
