@@ -47,9 +47,7 @@ const foldStatement: Statement = {
     SELECT count(*) FROM gone`,
 };
 
-/** The rows of a link are found by its index. */
-const FOLD_SETTINGS =
-  'SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL jit = off';
+const FOLD_SETTINGS = 'SET LOCAL enable_seqscan = off; SET LOCAL jit = off';
 
 /** Folds the next rows. @returns whether there may be more. */
 export async function foldDropped(connection: Connection): Promise<boolean> {
