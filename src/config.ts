@@ -36,9 +36,7 @@ export const settings = z.object({
   PORT: integer(5000, 0, 65_535).describe('Port the gateways share; 0 takes a free one'),
   BASE_URL: httpUrl().describe('Origin of `short_url`; without it, the request’s Host header'),
   CODE_LENGTH: integer(6, 4, 32).describe('Characters of a generated short code'),
-  REDIRECT_STATUS: z
-    .enum(['301', '302', '307', '308'])
-    .default('302')
+  REDIRECT_STATUS: choice(['301', '302', '307', '308'], '302')
     .transform(Number)
     .describe('Default status of a link'),
   BLOCKED_HOSTS: z
@@ -336,6 +334,6 @@ export type DatabaseAddress =
 
 function quoted(name: string, value: string | undefined): string {
   // Secrets stay out of messages, and therefore out of logs.
-  if (value === undefined || /PASSWORD|TOKEN|KEY|DATABASE_URL/.test(name)) return '';
+  if (value === undefined || /PASSWORD|TOKEN|KEY|DATABASE_(READ_)?URL/.test(name)) return '';
   return `, not "${value.slice(0, 80)}"`;
 }

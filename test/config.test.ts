@@ -74,6 +74,8 @@ describe('settings', () => {
     ],
     ['CLICK_COUNTRY_HEADER', 'a b', 'CLICK_COUNTRY_HEADER must be the name of a header, not "a b"'],
     ['DATABASE_URL', 'postgres:x', 'DATABASE_URL must be a postgresql:// URL'],
+    ['DATABASE_READ_URL', 'postgre://u:secret@h/d', 'DATABASE_READ_URL must be a postgresql:// URL'],
+    ['REDIRECT_STATUS', '303', 'REDIRECT_STATUS must be one of 301, 302, 307, 308, not "303"'],
   ])('%s=%s is refused by name, without telling a secret', (name, value, message) => {
     expect(() => parseConfig({ [name]: value })).toThrow(new ConfigError(message));
   });
