@@ -1,5 +1,5 @@
 import { useEffect, useState } from 'preact/hooks';
-import { connection, noteAnswer, tryAgain, useKey } from './api/call.js';
+import { askAgain, connection, hasKey, noteAnswer, tryAgain, useKey } from './api/call.js';
 import { KeyForm } from './keys/key-form.js';
 import { KeysPage } from './keys/page.js';
 import { LinkPage } from './link/page.js';
@@ -22,6 +22,7 @@ export function App() {
   useEffect(() => {
     document.title = place.page === 'links' ? 'Switchyard' : `${titles[place.page]} · Switchyard`;
     window.scrollTo(0, 0);
+    askAgain();
   }, [place.page]);
   useShortcuts({
     '?': () => setHelpOpen(true),
@@ -53,7 +54,7 @@ export function App() {
           <a class="quiet" href="/docs" title="The API">
             docs
           </a>
-          {isGuarded && !wantsKey ? (
+          {hasKey() ? (
             <button type="button" class="quiet" onClick={() => useKey('')}>
               Forget key
             </button>
@@ -62,7 +63,11 @@ export function App() {
       </header>
       <ConnectionNotice />
       <main id="main" tabIndex={-1}>
-        {wantsKey ? <KeyForm /> : <Page place={place} />}
+        {wantsKey ? (
+          <KeyForm path={place.page === 'keys' ? '/keys' : '/urls?limit=1'} />
+        ) : (
+          <Page place={place} />
+        )}
       </main>
       <Toasts />
       {isHelpOpen ? <Shortcuts onClose={() => setHelpOpen(false)} /> : null}

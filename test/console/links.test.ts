@@ -123,6 +123,21 @@ describeWith('chromium')('the console', () => {
     });
   });
 
+  it('searches for anything that is typed, and says where it does not look', async () => {
+    const { short_code: code } = await createUrl(suite.server, { title: 'z9' });
+    await open('', async ({ page }) => {
+      await page.getByRole('link', { name: code }).waitFor();
+      const search = page.getByRole('searchbox');
+      await search.fill(`${suite.server.url}/%zz`);
+      await page.getByText('No links match').waitFor();
+      expect(await page.getByText(/searched from/).count()).toBe(0);
+      await search.fill('z9');
+      await page.getByText('Titles and targets are searched from 3 characters').waitFor();
+      await search.fill(`${suite.server.url}/${code}`);
+      await page.getByRole('link', { name: code }).waitFor();
+    });
+  });
+
   it('shows the last 30 days of a link as a line of bars', async () => {
     const { id, short_code: code } = await createUrl(suite.server);
     const quiet = await createUrl(suite.server);

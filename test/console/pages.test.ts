@@ -432,6 +432,22 @@ describeWith('chromium')('the console', () => {
     );
   });
 
+  it('asks for a key on no page but that of keys, where the API needs none', async () => {
+    const { short_code: code } = await createUrl(suite.server);
+    await open('#/keys', async ({ page }) => {
+      await page.getByLabel('API key').fill('sy_wrong');
+      await page.keyboard.press('Enter');
+      await page.getByText('Unauthorized').waitFor();
+      await page.getByRole('link', { name: 'Links' }).click();
+      await page.getByRole('link', { name: code }).waitFor();
+      expect(await page.getByRole('button', { name: 'Forget key' }).count()).toBe(0);
+      await page.goBack();
+      await page.getByLabel('API key').waitFor();
+      await page.goForward();
+      await page.getByRole('link', { name: code }).waitFor();
+    });
+  });
+
   it.each(['light', 'dark'] as const)(
     'keeps nobody out, in %s and on a narrow window',
     async (colorScheme) => {

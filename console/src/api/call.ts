@@ -68,6 +68,12 @@ export function useKey(next: string): void {
   connection.set({ ...connection.get(), isGuarded: true, wantsKey: next === '' });
 }
 
+/** Another page may be shown without a key, as with API_AUTH=off all but that of keys: its answers say. */
+export function askAgain(): void {
+  const now = connection.get();
+  if (now.wantsKey) connection.set({ ...now, wantsKey: false });
+}
+
 export const hasKey = (): boolean => key !== '';
 
 /** The options of every request. */

@@ -2,8 +2,11 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 import { useKey } from '../api/call.js';
 import { Field } from '../parts/field.js';
 
-/** Typed once; other tabs don't get the key, and closing this one forgets it. */
-export function KeyForm() {
+/**
+ * Typed once; other tabs don't get the key, and closing this one forgets it. `path` is what the key is tried on,
+ * something that requires one.
+ */
+export function KeyForm({ path }: { readonly path: string }) {
   const [key, setKey] = useState('');
   const [error, setError] = useState('');
   const form = useRef<HTMLFormElement>(null);
@@ -16,7 +19,7 @@ export function KeyForm() {
       return;
     }
     try {
-      const response = await fetch('/urls?limit=1', {
+      const response = await fetch(path, {
         headers: { Authorization: `Bearer ${typed}` },
         credentials: 'omit',
       });

@@ -19,7 +19,7 @@ import { doomed, removeWithUndo, setActive } from './remove.js';
 import { Row } from './row.js';
 import { SelectionBar } from './selection-bar.js';
 import { ShortenForm } from './shorten-form.js';
-import { filtersOf, isFiltered, PAGE_SIZE, show, type View, viewOf } from './view.js';
+import { filtersOf, isFiltered, isOnlyCode, PAGE_SIZE, SEARCH_MIN, show, type View, viewOf } from './view.js';
 
 type Open =
   | { readonly kind: 'many'; readonly lines: string }
@@ -230,6 +230,7 @@ function Empty({ view }: { readonly view: View }) {
     return (
       <div class="empty">
         <p>No links match.</p>
+        {isOnlyCode(view) ? <p>Titles and targets are searched from {SEARCH_MIN} characters.</p> : null}
         <a href={addressOf('links')}>Show all links</a>
       </div>
     );

@@ -38,7 +38,7 @@ export function show(view: View, change: Partial<View>, how: 'push' | 'replace' 
 
 export const isFiltered = ({ q, tag, state, owner }: View): boolean => `${q}${tag}${state}${owner}` !== '';
 
-const SEARCH_MIN = 3;
+export const SEARCH_MIN = 3;
 export const PAGE_SIZE = 50;
 
 /** A short URL of this server is looked up by its code, as is a text too short for a search. */
@@ -48,9 +48,23 @@ function searchOf(q: string): Readonly<Record<string, string>> {
   const bare = text.replace(/^https?:\/\//i, '');
   const here = `${window.location.host}/`;
   if (bare.toLowerCase().startsWith(here.toLowerCase()) && !bare.slice(here.length).includes('/'))
-    return { short_code: decodeURI(bare.slice(here.length)).replace(/[+?#].*$/, '') || text };
-  return [...text].length < SEARCH_MIN ? { short_code: text } : { q: text.slice(0, 100) };
+    return { short_code: decoded(bare.slice(here.length)).replace(/[+?#].*$/, '') || text };
+  return isShort(text) ? { short_code: text } : { q: text.slice(0, 100) };
 }
+
+const isShort = (text: string): boolean => [...text].length < SEARCH_MIN;
+
+/** A `%` that encodes nothing stays as it is. */
+function decoded(path: string): string {
+  try {
+    return decodeURI(path);
+  } catch {
+    return path;
+  }
+}
+
+/** Whether what was typed is compared with short codes alone. */
+export const isOnlyCode = ({ q }: View): boolean => q.trim() !== '' && isShort(q.trim());
 
 /** The filters in the API's terms. */
 export function filtersOf({ q, tag, state, owner, sort }: View): URLSearchParams {
