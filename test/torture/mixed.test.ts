@@ -12,7 +12,14 @@ const LINKS = 8;
 const CONNECTIONS = 16;
 const ROUNDS = rounds(3, 200);
 
-const threads = ['gateway', 'interactive', 'ingest'] as const satisfies Fault['thread'][];
+/** Not a gateway's `exit`: within a request it ends the process, see “Out of memory” in Docs/FAILURE_MODES.md. */
+const threads = [
+  { thread: 'gateway', action: 'throw' },
+  { thread: 'interactive', action: 'throw' },
+  { thread: 'interactive', action: 'exit' },
+  { thread: 'ingest', action: 'throw' },
+  { thread: 'ingest', action: 'exit' },
+] as const satisfies Fault[];
 
 /** Some of these make one fault more likely to meet another. */
 function settings(random: Random): Record<string, string> {
@@ -61,8 +68,7 @@ it(`${ROUNDS} faults of any kind, and any settings (seed ${seed})`, timeout(ROUN
       expect(await server.stop()).toBe(0);
       server = await begin();
     },
-    'a thread': async () =>
-      server.fault({ thread: random.pick(threads), action: random.pick(['throw', 'exit']) }),
+    'a thread': async () => server.fault(random.pick<Fault>(threads)),
     'PostgreSQL stops': async () => {
       await cluster.stop(random.pick(['fast', 'immediate', 'kill']));
       await sleep(random.between(0, 500));
