@@ -10,11 +10,11 @@ import { CHUNK_SETTINGS, isLocked, isTrue, keepDropped, linksLocked, tryAgain } 
  */
 
 /** Larger ones are left to retention, which removes rows: to look at one takes too long. */
-const MOST_BYTES = 256 * 1024 * 1024;
+const MAX_BYTES = 256 * 1024 * 1024;
 /** A chunk that other events are moved to is checked each time, under a lock that all wait for. */
-const MOST_BYTES_TO_MOVE_TO = 8 * 1024 * 1024;
+const MAX_TARGET_BYTES = 8 * 1024 * 1024;
 /** With more other events, the chunk stays, and its clicks are deleted one by one. */
-const MOST_MOVED = 10_000;
+const MAX_MOVED = 10_000;
 /** Between two of them others pass. */
 const ATTEMPTS = 3;
 /** How long one call goes on to the next chunk. */
@@ -41,7 +41,7 @@ const chunksStatement: Statement = {
   name: 'click_chunks',
   text: `SELECT name, first_id, end_id
          FROM event_chunks() JOIN pg_class ON oid = to_regclass(quote_ident(name)), events_id_seq
-         WHERE end_id <= last_value AND relkind = 'r' AND pg_relation_size(oid) <= ${MOST_BYTES}
+         WHERE end_id <= last_value AND relkind = 'r' AND pg_relation_size(oid) <= ${MAX_BYTES}
          ORDER BY first_id`,
 };
 
@@ -50,7 +50,7 @@ const beforeStatement: Statement = {
   text: `SELECT name, first_id, end_id
          FROM event_chunks() JOIN pg_class ON oid = to_regclass(quote_ident(name))
          WHERE end_id <= $1 AND end_id = (SELECT max(end_id) FROM event_chunks() WHERE end_id <= $1)
-           AND relkind = 'r' AND name ~ '^events_from_\\d+$' AND pg_relation_size(oid) <= ${MOST_BYTES_TO_MOVE_TO}`,
+           AND relkind = 'r' AND name ~ '^events_from_\\d+$' AND pg_relation_size(oid) <= ${MAX_TARGET_BYTES}`,
 };
 
 export interface ClickChunksStep {
@@ -113,7 +113,7 @@ export async function removeClickChunks(
 export async function isToBeEmptied(connection: Connection, chunk: string): Promise<boolean> {
   return isTrue(
     connection,
-    `pg_relation_size(to_regclass(quote_ident($1))) BETWEEN 1 AND ${MOST_BYTES}
+    `pg_relation_size(to_regclass(quote_ident($1))) BETWEEN 1 AND ${MAX_BYTES}
      AND EXISTS (SELECT FROM "${chunk}" WHERE ${ARE_CLICKS})`,
     [chunk],
   );
@@ -132,7 +132,7 @@ async function emptyChunk(connection: Connection, chunk: Chunk): Promise<Outcome
       const { clicks, others } = await countIn(connection, chunk);
       const source = `(SELECT * FROM ${chunk.table} WHERE ${ARE_CLICKS}) AS clicks`;
       if (clicks > 0) await connection.query(keepDropped(source));
-      if (others > MOST_MOVED) {
+      if (others > MAX_MOVED) {
         await connection.query(`DELETE FROM ${chunk.table} WHERE ${ARE_CLICKS}`);
         return { state: 'settled', removed: clicks };
       }
