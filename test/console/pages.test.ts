@@ -476,6 +476,12 @@ describeWith('chromium')('the console', () => {
             await page.getByRole('heading', { level: 1 }).waitFor();
             expect(await overflow(page), address).toBeLessThanOrEqual(0);
           }
+          await page.goto(`${suite.server.url}/ui/`);
+          // For a thumb.
+          for (const name of [/^Switchyard$/, /^docs$/, new RegExp(`${url.short_code}$`)]) {
+            const target = page.getByRole('link', { name });
+            expect((await target.boundingBox())?.height, name.source).toBeGreaterThanOrEqual(44);
+          }
         },
         suite.server,
         { colorScheme },
