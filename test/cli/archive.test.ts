@@ -228,7 +228,6 @@ describe('switchyard archive, and ARCHIVE_DIR', { timeout: 180_000 }, () => {
     await database.query(`INSERT INTO events (url_id, event_type, "timestamp") VALUES (1, 'click', $1)`, [
       `${archived}-07 12:00`,
     ]);
-    await database.query('UPDATE short_urls SET click_count = click_count + 1 WHERE id = 1');
     // It has said what it writes, and waits for somebody to read it.
     const pipe = `${fileOf(killed)}.partial`;
     execFileSync('mkfifo', [pipe]);

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { bodyOf } from '../support/clients/api-client.js';
+import { eventually } from '../support/machine/wait.js';
 import { click, createUrl, createUser, useServer } from '../support/server/suite.js';
 
 const suite = useServer();
@@ -245,5 +246,65 @@ describe('GET and DELETE /events/<id>', () => {
     expect(await server.json(`/events/${event.id}`, { method: 'DELETE' })).toEqual(missing);
     expect(await server.json('/events/99999999999999999999')).toEqual(missing);
     expect((await server.json('/events/x')).body).toEqual({ error: 'Not found', status: 404 });
+  });
+});
+
+describe('clicks that an operator changes by SQL', () => {
+  const countOf = async (id: number): Promise<number> =>
+    bodyOf(await suite.server.json(`/urls/${id}`), 200).click_count;
+
+  it('change the counters of their links with them', async () => {
+    const { server, database } = suite;
+    const [one, other] = [await createUrl(server), await createUrl(server)];
+    await click(server, one.short_code);
+    await eventually(async () => (await countOf(one.id)) === 1);
+    await database.query(
+      `INSERT INTO events (url_id, event_type)
+       VALUES ($1, 'click'), ($1, 'click'), ($2, 'click'), ($1, 'preview'), ($1, 'noted'), (NULL, 'click')`,
+      [one.id, other.id],
+    );
+    expect([await countOf(one.id), await countOf(other.id)]).toEqual([3, 1]);
+    await database.query(`UPDATE events SET url_id = $2 WHERE url_id = $1 AND event_type = 'click'`, [
+      one.id,
+      other.id,
+    ]);
+    expect([await countOf(one.id), await countOf(other.id)]).toEqual([0, 4]);
+    await database.query(
+      `UPDATE events SET event_type = 'click' WHERE url_id = $1 AND event_type = 'noted'`,
+      [one.id],
+    );
+    expect(await countOf(one.id)).toBe(1);
+    await database.query(
+      `DELETE FROM events WHERE id IN (SELECT id FROM events WHERE url_id = $1 AND event_type = 'click' LIMIT 3)`,
+      [other.id],
+    );
+    expect([await countOf(one.id), await countOf(other.id)]).toEqual([1, 1]);
+    // And what the server does is counted once.
+    await click(server, other.short_code);
+    await eventually(async () => (await countOf(other.id)) === 2);
+  });
+
+  it('stay out of the counters, and of the statistics, where the operator says so', async () => {
+    const { server, database } = suite;
+    const link = await createUrl(server);
+    await database.query('BEGIN');
+    await database.query(`SET LOCAL switchyard.differences = 'none'`);
+    await database.query(`INSERT INTO events (url_id, event_type) VALUES ($1, 'click')`, [link.id]);
+    await database.query('COMMIT');
+    expect(await countOf(link.id)).toBe(0);
+  });
+
+  it('leave what retention has counted, if all events go', async () => {
+    const { server, database } = suite;
+    const [kept, gone] = [await createUrl(server), await createUrl(server)];
+    await click(server, gone.short_code);
+    await eventually(async () => (await countOf(gone.id)) === 1);
+    await database.query(
+      `INSERT INTO dropped_events (url_id, slot, clicks, previews) VALUES ($1, '2025-01-01', 5, 0)`,
+      [kept.id],
+    );
+    await database.query('UPDATE short_urls SET click_count = 7 WHERE id = $1', [kept.id]);
+    await database.query('TRUNCATE events');
+    expect([await countOf(kept.id), await countOf(gone.id)]).toEqual([5, 0]);
   });
 });
