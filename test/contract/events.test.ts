@@ -284,6 +284,19 @@ describe('clicks that an operator changes by SQL', () => {
     await eventually(async () => (await countOf(other.id)) === 2);
   });
 
+  it('may come with the counters of their links', async () => {
+    const { database } = suite;
+    const [row] = await database.query<{ id: string }>(
+      `INSERT INTO short_urls (original_url, short_code, click_count)
+       VALUES ('https://example.com/', 'comes-counted', 3) RETURNING id`,
+    );
+    await database.query(
+      `INSERT INTO events (url_id, event_type) SELECT $1, 'click' FROM generate_series(1, 3)`,
+      [row?.id],
+    );
+    expect(await countOf(Number(row?.id))).toBe(3);
+  });
+
   it('stay out of the counters, and of the statistics, where the operator says so', async () => {
     const { server, database } = suite;
     const link = await createUrl(server);

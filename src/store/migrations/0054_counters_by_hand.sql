@@ -1,6 +1,7 @@
--- Clicks that are changed by hand, in psql or by a program of an operator's, change the counters of their links in the same
--- transaction. Servers and tools of this release and earlier ones count by themselves; their connections have names that begin
--- with 'switchyard'.
+-- When clicks are changed by hand, in psql or by a program of an operator's, the counters of their links follow in the same
+-- transaction. They are counted anew and not added to: rows may come with their counters, as from a dump of the data.
+-- Servers and tools of this release and earlier ones count by themselves; the names of their connections begin with
+-- 'switchyard'.
 
 CREATE FUNCTION is_by_hand() RETURNS boolean
 LANGUAGE sql STABLE AS $$
@@ -12,6 +13,7 @@ CREATE OR REPLACE FUNCTION stats_note_events() RETURNS trigger
 LANGUAGE plpgsql AS $$
 DECLARE
   sign bigint := TG_ARGV[0];
+  links bigint[];
 BEGIN
   IF NOT stats_are_noted() THEN
     RETURN NULL;
@@ -26,11 +28,21 @@ BEGIN
     PERFORM FROM short_urls
     WHERE id IN (SELECT url_id FROM changed WHERE url_id IS NOT NULL AND event_type IN ('click', 'preview'))
     ORDER BY id FOR NO KEY UPDATE;
-    UPDATE short_urls SET click_count = greatest(0, click_count + sign * counted.clicks)
+    links := ARRAY(SELECT DISTINCT url_id FROM changed WHERE url_id IS NOT NULL AND event_type = 'click');
+    -- By a statement of its own too: it sees what others committed before they let the rows go.
+    UPDATE short_urls SET click_count = counted.clicks
     FROM (
-      SELECT url_id, count(*) AS clicks FROM changed WHERE url_id IS NOT NULL AND event_type = 'click' GROUP BY url_id
+      SELECT link_id, sum(clicks) AS clicks
+      FROM (
+        SELECT unnest(links) AS link_id, 0 AS clicks
+        UNION ALL
+        SELECT url_id, count(*) FROM events WHERE url_id = ANY (links) AND event_type = 'click' GROUP BY url_id
+        UNION ALL
+        SELECT url_id, sum(dropped_events.clicks) FROM dropped_events WHERE url_id = ANY (links) GROUP BY url_id
+      ) AS parts
+      GROUP BY link_id
     ) AS counted
-    WHERE id = url_id;
+    WHERE id = link_id AND click_count <> counted.clicks;
   ELSE
     PERFORM FROM short_urls
     WHERE id IN (SELECT url_id FROM changed WHERE url_id IS NOT NULL AND event_type IN ('click', 'preview'))
