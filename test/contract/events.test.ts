@@ -1,3 +1,4 @@
+import pg from 'pg';
 import { describe, expect, it } from 'vitest';
 import { bodyOf } from '../support/clients/api-client.js';
 import { eventually } from '../support/machine/wait.js';
@@ -282,6 +283,29 @@ describe('clicks that an operator changes by SQL', () => {
     // And what the server does is counted once.
     await click(server, other.short_code);
     await eventually(async () => (await countOf(other.id)) === 2);
+  });
+
+  it('wait for the server that counts on the same link, and count what it has added', async () => {
+    const { server, database } = suite;
+    const link = await createUrl(server);
+    const counting = new pg.Client({ ...database.address, application_name: 'switchyard other' });
+    // Within a transaction the list of sessions stays as it was first seen.
+    const watching = new pg.Client({ ...database.address, application_name: 'watching' });
+    await Promise.all([counting.connect(), watching.connect()]);
+    await counting.query('BEGIN');
+    await counting.query(`INSERT INTO events (url_id, event_type) VALUES ($1, 'click')`, [link.id]);
+    await counting.query('UPDATE short_urls SET click_count = click_count + 1 WHERE id = $1', [link.id]);
+    const byHand = database.query(`INSERT INTO events (url_id, event_type) VALUES ($1, 'click')`, [link.id]);
+    await eventually(async () => {
+      const { rows } = await watching.query(
+        `SELECT FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'test' AND wait_event_type = 'Lock'`,
+      );
+      return rows.length > 0;
+    });
+    await counting.query('COMMIT');
+    await byHand;
+    expect(await countOf(link.id)).toBe(2);
+    await Promise.all([counting.end(), watching.end()]);
   });
 
   it('may come with the counters of their links', async () => {
